@@ -1,0 +1,320 @@
+"""Every error that pickleseal raises, in one tree. The ground floor: it imports nothing of the library.
+
+Reading raises subclasses of `ReadError`, which is also a `pickle.UnpicklingError`, so that hosts which turn a bad
+pickle into a cache miss do so with ours. Packing raises subclasses of `PackError`, also a `pickle.PicklingError`.
+Misuse of the API is `TypeError` or `ValueError`; `OSError` from files passes through.
+
+Each class has a stable `code` (spec section 15) and, for reading, the `step` of the reader algorithm (spec section 11).
+All errors survive `pickle.dumps` / `pickle.loads`: constructor arguments go to `Exception` positionally.
+"""
+
+from pickle import PicklingError, UnpicklingError
+from typing import ClassVar
+
+__all__ = [
+    "CodecDataError",
+    "HeaderChecksumError",
+    "HeaderEncodingError",
+    "HeaderSchemaError",
+    "LayoutError",
+    "LimitExceededError",
+    "MissingExtraError",
+    "NotAnArtifactError",
+    "PackError",
+    "PackWarning",
+    "PickleEnvelopeError",
+    "PicklesealError",
+    "PolicyError",
+    "PreambleChecksumError",
+    "PreambleFieldError",
+    "ReadError",
+    "SealError",
+    "SectionChecksumError",
+    "SectionPaddingError",
+    "TrailingBytesError",
+    "TruncatedError",
+    "TypeMismatchError",
+    "UndeclaredGlobalError",
+    "UnpickleError",
+    "UnsupportedCodecError",
+    "UnsupportedCriticalError",
+    "UnsupportedFlagsError",
+    "UnsupportedVersionError",
+    "UntrustedGlobalError",
+]
+
+_SHOWN = 300
+
+
+def printable(value: object, limit: int = _SHOWN) -> str:
+    """Render a value of unknown origin on one line: control, bidi and surrogate characters escaped, length bounded."""
+    text = value if isinstance(value, str) else repr(value)
+    cut = text[:limit]
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return safe if len(text) <= limit else f"{safe}... ({len(text)} characters)"
+
+
+class PackWarning(UserWarning):
+    """The object was packed, but something in it will not load everywhere (a `__main__` class, a platform's path)."""
+
+
+class PicklesealError(Exception):
+    """Base of all errors of this library.
+
+    Attributes:
+        code: stable name of the error class, the same in exceptions, logs, vectors and docs.
+        reason: what is wrong, in one clause.
+        expected, found: the two values that disagree, or None.
+        hint: the way out, or None.
+        where: location inside the header, the payload or the object (`sections[1].len`, `$.workers[3].conn`), or None.
+        path: the file that was read or written, or None. Set by the functions that know it.
+    """
+
+    code: ClassVar[str] = "error"
+    default_hint: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        reason: str,
+        expected: object = None,
+        found: object = None,
+        hint: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(reason, expected, found, hint, where)
+        self.reason = reason
+        self.expected = expected
+        self.found = found
+        self.hint = hint if hint is not None else self.default_hint
+        self.where = where
+        self.path: str | None = None
+
+    def __str__(self) -> str:
+        """One line: `path: code: where: reason: expected ..., found ...: hint`, with foreign text escaped."""
+        parts = [printable(self.path)] if self.path is not None else []
+        parts.append(self.code)
+        if self.where is not None:
+            parts.append(printable(self.where))
+        parts.append(printable(self.reason, 4 * _SHOWN))
+        sides = []
+        if self.expected is not None:
+            sides.append(f"expected {printable(self.expected)}")
+        if self.found is not None and not isinstance(self.found, tuple):  # a list of names stands in the hint
+            sides.append(f"found {printable(self.found)}")
+        if sides:
+            parts.append(", ".join(sides))
+        if self.hint is not None:
+            parts.append(printable(self.hint, 8 * _SHOWN))
+        return ": ".join(parts)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+class PackError(PicklesealError, PicklingError):
+    """The object cannot be packed. `where` is the path inside the object, `hint` says what to store instead."""
+
+    code = "pack-failed"
+
+
+class MissingExtraError(PicklesealError, ImportError):
+    """An optional dependency is needed and not installed. `hint` names the extra."""
+
+    code = "missing-extra"
+
+
+# --- reading, in the order of the reader algorithm (spec section 11) --------------------------------------------------
+
+
+class ReadError(PicklesealError, UnpicklingError):
+    """Base of all refusals. `step` is the step of the reader algorithm, 1 to 20."""
+
+    code = "read-error"
+    step: ClassVar[int] = 0
+
+
+class NotAnArtifactError(ReadError):
+    """The input does not begin with the magic. `found` says what it looks like, where that is known."""
+
+    code = "not-an-artifact"
+    step = 1
+
+
+class TruncatedError(ReadError):
+    """The input ends before the frame does. `expected` and `found` are bytes, counted from the frame's start."""
+
+    code = "truncated"
+    step = 7
+    default_hint = "the write or the transfer did not finish: fetch or write it again"
+
+    @property
+    def missing(self) -> int:
+        """Bytes that the next step needs at least, beyond those given."""
+        if isinstance(self.expected, int) and isinstance(self.found, int):
+            return self.expected - self.found
+        return 1
+
+
+class PreambleChecksumError(ReadError):
+    """The 64 bytes of the preamble are damaged."""
+
+    code = "preamble-checksum"
+    step = 2
+    default_hint = "the bytes changed after they were written: restore them from another copy"
+
+
+class UnsupportedVersionError(ReadError):
+    """A format version that this reader does not know."""
+
+    code = "unsupported-version"
+    step = 3
+    default_hint = "upgrade pickleseal"
+
+
+class UnsupportedFlagsError(ReadError):
+    """An incompatible feature that this reader does not know."""
+
+    code = "unsupported-flags"
+    step = 4
+    default_hint = "upgrade pickleseal"
+
+
+class PreambleFieldError(ReadError):
+    """A length or sequence number in the preamble breaks its rule, with a correct checksum: a defective writer."""
+
+    code = "preamble-field"
+    step = 5
+
+
+class LimitExceededError(ReadError):
+    """Larger than the caller's limits allow."""
+
+    code = "limit-exceeded"
+    step = 6
+    default_hint = "raise the limit in Policy(limits=Limits(...)) if this size is expected"
+
+
+class HeaderChecksumError(ReadError):
+    """The header is damaged."""
+
+    code = "header-checksum"
+    step = 8
+    default_hint = "the bytes changed after they were written: restore them from another copy"
+
+
+class SealError(ReadError):
+    """The seal is damaged or malformed."""
+
+    code = "seal-invalid"
+    step = 9
+
+
+class HeaderEncodingError(ReadError):
+    """The header is not canonical JSON, with a correct checksum: a defective or foreign writer."""
+
+    code = "header-encoding"
+    step = 10
+
+
+class HeaderSchemaError(ReadError):
+    """A header member is missing, unknown, mistyped or out of range. `where` names it."""
+
+    code = "header-schema"
+    step = 11
+
+
+class LayoutError(ReadError):
+    """The sections do not add up to the frame."""
+
+    code = "layout"
+    step = 12
+
+
+class UnsupportedCriticalError(ReadError):
+    """`crit` names an extension that this reader does not understand."""
+
+    code = "unsupported-critical"
+    step = 13
+
+
+class UnsupportedCodecError(ReadError):
+    """A section is compressed with a codec that this reader does not know, or that is not installed."""
+
+    code = "unsupported-codec"
+    step = 14
+
+
+class PolicyError(ReadError):
+    """The caller's policy refuses the artifact."""
+
+    code = "policy"
+    step = 15
+
+
+class TypeMismatchError(ReadError):
+    """Not the type that the caller expects."""
+
+    code = "type-mismatch"
+    step = 15
+
+
+class UntrustedGlobalError(ReadError):
+    """The payload imports names that the caller does not trust. Known from the header alone; nothing was imported."""
+
+    code = "untrusted-global"
+    step = 15
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """All names that are not trusted, as `module:qualname`, ready for `trust=[...]`."""
+        return tuple(self.found) if isinstance(self.found, tuple) else ()
+
+
+class SectionChecksumError(ReadError):
+    """A section is damaged. `where` names it."""
+
+    code = "section-checksum"
+    step = 16
+    default_hint = "the bytes changed after they were written: restore them from another copy"
+
+
+class SectionPaddingError(ReadError):
+    """A padding byte behind a section is not zero."""
+
+    code = "section-padding"
+    step = 16
+
+
+class TrailingBytesError(ReadError):
+    """Bytes follow the frame where one artifact was expected."""
+
+    code = "trailing-bytes"
+    step = 17
+
+
+class CodecDataError(ReadError):
+    """A compressed section does not decode to what the header says."""
+
+    code = "codec-data"
+    step = 18
+
+
+class PickleEnvelopeError(ReadError):
+    """The pickle's opcodes break a rule of spec section 8. No opcode was run."""
+
+    code = "pickle-envelope"
+    step = 19
+
+
+class UndeclaredGlobalError(ReadError):
+    """The payload asked for a name that the header's `globals` lacks. It was not imported."""
+
+    code = "undeclared-global"
+    step = 20
+
+
+class UnpickleError(ReadError):
+    """The payload passed every check, ran, and raised. The original exception is the `__cause__`."""
+
+    code = "unpickle-failed"
+    step = 20
