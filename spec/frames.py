@@ -1,0 +1,166 @@
+"""Frames by hand, right or deliberately wrong, for the vectors. Shares no code with the library.
+
+`Frame` builds the bytes of one frame from a header (a dict, or raw text) and sections; every length and checksum can be
+overridden, and whatever is not overridden is right.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import hmac
+import json
+import struct
+from typing import Any
+
+import xxhash
+
+MAGIC = b"\xf7PSL\r\n\x1a\n"
+CREATED = "2026-01-02T03:04:05.678901Z"
+KEY = b"the key of the test vectors, 32B"
+SIGNED_TYPE = b"application/vnd.pickleseal.head.v1"
+
+
+def pad64(data: bytes, fill: bytes = b"\0") -> bytes:
+    """Pad to a multiple of 64."""
+    return data + fill * (-len(data) % 64)
+
+
+def xxh3(data: bytes) -> int:
+    """Checksum as in binary structures."""
+    return xxhash.xxh3_64_intdigest(data)
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON by the standard library."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def framed(body: bytes, protocol: int = 5) -> bytes:
+    """A pickle with one FRAME: PROTO, FRAME, body, STOP."""
+    body += b"."
+    return bytes((0x80, protocol, 0x95)) + struct.pack("<Q", len(body)) + body
+
+
+def text(value: str) -> bytes:
+    """SHORT_BINUNICODE and MEMOIZE."""
+    raw = value.encode()
+    return b"\x8c" + bytes((len(raw),)) + raw + b"\x94"
+
+
+def named(module: str, qualname: str) -> bytes:
+    """STACK_GLOBAL of two strings, memoized."""
+    return text(module) + text(qualname) + b"\x93\x94"
+
+
+PAYLOAD = framed(b"}\x94(" + text("id") + b"K\x07" + text("state") + text("done") + b"u")  # {"id": 7, "state": "done"}
+TRIP = framed(named("canary", "trip") + b")R")  # calls canary.trip()
+
+
+class Frame:
+    """One frame. Change attributes, then take `data`."""
+
+    def __init__(self, *sections: bytes, **fields: Any) -> None:
+        self.sections = list(sections) or [PAYLOAD]
+        self.fields: dict[str, Any] = {
+            "build": {"python": "3.12.1"},
+            "created": CREATED,
+            "format": "pickleseal/1.0",
+            "globals": [],
+            "pickle": {"protocol": 5},
+            "type": "builtins:dict",
+            "version": 0,
+            **fields,
+        }
+        self.section_fields: list[dict[str, Any]] = [{} for _ in self.sections]
+        self.stored_in_header = True  # whether `sections` is added to the header
+        self.header_text: bytes | None = None  # overrides the whole header before padding
+        self.header_padded: bytes | None = None  # overrides the header with its padding
+        self.preamble: dict[str, int] = {}  # overrides, by field
+        self.seal = b""
+        self.padding = b"\0"
+        self.minor = 0
+
+    def copy(self) -> Frame:
+        return copy.deepcopy(self)
+
+    def header(self) -> dict[str, Any]:
+        """The header as a value."""
+        fields = dict(self.fields)
+        if self.stored_in_header and "sections" not in fields:
+            fields["sections"] = [
+                {"len": len(raw), "xxh3": f"{xxh3(raw):016x}", **extra}
+                for raw, extra in zip(self.sections, self.section_fields, strict=True)
+            ]
+        return {key: value for key, value in fields.items() if value is not DROP}
+
+    def header_bytes(self) -> bytes:
+        if self.header_padded is not None:
+            return self.header_padded
+        raw = canonical(self.header()) if self.header_text is None else self.header_text
+        return pad64(raw, b" ")
+
+    def edit(self, old: bytes, new: bytes) -> Frame:
+        """Replace text in the encoded header, once."""
+        raw = canonical(self.header())
+        assert raw.count(old) == 1, (old, raw)
+        self.header_text = raw.replace(old, new)
+        return self
+
+    def sign(self, *signatures: dict[str, str]) -> Frame:
+        """Add sha256 to every section and a seal."""
+        for raw, extra in zip(self.sections, self.section_fields, strict=True):
+            extra.setdefault("sha256", hashlib.sha256(raw).hexdigest())
+        self.seal = make_seal({"signatures": list(signatures) or [self.signature()]})
+        return self
+
+    def signature(self, key: str = "test-2026") -> dict[str, str]:
+        """HMAC-SHA256 over the DSSE pre-authentication encoding (spec 10)."""
+        body = self.preamble_fields()[:16] + self.preamble_fields()[40:56] + self.header_bytes()
+        encoded = b"DSSEv1 %d %s %d %s" % (len(SIGNED_TYPE), SIGNED_TYPE, len(body), body)
+        raw = hmac.new(KEY, encoded, hashlib.sha256).digest()
+        return {"alg": "hmac-sha256", "key": key, "sig": base64.b64encode(raw).decode()}
+
+    def body(self) -> bytes:
+        return b"".join(pad64(raw, self.padding) for raw in self.sections)
+
+    def preamble_fields(self) -> bytes:
+        header = self.header_bytes()
+        values = {
+            "major": 1,
+            "minor": self.minor,
+            "flags": 0,
+            "frame_len": 64 + len(header) + len(self.seal) + len(self.body()),
+            "header_len": len(header),
+            "seal_len": len(self.seal),
+            "header_xxh3": xxh3(header),
+            "stream_id": 0,
+            "seq": 0,
+            **{key: value for key, value in self.preamble.items() if key != "preamble_xxh3"},
+        }
+        return MAGIC + struct.pack("<HHIQIIQQQ", *values.values())
+
+    @property
+    def data(self) -> bytes:
+        """The frame."""
+        fields = self.preamble_fields()
+        checksum = self.preamble.get("preamble_xxh3", xxh3(fields))
+        return fields + struct.pack("<Q", checksum) + self.header_bytes() + self.seal + self.body()
+
+
+DROP = object()  # a header member with this value is left out
+
+
+def make_seal(value: Any, raw: bytes | None = None) -> bytes:
+    """A seal around a JSON value, or around raw text that stands for it."""
+    body = canonical(value) if raw is None else raw
+    body += b" " * (-(len(body) + 8) % 64)
+    return struct.pack("<Q", xxh3(body)) + body
+
+
+def zstd_raw(data: bytes, *, size: bytes | None = None, descriptor: int = 0x20, before_size: bytes = b"") -> bytes:
+    """A Zstandard frame of one raw block, written by hand (RFC 8878, 3.1.1)."""
+    block = (len(data) << 3 | 1).to_bytes(3, "little")
+    content_size = bytes((len(data),)) if size is None else size
+    return b"\x28\xb5\x2f\xfd" + bytes((descriptor,)) + before_size + content_size + block + data

@@ -1,0 +1,55 @@
+"""Write `spec/vectors/` and the worked example in `spec/format.md`. Run from the repository: `python spec/generate.py`.
+
+The files are deterministic: the tests build them again and compare. `vectors/legacy/` is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import worked_example
+from invalid_envelope import ENVELOPE
+from invalid_frame import FRAME
+from invalid_header import HEADER
+from valid import VALID
+
+HERE = Path(__file__).resolve().parent
+VECTORS = HERE / "vectors"
+
+
+def build() -> dict[str, bytes]:
+    """Return every generated file, by path relative to `spec/`."""
+    files: dict[str, bytes] = {}
+    valid, invalid = [], []
+    for name, (about, frame, policy) in VALID.items():
+        files[f"vectors/valid/{name}.pseal"] = frame.data
+        entry: dict[str, Any] = {"file": f"valid/{name}.pseal", "about": about, "header": frame.header()}
+        valid.append({**entry, **({"policy": policy} if policy else {})})
+    for name, (about, error, step, data, policy) in {**FRAME, **HEADER, **ENVELOPE}.items():
+        files[f"vectors/invalid/{name}.pseal"] = data
+        entry = {"file": f"invalid/{name}.pseal", "about": about, "error": error, "step": step}
+        invalid.append({**entry, **({"policy": policy} if policy else {})})
+    legacy = json.loads((VECTORS / "legacy" / "manifest.json").read_text())
+    manifest = {"valid": valid, "invalid": invalid, "legacy": legacy}
+    files["vectors/manifest.json"] = (json.dumps(manifest, indent=1, ensure_ascii=True) + "\n").encode()
+    example = VALID["minimal"][1].data
+    files["format.md"] = worked_example.insert((HERE / "format.md").read_text("utf-8"), example).encode()
+    return files
+
+
+def main() -> None:
+    files = build()
+    for folder in ("valid", "invalid"):
+        (VECTORS / folder).mkdir(parents=True, exist_ok=True)
+        for old in (VECTORS / folder).glob("*.pseal"):
+            old.unlink()
+    for name, data in files.items():
+        (HERE / name).write_bytes(data)
+    counts = {kind: sum(kind in name for name in files) for kind in ("/valid/", "/invalid/")}
+    print(f"wrote {counts['/valid/']} valid and {counts['/invalid/']} invalid vectors")
+
+
+if __name__ == "__main__":
+    main()
