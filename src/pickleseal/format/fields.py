@@ -1,0 +1,260 @@
+"""Judging the header's fields (spec section 6): step 11 of the reader algorithm.
+
+One table maps each member to its check; a header is judged once, as the dict that JSON gave. The order of the checks
+does not matter for the verdict: all of them are `HeaderSchemaError`, and `where` names the member.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import HeaderSchemaError
+from .grammar import check_created, check_labels, is_global, is_key, is_name
+from .limits import MAX_INTEGER, MAX_RECORDS, MAX_SECTIONS
+from .preamble import VERSION_MAJOR, VERSION_MINOR, Preamble
+
+__all__ = ["SECTION_MEMBERS", "validate"]
+
+_HEX = "0123456789abcdef"
+_CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+_KINDS = frozenset({"attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"})
+_TYPE_MEMBERS = frozenset({"fields", "global", "kind", "state", "version"})
+
+
+def validate(fields: dict[str, Any], preamble: Preamble) -> None:
+    """Check every member of a decoded header against spec section 6.
+
+    Raises:
+        HeaderSchemaError: a member is missing, unknown, mistyped or out of range; `where` names it.
+    """
+    wanted = f"pickleseal/{VERSION_MAJOR}.{preamble.version_minor}"
+    if fields.get("format") != wanted:
+        raise _wrong("format", wanted, fields.get("format"))
+    newer = preamble.version_minor > VERSION_MINOR
+    for key, value in fields.items():
+        check = _MEMBERS.get(key)
+        if check is not None:
+            check(value, newer)
+        elif not is_key(key):
+            raise _wrong(key, "a key (letters, digits, _ . : -)", key)
+        elif not newer:
+            raise HeaderSchemaError("unknown member", None, key, "written by a newer pickleseal, or by hand", key)
+        else:
+            _check_keys(value, key)
+    for key in _REQUIRED:
+        if key not in fields:
+            raise HeaderSchemaError("required member is missing", key, None, None, key)
+    if preamble.seal_len:
+        for index, entry in enumerate(fields["sections"]):
+            if "sha256" not in entry:
+                raise _wrong(f"sections[{index}].sha256", "present, because there is a seal", None)
+    if "crit" in fields:
+        _check_crit(fields["crit"], fields.get("ext", {}))
+    if "types" in fields and fields["type"] in fields["types"]:
+        version = fields["types"][fields["type"]]["version"]
+        if fields["version"] != version:
+            raise _wrong("version", f"equal to types[type].version, {version}", fields["version"])
+
+
+def _wrong(where: str, expected: object, found: object) -> HeaderSchemaError:
+    shown = found if type(found) in (str, int, bool) else type(found).__name__
+    return HeaderSchemaError("wrong value", expected, "nothing" if found is None else shown, None, where)
+
+
+def _is_integer(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _check_keys(value: Any, where: str) -> None:
+    """Check that every member name below is a key (spec 6). Depth is bounded by step 10."""
+    if type(value) is dict:
+        for key, item in value.items():
+            if not is_key(key):
+                raise _wrong(f"{where}.{key}", "a key (letters, digits, _ . : -)", key)
+            _check_keys(item, f"{where}.{key}")
+    elif type(value) is list:
+        for index, item in enumerate(value):
+            _check_keys(item, f"{where}[{index}]")
+
+
+def _labels(where: str) -> Callable[[Any, bool], None]:
+    def check(value: Any, newer: bool) -> None:
+        problem = check_labels(value)
+        if problem is not None:
+            raise _wrong(where, problem, value)
+
+    return check
+
+
+def _created(value: Any, newer: bool) -> None:
+    problem = check_created(value)
+    if problem is not None:
+        raise _wrong("created", problem, value)
+
+
+def _globals(value: Any, newer: bool) -> None:
+    if type(value) is not list:
+        raise _wrong("globals", "an array", value)
+    previous = ""
+    for index, item in enumerate(value):
+        if type(item) is not str or not is_global(item):
+            raise _wrong(f"globals[{index}]", "module:qualname", item)
+        if item <= previous:  # str order is code point order, which is the order of the UTF-8 bytes
+            raise _wrong(f"globals[{index}]", "ordered by bytes, unique", item)
+        previous = item
+
+
+def _packages(value: Any, newer: bool) -> None:
+    if type(value) is not dict:
+        raise _wrong("packages", "an object", value)
+    for name, version in value.items():
+        if not is_name(name):
+            raise _wrong("packages", "a name", name)
+        if type(version) is not str or not 1 <= len(version.encode()) <= 255:
+            raise _wrong(f"packages.{name}", "a version of 1 to 255 bytes", version)
+
+
+def _pickle(value: Any, newer: bool) -> None:
+    if type(value) is not dict:
+        raise _wrong("pickle", "an object", value)
+    if not _is_integer(value.get("protocol"), 2, 5):
+        raise _wrong("pickle.protocol", "an integer from 2 to 5", value.get("protocol"))
+    if len(value) > 1:
+        _check_members(value, {"protocol"}, "pickle", newer)
+
+
+def _check_members(value: dict[str, Any], known: Any, where: str, newer: bool) -> None:
+    """Refuse unknown members, or for a newer minor check only that they are keys (spec 13)."""
+    for key in value.keys() - known:
+        if not newer:
+            raise HeaderSchemaError("unknown member", None, key, None, f"{where}.{key}")
+        _check_keys({key: value[key]}, where)
+
+
+def _records(value: Any, newer: bool) -> None:
+    if not _is_integer(value, 1, MAX_RECORDS):
+        raise _wrong("records", f"an integer from 1 to {MAX_RECORDS}", value)
+
+
+def _type(value: Any, newer: bool) -> None:
+    if type(value) is not str or not is_name(value):
+        raise _wrong("type", "a name of 1 to 1023 bytes without control characters", value)
+
+
+def _version(value: Any, newer: bool) -> None:
+    if not _is_integer(value, 0, MAX_INTEGER):
+        raise _wrong("version", f"an integer from 0 to {MAX_INTEGER}", value)
+
+
+def _ext(value: Any, newer: bool) -> None:
+    if type(value) is not dict:
+        raise _wrong("ext", "an object", value)
+    for key in value:
+        if "." not in key:
+            raise _wrong(f"ext.{key}", "a key with a dot in it", key)
+    _check_keys(value, "ext")
+
+
+def _crit(value: Any, newer: bool) -> None:
+    if type(value) is not list or not value:
+        raise _wrong("crit", "an array of at least one key", value)
+
+
+def _check_crit(crit: list[Any], ext: dict[str, Any]) -> None:
+    previous = ""
+    for index, item in enumerate(crit):
+        if type(item) is not str or not is_key(item) or item not in ext:
+            raise _wrong(f"crit[{index}]", "the key of a member of ext", item)
+        if item <= previous:
+            raise _wrong(f"crit[{index}]", "ordered by bytes, unique", item)
+        previous = item
+
+
+def _is_hex(value: object, digits: int) -> bool:
+    return type(value) is str and len(value) == digits and not value.strip(_HEX)
+
+
+SECTION_MEMBERS: dict[str, Callable[[Any], bool]] = {
+    "codec": lambda v: type(v) is str and _CODEC.fullmatch(v) is not None,
+    "len": lambda v: _is_integer(v, 0, MAX_INTEGER),
+    "raw_len": lambda v: _is_integer(v, 0, MAX_INTEGER),
+    "readonly": lambda v: v is True,
+    "sha256": lambda v: _is_hex(v, 64),
+    "xxh3": lambda v: _is_hex(v, 16),
+}
+
+
+def _sections(value: Any, newer: bool) -> None:
+    if type(value) is not list or not 1 <= len(value) <= MAX_SECTIONS:
+        raise _wrong("sections", f"an array of 1 to {MAX_SECTIONS} objects", value)
+    for index, entry in enumerate(value):
+        where = f"sections[{index}]"
+        if type(entry) is not dict:
+            raise _wrong(where, "an object", entry)
+        for key, item in entry.items():
+            check = SECTION_MEMBERS.get(key)
+            if check is None:
+                _check_members(entry, SECTION_MEMBERS.keys(), where, newer)
+            elif not check(item):
+                raise _wrong(f"{where}.{key}", "as spec 6.1 says", item)
+        if "len" not in entry or "xxh3" not in entry:
+            raise _wrong(where, "len and xxh3", ", ".join(entry))
+        if ("codec" in entry) != ("raw_len" in entry):
+            raise _wrong(where, "codec and raw_len together", ", ".join(entry))
+    if "readonly" in value[0]:
+        raise _wrong("sections[0].readonly", "absent: section 0 is no buffer", True)
+
+
+def _types(value: Any, newer: bool) -> None:
+    if type(value) is not dict:
+        raise _wrong("types", "an object", value)
+    for name, entry in value.items():
+        where = f"types.{name}"
+        if not is_name(name):
+            raise _wrong(where, "a name", name)
+        if type(entry) is not dict:
+            raise _wrong(where, "an object", entry)
+        _check_members(entry, _TYPE_MEMBERS, where, newer)
+        _check_type(entry, where)
+
+
+def _check_type(entry: dict[str, Any], where: str) -> None:
+    missing = _TYPE_MEMBERS - entry.keys()
+    if missing:
+        raise _wrong(where, f"with {', '.join(sorted(missing))}", None)
+    if type(entry["global"]) is not str or not is_global(entry["global"]):
+        raise _wrong(f"{where}.global", "module:qualname", entry["global"])
+    if type(entry["kind"]) is not str or entry["kind"] not in _KINDS:
+        raise _wrong(f"{where}.kind", ", ".join(sorted(_KINDS)), entry["kind"])
+    if entry["state"] not in ("custom", "default"):
+        raise _wrong(f"{where}.state", "custom or default", entry["state"])
+    if not _is_integer(entry["version"], 0, MAX_INTEGER):
+        raise _wrong(f"{where}.version", f"an integer from 0 to {MAX_INTEGER}", entry["version"])
+    if type(entry["fields"]) is not list:
+        raise _wrong(f"{where}.fields", "an array", entry["fields"])
+    seen = set()
+    for index, pair in enumerate(entry["fields"]):
+        if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
+            raise _wrong(f"{where}.fields[{index}]", "[name, annotation]", pair)
+        if not is_name(pair[0]) or pair[0] in seen:
+            raise _wrong(f"{where}.fields[{index}]", "a name that is unique in its class", pair[0])
+        seen.add(pair[0])
+
+
+_MEMBERS: dict[str, Callable[[Any, bool], None]] = {
+    "build": _labels("build"),
+    "created": _created,
+    "crit": _crit,
+    "ext": _ext,
+    "format": lambda value, newer: None,  # checked first, in validate
+    "globals": _globals,
+    "meta": _labels("meta"),
+    "packages": _packages,
+    "pickle": _pickle,
+    "records": _records,
+    "sections": _sections,
+    "type": _type,
+    "types": _types,
+    "version": _version,
+}
+_REQUIRED = ("build", "created", "globals", "pickle", "sections", "type", "version")

@@ -1,0 +1,187 @@
+"""A whole frame (spec section 4), in three steps that every shell drives: preamble, header, sections.
+
+    preamble = decode_preamble(the first 64 bytes, limits)
+    header   = decode_head(preamble, the next header_len + seal_len bytes, limits)
+    for each section: SectionCheck(index, entry), update() with its bytes, finish() with its padding
+
+Each step says how many bytes the next one needs. No step opens, waits or seeks: bytes, files, maps and pipes are the
+shells' business, and all of them get the same verdict.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import (
+    HeaderChecksumError,
+    HeaderSchemaError,
+    LayoutError,
+    LimitExceededError,
+    SectionChecksumError,
+    SectionPaddingError,
+    TruncatedError,
+    UnsupportedCriticalError,
+)
+from .canonical import check_values, decode, encode
+from .checksum import checksum, checksum_hex, new_digest
+from .fields import validate
+from .header import Header
+from .limits import ALIGNMENT, Limits
+from .preamble import PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
+from .seal import decode_seal
+from .skeleton import Skeletons
+
+__all__ = ["SectionCheck", "check_section", "decode_head", "encode_frame", "padding_of"]
+
+Part = bytes | bytearray | memoryview
+
+_ZEROS = bytes(ALIGNMENT)
+
+
+def padding_of(length: int) -> int:
+    """Return the number of zero bytes behind a section of this length (spec 7.1)."""
+    return -length % ALIGNMENT
+
+
+def decode_head(preamble: Preamble, data: bytes, limits: Limits) -> Header:
+    """Decode header and seal from the bytes behind the preamble (spec 11, steps 7 to 13).
+
+    `data` is what the input had, at most header_len + seal_len bytes.
+
+    Raises:
+        TruncatedError, HeaderChecksumError, SealError, HeaderEncodingError, HeaderSchemaError, LayoutError,
+        LimitExceededError, UnsupportedCriticalError: as spec section 11 says.
+    """
+    header_len = preamble.header_len
+    if len(data) < header_len + preamble.seal_len:
+        raise TruncatedError("the input ends within the header", preamble.head_len, PREAMBLE_SIZE + len(data))
+    text = data[:header_len] if preamble.seal_len else data
+    if checksum(text) != preamble.header_xxh3:
+        raise HeaderChecksumError("the header is damaged")
+    claims = decode_seal(data[header_len:]) if preamble.seal_len else ()
+    if preamble.seal_len or preamble.version_minor:
+        fields = _decode_fields(text, preamble)
+    else:
+        known = _skeletons.find(text)
+        fields = _decode_fields(text, preamble) if known is None else known
+    _check_layout(fields["sections"], preamble, limits)
+    if "crit" in fields:
+        raise UnsupportedCriticalError("not understood", "none", ", ".join(fields["crit"]), "upgrade pickleseal")
+    return Header(fields, preamble, claims)
+
+
+_skeletons = Skeletons()
+
+
+def _decode_fields(text: bytes, preamble: Preamble) -> dict[str, Any]:
+    """Steps 10 and 11: the encoding, values that section 5 excludes, then the schema.
+
+    Where the schema knows every member, what passes it holds no such value; so the walk over all values runs only
+    for members with free content, and to tell which step a refused header failed.
+    """
+    fields = decode(text)
+    if "ext" in fields or preamble.version_minor > VERSION_MINOR:
+        check_values(fields)
+    try:
+        validate(fields, preamble)
+    except HeaderSchemaError:
+        check_values(fields)
+        raise
+    if not preamble.seal_len and not preamble.version_minor:
+        _skeletons.remember(text, fields)
+    return fields
+
+
+def _check_layout(sections: list[dict[str, Any]], preamble: Preamble, limits: Limits) -> None:
+    """Compare the sections' lengths with the frame's, and sizes with the limits (spec 11, step 12)."""
+    end, decoded = PREAMBLE_SIZE + preamble.header_len + preamble.seal_len, 0
+    for entry in sections:
+        length = entry["len"]
+        end += length + -length % ALIGNMENT
+        if "raw_len" in entry:
+            decoded += entry["raw_len"]
+    if end != preamble.frame_len:
+        raise LayoutError("the sections do not add up to frame_len", preamble.frame_len, end)
+    if len(sections) > limits.max_sections:
+        raise LimitExceededError("too many sections", f"at most {limits.max_sections}", len(sections))
+    if decoded > limits.max_decoded:
+        raise LimitExceededError("decompresses to too much", f"at most {limits.max_decoded} bytes", decoded)
+
+
+def check_section(index: int, entry: dict[str, Any], stored: bytes | memoryview, padding: bytes) -> None:
+    """Check one section that is in memory as a whole (spec 11, step 16). Raises as `SectionCheck.finish` does."""
+    if "sha256" in entry or checksum_hex(stored) != entry["xxh3"] or padding.strip(b"\0"):
+        check = SectionCheck(index, entry)
+        check.update(stored)
+        check.finish(padding)
+
+
+class SectionCheck:
+    """Check one section while its bytes go by (spec 11, step 16)."""
+
+    __slots__ = ("_digest", "_entry", "_sha256", "_where")
+
+    def __init__(self, index: int, entry: dict[str, Any]) -> None:
+        self._entry = entry
+        self._where = f"sections[{index}]"
+        self._digest = new_digest()
+        self._sha256 = None
+        if "sha256" in entry:
+            import hashlib  # loads OpenSSL: only where a seal asks for it
+
+            self._sha256 = hashlib.sha256()
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        """Take the next stored bytes."""
+        self._digest.update(chunk)
+        if self._sha256 is not None:
+            self._sha256.update(chunk)
+
+    def finish(self, padding: bytes | memoryview) -> None:
+        """Compare checksums and padding.
+
+        Raises:
+            SectionChecksumError: the stored bytes are not those that were written.
+            SectionPaddingError: a padding byte is not zero.
+        """
+        found = self._digest.hexdigest()
+        if found != self._entry["xxh3"]:
+            raise SectionChecksumError("the section is damaged", self._entry["xxh3"], found, None, self._where)
+        if self._sha256 is not None and self._sha256.hexdigest() != self._entry["sha256"]:
+            found = self._sha256.hexdigest()
+            raise SectionChecksumError("SHA-256 differs", self._entry["sha256"], found, None, self._where)
+        if padding != _ZEROS[: len(padding)]:
+            raise SectionPaddingError("padding is not zero", "zero bytes", bytes(padding).hex(), None, self._where)
+
+
+def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> list[Part]:
+    """Lay out a frame as a list of parts, in order; nothing is joined or copied (spec 12, steps 2 to 4).
+
+    Args:
+        fields: the header without `sections`' lengths and checksums: `fields["sections"]` has one dict a section, with
+            what else is to be said of it (`readonly`), and is completed here.
+        sections: for each its stored bytes, as consecutive parts whose `len` is in bytes.
+
+    Raises:
+        TypeError: a string in the header has no UTF-8 form.
+    """
+    body: list[Part] = []
+    total = PREAMBLE_SIZE
+    for index, parts in enumerate(sections):
+        entry = fields["sections"][index]
+        if len(parts) == 1:
+            length = len(parts[0])
+            entry["xxh3"] = checksum_hex(parts[0])
+        else:
+            length, digest = 0, new_digest()
+            for part in parts:
+                length += len(part)
+                digest.update(part)
+            entry["xxh3"] = digest.hexdigest()
+        entry["len"] = length
+        padding = -length % ALIGNMENT
+        body += parts
+        if padding:
+            body.append(_ZEROS[:padding])
+        total += length + padding
+    header = encode(fields)
+    return [encode_preamble(total + len(header), header), header, *body]

@@ -1,0 +1,50 @@
+"""Limits of the format (spec section 14), and the value by which a caller tightens them."""
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+ALIGNMENT = 64  # spec 4: NumPy's and Arrow's alignment, one cache line
+MAX_INTEGER = 2**53 - 1  # spec 5: exact in every JSON library
+MAX_FRAME = MAX_INTEGER // ALIGNMENT * ALIGNMENT  # spec 4.1
+MAX_HEADER = 1_048_576  # spec 4.1: some 20,000 sections; safetensors takes 100 MB
+MAX_SEAL = 65_536  # spec 4.1
+MAX_SECTIONS = 65_535  # spec 6
+MAX_DEPTH = 16  # spec 5: no field of ours needs more than 5, the rest is for `ext`
+MAX_NAME = 1023  # spec 6, in bytes of UTF-8
+MAX_RECORDS = 2**32 - 1  # spec 6
+MAX_SIGNATURES = 64  # spec 10
+MAX_ZSTD_WINDOW = 8_388_608  # spec 7.2: the bound that RFC 8878 recommends
+DEFAULT_MAX_DECODED = 2**30  # spec 14: a reader allocates by it, so it is not the format's limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large an artifact may be before it is refused with `LimitExceededError` (spec section 14).
+
+    All are in bytes, save `max_sections`. They bound what is read, never what a payload does once it runs.
+
+    >>> Limits(max_frame=10_000_000).max_header
+    1048576
+
+    Raises:
+        ValueError: a limit is negative or above what the format allows.
+    """
+
+    max_frame: int = MAX_FRAME
+    max_header: int = MAX_HEADER
+    max_sections: int = MAX_SECTIONS
+    max_decoded: int = DEFAULT_MAX_DECODED
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("max_frame", MAX_INTEGER),
+            ("max_header", MAX_HEADER),
+            ("max_sections", MAX_SECTIONS),
+            ("max_decoded", MAX_INTEGER),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name}: expected an int, found {type(value).__name__}")
+            if not 0 <= value <= most:
+                raise ValueError(f"{name}: expected 0 to {most}, found {value}")

@@ -1,0 +1,128 @@
+"""The first 64 bytes of a frame (spec section 4.1): steps 1 to 6 of the reader algorithm."""
+
+import struct
+from typing import NamedTuple
+
+from ..errors import (
+    LimitExceededError,
+    NotAnArtifactError,
+    PreambleChecksumError,
+    PreambleFieldError,
+    TruncatedError,
+    UnsupportedFlagsError,
+    UnsupportedVersionError,
+)
+from .checksum import checksum
+from .limits import ALIGNMENT, MAX_HEADER, MAX_INTEGER, MAX_SEAL, Limits
+
+__all__ = ["MAGIC", "PREAMBLE_SIZE", "Preamble", "decode_preamble", "encode_preamble"]
+
+MAGIC = b"\xf7PSL\r\n\x1a\n"
+PREAMBLE_SIZE = 64
+VERSION_MAJOR = 1
+VERSION_MINOR = 0
+_FIELDS = struct.Struct("<8sHHIQIIQQQ")  # bytes 0-55
+_ALL = struct.Struct("<8xHHIQIIQQQQ")  # without the magic, with the checksum
+
+# What other files begin with, so that a refusal can name them. A courtesy: nothing is decided by it.
+_OTHERS = (
+    (b"\xf7PSL\n\x1a\n", "an artifact whose CR LF became LF: it went through a text-mode transfer"),
+    (b"\xf7PSL\r\r\n", "an artifact whose LF became CR LF: it went through a text-mode transfer"),
+    (b"\xf7PSL\r\n\x1a\r\n", "an artifact whose LF became CR LF: it went through a text-mode transfer"),
+    (b"\x77PSL", "an artifact whose bit 7 was cleared: it went through a 7-bit transfer"),
+    (b"\xc3\xb7PSL", "an artifact that was decoded as Latin-1 and encoded as UTF-8"),
+    (b"\xef\xbf\xbdPSL", "an artifact that was decoded as UTF-8 text"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"(\xb5/\xfd", "Zstandard data"),
+    (b"BZh", "bzip2 data"),
+    (b"\xfd7zXZ\x00", "xz data"),
+    (b"PK\x03\x04", "a zip archive (torch.save and numpy.savez write these)"),
+    (b"\x93NUMPY", "a NumPy .npy file"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"PAR1", "a Parquet file"),
+    (b"%PDF-", "a PDF document"),
+    (b"version https://git-lfs", "a git-lfs pointer, not the file itself: run `git lfs pull`"),
+)
+
+
+class Preamble(NamedTuple):
+    """The preamble's fields that vary. Lengths in bytes."""
+
+    version_minor: int
+    frame_len: int
+    header_len: int
+    seal_len: int
+    header_xxh3: int
+    stream_id: int
+    seq: int
+
+    @property
+    def head_len(self) -> int:
+        """Bytes from the frame's start to section 0."""
+        return PREAMBLE_SIZE + self.header_len + self.seal_len
+
+
+def encode_preamble(frame_len: int, header: bytes, stream_id: int = 0, seq: int = 0) -> bytes:
+    """Encode the preamble of a frame without a seal (spec 4.1)."""
+    fields = _FIELDS.pack(
+        MAGIC, VERSION_MAJOR, VERSION_MINOR, 0, frame_len, len(header), 0, checksum(header), stream_id, seq
+    )
+    return fields + checksum(fields).to_bytes(8, "little")
+
+
+def decode_preamble(data: bytes, limits: Limits) -> Preamble:
+    """Decode the preamble from the first bytes of a frame, as many of 64 as there are (spec 11, steps 1 to 6).
+
+    Raises:
+        NotAnArtifactError, TruncatedError, PreambleChecksumError, UnsupportedVersionError, UnsupportedFlagsError,
+        PreambleFieldError, LimitExceededError: as spec section 11 says.
+    """
+    if data[:8] != MAGIC[: len(data)]:
+        raise NotAnArtifactError("not a pickleseal artifact", found=identify(data[:64]))
+    if len(data) < PREAMBLE_SIZE:
+        raise TruncatedError("the input ends within the preamble", PREAMBLE_SIZE, len(data))
+    major, minor, flags, frame_len, header_len, seal_len, header_xxh3, stream_id, seq, found = _ALL.unpack(data)
+    if checksum(data[:56]) != found:
+        raise PreambleChecksumError("the preamble is damaged")
+    if major != VERSION_MAJOR:
+        raise UnsupportedVersionError("unknown format version", VERSION_MAJOR, major)
+    if flags:
+        raise UnsupportedFlagsError("unknown incompatible features", "incompat_flags 0", hex(flags))
+    if header_len % ALIGNMENT or not ALIGNMENT <= header_len <= MAX_HEADER:
+        raise _wrong("header_len", f"a multiple of 64 from 64 to {MAX_HEADER}", header_len)
+    if seal_len and (seal_len % ALIGNMENT or seal_len > MAX_SEAL):
+        raise _wrong("seal_len", f"a multiple of 64, at most {MAX_SEAL}", seal_len)
+    least = 128 + header_len + seal_len
+    if frame_len % ALIGNMENT or not least <= frame_len <= MAX_INTEGER:
+        raise _wrong("frame_len", f"a multiple of 64 from {least} to {MAX_INTEGER}", frame_len)
+    if seq and not stream_id:
+        raise _wrong("seq", "0, as the frame is standalone", seq)
+    if frame_len > limits.max_frame:
+        raise LimitExceededError("the frame is too large", f"at most {limits.max_frame} bytes", frame_len)
+    if header_len > limits.max_header:
+        raise LimitExceededError("the header is too large", f"at most {limits.max_header} bytes", header_len)
+    return Preamble(minor, frame_len, header_len, seal_len, header_xxh3, stream_id, seq)
+
+
+def _wrong(field: str, expected: str, found: int) -> PreambleFieldError:
+    return PreambleFieldError("wrong value", expected, found, None, field)
+
+
+def identify(start: bytes) -> str:
+    """Say what foreign bytes look like, from their first 64."""
+    for prefix, name in _OTHERS:
+        if start.startswith(prefix):
+            return name
+    if len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5:
+        return f"a bare pickle of protocol {start[1]}"
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page (an error page or a login form instead of the file?)"
+    if text.startswith(b"<?xml"):
+        return "an XML document (an object store's error message?)"
+    if text.startswith((b"{", b"[")):
+        return "JSON text"
+    if start.count(0) == len(start):
+        return "zero bytes (a sparse or preallocated file that was never written?)"
+    return f"bytes {start[:8].hex(' ')}"
