@@ -1,0 +1,212 @@
+"""numpy arrays, scalars and dtypes through this library's own rebuild functions (spec section 8.1).
+
+The raw pickle of an array imports numpy's private `_reconstruct` and calls `dtype.__setstate__`, which
+crashes the process when its state is forged, and which moved between numpy 1 and 2. The functions here take plain
+values, check them, and build the array over the buffer that they are given. numpy is optional: it is imported only
+when an array is met.
+"""
+
+import re
+from math import prod
+from pickle import PickleBuffer
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["fill_object_array", "rebuild_array", "rebuild_dtype", "rebuild_object_array", "rebuild_scalar"]
+
+_SIMPLE = re.compile(r"[<>|](?:[biufcSUV]\d{1,10}|[Mm]8(?:\[\d{0,9}[A-Za-zμ]{1,2}\])?)", re.ASCII)
+_MAX_NESTING = 32  # numpy's own limit on dimensions is 32 or 64; dtypes nest less
+
+
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError as exc:
+        raise MissingExtraError(
+            "the payload holds numpy arrays", None, None, "pip install 'pickleseal[numpy]'"
+        ) from exc
+    return numpy
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def reduce_numpy(obj: Any) -> Any:
+    """Return the pickle reduction of a numpy array, scalar or dtype, or NotImplemented for what has no plain form.
+
+    NotImplemented means numpy's own pickling: subclasses of ndarray, dtypes with metadata, StringDType.
+    """
+    import numpy as np
+
+    if type(obj) is np.ndarray:
+        return _reduce_array(obj)
+    if isinstance(obj, np.dtype):
+        described = describe(obj)
+        return NotImplemented if described is None else (rebuild_dtype, (described,))
+    if isinstance(obj, np.generic) and not isinstance(obj, np.object_):
+        described = describe(obj.dtype)
+        return (
+            NotImplemented if described is None else (rebuild_scalar, (described, obj.tobytes()[: obj.dtype.itemsize]))
+        )
+    return NotImplemented
+
+
+def _reduce_array(array: "np.ndarray[Any, Any]") -> Any:
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    if array.dtype.char == "O":
+        items = array.flatten(order).tolist()  # type: ignore[arg-type]
+        return rebuild_object_array, (array.shape, order), items, None, None, fill_object_array
+    described = describe(array.dtype)
+    if described is None:
+        return NotImplemented
+    if not array.flags.c_contiguous and not array.flags.f_contiguous:
+        copied = array.copy("C")
+        copied.flags.writeable = array.flags.writeable
+        array = copied
+    # Seen as raw bytes, every dtype passes the buffer protocol, datetime64 too.
+    flat: Any = array.reshape(-1, order="A").view(f"V{array.itemsize}") if array.size and array.itemsize else b""
+    return rebuild_array, (described, array.shape, order, PickleBuffer(flat))
+
+
+def describe(dtype: "np.dtype[Any]") -> Any:
+    """Describe a dtype in plain values (spec 8.1), or return None where that is impossible without loss."""
+    if dtype.metadata is not None or dtype.hasobject or type(dtype).__module__ not in ("numpy", "numpy.dtypes"):
+        return None
+    if dtype.subdtype is not None:
+        base = describe(dtype.subdtype[0])
+        return None if base is None else ("subarray", base, dtype.subdtype[1])
+    if dtype.fields is None:
+        return dtype.str if _SIMPLE.fullmatch(dtype.str) else None
+    if dtype.type.__name__ != "void":
+        return None  # a record: its scalar type is part of what would be lost
+    members = []
+    for name in dtype.names or ():
+        member, offset, *title = dtype.fields[name]
+        described = describe(member)
+        if described is None or (title and not isinstance(title[0], str)):
+            return None
+        members.append((name, described, offset, title[0] if title else None))
+    return "struct", dtype.itemsize, dtype.isalignedstruct, tuple(members)
+
+
+# --- reading: these names and arguments are part of the format --------------------------------------------------------
+
+
+def rebuild_dtype(dtype: object) -> "np.dtype[Any]":
+    """Build a dtype from its description (spec 8.1).
+
+    Raises:
+        ValueError: not a description, or of a type that this machine lacks.
+    """
+    return _dtype(dtype, 0)
+
+
+def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "np.ndarray[Any, Any]":
+    """Build an array over a buffer, without a copy, writable if the buffer is (spec 8.1).
+
+    Raises:
+        ValueError: a wrong description, shape or order, or a buffer of another length.
+    """
+    np = _numpy()
+
+    built, dims, layout = _dtype(dtype, 0), _shape(shape), _order(order)
+    expected = prod(dims) * built.itemsize
+    found = memoryview(buffer).nbytes
+    if found != expected:
+        raise ValueError(f"array buffer: expected {expected} bytes, found {found}")
+    return np.ndarray(dims, built, buffer if expected else None, order=layout)  # type: ignore[no-any-return]
+
+
+def rebuild_object_array(shape: object, order: object) -> "np.ndarray[Any, Any]":
+    """Build an array of None, to be filled by `fill_object_array` (spec 8.1)."""
+    np = _numpy()
+
+    dims, layout = _shape(shape), _order(order)
+    return np.full(dims, None, dtype=object, order=layout)  # type: ignore[no-any-return]
+
+
+def fill_object_array(array: Any, items: Any) -> None:
+    """Store a list of items in an array of objects, in the array's memory order (spec 8.1).
+
+    Raises:
+        ValueError: not an array of objects, not a list, or of another length.
+    """
+    np = _numpy()
+
+    if type(array) is not np.ndarray or array.dtype != object or type(items) is not list or len(items) != array.size:
+        raise ValueError("fill_object_array: expected an array of objects and a list of as many items")
+    flat = array.reshape(-1, order="A")
+    for index, item in enumerate(items):
+        flat[index] = item
+
+
+def rebuild_scalar(dtype: object, data: object) -> Any:
+    """Build a numpy scalar from its bytes (spec 8.1).
+
+    Raises:
+        ValueError: a wrong description, or data of another length.
+    """
+    np = _numpy()
+
+    built = _dtype(dtype, 0)
+    if type(data) is not bytes or len(data) != built.itemsize:
+        raise ValueError(f"scalar: expected {built.itemsize} bytes")
+    return np.ndarray((), built, bytearray(data) if data else None)[()]
+
+
+def _dtype(described: object, depth: int) -> "np.dtype[Any]":
+    np = _numpy()
+
+    if type(described) is str and _SIMPLE.fullmatch(described):
+        try:
+            built: Any = np.dtype(described)
+        except TypeError as exc:
+            raise ValueError(f"dtype {described!r} is not known on this machine: {exc}") from None
+        if built.str == described:
+            return built  # type: ignore[no-any-return]
+    if type(described) is tuple and described and depth < _MAX_NESTING:
+        if described[0] == "subarray" and len(described) == 3:
+            pair = _dtype(described[1], depth + 1), _shape(described[2])
+            return np.dtype(pair)  # type: ignore[no-any-return]
+        if described[0] == "struct" and len(described) == 4:
+            return _struct(described, depth)
+    raise ValueError("not a dtype description (spec 8.1)")
+
+
+def _struct(described: tuple[Any, ...], depth: int) -> "np.dtype[Any]":
+    np = _numpy()
+
+    _, itemsize, aligned, members = described
+    if type(itemsize) is not int or type(aligned) is not bool or type(members) is not tuple:
+        raise ValueError("not a dtype description (spec 8.1)")
+    names, formats, offsets, titles = [], [], [], []
+    for member in members:
+        name, base, offset, title = member
+        if type(name) is not str or type(offset) is not int or not (title is None or type(title) is str):
+            raise ValueError("not a dtype description (spec 8.1)")
+        names.append(name)
+        formats.append(_dtype(base, depth + 1))
+        offsets.append(offset)
+        titles.append(title)
+    spec = {"names": names, "formats": formats, "offsets": offsets, "titles": titles, "itemsize": itemsize}
+    return np.dtype(spec, align=aligned)  # type: ignore[no-any-return]
+
+
+def _shape(shape: object) -> tuple[int, ...]:
+    if type(shape) is tuple and len(shape) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in shape):
+        return shape
+    raise ValueError("shape: expected a tuple of non-negative integers")
+
+
+def _order(order: object) -> str:
+    if order == "C" or order == "F":
+        return str(order)
+    raise ValueError(f"order: expected 'C' or 'F', found {order!r}")
+
+
+for _function in (fill_object_array, rebuild_array, rebuild_dtype, rebuild_object_array, rebuild_scalar):
+    _function.__module__ = "pickleseal"  # the name under which artifacts import them, whatever this module is called

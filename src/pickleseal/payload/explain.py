@@ -1,0 +1,193 @@
+"""Why an object could not be packed: the path to the part that pickle refuses, and what to store instead.
+
+Runs only after the pickler has failed. It walks the object as the pickler does (containers, then what `__reduce_ex__`
+gives), visits each object once, uses no recursion, and stops at the first part that pickle cannot take.
+"""
+
+import copyreg
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+from ..errors import PackError, printable
+
+__all__ = ["explain"]
+
+_ATOMS = (int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented))
+_MOST_OBJECTS = 2_000_000  # visited before the walk gives up: a minute at most, on an error path
+
+# Class names along the MRO, so that nothing has to be imported to compare.
+_ADVICE = {
+    "socket.socket": "store (host, port) and connect again after loading",
+    "ssl.SSLSocket": "store (host, port) and connect again after loading",
+    "_io._IOBase": "store the path and mode, or the file's content, and open it again after loading",
+    "_thread.lock": "leave it out in __getstate__ and make a new one in __setstate__",
+    "_thread.RLock": "leave it out in __getstate__ and make a new one in __setstate__",
+    "threading.Thread": "store its arguments and start a new one after loading",
+    "threading.Event": "store its arguments and make a new one after loading",
+    "_thread._local": "leave it out in __getstate__: thread-local data belongs to one process",
+    "sqlite3.Connection": "store the database's path and connect again after loading",
+    "sqlite3.Cursor": "store the rows: cursor.fetchall()",
+    "subprocess.Popen": "store its arguments and result, not the process",
+    "builtins.generator": "store its items: list(...)",
+    "builtins.coroutine": "store its arguments and call it again after loading",
+    "builtins.async_generator": "store its items",
+    "builtins.memoryview": "store bytes(view), or pickle.PickleBuffer(view) to keep it out of band",
+    "builtins.module": "store its name and import it after loading",
+    "builtins.frame": "store the text: traceback.format_stack(...)",
+    "builtins.traceback": "store the text: traceback.format_exception(...)",
+    "builtins.mappingproxy": "store dict(...)",
+    "builtins.weakref": "store the object itself, or its key",
+    "weakref.ReferenceType": "store the object itself, or its key",
+    "builtins.code": "store the source text",
+    "builtins.PyCapsule": "store what is needed to make it again",
+    "select.epoll": "make a new one after loading",
+    "contextvars.Context": "store the values that are needed",
+    "contextvars.ContextVar": "store its value",
+}
+_DEFAULT_ADVICE = "leave it out in __getstate__, or store what is needed to make it again"
+
+
+def explain(obj: object, cause: BaseException) -> PackError:
+    """Find what the pickler refused in `obj` and return the error that says so, with the path to it.
+
+    Calls the same `__reduce_ex__` methods that the pickler called. Never raises.
+    """
+    try:
+        found = _find(obj)
+    except Exception:  # the object's own methods misbehave in new ways: the pickler's error is the better one
+        found = None
+    if found is not None:
+        path, kind, hint = found
+        return PackError(f"{kind} cannot be packed", None, None, hint, path)
+    if isinstance(cause, RecursionError):
+        hint = "flatten long chains (linked lists, parent pointers) into a list, or raise sys.setrecursionlimit"
+        return PackError("nested too deep for the pickler", None, None, hint, "$")
+    return PackError(f"{type(cause).__name__}: {cause}", None, type(obj).__name__, None, "$")
+
+
+def _find(root: object) -> tuple[str, str, str] | None:
+    """Walk depth first and return (path, what it is, advice) of the first object that pickle refuses."""
+    seen: dict[int, object] = {}  # keeps temporary objects alive, so that ids stay unique
+    stack: list[Iterator[tuple[str, Any]]] = [iter([("", root)])]
+    steps = ["$"]
+    while stack:
+        item = next(stack[-1], None)
+        if item is None:
+            stack.pop()
+            steps.pop()
+            continue
+        step, obj = item
+        if type(obj) in _ATOMS or id(obj) in seen:
+            continue
+        seen[id(obj)] = obj
+        if len(seen) > _MOST_OBJECTS:
+            return None
+        children, problem = _children(obj)
+        if problem is not None:
+            return _path([*steps, step]), *problem
+        stack.append(iter(children))
+        steps.append(step)
+    return None
+
+
+def _path(steps: list[str]) -> str:
+    """Join the steps, without the middle of a very long way."""
+    if len(steps) > 40:
+        steps = [*steps[:20], f"...{len(steps) - 40} more...", *steps[-20:]]
+    return "".join(steps)
+
+
+def _children(obj: Any) -> tuple[list[tuple[str, Any]], tuple[str, str] | None]:
+    """Return the parts of an object with their path steps, or what is wrong with it."""
+    cls = type(obj)
+    if cls is dict:
+        return _pairs(obj.items()), None
+    if cls in (list, tuple):
+        return [(f"[{index}]", item) for index, item in enumerate(obj)], None
+    if cls in (set, frozenset):
+        return [("{...}", item) for item in obj], None
+    if issubclass(cls, type) or cls in (FunctionType, BuiltinFunctionType):
+        return _global_children(obj)
+    if issubclass(cls, ModuleType):
+        return [], ("a module", _ADVICE["builtins.module"])
+    try:
+        reduced = _reducer(cls)(obj)
+    except Exception as exc:
+        own = "" if _refused_by_pickle(exc) else f" ({type(exc).__name__} in its own pickling: {printable(str(exc))})"
+        return [], (_kind(obj) + own, _advice(cls))
+    if isinstance(reduced, str):
+        return [], None
+    return _reduced_children(reduced), None
+
+
+def _reducer(cls: type) -> Callable[[Any], Any]:
+    from_table = copyreg.dispatch_table.get(cls)
+    return from_table if from_table is not None else lambda obj: obj.__reduce_ex__(5)
+
+
+def _refused_by_pickle(exc: Exception) -> bool:
+    return isinstance(exc, TypeError) and "pickle" in str(exc)
+
+
+def _pairs(items: Any) -> list[tuple[str, Any]]:
+    parts = []
+    for key, value in items:
+        shown = printable(repr(key), 60) if type(key) in _ATOMS else f"<{type(key).__qualname__}>"
+        parts += [(f".key({shown})", key), (f"[{shown}]", value)]
+    return parts
+
+
+def _reduced_children(reduced: tuple[Any, ...]) -> list[tuple[str, Any]]:
+    """Name the parts of a reduction (callable, arguments, state, list items, dict items, state setter)."""
+    func, args, state, items, pairs, setter = (*reduced, *[None] * 6)[:6]
+    arguments = args if isinstance(args, tuple) else ()
+    parts: list[tuple[str, Any]] = [(".__reduce__()", func), (".__reduce__()", setter)]
+    if getattr(func, "__name__", "") in ("__newobj__", "__newobj_ex__"):
+        parts.append((".__class__", arguments[0]))
+        arguments = arguments[1:]
+    parts += [(f".__reduce__()[1][{index}]", item) for index, item in enumerate(arguments)]
+    dicts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    for part in dicts:
+        if type(part) is dict:
+            parts += [(f".{k}" if isinstance(k, str) else f".__dict__[{k!r}]", v) for k, v in part.items()]
+        else:
+            parts.append((".__getstate__()", part))
+    parts += [(f"[{index}]", item) for index, item in enumerate(items or ())]
+    return parts + _pairs(pairs or ())
+
+
+def _global_children(obj: Any) -> tuple[list[tuple[str, Any]], tuple[str, str] | None]:
+    """Check that pickle finds a class or function again by its name."""
+    if type(obj) is BuiltinFunctionType and not isinstance(obj.__self__, ModuleType | type(None)):
+        return [(".__self__", obj.__self__)], None
+    if obj in (type(None), type(NotImplemented), type(Ellipsis)):
+        return [], None
+    name, module = obj.__qualname__, obj.__module__
+    what = "class" if isinstance(obj, type) else "function"
+    if "<lambda>" in name:
+        return [], (f"the lambda {module}:{name}", "define a function at the top of a module and use that")
+    if "<locals>" in name:
+        return [], (f"the local {what} {module}:{name}", f"define the {what} at the top of a module")
+    import sys
+
+    value: Any = sys.modules.get(module)
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    if value is not obj:
+        hint = "its module must hold it under this name; or give it the right __module__ and __qualname__"
+        return [], (f"the {what} {module}:{name}, which is not found under that name,", hint)
+    return [], None
+
+
+def _kind(obj: object) -> str:
+    cls = type(obj)
+    return f"{cls.__module__}.{cls.__qualname__}" if cls.__module__ != "builtins" else cls.__qualname__
+
+
+def _advice(cls: type) -> str:
+    for base in cls.__mro__:
+        advice = _ADVICE.get(f"{base.__module__}.{base.__qualname__}")
+        if advice is not None:
+            return advice
+    return _DEFAULT_ADVICE

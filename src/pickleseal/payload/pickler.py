@@ -1,0 +1,147 @@
+"""Pickle an object with protocol 5, and learn on the way which globals it imports and which buffers it offers.
+
+Strategy: CPython's C pickler does the work. `reducer_override` sees every class, function and instance that is not of
+a plain built-in type, before the pickler does: it notes globals there, answers NotImplemented for all that pickles by
+itself, and calls `__reduce_ex__` only where a type has its own, because a string that this returns names a global
+too. The sink is a list's `append`: the pickler hands over frames and large bytes objects as they are, and nothing is
+joined.
+"""
+
+import copyreg
+import pickle
+from types import FunctionType
+from typing import Any
+
+from ..errors import PackError
+from .arrays import reduce_numpy
+
+__all__ = ["Pickled", "not_portable", "pickle_object"]
+
+# A buffer below this stays in the pickle: its entry in the header and its padding cost about 100 bytes, and headers
+# stay within the first 8 KiB of the file up to some 130 buffers (spec 12, step 1).
+OUT_OF_BAND_MIN = 16_384
+# Beyond so many sections all buffers stay in the pickle, so that the header stays below its limit.
+OUT_OF_BAND_MOST = 10_000
+
+_REDUCE_EX: Any = object.__reduce_ex__
+_REDUCE: Any = object.__reduce__
+_SINGLETON_TYPES = frozenset({type(None), type(NotImplemented), type(Ellipsis)})
+_PLATFORM_MODULES = frozenset({"posix", "nt", "winreg", "_winapi"})
+_PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
+
+
+class Pickled:
+    """A pickle in parts, its globals (`module:qualname`, ordered), and its out-of-band buffers."""
+
+    __slots__ = ("buffers", "globals", "parts")
+
+    def __init__(self, parts: list[Any], names: list[str], buffers: list[memoryview]) -> None:
+        self.parts = parts
+        self.globals = names
+        self.buffers = buffers
+
+
+class _Sink:
+    """What the C pickler takes for a file."""
+
+    __slots__ = ("parts", "write")
+
+    def __init__(self) -> None:
+        self.parts: list[Any] = []
+        self.write = self.parts.append
+
+
+class _Pickler(pickle.Pickler):
+    found: set[str]  # globals, as `module:qualname`
+    plain: set[type]  # classes seen whose pickling is object's own
+
+    def reducer_override(self, obj: Any, /) -> Any:
+        cls = type(obj)
+        if cls in self.plain:
+            return NotImplemented
+        if cls is type or cls is FunctionType:
+            if cls is type and obj in _SINGLETON_TYPES:
+                self.found.add("builtins:type")
+            else:
+                self._note(obj, obj.__qualname__)
+            return NotImplemented
+        reducer = copyreg.dispatch_table.get(cls)
+        if reducer is not None:
+            return self._noted(obj, reducer(obj))
+        if issubclass(cls, type):
+            self._note(obj, obj.__qualname__)
+            return NotImplemented
+        if cls.__reduce_ex__ is _REDUCE_EX and cls.__reduce__ is _REDUCE:
+            self.plain.add(cls)
+            return NotImplemented
+        if _is_numpy(cls):
+            reduced = reduce_numpy(obj)
+            if reduced is not NotImplemented:
+                return reduced
+        return self._noted(obj, obj.__reduce_ex__(5))
+
+    def _noted(self, obj: Any, reduced: Any) -> Any:
+        if isinstance(reduced, str):
+            self._note(obj, reduced)
+        return reduced
+
+    def _note(self, obj: Any, qualname: str) -> None:
+        module = getattr(obj, "__module__", None)
+        if not isinstance(module, str):
+            module = pickle.whichmodule(obj, qualname)  # type: ignore[attr-defined]
+        if (module, qualname) in copyreg._extension_registry:  # type: ignore[attr-defined]
+            raise PackError(
+                "is registered with copyreg.add_extension, whose codes mean something else in other processes",
+                found=f"{module}:{qualname}",
+                hint="call copyreg.remove_extension for it before packing",
+            )
+        self.found.add(f"{module}:{qualname}")
+
+
+def _is_numpy(cls: type) -> bool:
+    """Tell whether numpy made the class (a user's subclass of ndarray has another module and its own way)."""
+    return cls.__module__.partition(".")[0] == "numpy"
+
+
+def pickle_object(obj: Any) -> Pickled:
+    """Pickle an object. Runs the `__reduce_ex__`, `__getstate__` and `__getnewargs_ex__` of what it holds.
+
+    The parts and buffers refer to the object's own memory: they are to be written before it changes.
+
+    Raises:
+        Exception: whatever the pickler or the object's own methods raise.
+    """
+    sink = _Sink()
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        """Tell the pickler whether a buffer stays in the pickle."""
+        try:
+            view = buffer.raw()
+        except BufferError:
+            return True  # not contiguous: the pickler says so itself
+        if view.nbytes < OUT_OF_BAND_MIN or len(buffers) >= OUT_OF_BAND_MOST:
+            return True
+        buffers.append(view)
+        return False
+
+    pickler = _Pickler(sink, 5, buffer_callback=keep)
+    found: set[str] = set()
+    pickler.found = found
+    pickler.plain = set()
+    pickler.dump(obj)
+    return Pickled(sink.parts, sorted(found), buffers)
+
+
+def not_portable(names: list[str]) -> list[str]:
+    """Say which globals will not be found elsewhere, and what to do."""
+    texts = []
+    for name in names:
+        module, _, qualname = name.partition(":")
+        if module == "__main__":
+            texts.append(f"{name} is defined in the script that runs now: move it to a module that readers can import")
+        elif module in _PLATFORM_MODULES:
+            texts.append(f"{name} exists on this kind of platform only: readers elsewhere will not find it")
+        elif qualname in _PLATFORM_PATHS and module.startswith("pathlib"):
+            texts.append(f"{name} loads on this kind of platform only: store str(path) or a PurePath")
+    return texts

@@ -1,0 +1,200 @@
+"""The allow-list: which `module:qualname` a payload may import, and what object it gets for it.
+
+Exact names only: no prefixes, no wildcards. The built-in list holds value types of the standard library, which this
+module imports itself, by its own table; beyond it stands what the caller names with `trust=` or `expect=`. Where an
+honest pickle needs a function that would be dangerous if it were handed out (`getattr`, `type`), the payload gets a
+guarded substitute that does the one harmless thing.
+
+What this does not do: an allow-list decides what is imported. It does not stop what a payload does *with* allowed
+objects, nor what their own code does (SECURITY.md).
+"""
+
+import builtins
+from collections.abc import Callable, Iterable
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from ..errors import PolicyError, UntrustedGlobalError
+from ..schema.names import global_name, resolve
+from . import arrays
+
+__all__ = ["Trusted", "build_trust", "resolve_globals"]
+
+Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
+
+_VALUE_TYPES = {
+    "array": ("_array_reconstructor", "array"),
+    "builtins": (
+        *("bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set", "slice"),
+        *("str", "tuple", "Ellipsis", "NotImplemented"),
+    ),
+    "collections": ("ChainMap", "Counter", "OrderedDict", "UserDict", "UserList", "UserString", "defaultdict", "deque"),
+    "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
+    "decimal": ("Decimal",),
+    "fractions": ("Fraction",),
+    "http": ("HTTPMethod", "HTTPStatus"),
+    "ipaddress": (*("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),),
+    "pathlib": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
+    "pathlib._local": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
+    "re": ("_compile",),
+    "time": ("struct_time",),
+    "types": ("SimpleNamespace",),
+    "uuid": ("SafeUUID", "UUID"),
+    "zoneinfo": ("ZoneInfo",),
+}
+_HOMES = {"pathlib._local": "pathlib"}  # CPython 3.13's name for it, importable there only
+_LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items() for name in names) | frozenset(
+    f"builtins:{name}"
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, Exception) and value.__name__ == name
+)
+
+# Functions and classes that run what their arguments say. Never by `trust=`: nothing that is refused here is needed to
+# rebuild a value.
+_REFUSED = {
+    module: frozenset(names.split())
+    for module, names in {
+        "builtins": "__build_class__ __import__ breakpoint compile delattr eval exec exit getattr globals hasattr help "
+        "input locals memoryview open property quit setattr super type vars",
+        "_codecs": "encode decode",
+        "codecs": "encode decode open",
+        "functools": "partial partialmethod reduce",
+        "importlib": "__import__ import_module reload",
+        "io": "open open_code FileIO",
+        "_io": "open open_code FileIO",
+        "pickle": "load loads Unpickler _Unpickler _load _loads",
+        "_pickle": "load loads Unpickler",
+    }.items()
+}
+_REFUSED_MODULES = frozenset(
+    "_operator _posixsubprocess code ctypes multiprocessing nt operator os pdb posix posixpath ntpath pty runpy shutil "  # noqa: SIM905
+    "socket subprocess sys timeit".split()
+)
+
+
+def allow_list_table() -> str:
+    """Return the built-in list as a Markdown list, for the documentation."""
+    modules = sorted({name.partition(":")[0] for name in _LISTED} - set(_HOMES))
+    lines = []
+    for module in modules:
+        if module == "builtins":
+            names = [*_VALUE_TYPES["builtins"], "every subclass of Exception there"]
+        else:
+            names = list(_VALUE_TYPES[module])
+        lines.append(f"- `{module}`: {', '.join(sorted(names, key=str.lower))}")
+    return "\n".join(lines) + "\n"
+
+
+def _guarded_getattr(owner: object, name: object) -> Any:
+    """Stand in for `getattr`, which time zones need: `(ZoneInfo, "_unpickle")` and nothing else."""
+    from zoneinfo import ZoneInfo
+
+    if owner is ZoneInfo and name == "_unpickle":
+        return ZoneInfo._unpickle  # type: ignore[attr-defined]
+    raise UntrustedGlobalError("the payload asks for an attribute", "ZoneInfo._unpickle only", repr(name))
+
+
+def _guarded_type(value: object) -> type:
+    """Stand in for `type`, which `type(None)` and its like need: the type of a singleton and nothing else."""
+    if value is None or value is Ellipsis or value is NotImplemented:
+        return type(value)
+    raise UntrustedGlobalError("the payload asks for the type of an object", "None, ... or NotImplemented", None)
+
+
+def _guarded_bytearray(data: Any = b"") -> bytearray:
+    """Stand in for `bytearray`, which makes a gigabyte out of a number: bytes only."""
+    if type(data) in (bytes, bytearray):
+        return bytearray(data)
+    raise UntrustedGlobalError("the payload asks for a bytearray by size", "bytes", type(data).__name__)
+
+
+_SUBSTITUTES: Trusted = {
+    "builtins:bytearray": _guarded_bytearray,
+    "builtins:getattr": _guarded_getattr,
+    "builtins:type": _guarded_type,
+    **{f"pickleseal:{name}": getattr(arrays, name) for name in arrays.__all__},
+}
+
+
+def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object = None) -> Trusted:
+    """Check what a caller trusts and index it by name. Imports nothing.
+
+    Args:
+        trust: classes, functions, or exact `"module:qualname"` strings.
+        expect: a class to trust as well, or anything else, which is ignored here.
+
+    Raises:
+        TypeError: `trust` is `True`, a single string, or has an element that is no class, function or string.
+        ValueError: an element names something that no value needs and that runs what its arguments say.
+    """
+    if isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable):
+        raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
+    trusted: Trusted = {}
+    for item in (*trust, expect) if isinstance(expect, type) else trust:
+        if isinstance(item, str):
+            if item.count(":") != 1 or not all(item.split(":")):
+                raise TypeError(f"trust: expected 'module:qualname', found {item!r}")
+            name, value = item, None
+        elif isinstance(item, type | FunctionType | BuiltinFunctionType):
+            name, value = global_name(item), item
+        else:
+            raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}")
+        if _is_dangerous(name):
+            raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
+        trusted[name] = value
+    return trusted
+
+
+def _is_dangerous(name: str) -> bool:
+    module, _, qualname = name.partition(":")
+    first = qualname.partition(".")[0]
+    return module.partition(".")[0] in _REFUSED_MODULES or first in _REFUSED.get(module, ())
+
+
+def resolve_globals(names: list[str], trusted: Trusted) -> dict[tuple[str, str], Any]:
+    """Map each declared global to the object that the payload will get, or refuse all that are not trusted at once.
+
+    Imports only standard library modules of the built-in list, and what the caller's strings name.
+
+    Raises:
+        UntrustedGlobalError: `missing` names every global that is neither built in nor in `trusted`.
+        PolicyError: a string in `trusted` names something that can't be imported here.
+    """
+    missing = [n for n in names if n not in _SUBSTITUTES and n not in _LISTED and n not in trusted]
+    if missing:
+        dangerous = [name for name in missing if _is_dangerous(name)]
+        if dangerous:
+            hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
+        else:
+            paste = ", ".join(f'"{name}"' for name in missing)
+            hint = f"if you know what they do, and who wrote this: trust=[{paste}]"
+        names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
+        raise UntrustedGlobalError(
+            f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals"
+        )
+    resolved = {}
+    for name in names:
+        module, _, qualname = name.partition(":")
+        resolved[module, qualname] = _object_for(name, trusted)
+    return resolved
+
+
+def _object_for(name: str, trusted: Trusted) -> Any:
+    if name in trusted:
+        value = trusted[name]
+        return _import(name) if value is None else value
+    if name in _SUBSTITUTES:
+        return _SUBSTITUTES[name]
+    module, _, qualname = name.partition(":")
+    return resolve(f"{_HOMES.get(module, module)}:{qualname}")
+
+
+def _import(name: str) -> Any:
+    try:
+        value = resolve(name)
+    except (ImportError, AttributeError) as exc:
+        hint = "install the module that defines it, or give the class itself in trust=[...]"
+        raise PolicyError(f"trusted, and not importable here: {exc}", None, name, hint, "globals") from exc
+    if not isinstance(value, type | FunctionType | BuiltinFunctionType):
+        raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
+    return value

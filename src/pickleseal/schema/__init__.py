@@ -1,0 +1,1 @@
+"""What classes are called, and how they looked when an artifact was written."""
