@@ -1,0 +1,51 @@
+"""Objects in, checked artifacts out: a container around pickle that is validated before anything is unpickled.
+
+    import pickleseal
+
+    data = pickleseal.pack({"id": 7, "state": "done"})
+    pickleseal.peek(data)      # the header; runs nothing
+    pickleseal.verify(data)    # all checksums; runs nothing
+    pickleseal.unpack(data)    # the object, or a refusal with a reason
+
+Everything here is re-exported; the modules behind are private, save `pickleseal.errors`.
+"""
+
+from . import errors
+from ._version import __version__
+from .format.header import ClassSchema, Header, Section
+from .format.limits import Limits
+from .payload.arrays import (
+    fill_object_array,
+    rebuild_array,
+    rebuild_dtype,
+    rebuild_object_array,
+    rebuild_scalar,
+)
+from .reader import Policy, unpack
+from .storage.files import dump, dumps, load, loads, peek, verify
+from .writer import Writer, pack, pack_parts
+
+__all__ = [
+    "ClassSchema",
+    "Header",
+    "Limits",
+    "Policy",
+    "Section",
+    "Writer",
+    "__version__",
+    "dump",
+    "dumps",
+    "errors",
+    "fill_object_array",
+    "load",
+    "loads",
+    "pack",
+    "pack_parts",
+    "peek",
+    "rebuild_array",
+    "rebuild_dtype",
+    "rebuild_object_array",
+    "rebuild_scalar",
+    "unpack",
+    "verify",
+]

@@ -1,0 +1,225 @@
+"""Frame -> validated header -> object: the reader algorithm of spec section 11, over any source of bytes.
+
+Strategy: a `Source` gives bytes in order and judges each section while it goes by (step 16); everything else is here,
+once, so that bytes, files and pipes get the same verdict. No step looks back.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from .errors import PolicyError, TrailingBytesError, TruncatedError, TypeMismatchError, UnpickleError
+from .format.codec import check_codec, decode_section
+from .format.frame import check_section, decode_head
+from .format.header import Header
+from .format.limits import ALIGNMENT, Limits
+from .format.preamble import PREAMBLE_SIZE, decode_preamble
+from .payload.scan import check_envelope
+from .payload.trust import build_trust, resolve_globals
+from .payload.unpickler import load_object
+from .schema.names import type_name
+
+__all__ = ["BytesSource", "Policy", "Source", "read_header", "read_object", "unpack", "verify_source"]
+
+T = TypeVar("T")
+Trust = Iterable[type | Callable[..., Any] | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a reader accepts. One immutable value, written once and passed around.
+
+    Args:
+        limits: how large an artifact may be.
+        protocols: pickle protocols that are accepted. 2 and 3 occur in adopted legacy pickles only.
+
+    Raises:
+        TypeError, ValueError: a field is not what it should be.
+
+    >>> Policy(limits=Limits(max_frame=1_000_000)).protocols
+    (4, 5)
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    protocols: tuple[int, ...] = (4, 5)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"limits: expected Limits, found {type(self.limits).__name__}")
+        if not isinstance(self.protocols, tuple) or not {2, 3, 4, 5}.issuperset(self.protocols) or not self.protocols:
+            raise ValueError(f"protocols: expected a tuple of numbers from 2 to 5, found {self.protocols!r}")
+
+
+DEFAULT_POLICY = Policy()
+
+
+class Source(Protocol):
+    """Where a frame's bytes come from, in order."""
+
+    def take(self, count: int) -> bytes:
+        """Return the next `count` bytes, or fewer where the input ends."""
+
+    def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
+        """Judge the next section (step 16) and return its stored bytes: section 0 as bytes, others as memoryview.
+
+        Writable memory belongs to the caller alone. Where `keep` is false nothing is kept, and None returned.
+        """
+
+    def at_end(self) -> bool:
+        """Tell whether no byte follows. A source that may hold more frames answers True."""
+
+
+class BytesSource:
+    """One artifact in memory. Mutable input is copied first, so that nothing changes between check and use."""
+
+    __slots__ = ("_data", "_position")
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        if type(data) is not bytes:
+            data = _immutable(data)
+        self._data = data
+        self._position = 0
+
+    def take(self, count: int) -> bytes:
+        start = self._position
+        self._position = start + count
+        return self._data[start : start + count]
+
+    def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
+        start = self._position
+        length = entry["len"]
+        self._position = end = start + length + -length % ALIGNMENT
+        if end > len(self._data):
+            raise TruncatedError("the input ends within a section", end, len(self._data), None, f"sections[{index}]")
+        stored = self._data[start : start + length] if index == 0 else memoryview(self._data)[start : start + length]
+        check_section(index, entry, stored, self._data[start + length : end])
+        return stored
+
+    def at_end(self) -> bool:
+        return self._position >= len(self._data)
+
+
+def _immutable(data: object) -> bytes:
+    try:
+        return bytes(memoryview(data).cast("B"))  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        pass
+    try:
+        return memoryview(data).tobytes()  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"data: expected bytes, bytearray or memoryview, found {type(data).__name__}") from None
+
+
+def read_header(source: Source, limits: Limits) -> Header:
+    """Steps 1 to 13: read and judge the header. Imports nothing and unpickles nothing."""
+    preamble = decode_preamble(source.take(PREAMBLE_SIZE), limits)
+    return decode_head(preamble, source.take(preamble.header_len + preamble.seal_len), limits)
+
+
+def _check_codecs(sections: list[dict[str, Any]]) -> None:
+    """Step 14."""
+    for index, entry in enumerate(sections):
+        if "codec" in entry:
+            check_codec(entry["codec"], f"sections[{index}]")
+
+
+def _read_sections(source: Source, fields: dict[str, Any], frame_len: int, keep_buffers: bool) -> list[Any]:
+    """Steps 16 to 19: read, judge and decode the sections, then judge the pickle. Runs no opcode."""
+    stored, readonly, index = [], [], 0
+    for entry in fields["sections"]:
+        stored.append(source.section(index, entry, keep_buffers or not index or "codec" in entry))
+        if index:
+            readonly.append("readonly" in entry)
+        index += 1
+    if not source.at_end():
+        hint = "a stream? open it as a file and load frame by frame"
+        raise TrailingBytesError("bytes follow the frame", f"{frame_len} bytes", "more", hint)
+    index = 0
+    for entry in fields["sections"]:
+        if "codec" in entry:
+            stored[index] = decode_section(entry, stored[index], f"sections[{index}]")
+        index += 1
+    check_envelope(stored[0], fields["pickle"]["protocol"], readonly)
+    return stored
+
+
+def verify_source(source: Source, limits: Limits) -> Header:
+    """Steps 1 to 14 and 16 to 19: everything but policy and running. Buffers are not kept in memory."""
+    header = read_header(source, limits)
+    _check_codecs(header._fields["sections"])
+    _read_sections(source, header._fields, header.frame_len, keep_buffers=False)
+    return header
+
+
+def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None) -> Any:
+    """All steps: the object, or the first refusal. `unpack` says the rest."""
+    policy = DEFAULT_POLICY if policy is None else policy
+    trusted = build_trust(trust, expect) if trust or expect is not None else {}
+    header = read_header(source, policy.limits)
+    fields = header._fields
+    _check_codecs(fields["sections"])
+    protocol = fields["pickle"]["protocol"]
+    if protocol not in policy.protocols:
+        hint = f"Policy(protocols=({protocol}, ...)) accepts it"
+        raise PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, "pickle.protocol")
+    if expect is not None:
+        _check_type(fields["type"], expect)
+    names = fields["globals"]
+    resolved = resolve_globals(names, trusted) if names else {}
+    sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
+    buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
+    obj = load_object(sections[0], buffers, resolved)
+    records = fields.get("records")
+    if records is not None and (type(obj) is not list or len(obj) != records):
+        raise UnpickleError("a batch is a list of its records", f"{records} records", type(obj).__name__)
+    if isinstance(expect, type) and not isinstance(obj, expect):
+        raise TypeMismatchError("the header lied about the type", type_name(expect), type_name(type(obj)))
+    return obj
+
+
+def _check_type(found: str, expect: type[Any] | str) -> None:
+    if not isinstance(expect, type | str):
+        raise TypeError(f"expect: expected a class or a type's name, found {expect!r}")
+    wanted = expect if isinstance(expect, str) else type_name(expect)
+    if found != wanted:
+        raise TypeMismatchError("another type", wanted, found, "unpack it with the right expect=", "type")
+
+
+def _bind(view: Any, entry: dict[str, Any]) -> memoryview:
+    """Give a buffer to the unpickler as it was when written: read-only, or writable in memory of its own (spec 8)."""
+    buffer = memoryview(view)
+    if "readonly" in entry:
+        return buffer.toreadonly()
+    return memoryview(bytearray(buffer)) if buffer.readonly else buffer
+
+
+def unpack(
+    data: bytes | bytearray | memoryview,
+    *,
+    expect: type[T] | str | None = None,
+    trust: Trust = (),
+    policy: Policy | None = None,
+) -> Any:
+    """Unpack an object from the bytes of one artifact, after everything about it was checked.
+
+    Header, checksums, type, imports and the pickle's structure are judged first; a refusal has run no opcode. Then the
+    payload runs, and can import only what the header declares and the caller allows: value types of the standard
+    library and numpy arrays, and what `trust` and `expect` name. The code of those classes runs. This does
+    not make a stranger's pickle safe: see SECURITY.md.
+
+    Args:
+        data: exactly one artifact. Arrays come back writable, in memory of their own, unless they were read-only.
+        expect: a class: the header must name it, the object must be one, and it is trusted. A string: the header's
+            `type` must be that.
+        trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call.
+        policy: what is accepted; None: `Policy()`.
+
+    Raises:
+        ReadError: a subclass for each reason, as spec section 11 lists them; `code` and `step` name it.
+        TypeError, ValueError: the arguments are not what they should be, or `trust` names something that runs what its
+            arguments say (`eval`, `getattr`, ...).
+
+    >>> unpack(pack({1, 2, 3}), expect=set)
+    {1, 2, 3}
+    """
+    return read_object(BytesSource(data), expect, trust, policy)

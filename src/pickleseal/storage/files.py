@@ -1,0 +1,173 @@
+"""`dump`, `load`, `peek`, `verify`: the same operations over bytes, paths and binary files."""
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, TypeVar
+
+from ..errors import ReadError
+from ..format.header import Header
+from ..reader import DEFAULT_POLICY, BytesSource, Policy, Source, Trust, read_header, read_object, unpack, verify_source
+from ..writer import Writer, pack, pack_parts
+from .atomic import replace_file, write_parts
+from .source import FileSource
+
+__all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
+
+T = TypeVar("T")
+Input = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+
+
+def dump(
+    obj: Any,
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    type: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    durable: bool = True,
+    writer: Writer | None = None,
+) -> None:
+    """Pack an object into a file.
+
+    A path is replaced atomically: whoever reads it sees the old artifact or the new one, whole. With `durable` the
+    data and the folder are synced before this returns. A binary file object is written at its current position;
+    nothing is flushed or synced there.
+
+    Args:
+        obj, type, meta, writer: as for `pack`.
+        file: a path or a binary file object.
+        durable: whether a path is synced to the disk (fsync of file and folder).
+
+    Raises:
+        PackError, TypeError, ValueError: as for `pack`, before anything is written.
+        OSError: from the operating system; a file that was there is left as it was.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
+    >>> dump({"rows": 3}, path)
+    >>> load(path)
+    {'rows': 3}
+    """
+    parts = pack_parts(obj, type=type, meta=meta, writer=writer)
+    if isinstance(file, str | os.PathLike):
+        replace_file(os.fsdecode(file), parts, durable)
+    else:
+        write_parts(file, parts)
+
+
+def load(
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    expect: type[T] | str | None = None,
+    trust: Trust = (),
+    policy: Policy | None = None,
+) -> Any:
+    """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
+
+    A path must hold exactly one artifact. From a binary file object one frame is read, and the file is left right
+    behind it, so that several dumped one after the other load one after the other; it need not be seekable.
+
+    Raises:
+        ReadError: as for `unpack`; `path` names the file.
+        OSError: from the operating system.
+
+    >>> import io
+    >>> file = io.BytesIO(pack("first") + pack("second"))
+    >>> load(file), load(file)
+    ('first', 'second')
+    """
+    return _with(file, lambda source: read_object(source, expect, trust, policy))
+
+
+def peek(data: Input, *, policy: Policy | None = None) -> Header:
+    """Read and judge the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
+
+    Args:
+        data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, or a binary file.
+        policy: only its limits count.
+
+    Raises:
+        ReadError: steps 1 to 13 of spec section 11. On `TruncatedError`, `missing` says how many bytes more to bring.
+
+    >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
+    'risk'
+    """
+    limits = (policy or DEFAULT_POLICY).limits
+    return _with(data, lambda source: read_header(source, limits))
+
+
+def verify(data: Input, *, policy: Policy | None = None) -> Header:
+    """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
+
+    Imports nothing and unpickles nothing; trust is not judged. Buffers are hashed on the way and not kept. Intact is
+    not authentic: whoever can write the bytes can write the checksums.
+
+    Args:
+        data: bytes of exactly one artifact, a path of one, or a binary file, of which one frame is read.
+        policy: only its limits count.
+
+    Raises:
+        ReadError: steps 1 to 14 and 16 to 19 of spec section 11.
+
+    >>> verify(pack("report")).type
+    'builtins:str'
+    """
+    limits = (policy or DEFAULT_POLICY).limits
+    return _with(data, lambda source: verify_source(source, limits))
+
+
+def _with(data: Any, read: Callable[[Source], T]) -> T:
+    """Open what the caller gave as a source, read from it, and name the file in a refusal."""
+    if isinstance(data, str | os.PathLike):
+        path = os.fspath(data)
+        try:
+            with io.FileIO(path) as file:
+                return read(FileSource(file, whole=True))
+        except ReadError as exc:
+            exc.path = os.fsdecode(path)
+            raise
+    if hasattr(data, "read"):
+        try:
+            return read(FileSource(data, whole=False))
+        except ReadError as exc:
+            name = getattr(data, "name", None)
+            exc.path = name if isinstance(name, str) else None
+            raise
+    return read(BytesSource(data))
+
+
+def dumps(
+    obj: Any,
+    protocol: object = None,
+    *,
+    fix_imports: object = None,
+    buffer_callback: object = None,
+) -> bytes:
+    """Pack an object: `pack` under the name and with the arguments that hosts of a pickle-like module use.
+
+    `protocol`, `fix_imports` and `buffer_callback` are accepted and ignored: an artifact has protocol 5 and holds its
+    buffers itself.
+
+    >>> loads(dumps((1, 2)))
+    (1, 2)
+    """
+    return pack(obj)
+
+
+def loads(
+    data: bytes | bytearray | memoryview,
+    /,
+    *,
+    expect: type[T] | str | None = None,
+    trust: Trust = (),
+    policy: Policy | None = None,
+    fix_imports: object = None,
+    encoding: object = None,
+    errors: object = None,
+    buffers: object = None,
+) -> Any:
+    """Unpack an object: `unpack` under the name and with the arguments that hosts of a pickle-like module use.
+
+    `fix_imports`, `encoding`, `errors` and `buffers` are accepted and ignored.
+    """
+    return unpack(data, expect=expect, trust=trust, policy=policy)

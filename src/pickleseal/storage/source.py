@@ -1,0 +1,190 @@
+"""Frames from file objects: seekable or not, buffered or raw. The reader's view of a file is `FileSource`.
+
+Nothing is allocated by a declared length that is not there (I6): a regular file's size is asked first; from a pipe,
+memory grows with what arrives.
+"""
+
+import io
+import os
+import stat
+import threading
+from typing import Any, BinaryIO
+
+from ..errors import TruncatedError
+from ..format.frame import SectionCheck, padding_of
+from .memory import allocate
+
+__all__ = ["FileSource"]
+
+_CHUNK = 1 << 18  # hashed while it is in the cache
+_PARALLEL_FROM = 1 << 25  # two readers pay from here on: filling fresh pages is slower than hashing them
+
+
+class FileSource:
+    """One frame of a binary file, from its current position on.
+
+    Args:
+        file: an object with `read`, and `readinto` where it has it, opened in binary mode.
+        whole: the frame must be all that is left in the file (an artifact file); otherwise the file is left right
+            behind the frame.
+
+    Raises:
+        TypeError: the file gives text.
+    """
+
+    def __init__(self, file: BinaryIO, *, whole: bool) -> None:
+        self._file = file
+        self._whole = whole
+        self._read_so_far = 0
+        self._left = _bytes_left(file)
+
+    def take(self, count: int) -> bytes:
+        parts: list[bytes] = []
+        missing = count
+        while missing:
+            chunk: Any = self._file.read(missing)
+            if isinstance(chunk, str):
+                raise TypeError("file: expected a binary file, found one opened in text mode")
+            if chunk is None:
+                raise BlockingIOError("file: non-blocking, and it has no data now")
+            if not chunk:
+                break
+            parts.append(chunk)
+            missing -= len(chunk)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._advance(len(data))
+        return data
+
+    def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
+        length = entry["len"]
+        end = self._read_so_far + length + padding_of(length)
+        where = f"sections[{index}]"
+        if self._left is not None and end - self._read_so_far > self._left:
+            raise TruncatedError("the input ends within a section", end, self._read_so_far + self._left, None, where)
+        check = SectionCheck(index, entry)
+        stored: bytes | memoryview | None = None
+        if not keep:
+            self._skim(length, check)
+        elif index == 0:
+            stored = self._collect(length)
+            check.update(stored)
+        else:
+            stored = self._fill(length, check)
+        padding = self.take(padding_of(length))
+        if self._read_so_far < end:
+            raise TruncatedError("the input ends within a section", end, self._read_so_far, None, where)
+        check.finish(padding)
+        return stored
+
+    def at_end(self) -> bool:
+        return not self._whole or not self._file.read(1)
+
+    def _advance(self, count: int) -> None:
+        self._read_so_far += count
+        if self._left is not None:
+            self._left -= count
+
+    def _skim(self, length: int, check: SectionCheck) -> None:
+        """Hash, and keep nothing."""
+        while length:
+            chunk = self.take(min(length, _CHUNK))
+            if not chunk:
+                return
+            check.update(chunk)
+            length -= len(chunk)
+
+    def _collect(self, length: int) -> bytes:
+        """Read into one bytes object; from a pipe in steps, so that memory grows with what arrives."""
+        if self._left is not None:
+            return self.take(length)
+        parts = []
+        while length:
+            part = self.take(min(length, 1 << 24))
+            if not part:
+                break
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def _fill(self, length: int, check: SectionCheck) -> memoryview:
+        """Read into memory that becomes the buffer's home, hashing on the way."""
+        if self._left is None:
+            data = bytearray()
+            while len(data) < length:
+                chunk = self.take(min(length - len(data), _CHUNK))
+                if not chunk:
+                    break
+                check.update(chunk)
+                data += chunk
+            return memoryview(data)
+        view = allocate(length)
+        if length >= _PARALLEL_FROM and isinstance(self._file, io.FileIO) and hasattr(os, "preadv"):
+            done = _fill_in_parallel(self._file, view, check)
+        else:
+            done = self._fill_in_order(view, check)
+        self._advance(done)
+        return view
+
+    def _fill_in_order(self, view: memoryview, check: SectionCheck) -> int:
+        done = 0
+        readinto = getattr(self._file, "readinto", None)
+        while done < len(view):
+            target = view[done : done + _CHUNK]
+            if readinto is None:
+                chunk = self._file.read(len(target))
+                count = len(chunk)
+                target[:count] = chunk
+            else:
+                count = readinto(target) or 0
+            if not count:
+                break
+            check.update(target[:count])
+            done += count
+        return done
+
+
+def _bytes_left(file: BinaryIO) -> int | None:
+    """Return how many bytes a regular file has from its position on, or None for pipes and all that is unsure."""
+    if isinstance(file, io.BytesIO):
+        return len(file.getbuffer()) - file.tell()
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or not isinstance(file, io.FileIO | io.BufferedReader | io.BufferedRandom):
+            return None  # a wrapper (gzip, a temporary file's proxy) may show other bytes than its descriptor
+        return max(0, status.st_size - file.tell())
+    except (OSError, AttributeError, ValueError):
+        return None
+
+
+def _fill_in_parallel(file: io.FileIO, view: memoryview, check: SectionCheck) -> int:
+    """Fill the second half in a thread, while this one fills and hashes the first."""
+    start, half = file.tell(), len(view) // 2
+    counts = [0]
+
+    def fill_rest() -> None:
+        counts[0] = _pread(file.fileno(), view, half, len(view), start, None)
+
+    thread = threading.Thread(target=fill_rest)
+    thread.start()
+    first = _pread(file.fileno(), view, 0, half, start, check)
+    thread.join()
+    if first < half:
+        return first
+    for position in range(half, half + counts[0], 1 << 24):
+        check.update(view[position : min(position + (1 << 24), half + counts[0])])
+    file.seek(start + half + counts[0])
+    return half + counts[0]
+
+
+def _pread(fd: int, view: memoryview, begin: int, end: int, start: int, check: SectionCheck | None) -> int:
+    """Read view[begin:end] from file offset start + begin; return the number of bytes read."""
+    position = begin
+    while position < end:
+        target = view[position : min(position + _CHUNK, end)]
+        count = os.preadv(fd, [target], start + position)
+        if not count:
+            break
+        if check is not None:
+            check.update(target[:count])
+        position += count
+    return position - begin
