@@ -1,0 +1,70 @@
+"""Run the suite on every other Python 3.10-3.14 of this machine, each in a virtual environment of its own.
+
+Looks on the PATH and where pyenv and uv keep interpreters. A version that is not here is named as such; it is no
+failure, but for the set-up of one that is here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+TESTS = [
+    "tests/test_vectors.py",
+    "tests/test_properties.py",
+    "tests/test_api.py",
+    "tests/test_arrays.py",
+    "tests/test_trust.py",
+]
+
+
+def candidates(version: str) -> list[str]:
+    """Return possible interpreters of a version, the likeliest first."""
+    homes = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
+    homes.append(Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "uv" / "python")
+    found = [str(path) for home in homes for path in sorted(home.glob(f"*{version}.*/bin/python3"), reverse=True)]
+    return [f"python{version}", *found]
+
+
+def works(command: str, version: str) -> bool:
+    code = f"import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != {version!r})"
+    try:
+        return subprocess.run([command, "-c", code], capture_output=True, timeout=60, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def run(command: str, version: str) -> bool:
+    folder = ROOT / f".venv-{version}"
+    python = str(folder / "bin" / "python")
+    if not (folder / ".installed").exists():
+        subprocess.run([command, "-m", "venv", str(folder)], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        packages = ["pytest>=8", "hypothesis>=6.100", "numpy>=1.26", "jsonschema>=4.20"]
+        subprocess.run([*install, "--editable", f"{ROOT}[zstd]", *packages], check=True)
+        (folder / ".installed").touch()
+    done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS], cwd=ROOT, check=False)
+    return done.returncode == 0
+
+
+def main() -> int:
+    failed = []
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    for version in VERSIONS:
+        if version == own:
+            continue
+        command = next((c for c in candidates(version) if works(c, version)), None)
+        print(f"Python {version}: {command or 'not on this machine'}", flush=True)
+        if command is not None and not run(command, version):
+            failed.append(version)
+    if failed:
+        print(f"failed on Python {', '.join(failed)}")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Long fuzzing, outside the suite: `make soak`.
+
+Each round makes bytes in one of several ways and gives them to the library and to the independent reader. The outcome
+must be a result or a documented error, the same from both, the same from memory and from a pipe; and no canary may run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import pickle
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
+
+import canary
+import independent_reader
+from frames import Frame, canonical, framed
+from support import manifest, read
+
+import pickleseal
+from pickleseal.errors import ReadError
+
+SEEDS = [read(entry) for kind in ("valid", "invalid") for entry in manifest()[kind] if len(read(entry)) < 20_000]
+HEADERS = [entry["header"] for entry in manifest()["valid"]]
+TOKENS = [
+    b'"',
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"0",
+    b"-1",
+    b"1.5",
+    b"1e5",
+    b"null",
+    b"true",
+    b"\xff",
+    b"\xc0\x80",
+    b" ",
+    b"\n",
+    b"\\u0041",
+]
+OPCODES = [bytes((code,)) for code in range(256)]
+
+
+def mutated(rng: random.Random) -> bytes:
+    """A vector with a few bytes changed, cut, doubled or moved."""
+    data = bytearray(rng.choice(SEEDS))
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data) + 1)
+        choice = rng.randrange(5)
+        if choice == 0 and data:
+            data[at % len(data)] ^= 1 << rng.randrange(8)
+        elif choice == 1:
+            del data[at : at + rng.randint(1, 64)]
+        elif choice == 2:
+            data[at:at] = data[at : at + rng.randint(1, 64)]
+        elif choice == 3:
+            data[at : at + 1] = rng.choice(TOKENS)
+        else:
+            data[at : at + 8] = rng.choice([bytes(8), b"\xff" * 8, rng.randbytes(8)])
+    return bytes(data)
+
+
+def header_text(rng: random.Random) -> bytes:
+    """A frame whose header's text was changed, with right checksums."""
+    frame = Frame()
+    text = bytearray(canonical(rng.choice(HEADERS)))
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(text) + 1)
+        text[at : at + rng.randint(0, 2)] = rng.choice(TOKENS)
+    frame.header_text = bytes(text)
+    return frame.data
+
+
+def header_value(rng: random.Random) -> bytes:
+    """A frame whose header has one member replaced by any value."""
+    values = [
+        None,
+        True,
+        0,
+        -1,
+        2**53,
+        1.5,
+        "",
+        "a:b",
+        "x" * 1024,
+        [],
+        [1],
+        ["a:b"],
+        {},
+        {"a": "b"},
+        {"a": 1},
+        {"a.b": [[]]},
+        {"": 1},
+    ]
+    frame = Frame(**{key: value for key, value in rng.choice(HEADERS).items() if key != "sections"})
+    frame.minor = int(str(frame.fields["format"]).rpartition(".")[2])
+    key = rng.choice([*frame.fields, "meta", "ext", "crit", "types", "packages", "records", "sections", "zzz"])
+    frame.fields[key] = rng.choice(values)
+    return frame.data
+
+
+def opcodes(rng: random.Random) -> bytes:
+    """A frame around a soup of opcodes."""
+    protocol = rng.choice([2, 3, 4, 5])
+    body = b"".join(
+        rng.choice(OPCODES) + (rng.randbytes(rng.choice([0, 0, 1, 2, 4])) if rng.random() < 0.4 else b"")
+        for _ in range(rng.randint(0, 12))
+    )
+    payload = framed(body, protocol) if protocol >= 4 and rng.random() < 0.6 else bytes((0x80, protocol)) + body + b"."
+    frame = Frame(
+        payload,
+        *[b"x" * rng.choice([0, 1, 64]) for _ in range(rng.choice([0, 0, 1, 2]))],
+        pickle={"protocol": protocol},
+        globals=["canary:trip"],
+    )
+    return frame.data
+
+
+def real(rng: random.Random) -> bytes:
+    """A real artifact, or its pickle with one byte changed behind right checksums."""
+    obj = [
+        rng.choice([1, "a", 2.5, None, b"x", {"k": [1]}, (1, 2), {3}, 10**30, "ö" * 300])
+        for _ in range(rng.randint(0, 30))
+    ]
+    payload = bytearray(pickle.dumps(obj, rng.choice([4, 5])))
+    if rng.random() < 0.9:
+        payload[rng.randrange(2, len(payload))] = rng.randrange(256)
+    return Frame(bytes(payload), pickle={"protocol": payload[1]}, type="builtins:list").data
+
+
+MAKERS: list[Callable[[random.Random], bytes]] = [mutated, header_text, header_value, opcodes, real]
+
+
+def ours(data: bytes) -> str:
+    try:
+        pickleseal.verify(data)
+    except ReadError as error:
+        assert str(error).isprintable()
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        return error.code
+    return "accepted"
+
+
+def from_a_pipe(data: bytes) -> str:
+    class Pipe:
+        read = io.BytesIO(data).read
+
+    try:
+        pickleseal.verify(Pipe())  # type: ignore[arg-type]
+    except ReadError as error:
+        return error.code
+    return "accepted"
+
+
+def theirs(data: bytes) -> str:
+    try:
+        independent_reader.verify(data)
+    except independent_reader.Refused as error:
+        return error.error
+    return "accepted"
+
+
+def check(data: bytes) -> str:
+    verdict = ours(data)
+    other = theirs(data)
+    if verdict != other:
+        raise SystemExit(f"the library says {verdict}, the independent reader {other}: {data.hex()}")
+    piped = from_a_pipe(data)
+    if piped != verdict and verdict != "trailing-bytes":
+        raise SystemExit(f"from memory {verdict}, from a pipe {piped}: {data.hex()}")
+    try:
+        pickleseal.unpack(data)
+    except ReadError:
+        pass
+    if canary.tripped:
+        raise SystemExit(f"the canary ran: {data.hex()}")
+    return verdict
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    rng, verdicts, end = random.Random(seed), Counter[str](), time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        for make in MAKERS:
+            verdicts[check(make(rng))] += 1
+    print(f"seed {seed}: {sum(verdicts.values()):,} inputs, no disagreement, nothing ran")
+    for verdict, count in verdicts.most_common():
+        print(f"{count:>10,}  {verdict}")
+
+
+if __name__ == "__main__":
+    main()

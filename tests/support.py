@@ -1,0 +1,69 @@
+"""What several test modules share: the vectors, and one way to judge bytes with the library."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pickleseal
+from pickleseal.errors import ReadError
+
+ROOT = Path(__file__).resolve().parent.parent
+SPEC = ROOT / "spec"
+VECTORS = SPEC / "vectors"
+
+
+class Verdict(NamedTuple):
+    """What a reader says of some bytes."""
+
+    error: str | None
+    step: int | None
+
+
+ACCEPTED = Verdict(None, None)
+
+
+def manifest() -> dict[str, list[dict[str, Any]]]:
+    loaded: dict[str, list[dict[str, Any]]] = json.loads((VECTORS / "manifest.json").read_text("utf-8"))
+    return loaded
+
+
+def cases(kind: str) -> list[Any]:
+    """Return the vectors of a kind as pytest parameters. An empty folder is an error, not a pass."""
+    import pytest
+
+    entries = manifest()[kind]
+    assert entries, f"no {kind} vectors"
+    return [pytest.param(entry, id=Path(entry["file"]).stem) for entry in entries]
+
+
+def read(entry: dict[str, Any]) -> bytes:
+    return (VECTORS / entry["file"]).read_bytes()
+
+
+def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Turn a manifest's policy into arguments of `unpack`."""
+    told = entry.get("policy", {})
+    fields: dict[str, Any] = {}
+    if "limits" in told:
+        fields["limits"] = pickleseal.Limits(**told["limits"])
+    if "protocols" in told:
+        fields["protocols"] = tuple(told["protocols"])
+    return {
+        "expect": told.get("expect"),
+        "trust": told.get("trust", ()),
+        "policy": pickleseal.Policy(**fields),
+    }
+
+
+def verdict_of(error: ReadError) -> Verdict:
+    return Verdict(error.code, error.step)
+
+
+def flips(data: bytes) -> Any:
+    """Yield every single-bit change of some bytes."""
+    changed = bytearray(data)
+    for offset in range(len(data)):
+        for bit in range(8):
+            changed[offset] ^= 1 << bit
+            yield offset, bit, bytes(changed)
+            changed[offset] ^= 1 << bit

@@ -1,0 +1,115 @@
+"""What the docs show runs, and says what they say; what they list is what there is."""
+
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from support import ROOT, SPEC
+
+import pickleseal
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> list[object]:
+    found = []
+    for page in PAGES:
+        for number, (code, output) in enumerate(BLOCK.findall(page.read_text("utf-8"))):
+            found.append(pytest.param(code, output, id=f"{page.name}-{number}"))
+    assert len(found) >= 4
+    return found
+
+
+@pytest.mark.parametrize(("code", "output"), blocks())
+def test_every_block_runs_as_a_script_and_prints_what_the_page_says(code: str, output: str, tmp_path: Path) -> None:
+    script = tmp_path / "block.py"
+    script.write_text(code, "utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    if output:
+        assert done.stdout == output
+
+
+def test_doctests() -> None:
+    import doctest
+
+    names = {name: getattr(pickleseal, name) for name in pickleseal.__all__}
+    examples = 0
+    for module in [m for n, m in list(sys.modules.items()) if n.startswith("pickleseal") and m is not None]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = doctest.testmod(module, extraglobs=names)
+        assert result.failed == 0, module.__name__
+        examples += result.attempted
+    assert examples > 10
+
+
+def test_links_lead_to_files() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_reference_lists_the_allow_list() -> None:
+    from pickleseal.payload.trust import allow_list_table
+
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    shown = text.split("<!-- allow-list:begin -->\n")[1].split("<!-- allow-list:end -->")[0]
+    assert shown.strip() == allow_list_table().strip()
+
+
+def test_the_reference_lists_codes_and_steps_of_the_errors() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+Error)` \| `([a-z-]+)` \|", text, re.MULTILINE))
+    in_code = {
+        cls.__name__: cls.code
+        for cls in vars(pickleseal.errors).values()
+        if isinstance(cls, type)
+        and issubclass(cls, pickleseal.errors.PicklesealError)
+        and cls.code not in ("error", "read-error")
+    }
+    assert rows == in_code
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name, code in in_code.items():
+        if issubclass(getattr(pickleseal.errors, name), pickleseal.errors.ReadError):
+            assert f"`{code}`" in readme, code
+
+
+def test_the_picture_is_drawn_from_real_bytes() -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("frame_picture", ROOT / "docs" / "frame_picture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.draw(module.VECTOR.read_bytes()) == (ROOT / "docs" / "frame.svg").read_text("utf-8")
+
+
+def test_the_tour_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "tour.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "no longer yours" not in done.stdout
+    row = re.search(r"pickleseal +refused: 400 +loaded, and right: +0 +loaded, and WRONG: +0", done.stdout)
+    assert row is not None, done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+def test_the_benchmark_runs() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "4-key dict, pack + unpack" in done.stdout
+
+
+def test_the_version_is_one() -> None:
+    assert f"## {pickleseal.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert "version 0.1" in (SPEC / "format.md").read_text("utf-8")

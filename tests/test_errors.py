@@ -1,0 +1,246 @@
+"""Errors: one tree, data attributes, one printable line, picklable; and why an object could not be packed."""
+
+import decimal
+import io
+import pickle
+import queue
+import socket
+import sqlite3
+import threading
+import types
+import weakref
+from typing import Any
+
+import pytest
+import shapes
+
+import pickleseal
+from pickleseal import errors
+
+TREE = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.PicklesealError)]
+
+
+class TestTree:
+    @pytest.mark.parametrize("cls", TREE, ids=lambda cls: cls.__name__)
+    def test_every_error_survives_pickling(self, cls: type[errors.PicklesealError]) -> None:
+        error = cls("reason", 1, "two", "hint", "where")
+        error.path = "/some/path"
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is cls
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
+
+    @pytest.mark.parametrize("cls", TREE, ids=lambda cls: cls.__name__)
+    def test_every_error_is_documented_and_has_a_code(self, cls: type[errors.PicklesealError]) -> None:
+        assert cls.__doc__
+        assert cls.code
+        assert cls.__name__ in errors.__all__
+
+    def test_codes_are_unique(self) -> None:
+        codes = [cls.code for cls in TREE]
+        assert len(set(codes)) == len(codes)
+
+    def test_hosts_catch_ours_with_pickle_s(self) -> None:
+        assert issubclass(errors.ReadError, pickle.UnpicklingError)
+        assert issubclass(errors.PackError, pickle.PicklingError)
+        assert issubclass(errors.MissingExtraError, ImportError)
+
+    def test_text_of_a_stranger_is_escaped_and_cut(self) -> None:
+        error = errors.PolicyError("x\x1b[31m\n", "a\u202eb", "y" * 5000, None, "\ud800")
+        assert str(error).isprintable()
+        assert len(str(error)) < 1000
+        assert "5000 characters" in str(error)
+        str(error).encode("utf-8")
+
+    def test_the_line_says_path_code_place_reason_sides_and_hint(self) -> None:
+        error = errors.PolicyError("too old", 5, 3, "write it anew", "version")
+        error.path = "a.pseal"
+        assert str(error) == "a.pseal: policy: version: too old: expected 5, found 3: write it anew"
+
+
+FOREIGN = {
+    "a bare pickle of protocol 4": pickle.dumps([1], 4),
+    "a bare pickle of protocol 2": pickle.dumps([1], 2),
+    "gzip data": b"\x1f\x8b\x08" + bytes(20),
+    "a zip archive": b"PK\x03\x04" + bytes(20),
+    "an HTML page": b"\n <!doctype HTML><html>",
+    "git-lfs pointer": b"version https://git-lfs.github.com/spec/v1\n",
+    "a NumPy .npy file": b"\x93NUMPY\x01\x00",
+    "an SQLite database": b"SQLite format 3\x00",
+    "JSON text": b' {"a": 1}',
+    "an XML document": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>",
+    "zero bytes": bytes(100),
+    "a text-mode transfer": pickleseal.pack(1).replace(b"\r\n", b"\n"),
+    "a 7-bit transfer": bytes(byte & 127 for byte in pickleseal.pack(1)),
+    "bytes 01 02 03": b"\x01\x02\x03",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_not_ours_is_named(name: str) -> None:
+    for call in (pickleseal.peek, pickleseal.verify, pickleseal.unpack):
+        with pytest.raises(errors.NotAnArtifactError) as caught:
+            call(FOREIGN[name])
+        assert name in str(caught.value)
+
+
+def generator() -> Any:
+    yield 1
+
+
+async def coroutine() -> None:
+    return None
+
+
+@pytest.fixture(scope="module")
+def refused() -> Any:
+    sock, connection = socket.socket(), sqlite3.connect(":memory:")
+    thread = threading.Thread(target=print)
+    yield {
+        "socket": (sock, "socket.socket", "connect again"),
+        "file": (io.FileIO(0, closefd=False), "FileIO", "open it again"),
+        "lock": (threading.Lock(), "lock", "__getstate__"),
+        "rlock": (threading.RLock(), "RLock", "__getstate__"),
+        "thread": (thread, "lock", "__getstate__"),
+        "queue": (queue.Queue(), "lock", "__getstate__"),
+        "connection": (connection, "sqlite3.Connection", "connect again"),
+        "lambda": (lambda: 1, "the lambda", "top of a module"),
+        "generator": (generator(), "generator", "list(...)"),
+        "module": (types, "a module", "import it"),
+        "memoryview": (memoryview(b"x"), "memoryview", "bytes(view)"),
+        "weakref": (weakref.ref(shapes.Job), "ReferenceType", "the object itself"),
+        "mappingproxy": (types.MappingProxyType({}), "mappingproxy", "dict(...)"),
+        "local": (threading.local(), "_thread._local", "thread-local"),
+        "raises": (shapes.Raises(), "shapes.Raises (RuntimeError in its own pickling", "__getstate__"),
+    }
+    sock.close()
+    connection.close()
+
+
+class TestExplain:
+    """What can't be packed is refused with the path in the object and what to do instead."""
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "socket",
+            "file",
+            "lock",
+            "rlock",
+            "thread",
+            "queue",
+            "connection",
+            "lambda",
+            "generator",
+            "module",
+            "memoryview",
+            "weakref",
+            "mappingproxy",
+            "local",
+            "raises",
+        ],
+    )
+    def test_the_path_what_it_is_and_what_to_do(self, refused: Any, name: str) -> None:
+        culprit, what, advice = refused[name]
+        obj = {"workers": [1, 2, {"id": 3}, shapes.Holder(name="w", conn=culprit)]}
+        with pytest.raises(errors.PackError) as caught:
+            pickleseal.pack(obj)
+        assert str(caught.value.where).startswith("$['workers'][3].conn")
+        assert what in str(caught.value)
+        assert advice in str(caught.value)
+        assert str(caught.value).isprintable()
+        assert caught.value.__cause__ is not None
+
+    def test_local_classes_and_functions(self) -> None:
+        class Local:
+            pass
+
+        def local() -> None:
+            pass
+
+        for obj, what in ((Local(), "the local class"), (Local, "the local class"), (local, "the local function")):
+            with pytest.raises(errors.PackError) as caught:
+                pickleseal.pack([obj])
+            assert what in str(caught.value)
+            assert str(caught.value.where).startswith("$[0]")
+
+    @pytest.mark.parametrize(
+        ("wrap", "path"),
+        [
+            (lambda bad: [[bad]], "$[0][0]"),
+            (lambda bad: (1, {"k": bad}), "$[1]['k']"),
+            (lambda bad: {bad: 1}, "$.key(<function>)"),
+            (lambda bad: {(1, bad)}, "${...}[1]"),
+            (lambda bad: {decimal.Decimal(1): bad}, "$[<Decimal>]"),
+            (lambda bad: shapes.Slots(bad), "$.conn"),
+            (lambda bad: shapes.Holder(inner=shapes.Holder(x=bad)), "$.inner.x"),
+            (lambda bad: __import__("collections").OrderedDict(a=bad), "$['a']"),
+            (lambda bad: __import__("collections").deque([0, bad]), "$[1]"),
+            (lambda bad: __import__("functools").partial(print, bad), "$.__getstate__()[1][0]"),
+            (lambda bad: __import__("collections").defaultdict(bad), "$.__reduce__()[1][0]"),
+        ],
+    )
+    def test_paths_through_every_kind_of_container(self, wrap: Any, path: str) -> None:
+        with pytest.raises(errors.PackError) as caught:
+            pickleseal.pack(wrap(generator_function))
+        assert caught.value.where == path
+
+    def test_cycles_do_not_matter(self) -> None:
+        loop: list[Any] = [1]
+        loop.append({"again": loop, "bad": lambda: 1})
+        with pytest.raises(errors.PackError) as caught:
+            pickleseal.pack(loop)
+        assert caught.value.where == "$[1]['bad']"
+
+    def test_deep_nesting_is_named(self) -> None:
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        with pytest.raises(errors.PackError, match="too deep"):
+            pickleseal.pack(deep)
+
+    def test_a_class_that_is_not_found_under_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lost = shapes.Job
+        monkeypatch.setattr(shapes, "Job", int)
+        with pytest.raises(errors.PackError, match="not found under that name"):
+            pickleseal.pack([lost(1, "a")])
+
+    def test_an_error_without_a_culprit_keeps_its_text(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Odd:
+            calls = 0
+
+            def __reduce__(self) -> Any:
+                Odd.calls += 1
+                if Odd.calls == 1:
+                    raise ZeroDivisionError("only once")
+                return int, (7,)
+
+        with pytest.raises(errors.PackError, match="ZeroDivisionError: only once") as caught:
+            pickleseal.pack(Odd())
+        assert caught.value.where == "$"
+
+    def test_buffers_that_are_not_contiguous(self) -> None:
+        view = memoryview(bytearray(100_000))[::2]
+        with pytest.raises(errors.PackError):
+            pickleseal.pack(pickle.PickleBuffer(view))
+
+    def test_memory_errors_are_not_disguised(self) -> None:
+        class Hungry:
+            def __reduce__(self) -> Any:
+                raise MemoryError
+
+        with pytest.raises(MemoryError):
+            pickleseal.pack(Hungry())
+
+    def test_global_names_that_no_header_can_hold(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        odd = type("Odd Name", (), {"__module__": "shapes"})
+        monkeypatch.setattr(shapes, "Odd Name", odd, raising=False)
+        with pytest.raises(errors.PackError, match="no place in a header"):
+            pickleseal.pack([odd])
+
+
+def generator_function() -> None:
+    """Stands for something that can't be packed: its module does not hold it under its name."""
+
+
+generator_function.__qualname__ = "nowhere"

@@ -1,0 +1,232 @@
+"""The allow-list: what a payload may import, what it gets, and what it is told when it may not."""
+
+import builtins
+import collections
+import copyreg
+import datetime
+import enum
+import io
+import os
+import pickle
+import sys
+import zoneinfo
+from typing import Any
+
+import pytest
+import shapes
+from support import VECTORS
+
+import pickleseal
+from pickleseal import errors
+
+sys.path.insert(0, str(VECTORS.parent))
+from frames import Frame, framed, named, text
+
+sys.path.pop(0)
+
+
+def hostile(body: bytes, *names: str) -> bytes:
+    """An intact artifact whose pickle is `body` and whose header declares `names`."""
+    return Frame(framed(body), globals=sorted(names), type="builtins:object").data
+
+
+class TestRefusals:
+    def test_all_missing_names_at_once_with_a_trust_list_to_paste(self) -> None:
+        data = pickleseal.pack([shapes.Job(1, "a"), shapes.Outer.Inner(), datetime.date(2026, 1, 1)])
+        with pytest.raises(errors.UntrustedGlobalError) as caught:
+            pickleseal.unpack(data)
+        assert caught.value.missing == ("shapes:Job", "shapes:Outer.Inner")
+        assert 'trust=["shapes:Job", "shapes:Outer.Inner"]' in str(caught.value)
+        pasted = str(caught.value).split("trust=")[1]
+        assert pickleseal.unpack(data, trust=eval(pasted))[0] == shapes.Job(1, "a")
+
+    def test_names_that_run_anything_come_with_a_warning_instead(self) -> None:
+        data = hostile(named("os", "system") + text("true") + b"\x85R", "os:system")
+        with pytest.raises(errors.UntrustedGlobalError) as caught:
+            pickleseal.unpack(data)
+        assert "do not load this: os:system" in str(caught.value)
+        assert "trust=[" not in str(caught.value)
+
+    @pytest.mark.parametrize("trust", [True, False, "shapes:Job", b"shapes:Job", shapes.Job, 7, None])
+    def test_a_trust_switch_takes_names(self, trust: Any) -> None:
+        data = pickleseal.pack(shapes.Job(1, "a"))
+        with pytest.raises((TypeError, errors.UntrustedGlobalError)):
+            pickleseal.unpack(data, trust=trust)
+
+    @pytest.mark.parametrize(
+        "item", [True, None, 7, os, shapes.Job(1, "a"), {}, "shapes", "shapes:", ":Job", "a:b:c", [shapes.Job], enum]
+    )
+    def test_only_classes_and_functions_can_be_listed(self, item: Any) -> None:
+        with pytest.raises(TypeError, match="trust: expected"):
+            pickleseal.unpack(pickleseal.pack(1), trust=[item])
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            *(eval, exec, getattr, setattr, type, open, __import__, compile, vars, os.system, pickle.loads, breakpoint),
+            *(
+                "os:system",
+                "posix:system",
+                "nt:system",
+                "subprocess:Popen",
+                "builtins:eval",
+                "builtins:getattr",
+                "operator:attrgetter",
+            ),
+            *(
+                "functools:partial",
+                "functools:reduce",
+                "importlib:import_module",
+                "_codecs:encode",
+                "sys:exit",
+                "builtins:eval.__call__",
+                "os.path:join",
+            ),
+        ],
+        ids=str,
+    )
+    def test_what_runs_its_arguments_is_never_listed(self, item: Any) -> None:
+        with pytest.raises(ValueError, match="runs what its arguments say"):
+            pickleseal.unpack(pickleseal.pack(1), trust=[item])
+
+    def test_dotted_names_below_a_trusted_one_are_other_names(self) -> None:
+        for name in ("Job.__init__", "Job.__init__.__globals__", "function.__globals__", "Outer.Inner"):
+            data = hostile(named("shapes", name), f"shapes:{name}")
+            with pytest.raises(errors.UntrustedGlobalError):
+                pickleseal.unpack(data, trust=[shapes.Job, shapes.function, shapes.Outer])
+
+    def test_a_trusted_string_that_cannot_be_imported_is_named(self) -> None:
+        for name in ("no_such_module:Cls", "shapes:NoSuchClass", "shapes:SINGLETON"):
+            data = hostile(named(*name.split(":")), name)
+            with pytest.raises(errors.PolicyError) as caught:
+                pickleseal.unpack(data, trust=[name])
+            assert caught.value.found == name
+
+    def test_a_trusted_string_is_not_imported_where_the_payload_does_not_need_it(self) -> None:
+        assert pickleseal.unpack(pickleseal.pack(1), trust=["no_such_module:Cls"]) == 1
+
+    def test_the_object_that_was_trusted_is_the_one_that_is_called(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = pickleseal.pack(shapes.Job(1, "a"))
+        trusted = shapes.Job
+        monkeypatch.setattr(shapes, "Job", None)
+        assert type(pickleseal.unpack(data, trust=[trusted])) is trusted
+
+
+class TestManifest:
+    @pytest.mark.parametrize(
+        ("obj", "names"),
+        [
+            ({"a": [1, "x", None, 2.5, b"b", (), {1}, frozenset()]}, []),
+            (shapes.Job(1, "a"), ["shapes:Job"]),
+            (shapes.Job, ["shapes:Job"]),
+            (shapes.function, ["shapes:function"]),
+            (shapes.Outer.Inner, ["shapes:Outer.Inner"]),
+            (shapes.SINGLETON, ["shapes:SINGLETON"]),
+            (shapes.WithMeta, ["shapes:WithMeta"]),
+            (shapes.Proxy(), ["builtins:int"]),
+            (shapes.NewArgs(size=3), ["shapes:NewArgs"]),
+            (len, ["builtins:len"]),
+            ([].append, ["builtins:getattr"]),
+            (dict.fromkeys, ["builtins:dict", "builtins:getattr"]),
+            (type(None), ["builtins:type"]),
+            (..., ["builtins:Ellipsis"]),
+            (int, ["builtins:int"]),
+            (1 + 2j, ["builtins:complex"]),
+            (datetime.timezone.utc, ["datetime:timedelta", "datetime:timezone"]),
+            (zoneinfo.ZoneInfo("UTC"), ["builtins:getattr", "zoneinfo:ZoneInfo"]),
+            (collections.OrderedDict(a=1), ["collections:OrderedDict"]),
+            (ValueError("x"), ["builtins:ValueError"]),
+        ],
+        ids=str,
+    )
+    def test_it_lists_every_global_and_nothing_else(self, obj: Any, names: list[str]) -> None:
+        data = pickleseal.pack(obj)
+        assert list(pickleseal.peek(data).globals) == names
+        assert set(names) == imported_by_pickle(data)
+
+    def test_a_reducer_from_the_dispatch_table_is_followed(self) -> None:
+        copyreg.pickle(shapes.Slots, lambda obj: (shapes.Job, (1, "from table")))
+        try:
+            data = pickleseal.pack(shapes.Slots(None))
+        finally:
+            del copyreg.dispatch_table[shapes.Slots]
+        assert pickleseal.peek(data).globals == ("shapes:Job",)
+        assert pickleseal.unpack(data, trust=[shapes.Job]) == shapes.Job(1, "from table")
+
+    def test_a_metaclass_in_the_dispatch_table_is_followed(self) -> None:
+        copyreg.pickle(shapes.Meta, lambda cls: "Job")
+        try:
+            data = pickleseal.pack(shapes.WithMeta)
+        except errors.PackError:
+            return  # pickle itself finds that shapes.Job is another object, and says so
+        finally:
+            del copyreg.dispatch_table[shapes.Meta]
+        assert "shapes:Job" in pickleseal.peek(data).globals
+
+
+def imported_by_pickle(data: bytes) -> set[str]:
+    """What CPython's unpickler really asks for, by the payload cut out of the artifact."""
+    header = pickleseal.peek(data)
+    start = header.preamble.head_len
+    asked = set()
+
+    class Spy(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            asked.add(f"{module}:{name}")
+            return super().find_class(module, name)
+
+    Spy(io.BytesIO(data[start : start + header.sections[0].len])).load()
+    return asked
+
+
+class TestSubstitutes:
+    """Guarded stand-ins: the payload gets the one harmless thing, and nothing of the original."""
+
+    @pytest.mark.parametrize(
+        ("body", "names"),
+        [
+            (
+                named("builtins", "getattr") + named("builtins", "dict") + text("fromkeys") + b"\x86R",
+                ["builtins:getattr", "builtins:dict"],
+            ),
+            (
+                named("builtins", "getattr") + named("zoneinfo", "ZoneInfo") + text("__init__") + b"\x86R",
+                ["builtins:getattr", "zoneinfo:ZoneInfo"],
+            ),
+            (named("builtins", "type") + text("x") + b"\x85R", ["builtins:type"]),
+            (named("builtins", "type") + text("X") + b")}\x87R", ["builtins:type"]),
+            (named("builtins", "bytearray") + b"J\x00\x00\x00\x40\x85R", ["builtins:bytearray"]),
+        ],
+        ids=["getattr-dict", "getattr-zoneinfo-init", "type-of-value", "type-three-arguments", "bytearray-by-size"],
+    )
+    def test_nothing_else_is_given(self, body: bytes, names: list[str]) -> None:
+        with pytest.raises((errors.UntrustedGlobalError, errors.UnpickleError)):
+            pickleseal.unpack(hostile(body, *names))
+
+    def test_what_honest_pickles_need_is_given(self) -> None:
+        class_of_none, zone = type(None), zoneinfo.ZoneInfo("UTC")
+        assert pickleseal.unpack(pickleseal.pack([class_of_none, zone])) == [class_of_none, zone]
+        assert pickleseal.unpack(
+            hostile(named("builtins", "bytearray") + b"C\x02ab\x85R", "builtins:bytearray")
+        ) == bytearray(b"ab")
+
+    def test_the_originals_cannot_be_reached(self) -> None:
+        for name in ("eval", "exec", "getattr", "type", "__import__", "open"):
+            value = builtins.__dict__[name]
+            try:
+                got = pickleseal.unpack(hostile(named("builtins", name), f"builtins:{name}"))
+            except errors.UntrustedGlobalError:
+                continue
+            assert got is not value
+
+
+def test_a_warm_extension_cache_is_no_way_in() -> None:
+    """EXT1 with a warm cache never asks find_class; the opcode is refused before anything runs."""
+    copyreg.add_extension("os", "system", 241)
+    copyreg._extension_cache[241] = os.system  # type: ignore[attr-defined]
+    try:
+        with pytest.raises(errors.PickleEnvelopeError):
+            pickleseal.unpack(Frame(b"\x80\x05\x82\xf1\x8c\x04true\x85R.").data)
+    finally:
+        copyreg.remove_extension("os", "system", 241)
+        copyreg._extension_cache.pop(241, None)  # type: ignore[attr-defined]

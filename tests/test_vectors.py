@@ -1,0 +1,157 @@
+"""Every vector under spec/vectors/, judged by the library and by an independent reader written from the spec alone."""
+
+import ast
+import importlib.util
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import independent_reader
+import pytest
+from support import SPEC, VECTORS, cases, manifest, policy_of, read
+
+import pickleseal
+from pickleseal.errors import ReadError
+
+# Steps of a verifier; the others need a policy, or run the payload.
+VERIFIED = {*range(1, 15), 16, 17, 18, 19}
+PEEKED = set(range(1, 14))
+
+
+@pytest.mark.parametrize("entry", cases("valid"))
+class TestValid:
+    def test_verify_accepts_and_finds_the_header(self, entry: dict[str, Any]) -> None:
+        assert pickleseal.verify(read(entry)).as_dict() == entry["header"]
+
+    def test_peek_finds_the_header(self, entry: dict[str, Any]) -> None:
+        assert pickleseal.peek(read(entry)).as_dict() == entry["header"]
+
+    def test_a_file_gets_the_same_verdict(self, entry: dict[str, Any]) -> None:
+        assert pickleseal.verify(VECTORS / entry["file"]).as_dict() == entry["header"]
+
+    def test_the_independent_reader_agrees(self, entry: dict[str, Any]) -> None:
+        assert independent_reader.verify(read(entry)) == entry["header"]
+
+    def test_attributes_show_what_the_header_says(self, entry: dict[str, Any]) -> None:
+        header, wanted = pickleseal.peek(read(entry)), entry["header"]
+        assert (header.type, header.version, header.created) == (wanted["type"], wanted["version"], wanted["created"])
+        assert dict(header.build) == wanted["build"]
+        assert dict(header.meta) == wanted.get("meta", {})
+        assert dict(header.packages) == wanted.get("packages", {})
+        assert dict(header.ext) == wanted.get("ext", {})
+        assert list(header.globals) == wanted["globals"]
+        assert header.records == wanted.get("records")
+        assert [section.len for section in header.sections] == [section["len"] for section in wanted["sections"]]
+        assert {name: schema.version for name, schema in header.types.items()} == {
+            name: schema["version"] for name, schema in wanted.get("types", {}).items()
+        }
+        assert len(read(entry)) == header.frame_len
+
+
+@pytest.mark.parametrize("entry", cases("invalid"))
+class TestInvalid:
+    def test_unpack_refuses_with_class_and_step(self, entry: dict[str, Any]) -> None:
+        import canary
+
+        before = canary.tripped
+        with pytest.raises(ReadError) as caught:
+            pickleseal.unpack(read(entry), **policy_of(entry))
+        assert (caught.value.code, caught.value.step) == (entry["error"], _class_step(entry))
+        assert canary.tripped == before
+        assert str(caught.value).isprintable()
+
+    def test_a_file_gets_the_same_verdict(self, entry: dict[str, Any]) -> None:
+        with pytest.raises(ReadError) as caught:
+            pickleseal.load(VECTORS / entry["file"], **policy_of(entry))
+        assert caught.value.code == entry["error"]
+        assert caught.value.path == str(VECTORS / entry["file"])
+
+    def test_verify_and_peek_judge_their_steps(self, entry: dict[str, Any]) -> None:
+        policy = policy_of(entry)["policy"]
+        for judge, steps in ((pickleseal.verify, VERIFIED), (pickleseal.peek, PEEKED)):
+            if entry["step"] in steps:
+                with pytest.raises(ReadError) as caught:
+                    judge(read(entry), policy=policy)
+                assert caught.value.code == entry["error"]
+            elif entry["step"] != 14:
+                judge(read(entry), policy=policy)
+
+    def test_the_independent_reader_agrees(self, entry: dict[str, Any]) -> None:
+        told = entry.get("policy", {})
+        arguments: dict[str, Any] = {key: told[key] for key in ("expect", "protocols", "limits") if key in told}
+        if entry["error"] == "untrusted-global":
+            arguments["trust"] = set(told["trust"])
+        if entry["step"] == 20:
+            independent_reader.check(read(entry), **arguments)  # it runs nothing, so it has nothing against it
+            return
+        with pytest.raises(independent_reader.Refused) as caught:
+            independent_reader.check(read(entry), **arguments)
+        assert (caught.value.error, caught.value.step) == (entry["error"], entry["step"])
+
+
+def _class_step(entry: dict[str, Any]) -> int:
+    """`truncated` and `limit-exceeded` stand for several steps; their class knows the first that is typical."""
+    return {"truncated": 7, "limit-exceeded": 6}.get(entry["error"], entry["step"])
+
+
+def test_every_registered_class_has_a_vector() -> None:
+    from pickleseal import errors
+
+    registered = {
+        cls.code
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, ReadError) and cls is not ReadError
+    }
+    assert registered - {entry["error"] for entry in manifest()["invalid"]} == set()
+
+
+def test_there_are_enough_and_no_file_is_outside_the_manifest() -> None:
+    listed = {entry["file"] for kind in manifest().values() for entry in kind}
+    present = {str(path.relative_to(VECTORS)).replace("\\", "/") for path in VECTORS.rglob("*.pseal")}
+    assert listed == present
+    assert len(manifest()["invalid"]) >= 130
+
+
+def test_no_two_invalid_vectors_are_the_same() -> None:
+    seen: dict[tuple[bytes, str], str] = {}
+    for entry in manifest()["invalid"]:
+        key = read(entry), repr(entry.get("policy"))
+        assert key not in seen, (entry["file"], seen.get(key))
+        seen[key] = entry["file"]
+
+
+def test_the_generator_gives_the_committed_files() -> None:
+    sys.path.insert(0, str(SPEC))
+    try:
+        spec = importlib.util.spec_from_file_location("generate", SPEC / "generate.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name, data in module.build().items():
+            assert (SPEC / name).read_bytes() == data, f"{name} is out of date: run python spec/generate.py"
+    finally:
+        sys.path.remove(str(SPEC))
+
+
+@pytest.mark.parametrize("entry", cases("legacy"))
+def test_legacy_artifacts_are_read_for_ever(entry: dict[str, Any]) -> None:
+    obj = pickleseal.load(VECTORS / entry["file"], **policy_of(entry))
+    if "value" in entry:
+        assert obj == ast.literal_eval(entry["value"])
+    else:
+        assert obj is not None
+
+
+def test_vectors_in_one_stream_are_read_one_after_the_other() -> None:
+    entries = manifest()["valid"]
+    stream = io.BytesIO(b"".join(read(entry) for entry in entries))
+    assert [pickleseal.verify(stream).as_dict() for _ in entries] == [entry["header"] for entry in entries]
+    assert stream.read() == b""
+
+
+def test_manifest_paths_stay_inside() -> None:
+    for kind in manifest().values():
+        for entry in kind:
+            assert (VECTORS / entry["file"]).resolve().is_relative_to(Path(VECTORS).resolve())
