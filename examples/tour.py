@@ -1,0 +1,177 @@
+"""A tour in ten seconds: real objects packed, inspected, verified, damaged and refused. `make demo` runs it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import sys
+import sysconfig
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import inventory
+
+import pickleseal
+from pickleseal.errors import PackError, ReadError
+
+COLOR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+WIDTH = 88
+
+
+def paint(code: str, text: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if COLOR else text
+
+
+def title(number: int, text: str) -> None:
+    print(f"\n{paint('1', f'{number}  {text}')}")
+
+
+def row(label: str, value: object) -> None:
+    print(f"   {label:<16}{value}")
+
+
+def refused(action: Callable[[], object]) -> None:
+    """Run what must be refused and show the refusal as it is, wrapped."""
+    try:
+        action()
+    except (ReadError, PackError) as error:
+        text = str(error)
+        while text:
+            cut = len(text) if len(text) <= WIDTH - 5 else max(text.rfind(" ", 0, WIDTH - 5), WIDTH // 2)
+            print(f"   {paint('31', '|')} {text[:cut]}")
+            text = text[cut:].lstrip()
+    else:
+        raise SystemExit("this should have been refused")
+
+
+def layout(header: pickleseal.Header) -> None:
+    """Draw the frame: one line a region, in order."""
+    regions = [("preamble", 64), ("header", header.preamble.header_len)]
+    regions += [(f"section {i}" + (" (pickle)" if not i else ""), s.len) for i, s in enumerate(header.sections)]
+    offset = 0
+    for name, length in regions:
+        bar = "#" * max(1, round(36 * length / header.frame_len))
+        print(f"   {offset:>8}  {name:<18}{length:>8} bytes  {paint('36', bar)}")
+        offset += length + -length % 64
+
+
+def flip(data: bytes, rng: random.Random) -> bytes:
+    damaged = bytearray(data)
+    damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(damaged)
+
+
+_stderr: list[int] = []
+
+
+def silence_stderr() -> None:
+    _stderr.append(os.dup(2))
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
+
+
+def restore_stderr() -> None:
+    while _stderr:
+        saved = _stderr.pop()
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def outcome(load: Callable[[bytes], object], data: bytes, wanted: object) -> str:
+    try:
+        return "loaded, and right" if load(data) == wanted else "loaded, and WRONG"
+    except Exception:
+        return "refused"
+
+
+def damage(report: inventory.Inventory, rounds: int = 400) -> None:
+    """Flip one random bit, many times; compare what pickle and pickleseal do."""
+    small = inventory.Inventory(report.root, report.modules[:40])
+    sealed, bare = pickleseal.pack(small), pickle.dumps(small, 5)
+    trust = [inventory.Inventory, inventory.Module]
+    loaders: list[tuple[str, bytes, Callable[[bytes], object]]] = [
+        ("pickle.loads", bare, pickle.loads),
+        ("pickleseal", sealed, lambda data: pickleseal.unpack(data, trust=trust)),
+    ]
+    for name, data, load in loaders:
+        rng = random.Random(2026)
+        if load is pickle.loads:
+            silence_stderr()  # damaged pickles make the interpreter itself complain
+        counts = {"refused": 0, "loaded, and right": 0, "loaded, and WRONG": 0}
+        for _ in range(rounds):
+            counts[outcome(load, flip(data, rng), small)] += 1
+        restore_stderr()
+        print(f"   {name:<16}" + "   ".join(f"{key}: {value:>3}" for key, value in counts.items()))
+
+
+class Hostile:
+    """What an attacker would send: its pickle runs a shell command."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("echo this machine is no longer yours",)
+
+
+def main() -> None:
+    root = Path(sysconfig.get_paths()["stdlib"])
+
+    title(1, "Take an inventory of the standard library, and save it")
+    report = inventory.take(root)
+    path = Path(tempfile.mkdtemp()) / "inventory.pseal"
+    start = time.perf_counter()
+    pickleseal.dump(report, path, meta={"job": "nightly-inventory"})
+    row("objects", f"{len(report.modules)} modules, {report.lines:,} lines of Python")
+    row(
+        "saved",
+        f"{path.name}, {path.stat().st_size:,} bytes, in {(time.perf_counter() - start) * 1e3:.1f} ms, atomically",
+    )
+
+    title(2, "What is in it? The header says so, and nothing is unpickled")
+    header = pickleseal.peek(path)
+    row("type", header.type)
+    row("created", header.created)
+    row("build", ", ".join(f"{key} {value}" for key, value in header.build.items()))
+    row("meta", dict(header.meta))
+    row("imports", ", ".join(header.globals))
+    layout(header)
+
+    title(3, "Is it whole? All checksums and the pickle's structure, and nothing runs")
+    start = time.perf_counter()
+    pickleseal.verify(path)
+    row("verified", f"in {(time.perf_counter() - start) * 1e3:.1f} ms")
+
+    title(4, "Load it: refused, until you say what it may import")
+    refused(lambda: pickleseal.load(path))
+    again = pickleseal.load(path, expect=inventory.Inventory, trust=[inventory.Module])
+    row(
+        "then",
+        f"load(path, expect=Inventory, trust=[Module]) gives {len(again.modules)} modules, equal: {again == report}",
+    )
+
+    title(5, "Flip one random bit, 400 times")
+    damage(report)
+
+    title(6, "Other accidents, each with its name")
+    data = path.read_bytes()
+    refused(lambda: pickleseal.verify(data[: len(data) // 2]))
+    refused(lambda: pickleseal.verify(data.replace(b"\r\n", b"\n")))
+    refused(lambda: pickleseal.verify(pickle.dumps(report)))
+    refused(lambda: pickleseal.unpack(data, expect=dict))
+
+    title(7, "A stranger's artifact, intact, that would run a shell command")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pickleseal.errors.PackWarning)  # the attacker does not care for warnings
+        hostile = pickleseal.pack(Hostile(), type="inventory:Inventory")
+    refused(lambda: pickleseal.unpack(hostile, expect=inventory.Inventory, trust=[inventory.Module]))
+
+    title(8, "An object that can't be stored says where, and what to do")
+    with open(os.devnull) as log:
+        refused(lambda: pickleseal.pack({"report": report.root, "workers": [{"id": 1, "log": log}]}))
+    print(f"\n{paint('32', 'Done.')} The artifact of step 1: {path}")
+
+
+if __name__ == "__main__":
+    main()
