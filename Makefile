@@ -19,7 +19,7 @@ demo: $(STAMP)  ## real objects packed, inspected, verified, damaged and refused
 test: $(STAMP)  ## the whole suite, again under -O, and on every other Python that is here
 	$(RUN) -m coverage run -m pytest -q
 	$(RUN) -m coverage report --fail-under=95
-	$(RUN) -O -m pytest -q -p no:cacheprovider tests/test_properties.py tests/test_vectors.py
+	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning
 	$(RUN) tests/interpreters.py
 
 lint: $(STAMP)

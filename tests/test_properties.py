@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import canary
 import independent_reader
 import pytest
+import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import cases, flips, policy_of, read
@@ -64,6 +65,14 @@ class TestDamage:
     def test_byte_by_byte_equals_at_once(self, entry: dict[str, Any]) -> None:
         data = read(entry)
         assert pickleseal.verify(OneByteAtATime(data)) == pickleseal.verify(data)
+
+
+def test_asserts_of_tests_and_helpers_count_also_under_python_o() -> None:
+    """pytest rewrites them, so that `python -O` does not turn this suite into one that can't fail."""
+    with pytest.raises(AssertionError):
+        assert list(VALID) == []
+    with pytest.raises(AssertionError):
+        support.ensure(False)
 
 
 class OneByteAtATime(io.RawIOBase):
