@@ -89,3 +89,19 @@ class NewArgs:
 
     def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, int]]:
         return (), {"size": self.size}  # type: ignore[attr-defined]
+
+
+class Nested:
+    """Packs something while it is packed."""
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+        self.data = b""
+
+    def __getstate__(self) -> dict[str, Any]:
+        import datetime
+
+        import pickleseal
+
+        created = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc)
+        return {"data": pickleseal.pack(self.obj, writer=pickleseal.Writer(created=created))}

@@ -677,3 +677,48 @@ class TestHeaderCache:
 
 def test_the_suite_has_no_silent_warnings() -> None:
     assert any(action == "error" for action, *_ in warnings.filters)
+
+
+class TestIdlePicklers:
+    """Small objects reuse picklers (payload/pickler.py): nothing of one object may show in the next."""
+
+    def test_a_pack_inside_a_pack(self) -> None:
+        inner = pickleseal.pack(shapes.Nested([1, shapes.Job(1, "a")]), writer=FIXED)
+        assert pickleseal.unpack(inner, trust=[shapes.Nested]).data == pickleseal.pack(
+            [1, shapes.Job(1, "a")], writer=FIXED
+        )
+
+    def test_globals_and_memo_do_not_leak(self) -> None:
+        shared = shapes.Job(1, "a")
+        first = pickleseal.pack([shared, shared], writer=FIXED)
+        assert pickleseal.peek(pickleseal.pack([1])).globals == ()
+        for _ in range(20):
+            assert pickleseal.pack([shared, shared], writer=FIXED) == first
+            with pytest.raises(errors.PackError):
+                pickleseal.pack([shapes.Job(2, "b"), lambda: 1])
+
+    def test_packed_objects_are_not_kept_alive(self) -> None:
+        import gc
+        import weakref
+
+        job = shapes.Job(1, "a")
+        gone = weakref.ref(job)
+        pickleseal.pack([job])
+        del job
+        gc.collect()
+        assert gone() is None
+
+    def test_threads_do_not_share_one(self) -> None:
+        results: list[bool] = []
+
+        def work(n: int) -> None:
+            obj = {"n": n, "jobs": [shapes.Job(n, str(n))] * 3}
+            for _ in range(300):
+                results.append(pickleseal.unpack(pickleseal.pack(obj), trust=[shapes.Job]) == obj)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [True] * 1800

@@ -52,6 +52,8 @@ class _Sink:
 
 
 class _Pickler(pickle.Pickler):
+    parts: list[Any]  # of the pickle, as the C pickler wrote them
+    buffers: list[memoryview]  # that are kept out of it
     found: set[str]  # globals, as `module:qualname`
     plain: set[type]  # classes seen whose pickling is object's own
 
@@ -103,14 +105,7 @@ def _is_numpy(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == "numpy"
 
 
-def pickle_object(obj: Any) -> Pickled:
-    """Pickle an object. Runs the `__reduce_ex__`, `__getstate__` and `__getnewargs_ex__` of what it holds.
-
-    The parts and buffers refer to the object's own memory: they are to be written before it changes.
-
-    Raises:
-        Exception: whatever the pickler or the object's own methods raise.
-    """
+def _new_pickler() -> _Pickler:
     sink = _Sink()
     buffers: list[memoryview] = []
 
@@ -126,11 +121,40 @@ def pickle_object(obj: Any) -> Pickled:
         return False
 
     pickler = _Pickler(sink, 5, buffer_callback=keep)
-    found: set[str] = set()
-    pickler.found = found
-    pickler.plain = set()
+    pickler.parts, pickler.buffers, pickler.found, pickler.plain = sink.parts, buffers, set(), set()
+    return pickler
+
+
+# Picklers that small objects used, cleared: making one costs more than pickling such an object. pop and append are atomic,
+# so threads share the list; a pack inside a `__reduce__` takes another pickler; one that failed is dropped.
+_idle: list[_Pickler] = []
+_MOST_IDLE = 8
+_SMALL = 65_536
+
+
+def pickle_object(obj: Any) -> Pickled:
+    """Pickle an object. Runs the `__reduce_ex__`, `__getstate__` and `__getnewargs_ex__` of what it holds.
+
+    The parts and buffers refer to the object's own memory: they are to be written before it changes.
+
+    Raises:
+        Exception: whatever the pickler or the object's own methods raise.
+    """
+    try:
+        pickler = _idle.pop()
+    except IndexError:
+        pickler = _new_pickler()
     pickler.dump(obj)
-    return Pickled(sink.parts, sorted(found), buffers)
+    parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
+    if buffers or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
+        return Pickled(parts, sorted(found), buffers)
+    pickled = Pickled(parts[:], sorted(found), [])
+    parts.clear()
+    found.clear()
+    pickler.plain.clear()
+    pickler.clear_memo()
+    _idle.append(pickler)
+    return pickled
 
 
 def not_portable(names: list[str]) -> list[str]:
