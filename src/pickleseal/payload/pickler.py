@@ -125,8 +125,8 @@ def _new_pickler() -> _Pickler:
     return pickler
 
 
-# Picklers that small objects used, cleared: making one costs more than pickling such an object. pop and append are atomic,
-# so threads share the list; a pack inside a `__reduce__` takes another pickler; one that failed is dropped.
+# Picklers that small objects used, cleared: making one costs more than pickling such an object. pop and append are
+# atomic, so threads share the list; a pack inside a `__reduce__` takes another pickler; one that failed is dropped.
 _idle: list[_Pickler] = []
 _MOST_IDLE = 8
 _SMALL = 65_536
