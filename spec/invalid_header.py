@@ -280,7 +280,6 @@ for _name, _about, _globals in (
     ("no-module", "no module", [":b"]),
     ("no-name", "no name", ["a:"]),
     ("empty", "an empty string", [""]),
-    ("space", "a space", ["a: b"]),
     ("newline", "a line feed", ["a:b\n"]),
     ("nul", "a zero byte", ["a:b\0"]),
     ("c1", "a C1 control character", ["a:b\x85"]),

@@ -71,6 +71,7 @@ _add(
     ),
 )
 _add("name-longest", "names of 1023 bytes", Frame(type="m:" + "Q" * 1021, globals=["m:" + "q" * 1021]))
+_add("globals-space", "a qualified name with a space", Frame(globals=["shop:Pair[int, str]"]))
 _add("created-first", "the first instant", Frame(created="0001-01-01T00:00:00.000000Z"))
 _add("created-last", "the last instant", Frame(created="9999-12-31T23:59:59.999999Z"))
 _add("created-leap-day", "a leap day", Frame(created="2024-02-29T00:00:00.000000Z"))

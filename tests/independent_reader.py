@@ -378,7 +378,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _is_global(value: Any) -> bool:
-    if not isinstance(value, str) or not _is_name(value) or value.count(":") != 1 or " " in value:
+    if not isinstance(value, str) or not _is_name(value) or value.count(":") != 1:
         return False
     return not value.startswith(":") and not value.endswith(":")
 

@@ -1,7 +1,8 @@
 """Run the suite on every other Python 3.10-3.14 of this machine, each in a virtual environment of its own.
 
 Looks on the PATH and where pyenv and uv keep interpreters. A version that is not here is named as such; it is no
-failure, but for the set-up of one that is here. Python 3.10 gets numpy 1, the others numpy 2: arrays have to pass between the two.
+failure, but for the set-up of one that is here. Python 3.10 gets numpy 1, the others numpy 2: arrays have to pass
+between the two.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,3 +106,46 @@ class Nested:
 
         created = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc)
         return {"data": pickleseal.pack(self.obj, writer=pickleseal.Writer(created=created))}
+
+
+@functools.lru_cache
+def cached(n: int) -> int:
+    return n
+
+
+class ByName:
+    """Answers for `__reduce_ex__` itself."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__reduce_ex__":
+            return lambda protocol: "BY_NAME"
+        return object.__getattribute__(self, name)
+
+
+BY_NAME = ByName()
+
+
+class ShyMeta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name == "__reduce_ex__":
+            raise RuntimeError("shy")
+        return super().__getattribute__(name)
+
+
+class Shy(metaclass=ShyMeta):
+    pass
+
+
+class BadText(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class RaisesBadText:
+    """Raises, when it is loaded, an exception that can't be shown."""
+
+    def __getstate__(self) -> Any:
+        return {"a": 1}
+
+    def __setstate__(self, state: Any) -> None:
+        raise BadText

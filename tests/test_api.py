@@ -368,6 +368,22 @@ class TestFiles:
         with gzip.open(tmp_path / "a.gz", "rb") as file:
             assert plain(pickleseal.load(file)) == plain(OBJECTS[name])
 
+    def test_a_buffer_around_gzip(self, name: str, tmp_path: Path) -> None:
+        with gzip.open(tmp_path / "a.gz", "wb") as file:
+            pickleseal.dump(OBJECTS[name], file)
+        with gzip.open(tmp_path / "a.gz", "rb") as inner, io.BufferedReader(inner) as file:  # type: ignore[type-var]
+            assert plain(pickleseal.load(file)) == plain(OBJECTS[name])
+
+    def test_a_file_that_gives_bytearrays(self, name: str) -> None:
+        class Odd:
+            def __init__(self, data: bytes) -> None:
+                self._inner = io.BytesIO(data)
+
+            def read(self, count: int) -> Any:
+                return bytearray(self._inner.read(count))
+
+        assert plain(pickleseal.load(Odd(pickleseal.pack(OBJECTS[name])))) == plain(OBJECTS[name])  # type: ignore[arg-type]
+
     def test_a_temporary_file(self, name: str) -> None:
         with tempfile.NamedTemporaryFile() as file:
             pickleseal.dump(OBJECTS[name], file)
@@ -478,6 +494,68 @@ class TestReplacing:
         monkeypatch.delattr(os, "writev", raising=False)
         pickleseal.dump(OBJECTS["bytes"], tmp_path / "a")
         assert pickleseal.load(tmp_path / "a") == OBJECTS["bytes"]
+
+    @pytest.mark.parametrize("name", ["日" * 80, "ö" * 120, "n" * 255])
+    def test_long_names_of_any_script(self, tmp_path: Path, name: str) -> None:
+        pickleseal.dump(1, tmp_path / name)
+        assert pickleseal.load(tmp_path / name) == 1
+
+    def test_a_name_that_ends_like_a_folder_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(IsADirectoryError):
+            pickleseal.dump(1, f"{tmp_path}/new/")
+        assert list(tmp_path.iterdir()) == []
+
+    @posix
+    def test_a_pipe_in_the_file_system_is_written_to_and_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        found: list[Any] = []
+        reader = threading.Thread(target=lambda: found.append(pickleseal.load(open(path, "rb"))))  # noqa: SIM115
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            reader.start()
+            pickleseal.dump({"a": 1}, path)
+            reader.join()
+        assert found == [{"a": 1}]
+        assert stat.S_ISFIFO(path.stat().st_mode)
+
+    @posix
+    def test_the_temporary_file_is_never_more_readable_than_the_target(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "secret"
+        pickleseal.dump(1, path)
+        path.chmod(0o600)
+        modes: list[int] = []
+        real = os.open
+
+        def spy(name: Any, flags: int, mode: int = 0o777) -> int:
+            descriptor = real(name, flags, mode)
+            if flags & os.O_CREAT:
+                modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+            return descriptor
+
+        monkeypatch.setattr(os, "open", spy)
+        pickleseal.dump(2, path)
+        assert modes == [0o600]
+
+    @posix
+    def test_a_folder_that_cannot_be_synced_fails_before_the_rename(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pickleseal.dump("old", tmp_path / "a")
+        real = os.open
+
+        def refuse(name: Any, flags: int, mode: int = 0o777) -> int:
+            if not flags & os.O_CREAT:
+                raise PermissionError(13, "Permission denied", name)
+            return real(name, flags, mode)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", refuse)
+            with pytest.raises(PermissionError):
+                pickleseal.dump("new", tmp_path / "a")
+        assert pickleseal.load(tmp_path / "a") == "old"
 
     def test_a_folder_that_is_not_there_is_an_os_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
@@ -610,6 +688,9 @@ class TestPeekAndVerify:
         with pytest.raises(TypeError):
             header.meta["a"] = "x"  # type: ignore[index]
         header.as_dict()["meta"]["a"] = "changed"
+        vendor = (VECTORS / "valid" / "ext.pseal").read_bytes()
+        pickleseal.peek(vendor).ext["com.example.lineage"]["parents"].append("changed")
+        assert pickleseal.peek(vendor).ext["com.example.lineage"]["parents"] == ["a", "b"]
         assert header.meta["a"] == "b"
 
     def test_a_seal_is_shown_as_a_claim(self) -> None:

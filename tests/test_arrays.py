@@ -101,8 +101,34 @@ def test_big_arrays_are_sections_of_their_own_aligned_and_writable(tmp_path: Pat
     assert arrays["a"][5] == 5
 
 
+def test_empty_strings_and_deep_dtypes() -> None:
+    values = [np.array(["", "a"])[0], np.bytes_(b""), np.str_("")]
+    assert pickleseal.unpack(pickleseal.pack(values)) == values
+    deep = np.dtype("<f8")
+    for _ in range(40):
+        deep = np.dtype([("a", deep)])
+    names = pickleseal.peek(pickleseal.pack(np.zeros(1, deep))).globals
+    assert any(name.startswith("numpy") for name in names)  # no plain form: numpy's own way
+
+
+def test_more_large_buffers_than_sections() -> None:
+    block = np.zeros(9000)
+    again = pickleseal.unpack(pickleseal.pack([block[:] for _ in range(10_002)]))
+    assert len(again) == 10_002
+    assert again[-1].shape == (9000,)
+
+
+def test_gaps_between_fields_are_zero_in_the_artifact() -> None:
+    array = np.zeros(4000, dtype=np.dtype([("a", "u1"), ("b", "f8")], align=True))
+    array.view("u1")[:] = 255
+    parts = pickleseal.pack_parts(array[::2])
+    raw = np.frombuffer(max(parts, key=len), dtype="u1").reshape(-1, 16)
+    assert (raw[:, 0] == 255).all()
+    assert (raw[:, 1:8] == 0).all()
+
+
 def test_read_only_arrays_stay_read_only() -> None:
-    for size in (10, 10_000):
+    for size in (0, 10, 10_000):
         array = np.arange(float(size))
         array.flags.writeable = False
         strided = np.arange(2.0 * size)[::2]

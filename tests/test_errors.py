@@ -224,6 +224,42 @@ class TestExplain:
         with pytest.raises(errors.PackError):
             pickleseal.pack(pickle.PickleBuffer(view))
 
+    def test_exceptions_that_cannot_be_shown(self) -> None:
+        class Bad:
+            def __reduce__(self) -> Any:
+                raise shapes.BadText
+
+        for obj in (Bad(), [Bad()]):
+            with pytest.raises(errors.PackError, match="without a text"):
+                pickleseal.pack(obj)
+        data = pickleseal.pack(shapes.RaisesBadText())
+        with pytest.raises(errors.UnpickleError, match="without a text"):
+            pickleseal.unpack(data, expect=shapes.RaisesBadText)
+
+    def test_endless_items_end(self) -> None:
+        import itertools
+
+        class Endless:
+            def __reduce__(self) -> Any:
+                return list, (), None, itertools.repeat(generator_function)
+
+        with pytest.raises(errors.PackError) as caught:
+            pickleseal.pack([Endless()])
+        assert caught.value.where == "$[0][0]"
+
+    def test_reductions_that_are_none(self) -> None:
+        class Bad:
+            def __reduce__(self) -> Any:
+                return 5
+
+        with pytest.raises(errors.PackError, match="neither a string nor a tuple") as caught:
+            pickleseal.pack({"a": Bad()})
+        assert caught.value.where == "$['a']"
+
+    def test_a_root_class_without_a_proper_name(self) -> None:
+        with pytest.raises(errors.PackError, match="no place in a header"):
+            pickleseal.pack(type("Weird\nName", (), {})())
+
     def test_memory_errors_are_not_disguised(self) -> None:
         class Hungry:
             def __reduce__(self) -> Any:
@@ -233,8 +269,8 @@ class TestExplain:
             pickleseal.pack(Hungry())
 
     def test_global_names_that_no_header_can_hold(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        odd = type("Odd Name", (), {"__module__": "shapes"})
-        monkeypatch.setattr(shapes, "Odd Name", odd, raising=False)
+        odd = type("Odd:Name", (), {"__module__": "shapes"})
+        monkeypatch.setattr(shapes, "Odd:Name", odd, raising=False)
         with pytest.raises(errors.PackError, match="no place in a header"):
             pickleseal.pack([odd])
 

@@ -70,7 +70,6 @@ class TestRefusals:
                 "nt:system",
                 "subprocess:Popen",
                 "builtins:eval",
-                "builtins:getattr",
                 "operator:attrgetter",
             ),
             *(
@@ -230,3 +229,118 @@ def test_a_warm_extension_cache_is_no_way_in() -> None:
     finally:
         copyreg.remove_extension("os", "system", 241)
         copyreg._extension_cache.pop(241, None)  # type: ignore[attr-defined]
+
+
+class TestMemorySafety:
+    """What the rebuild functions hand out must not become a way to foreign memory (each of these once was one)."""
+
+    def test_another_object_s_memory_is_no_buffer(self) -> None:
+        np = pytest.importorskip("numpy")
+        import array
+
+        for exporter in (np.empty(1, object), np.zeros(1), array.array("d", [1.0])):
+            with pytest.raises(ValueError, match="array buffer: expected bytes"):
+                pickleseal.rebuild_array("<i8", (1,), "C", exporter)
+
+    def test_a_payload_cannot_see_an_array_of_objects_as_numbers(self) -> None:
+        pytest.importorskip("numpy")
+        objects = named("pickleseal", "rebuild_object_array") + b"K\x01\x85" + text("C") + b"\x86R"
+        body = named("pickleseal", "rebuild_array") + b"(" + text("<i8") + b"K\x01\x85" + text("C") + objects + b"tR"
+        with pytest.raises(errors.UnpickleError, match="array buffer"):
+            pickleseal.unpack(hostile(body, "pickleseal:rebuild_array", "pickleseal:rebuild_object_array"))
+
+    def test_a_payload_cannot_set_the_state_of_a_dtype(self) -> None:
+        pytest.importorskip("numpy")
+        body = (
+            named("pickleseal", "rebuild_dtype")
+            + text("|V8")
+            + b"\x85R"
+            + b"(K\x03"
+            + text("|")
+            + b"NNNJ@B\x0f\x00K\x01K\x00tb"
+        )
+        with pytest.raises(errors.UnpickleError, match="state of a numpy object"):
+            pickleseal.unpack(hostile(body, "pickleseal:rebuild_dtype"))
+
+    def test_honest_payloads_with_dtypes_and_objects_load(self) -> None:
+        np = pytest.importorskip("numpy")
+        obj = [np.dtype("<f8"), shapes.Job(1, "b"), np.arange(20_000.0), {"b": shapes.Outer.Inner()}]
+        again = pickleseal.unpack(pickleseal.pack(obj), trust=[shapes.Job, shapes.Outer.Inner])
+        assert again[:2] == obj[:2]
+        assert (again[2] == obj[2]).all()
+        again[2][0] = 1
+
+    def test_a_small_description_is_no_bomb(self) -> None:
+        pytest.importorskip("numpy")
+        described: Any = "<f8"
+        for _ in range(25):
+            described = ("struct", 8, False, (("a", described, 0, None), ("b", described, 0, None)))
+        with pytest.raises(ValueError, match="too many parts"):
+            pickleseal.rebuild_dtype(described)
+
+
+class TestSubstitutesStayAsTheyAre:
+    @pytest.mark.parametrize(
+        "name", ["builtins:getattr", "builtins:type", "builtins:bytearray", "re:_compile", "pickleseal:rebuild_array"]
+    )
+    @pytest.mark.parametrize(
+        "state",
+        [
+            b"N}" + text("__defaults__") + b"Ns\x86",
+            b"}" + text("x") + b"K\x01s",
+            b"N}" + text("__module__") + b"Ns\x86",
+        ],
+    )
+    def test_build_changes_nothing(self, name: str, state: bytes) -> None:
+        body = named(*name.split(":")) + state + b"b"
+        with pytest.raises(errors.UnpickleError):
+            pickleseal.unpack(hostile(body, name))
+
+    def test_a_pattern_is_compiled_without_debug_output(self, capsys: pytest.CaptureFixture[str]) -> None:
+        body = named("re", "_compile") + text("x") + b"K\x80\x86R"
+        with pytest.raises(errors.UntrustedGlobalError):
+            pickleseal.unpack(hostile(body, "re:_compile"))
+        assert capsys.readouterr().out == ""
+
+    def test_getattr_shows_no_foreign_objects(self) -> None:
+        tower = b"N" + b"\x94h\x00\x86" * 1 + b"".join(b"\x94h" + bytes((n,)) + b"\x86" for n in range(1, 25))
+        body = tower + b"0" + named("builtins", "getattr") + b"Nh\x18\x86R"
+        with pytest.raises(errors.ReadError):
+            pickleseal.unpack(hostile(body, "builtins:getattr"))
+
+
+class TestNamesThatWereHard:
+    def test_a_header_s_own_globals_can_be_trusted(self) -> None:
+        obj = [..., type(None), zoneinfo.ZoneInfo("UTC"), shapes.Job(1, "a"), datetime.date(2026, 1, 1)]
+        data = pickleseal.pack(obj)
+        assert pickleseal.unpack(data, trust=pickleseal.peek(data).globals) == obj
+
+    def test_functions_of_other_kinds(self) -> None:
+        np = pytest.importorskip("numpy")
+        for function in (np.add, np.mean, shapes.cached):
+            data = pickleseal.pack(function)
+            assert pickleseal.unpack(data, trust=[function]) is function
+            assert pickleseal.unpack(data, trust=pickleseal.peek(data).globals) is function
+
+    def test_what_no_reader_will_take_is_reported_when_packing(self) -> None:
+        import functools
+        import operator
+
+        for obj in (functools.partial(print), operator.itemgetter(1)):
+            with pytest.warns(errors.PackWarning, match="every reader will refuse it"):
+                pickleseal.pack(obj)
+
+    def test_a_value_type_that_this_python_lacks_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import http
+
+        monkeypatch.delattr(http, "HTTPMethod", raising=False)
+        with pytest.raises(errors.PolicyError, match="this Python lacks"):
+            pickleseal.unpack(hostile(named("http", "HTTPMethod"), "http:HTTPMethod"))
+
+    def test_a_class_that_overrides_attribute_access(self) -> None:
+        data = pickleseal.pack(shapes.BY_NAME)
+        assert pickleseal.peek(data).globals == ("shapes:BY_NAME",)
+
+    def test_a_metaclass_that_refuses_attributes(self) -> None:
+        again = pickleseal.unpack(pickleseal.pack(shapes.Shy()), trust=["shapes:Shy"])
+        assert type(again) is shapes.Shy

@@ -54,6 +54,14 @@ def printable(value: object, limit: int = _SHOWN) -> str:
     return safe if len(text) <= limit else f"{safe}... ({len(text)} characters)"
 
 
+def text_of(exc: BaseException) -> str:
+    """Return `str(exc)`, or its class where that fails: exceptions of strangers may refuse to be shown."""
+    try:
+        return str(exc)
+    except Exception:
+        return f"<{type(exc).__name__} without a text>"
+
+
 class PackWarning(UserWarning):
     """The object was packed, but something in it will not load everywhere (a `__main__` class, a platform's path)."""
 

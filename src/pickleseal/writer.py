@@ -16,6 +16,7 @@ from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
 from .payload.explain import explain
 from .payload.pickler import Pickled, not_portable, pickle_object
+from .payload.trust import is_dangerous, is_guarded
 from .schema.names import type_name
 
 __all__ = ["Writer", "pack", "pack_parts"]
@@ -138,6 +139,10 @@ def pack_parts(
     writer = writer or _default_writer()
     name = type_name(builtins.type(obj)) if type is None else type
     if not isinstance(name, str) or not is_name(name):
+        if type is None:
+            raise PackError(
+                "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
+            )
         raise ValueError(f"type: expected a name of 1 to 1023 bytes without control characters, found {name!r}")
     pickled = _pickle(obj)
     if pickled.globals:
@@ -160,10 +165,7 @@ def pack_parts(
     if meta is not None:
         fields["meta"] = dict(meta)
         _check_user_labels("meta", fields["meta"])
-    try:
-        parts = encode_frame(fields, sections)
-    except TypeError as exc:
-        raise ValueError(f"meta or build: a string that has no UTF-8 form: {exc}") from None
+    parts = encode_frame(fields, sections)
     if len(parts[1]) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
     return parts
@@ -194,7 +196,13 @@ def _check_globals(names: list[str]) -> None:
     for name in names:
         if not is_global(name):
             raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
-    for text in not_portable(names):
+    texts = not_portable(names)
+    texts += [
+        f"{n} runs what its arguments say: every reader will refuse it"
+        for n in names
+        if is_dangerous(n) and not is_guarded(n)
+    ]
+    for text in texts:
         import warnings
 
         warnings.warn(text, PackWarning, stacklevel=_frames_up())

@@ -20,9 +20,12 @@ def encode(value: dict[str, Any]) -> bytes:
     """Encode an object as canonical JSON, padded with spaces to a multiple of 64 (spec 5).
 
     Raises:
-        TypeError: a string holds a lone surrogate, or a value has no JSON form.
+        ValueError: a string holds a lone surrogate.
     """
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError as exc:
+        raise ValueError(f"a string in the header has no UTF-8 form: {exc}") from None
     return text + b" " * (-len(text) % ALIGNMENT)
 
 

@@ -162,7 +162,7 @@ def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> 
         sections: for each its stored bytes, as consecutive parts whose `len` is in bytes.
 
     Raises:
-        TypeError: a string in the header has no UTF-8 form.
+        ValueError: a string in the header has no UTF-8 form.
     """
     body: list[Part] = []
     total = PREAMBLE_SIZE

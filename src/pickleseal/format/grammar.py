@@ -40,7 +40,7 @@ def is_name(value: str) -> bool:
 def is_global(value: str) -> bool:
     """Tell whether a string is a global, `module:qualname`."""
     module, colon, qualname = value.partition(":")
-    return bool(module and colon and qualname) and ":" not in qualname and " " not in value and is_name(value)
+    return bool(module and colon and qualname) and ":" not in qualname and is_name(value)
 
 
 def check_labels(value: object) -> str | None:

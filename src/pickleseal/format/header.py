@@ -136,7 +136,7 @@ class Header:
     @property
     def ext(self) -> Mapping[str, Any]:
         """Vendor members, by dotted key."""
-        return MappingProxyType(self._fields.get("ext", {}))
+        return MappingProxyType(_copy(self._fields.get("ext", {})))
 
     @property
     def frame_len(self) -> int:

@@ -64,20 +64,32 @@ def _reduce_array(array: "np.ndarray[Any, Any]") -> Any:
     if described is None:
         return NotImplemented
     if not array.flags.c_contiguous and not array.flags.f_contiguous:
-        copied = array.copy("C")
-        copied.flags.writeable = array.flags.writeable
-        array = copied
-    # Seen as raw bytes, every dtype passes the buffer protocol, datetime64 too.
-    flat: Any = array.reshape(-1, order="A").view(f"V{array.itemsize}") if array.size and array.itemsize else b""
-    return rebuild_array, (described, array.shape, order, PickleBuffer(flat))
+        array = _contiguous(array)
+    if array.nbytes:  # seen as raw bytes, every dtype passes the buffer protocol, datetime64 too
+        buffer = PickleBuffer(array.reshape(-1, order="A").view(f"V{array.itemsize}"))  # type: ignore[arg-type]
+    else:
+        buffer = PickleBuffer(bytearray() if array.flags.writeable else b"")
+    return rebuild_array, (described, array.shape, order, buffer)
 
 
-def describe(dtype: "np.dtype[Any]") -> Any:
+def _contiguous(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Copy into memory that was zero before: gaps between fields must not carry what lay there."""
+    import numpy as np
+
+    copied = np.zeros(array.shape, array.dtype)
+    copied[...] = array
+    copied.flags.writeable = array.flags.writeable
+    return copied
+
+
+def describe(dtype: "np.dtype[Any]", depth: int = 0) -> Any:
     """Describe a dtype in plain values (spec 8.1), or return None where that is impossible without loss."""
+    if depth >= _MAX_NESTING:
+        return None
     if dtype.metadata is not None or dtype.hasobject or type(dtype).__module__ not in ("numpy", "numpy.dtypes"):
         return None
     if dtype.subdtype is not None:
-        base = describe(dtype.subdtype[0])
+        base = describe(dtype.subdtype[0], depth + 1)
         return None if base is None else ("subarray", base, dtype.subdtype[1])
     if dtype.fields is None:
         return dtype.str if _SIMPLE.fullmatch(dtype.str) else None
@@ -86,7 +98,7 @@ def describe(dtype: "np.dtype[Any]") -> Any:
     members = []
     for name in dtype.names or ():
         member, offset, *title = dtype.fields[name]
-        described = describe(member)
+        described = describe(member, depth + 1)
         if described is None or (title and not isinstance(title[0], str)):
             return None
         members.append((name, described, offset, title[0] if title else None))
@@ -102,23 +114,29 @@ def rebuild_dtype(dtype: object) -> "np.dtype[Any]":
     Raises:
         ValueError: not a description, or of a type that this machine lacks.
     """
-    return _dtype(dtype, 0)
+    return _dtype(dtype)
 
 
 def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "np.ndarray[Any, Any]":
     """Build an array over a buffer, without a copy, writable if the buffer is (spec 8.1).
 
     Raises:
-        ValueError: a wrong description, shape or order, or a buffer of another length.
+        ValueError: a wrong description, shape or order, or a buffer of another length, or one that is not plain bytes:
+            the memory of another object (an array of objects, say) must not be seen as numbers.
     """
     np = _numpy()
 
-    built, dims, layout = _dtype(dtype, 0), _shape(shape), _order(order)
+    built, dims, layout = _dtype(dtype), _shape(shape), _order(order)
+    if type(buffer) not in (bytes, bytearray, memoryview, PickleBuffer):
+        raise ValueError(f"array buffer: expected bytes, found {type(buffer).__name__}")
+    view = memoryview(buffer)
     expected = prod(dims) * built.itemsize
-    found = memoryview(buffer).nbytes
-    if found != expected:
-        raise ValueError(f"array buffer: expected {expected} bytes, found {found}")
-    return np.ndarray(dims, built, buffer if expected else None, order=layout)  # type: ignore[no-any-return]
+    if view.nbytes != expected:
+        raise ValueError(f"array buffer: expected {expected} bytes, found {view.nbytes}")
+    array = np.ndarray(dims, built, view if expected else None, order=layout)
+    if view.readonly:
+        array.flags.writeable = False
+    return array  # type: ignore[no-any-return]
 
 
 def rebuild_object_array(shape: object, order: object) -> "np.ndarray[Any, Any]":
@@ -126,7 +144,7 @@ def rebuild_object_array(shape: object, order: object) -> "np.ndarray[Any, Any]"
     np = _numpy()
 
     dims, layout = _shape(shape), _order(order)
-    return np.full(dims, None, dtype=object, order=layout)  # type: ignore[no-any-return]
+    return np.empty(dims, dtype=object, order=layout)  # type: ignore[no-any-return]
 
 
 def fill_object_array(array: Any, items: Any) -> None:
@@ -152,15 +170,31 @@ def rebuild_scalar(dtype: object, data: object) -> Any:
     """
     np = _numpy()
 
-    built = _dtype(dtype, 0)
+    built = _dtype(dtype)
     if type(data) is not bytes or len(data) != built.itemsize:
         raise ValueError(f"scalar: expected {built.itemsize} bytes")
     return np.ndarray((), built, bytearray(data) if data else None)[()]
 
 
-def _dtype(described: object, depth: int) -> "np.dtype[Any]":
+class _Budget:
+    """How many parts a description may have: shared tuples would make a small one exponential."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = 10_000
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("not a dtype description (spec 8.1): too many parts")
+
+
+def _dtype(described: object, depth: int = 0, budget: _Budget | None = None) -> "np.dtype[Any]":
     np = _numpy()
 
+    budget = budget or _Budget()
+    budget.spend()
     if type(described) is str and _SIMPLE.fullmatch(described):
         try:
             built: Any = np.dtype(described)
@@ -170,14 +204,14 @@ def _dtype(described: object, depth: int) -> "np.dtype[Any]":
             return built  # type: ignore[no-any-return]
     if type(described) is tuple and described and depth < _MAX_NESTING:
         if described[0] == "subarray" and len(described) == 3:
-            pair = _dtype(described[1], depth + 1), _shape(described[2])
+            pair = _dtype(described[1], depth + 1, budget), _shape(described[2])
             return np.dtype(pair)  # type: ignore[no-any-return]
         if described[0] == "struct" and len(described) == 4:
-            return _struct(described, depth)
+            return _struct(described, depth, budget)
     raise ValueError("not a dtype description (spec 8.1)")
 
 
-def _struct(described: tuple[Any, ...], depth: int) -> "np.dtype[Any]":
+def _struct(described: tuple[Any, ...], depth: int, budget: _Budget) -> "np.dtype[Any]":
     np = _numpy()
 
     _, itemsize, aligned, members = described
@@ -189,7 +223,7 @@ def _struct(described: tuple[Any, ...], depth: int) -> "np.dtype[Any]":
         if type(name) is not str or type(offset) is not int or not (title is None or type(title) is str):
             raise ValueError("not a dtype description (spec 8.1)")
         names.append(name)
-        formats.append(_dtype(base, depth + 1))
+        formats.append(_dtype(base, depth + 1, budget))
         offsets.append(offset)
         titles.append(title)
     spec = {"names": names, "formats": formats, "offsets": offsets, "titles": titles, "itemsize": itemsize}

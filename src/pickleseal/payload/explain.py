@@ -5,15 +5,16 @@ gives), visits each object once, uses no recursion, and stops at the first part 
 """
 
 import copyreg
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-from ..errors import PackError, printable
+from ..errors import PackError, printable, text_of
 
 __all__ = ["explain"]
 
-_ATOMS = (int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented))
+_ATOMS = frozenset({int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented)})
 _MOST_OBJECTS = 2_000_000  # visited before the walk gives up: a minute at most, on an error path
 
 # Class names along the MRO, so that nothing has to be imported to compare.
@@ -63,7 +64,7 @@ def explain(obj: object, cause: BaseException) -> PackError:
     if isinstance(cause, RecursionError):
         hint = "flatten long chains (linked lists, parent pointers) into a list, or raise sys.setrecursionlimit"
         return PackError("nested too deep for the pickler", None, None, hint, "$")
-    return PackError(f"{type(cause).__name__}: {cause}", None, type(obj).__name__, None, "$")
+    return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, type(obj).__name__, None, "$")
 
 
 def _find(root: object) -> tuple[str, str, str] | None:
@@ -98,11 +99,11 @@ def _path(steps: list[str]) -> str:
     return "".join(steps)
 
 
-def _children(obj: Any) -> tuple[list[tuple[str, Any]], tuple[str, str] | None]:
+def _children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | None]:
     """Return the parts of an object with their path steps, or what is wrong with it."""
     cls = type(obj)
     if cls is dict:
-        return _pairs(obj.items()), None
+        return _pairs(list(obj.items())), None
     if cls in (list, tuple):
         return [(f"[{index}]", item) for index, item in enumerate(obj)], None
     if cls in (set, frozenset):
@@ -114,10 +115,15 @@ def _children(obj: Any) -> tuple[list[tuple[str, Any]], tuple[str, str] | None]:
     try:
         reduced = _reducer(cls)(obj)
     except Exception as exc:
-        own = "" if _refused_by_pickle(exc) else f" ({type(exc).__name__} in its own pickling: {printable(str(exc))})"
+        own = (
+            "" if _refused_by_pickle(exc) else f" ({type(exc).__name__} in its own pickling: {printable(text_of(exc))})"
+        )
         return [], (_kind(obj) + own, _advice(cls))
     if isinstance(reduced, str):
         return [], None
+    if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
+        what = f"{_kind(obj)}, whose __reduce__ gives neither a string nor a tuple of 2 to 6,"
+        return [], (what, "let it return (callable, arguments) or leave it out")
     return _reduced_children(reduced), None
 
 
@@ -127,18 +133,17 @@ def _reducer(cls: type) -> Callable[[Any], Any]:
 
 
 def _refused_by_pickle(exc: Exception) -> bool:
-    return isinstance(exc, TypeError) and "pickle" in str(exc)
+    return isinstance(exc, TypeError) and "pickle" in text_of(exc)
 
 
-def _pairs(items: Any) -> list[tuple[str, Any]]:
-    parts = []
+def _pairs(items: Any) -> Iterator[tuple[str, Any]]:
     for key, value in items:
         shown = printable(repr(key), 60) if type(key) in _ATOMS else f"<{type(key).__qualname__}>"
-        parts += [(f".key({shown})", key), (f"[{shown}]", value)]
-    return parts
+        yield f".key({shown})", key
+        yield f"[{shown}]", value
 
 
-def _reduced_children(reduced: tuple[Any, ...]) -> list[tuple[str, Any]]:
+def _reduced_children(reduced: tuple[Any, ...]) -> Iterable[tuple[str, Any]]:
     """Name the parts of a reduction (callable, arguments, state, list items, dict items, state setter)."""
     func, args, state, items, pairs, setter = (*reduced, *[None] * 6)[:6]
     arguments = args if isinstance(args, tuple) else ()
@@ -153,11 +158,11 @@ def _reduced_children(reduced: tuple[Any, ...]) -> list[tuple[str, Any]]:
             parts += [(f".{k}" if isinstance(k, str) else f".__dict__[{k!r}]", v) for k, v in part.items()]
         else:
             parts.append((".__getstate__()", part))
-    parts += [(f"[{index}]", item) for index, item in enumerate(items or ())]
-    return parts + _pairs(pairs or ())
+    listed = ((f"[{index}]", item) for index, item in enumerate(items or ()))  # lazily: it may be endless
+    return chain(parts, listed, _pairs(pairs or ()))
 
 
-def _global_children(obj: Any) -> tuple[list[tuple[str, Any]], tuple[str, str] | None]:
+def _global_children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | None]:
     """Check that pickle finds a class or function again by its name."""
     if type(obj) is BuiltinFunctionType and not isinstance(obj.__self__, ModuleType | type(None)):
         return [(".__self__", obj.__self__)], None

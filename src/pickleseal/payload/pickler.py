@@ -25,6 +25,7 @@ OUT_OF_BAND_MOST = 10_000
 
 _REDUCE_EX: Any = object.__reduce_ex__
 _REDUCE: Any = object.__reduce__
+_GETATTRIBUTE: Any = object.__getattribute__
 _SINGLETON_TYPES = frozenset({type(None), type(NotImplemented), type(Ellipsis)})
 _PLATFORM_MODULES = frozenset({"posix", "nt", "winreg", "_winapi"})
 _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
@@ -73,7 +74,7 @@ class _Pickler(pickle.Pickler):
         if issubclass(cls, type):
             self._note(obj, obj.__qualname__)
             return NotImplemented
-        if cls.__reduce_ex__ is _REDUCE_EX and cls.__reduce__ is _REDUCE:
+        if _is_plain(cls):
             self.plain.add(cls)
             return NotImplemented
         if _is_numpy(cls):
@@ -100,9 +101,21 @@ class _Pickler(pickle.Pickler):
         self.found.add(f"{module}:{qualname}")
 
 
+_attribute = type.__getattribute__  # past a metaclass's own, as the C pickler looks at the instance
+
+
+def _is_plain(cls: type) -> bool:
+    """Tell whether a class is pickled by object's own methods, which never return a string."""
+    return (
+        _attribute(cls, "__reduce_ex__") is _REDUCE_EX
+        and _attribute(cls, "__reduce__") is _REDUCE
+        and _attribute(cls, "__getattribute__") is _GETATTRIBUTE
+    )
+
+
 def _is_numpy(cls: type) -> bool:
     """Tell whether numpy made the class (a user's subclass of ndarray has another module and its own way)."""
-    return cls.__module__.partition(".")[0] == "numpy"
+    return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
 def _new_pickler() -> _Pickler:
@@ -147,7 +160,8 @@ def pickle_object(obj: Any) -> Pickled:
     pickler.dump(obj)
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
     if buffers or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
-        return Pickled(parts, sorted(found), buffers)
+        plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
+        return Pickled(plain, sorted(found), buffers)
     pickled = Pickled(parts[:], sorted(found), [])
     parts.clear()
     found.clear()

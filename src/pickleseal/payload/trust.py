@@ -18,7 +18,7 @@ from ..errors import PolicyError, UntrustedGlobalError
 from ..schema.names import global_name, resolve
 from . import arrays
 
-__all__ = ["Trusted", "build_trust", "resolve_globals"]
+__all__ = ["Trusted", "build_trust", "is_dangerous", "is_guarded", "resolve_globals"]
 
 Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
 
@@ -36,7 +36,6 @@ _VALUE_TYPES = {
     "ipaddress": (*("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),),
     "pathlib": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
     "pathlib._local": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
-    "re": ("_compile",),
     "time": ("struct_time",),
     "types": ("SimpleNamespace",),
     "uuid": ("SafeUUID", "UUID"),
@@ -74,46 +73,72 @@ _REFUSED_MODULES = frozenset(
 
 def allow_list_table() -> str:
     """Return the built-in list as a Markdown list, for the documentation."""
-    modules = sorted({name.partition(":")[0] for name in _LISTED} - set(_HOMES))
     lines = []
-    for module in modules:
+    for module in sorted({*_VALUE_TYPES, "re"} - set(_HOMES)):
+        names = list(_VALUE_TYPES.get(module, ("_compile",)))
         if module == "builtins":
-            names = [*_VALUE_TYPES["builtins"], "every subclass of Exception there"]
-        else:
-            names = list(_VALUE_TYPES[module])
+            names.append("every subclass of Exception there")
         lines.append(f"- `{module}`: {', '.join(sorted(names, key=str.lower))}")
     return "\n".join(lines) + "\n"
 
 
-def _guarded_getattr(owner: object, name: object) -> Any:
+def _getattr(owner: object, name: object) -> Any:
     """Stand in for `getattr`, which time zones need: `(ZoneInfo, "_unpickle")` and nothing else."""
     from zoneinfo import ZoneInfo
 
-    if owner is ZoneInfo and name == "_unpickle":
+    if owner is ZoneInfo and type(name) is str and name == "_unpickle":
         return ZoneInfo._unpickle  # type: ignore[attr-defined]
-    raise UntrustedGlobalError("the payload asks for an attribute", "ZoneInfo._unpickle only", repr(name))
+    found = name if type(name) is str else type(name).__name__
+    raise UntrustedGlobalError("the payload asks for an attribute", "ZoneInfo._unpickle only", found)
 
 
-def _guarded_type(value: object) -> type:
+def _type(value: object) -> type:
     """Stand in for `type`, which `type(None)` and its like need: the type of a singleton and nothing else."""
     if value is None or value is Ellipsis or value is NotImplemented:
         return type(value)
     raise UntrustedGlobalError("the payload asks for the type of an object", "None, ... or NotImplemented", None)
 
 
-def _guarded_bytearray(data: Any = b"") -> bytearray:
+def _bytearray(data: Any = b"") -> bytearray:
     """Stand in for `bytearray`, which makes a gigabyte out of a number: bytes only."""
     if type(data) in (bytes, bytearray):
         return bytearray(data)
     raise UntrustedGlobalError("the payload asks for a bytearray by size", "bytes", type(data).__name__)
 
 
+def _re_compile(pattern: Any, flags: Any = 0) -> Any:
+    """Stand in for `re._compile`, which prints where its flags say DEBUG: a pattern and flags only."""
+    import re
+
+    if type(pattern) in (str, bytes) and isinstance(flags, int) and not int(flags) & re.DEBUG:
+        return re.compile(pattern, flags)
+    raise UntrustedGlobalError("the payload compiles a pattern with odd arguments", "text and flags", None)
+
+
+def is_guarded(name: str) -> bool:
+    """Tell whether a payload gets a guarded substitute for a global."""
+    return name in _SUBSTITUTES
+
+
+def _fixed(name: str, function: Callable[..., Any]) -> Any:
+    """Wrap a function in an object without attributes: a payload can call it and change nothing about it."""
+    members = {"__slots__": (), "__call__": staticmethod(function), "__doc__": function.__doc__}
+    return type(name, (), members)()
+
+
 _SUBSTITUTES: Trusted = {
-    "builtins:bytearray": _guarded_bytearray,
-    "builtins:getattr": _guarded_getattr,
-    "builtins:type": _guarded_type,
-    **{f"pickleseal:{name}": getattr(arrays, name) for name in arrays.__all__},
+    "builtins:bytearray": _fixed("bytearray", _bytearray),
+    "builtins:getattr": _fixed("getattr", _getattr),
+    "builtins:type": _fixed("type", _type),
+    "re:_compile": _fixed("_compile", _re_compile),
+    **{f"pickleseal:{name}": _fixed(name, getattr(arrays, name)) for name in arrays.__all__},
 }
+# Kinds of functions beside Python's and C's own, by the name of their type: isinstance would need an import.
+_FUNCTION_KINDS = frozenset({"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "_lru_cache_wrapper"})
+
+
+def _is_class_or_function(value: object) -> bool:
+    return isinstance(value, type | FunctionType | BuiltinFunctionType) or type(value).__name__ in _FUNCTION_KINDS
 
 
 def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object = None) -> Trusted:
@@ -135,17 +160,20 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
             if item.count(":") != 1 or not all(item.split(":")):
                 raise TypeError(f"trust: expected 'module:qualname', found {item!r}")
             name, value = item, None
-        elif isinstance(item, type | FunctionType | BuiltinFunctionType):
+        elif _is_class_or_function(item):
             name, value = global_name(item), item
         else:
             raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}")
-        if _is_dangerous(name):
+        if name in _SUBSTITUTES and value is None:
+            continue  # a header's own list may be passed on: the guarded substitute stays in place
+        if is_dangerous(name):
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
     return trusted
 
 
-def _is_dangerous(name: str) -> bool:
+def is_dangerous(name: str) -> bool:
+    """Tell whether a global is one that no reader hands out, whatever it trusts."""
     module, _, qualname = name.partition(":")
     first = qualname.partition(".")[0]
     return module.partition(".")[0] in _REFUSED_MODULES or first in _REFUSED.get(module, ())
@@ -162,7 +190,7 @@ def resolve_globals(names: list[str], trusted: Trusted) -> dict[tuple[str, str],
     """
     missing = [n for n in names if n not in _SUBSTITUTES and n not in _LISTED and n not in trusted]
     if missing:
-        dangerous = [name for name in missing if _is_dangerous(name)]
+        dangerous = [name for name in missing if is_dangerous(name)]
         if dangerous:
             hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
         else:
@@ -180,13 +208,19 @@ def resolve_globals(names: list[str], trusted: Trusted) -> dict[tuple[str, str],
 
 
 def _object_for(name: str, trusted: Trusted) -> Any:
-    if name in trusted:
-        value = trusted[name]
-        return _import(name) if value is None else value
+    value = trusted.get(name)
+    if value is not None:
+        return value
     if name in _SUBSTITUTES:
         return _SUBSTITUTES[name]
+    if name not in _LISTED:
+        return _import(name)
     module, _, qualname = name.partition(":")
-    return resolve(f"{_HOMES.get(module, module)}:{qualname}")
+    try:
+        return resolve(f"{_HOMES.get(module, module)}:{qualname}")
+    except (ImportError, AttributeError) as exc:
+        hint = "written by another version or build of Python"
+        raise PolicyError("a value type that this Python lacks", None, name, hint, "globals") from exc
 
 
 def _import(name: str) -> Any:
@@ -195,6 +229,6 @@ def _import(name: str) -> Any:
     except (ImportError, AttributeError) as exc:
         hint = "install the module that defines it, or give the class itself in trust=[...]"
         raise PolicyError(f"trusted, and not importable here: {exc}", None, name, hint, "globals") from exc
-    if not isinstance(value, type | FunctionType | BuiltinFunctionType):
+    if not _is_class_or_function(value):
         raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
     return value

@@ -2,13 +2,14 @@
 
 import io
 import pickle
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
-from ..errors import MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError
+from ..errors import MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
 
 __all__ = ["load_object"]
 
+_DTYPE = "pickleseal", "rebuild_dtype"
 Resolved = dict[tuple[str, str], Any]
 
 
@@ -30,6 +31,40 @@ class _Unpickler(pickle.Unpickler):
         raise UndeclaredGlobalError("the payload uses a persistent id", None, None)  # E2 refuses these opcodes before
 
 
+class _GuardedUnpickler(pickle._Unpickler):
+    """Python's own unpickler, for the rare payload that holds numpy dtypes: BUILD must not reach their `__setstate__`.
+
+    A forged state makes a dtype whose fields lie outside its items, and an array of it reads and writes foreign memory.
+    CPython's C unpickler has no hook at BUILD.
+    """
+
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> None:
+        super().__init__(io.BytesIO(payload), buffers=buffers)
+        self.resolved = resolved
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _Unpickler.find_class(self, module, name)  # type: ignore[arg-type]
+
+    def load_build(self) -> None:
+        target = self.stack[-2] if len(self.stack) > 1 else None
+        if type(target).__module__.partition(".")[0] == "numpy":
+            what = type(target).__name__
+            raise UnpickleError("the payload sets the state of a numpy object", "a rebuild function", what)
+        super().load_build()  # type: ignore[misc]
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def _needs_guard(payload: bytes, resolved: Resolved) -> bool:
+    """Tell whether a payload may reach a dtype with BUILD. Who trusts numpy's own classes by name wants just that."""
+    return (
+        _DTYPE in resolved and pickle.BUILD in payload and not any(m.partition(".")[0] == "numpy" for m, _ in resolved)
+    )
+
+
 def load_object(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> Any:
     """Unpickle a checked payload. Runs the payload's opcodes and the code of the classes that `resolved` holds.
 
@@ -38,14 +73,19 @@ def load_object(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> A
         MissingExtraError: the payload holds numpy arrays, and numpy is not installed.
         UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
     """
-    unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
-    unpickler.resolved = resolved
+    load: Callable[[], Any]
+    if _needs_guard(payload, resolved):
+        load = _GuardedUnpickler(payload, buffers, resolved).load
+    else:
+        unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
+        unpickler.resolved = resolved
+        load = unpickler.load
     try:
-        return unpickler.load()
+        return load()
     except (ReadError, MissingExtraError):
         raise
     except Exception as exc:
         raise UnpickleError(
-            f"the payload is intact and raised {type(exc).__name__} while it was loaded: {exc}",
+            f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}",
             hint="the classes that it needs are missing or have changed since it was written",
         ) from exc

@@ -16,7 +16,10 @@ def global_name(obj: type | Callable[..., Any]) -> str:
 
 def type_name(cls: type) -> str:
     """Return the name under which the header records a class: its global, with modules that CPython moved put back."""
-    return f"{_MOVED.get(cls.__module__, cls.__module__)}:{cls.__qualname__}"
+    module = cls.__module__
+    if not isinstance(module, str):  # somebody set it to something else
+        module = "?"
+    return f"{_MOVED.get(module, module)}:{cls.__qualname__}"
 
 
 def resolve(name: str) -> Any:

@@ -4,6 +4,7 @@ Temporary file in the same folder, write, fsync, rename, fsync of the folder. A 
 replaced, the link stays.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -21,20 +22,40 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     """Write parts to a path, atomically, and durably if asked.
 
     A new file gets the usual permissions (0o666 less the umask); a replaced one keeps its own. If anything fails, the
-    old file is as it was and the temporary file is gone.
+    old file is as it was and the temporary file is gone. What is no regular file (a pipe, a device such as
+    /dev/stdout) cannot be replaced: it is written to.
 
     Raises:
         OSError: as from the operating system, a full disk among them.
     """
     target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    # File systems take names up to 255 bytes: the temporary name must not be longer than the final one may be.
-    temporary = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.tmp")
+    mode = _mode_of(target)
+    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        with open(target, "wb", buffering=0) as file:
+            write_parts(file, parts)
+        return
+    if path.endswith(("/", os.sep)) or (mode is not None and stat.S_ISDIR(mode)):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    folder = os.path.dirname(target)
+    folder_descriptor = _open_folder(folder) if durable else None  # first: no failure may follow the rename
+    try:
+        _replace(folder, target, parts, durable, 0o666 if mode is None else stat.S_IMODE(mode), mode is not None)
+        if folder_descriptor is not None:
+            os.fsync(folder_descriptor)
+    finally:
+        if folder_descriptor is not None:
+            os.close(folder_descriptor)
+
+
+def _replace(folder: str, target: str, parts: Sequence[Part], durable: bool, mode: int, exact_mode: bool) -> None:
+    """Write a temporary file beside the target and rename it. It is never more readable than the target."""
+    temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = os.open(temporary, flags, mode & 0o777)
     try:
         try:
-            _keep_mode(target, descriptor)
+            if exact_mode and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
             _preallocate(descriptor, sum(map(len, parts)))
             _write_all(descriptor, parts)
             if durable:
@@ -46,15 +67,19 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    if durable:
-        _sync_folder(folder)
 
 
-def _keep_mode(target: str, descriptor: int) -> None:
-    """Give the new file the permissions of the one that it replaces, where the platform can."""
-    if hasattr(os, "fchmod"):
-        with suppress(FileNotFoundError):
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(target).st_mode))
+def _mode_of(target: str) -> int | None:
+    """Return the mode of what is at the target now, or None for nothing."""
+    try:
+        return os.stat(target).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _open_folder(folder: str) -> int | None:
+    """Open a folder to sync it. Windows can't, and needs no such step."""
+    return os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)) if os.name == "posix" else None
 
 
 def _preallocate(descriptor: int, length: int) -> None:
@@ -63,8 +88,6 @@ def _preallocate(descriptor: int, length: int) -> None:
         try:
             os.posix_fallocate(descriptor, 0, length)
         except OSError as exc:
-            import errno
-
             if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             # a file system that cannot reserve: the write itself will tell
@@ -91,17 +114,6 @@ def _write_one(descriptor: int, part: Part) -> None:
     view = memoryview(part)
     while view:
         view = view[os.write(descriptor, view[: 1 << 30]) :]
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the rename durable. Windows can't open folders and needs no such step."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_parts(file: object, parts: Sequence[Part]) -> None:

@@ -49,8 +49,8 @@ class FileSource:
                 raise BlockingIOError("file: non-blocking, and it has no data now")
             if not chunk:
                 break
-            parts.append(chunk)
-            missing -= len(chunk)
+            parts.append(bytes(chunk))
+            missing -= len(parts[-1])
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         self._advance(len(data))
         return data
@@ -149,7 +149,8 @@ def _bytes_left(file: BinaryIO) -> int | None:
         return len(file.getbuffer()) - file.tell()
     try:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or not isinstance(file, io.FileIO | io.BufferedReader | io.BufferedRandom):
+        raw = file.raw if isinstance(file, io.BufferedReader | io.BufferedRandom) else file
+        if not stat.S_ISREG(status.st_mode) or not isinstance(raw, io.FileIO):
             return None  # a wrapper (gzip, a temporary file's proxy) may show other bytes than its descriptor
         return max(0, status.st_size - file.tell())
     except (OSError, AttributeError, ValueError):
