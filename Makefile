@@ -2,21 +2,27 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
-STAMP = $(VENV)/.installed
+BASE = $(VENV)/.installed
+STAMP = $(VENV)/.installed-dev
+PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types check soak bench vectors coverage build clean
+.PHONY: demo test lint types check soak bench vectors build clean
 
-$(STAMP): pyproject.toml
+$(BASE): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("pickleseal needs Python 3.10 or newer, and this is " + sys.version) if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(PIP) --upgrade pip
+	$(PIP) --editable .
+	@touch $(BASE)
+
+$(STAMP): $(BASE)
+	$(PIP) --editable ".[dev]"
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## real objects packed, inspected, verified, damaged and refused
+demo: $(BASE)
 	@$(RUN) examples/tour.py
 
-test: $(STAMP)  ## the whole suite, again under -O, and on every other Python that is here
+test: $(STAMP)
 	$(RUN) -m coverage run -m pytest -q
 	$(RUN) -m coverage report --fail-under=95
 	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning
@@ -31,13 +37,13 @@ types: $(STAMP)
 
 check: test lint types
 
-soak: $(STAMP)  ## long fuzzing: SECONDS=600 for ten minutes
+soak: $(STAMP)
 	$(RUN) tests/soak.py --seconds $(or $(SECONDS),300)
 
 bench: $(STAMP)
 	$(RUN) benchmarks/run.py
 
-vectors: $(STAMP)  ## write spec/vectors/ and the worked example anew
+vectors: $(STAMP)
 	$(RUN) spec/generate.py
 	$(RUN) docs/frame_picture.py
 

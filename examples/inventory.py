@@ -15,7 +15,7 @@ class Module:
 
 @dataclass
 class Inventory:
-    """What `take` found, newest job of a nightly run."""
+    """What `take` found in one folder."""
 
     root: str
     modules: list[Module] = field(default_factory=list)

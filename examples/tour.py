@@ -115,12 +115,12 @@ class Hostile:
         return os.system, ("echo this machine is no longer yours",)
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     root = Path(sysconfig.get_paths()["stdlib"])
 
     title(1, "Take an inventory of the standard library, and save it")
     report = inventory.take(root)
-    path = Path(tempfile.mkdtemp()) / "inventory.pseal"
+    path = folder / "inventory.pseal"
     start = time.perf_counter()
     pickleseal.dump(report, path, meta={"job": "nightly-inventory"})
     row("objects", f"{len(report.modules)} modules, {report.lines:,} lines of Python")
@@ -156,9 +156,13 @@ def main() -> None:
 
     title(6, "Other accidents, each with its name")
     data = path.read_bytes()
+    print("   half of the file:")
     refused(lambda: pickleseal.verify(data[: len(data) // 2]))
+    print("   copied in text mode:")
     refused(lambda: pickleseal.verify(data.replace(b"\r\n", b"\n")))
+    print("   a bare pickle instead:")
     refused(lambda: pickleseal.verify(pickle.dumps(report)))
+    print("   another type than expected:")
     refused(lambda: pickleseal.unpack(data, expect=dict))
 
     title(7, "A stranger's artifact, intact, that would run a shell command")
@@ -170,8 +174,9 @@ def main() -> None:
     title(8, "An object that can't be stored says where, and what to do")
     with open(os.devnull) as log:
         refused(lambda: pickleseal.pack({"report": report.root, "workers": [{"id": 1, "log": log}]}))
-    print(f"\n{paint('32', 'Done.')} The artifact of step 1: {path}")
+    print(f"\n{paint('32', 'Done.')} Next: README.md, and docs/reference.md.")
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as name:
+        main(Path(name))

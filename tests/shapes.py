@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,3 +150,18 @@ class RaisesBadText:
 
     def __setstate__(self, state: Any) -> None:
         raise BadText
+
+
+alias = os.system
+
+
+class LoadsGarbage:
+    """Unpacks something else while it is unpacked."""
+
+    def __getstate__(self) -> Any:
+        return {"a": 1}
+
+    def __setstate__(self, state: Any) -> None:
+        import pickleseal
+
+        pickleseal.unpack(b"garbage")

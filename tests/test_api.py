@@ -55,7 +55,7 @@ class TestPack:
         with pytest.raises(ValueError, match="type: expected"):
             pickleseal.pack({}, type=name)
 
-    @pytest.mark.parametrize("meta", [{"a": 1}, {"": "x"}, {"a b": "x"}, {1: "x"}])
+    @pytest.mark.parametrize("meta", [{"a": 1}, {"": "x"}, {"a b": "x"}, {1: "x"}, 5, ["a"]])
     def test_wrong_labels_are_misuse(self, meta: Any) -> None:
         with pytest.raises(TypeError, match="meta: expected"):
             pickleseal.pack({}, meta=meta)
@@ -189,13 +189,16 @@ class TestUnpack:
 
     @pytest.mark.parametrize("expect", [7, ["a"], b"x"])
     def test_a_wrong_expect_is_misuse(self, expect: Any) -> None:
-        with pytest.raises(TypeError, match="expect: expected"):
-            pickleseal.unpack(pickleseal.pack(1), expect=expect)
+        for data in (pickleseal.pack(1), b"junk"):
+            with pytest.raises(TypeError, match="expect: expected"):
+                pickleseal.unpack(data, expect=expect)
 
     @pytest.mark.parametrize("data", ["text", None, 7, [1]])
     def test_wrong_data_is_misuse(self, data: Any) -> None:
-        with pytest.raises(TypeError, match="data: expected"):
+        with pytest.raises(TypeError, match=r"data: expected bytes-like.*load"):
             pickleseal.unpack(data)
+        with pytest.raises(TypeError, match=r"file: expected a path.*unpack"):
+            pickleseal.load(b"bytes")  # type: ignore[call-overload]
 
     def test_every_kind_of_bytes_is_taken(self) -> None:
         import array
@@ -558,8 +561,12 @@ class TestReplacing:
         assert pickleseal.load(tmp_path / "a") == "old"
 
     def test_a_folder_that_is_not_there_is_an_os_error(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError) as caught:
             pickleseal.dump(1, tmp_path / "none" / "a")
+        assert Path(caught.value.filename) == tmp_path / "none"
+        with pytest.raises(FileNotFoundError) as caught:
+            pickleseal.dump(1, tmp_path / "none" / "a", durable=False)
+        assert Path(caught.value.filename) == tmp_path / "none" / "a"
         with pytest.raises(FileNotFoundError):
             pickleseal.load(tmp_path / "none")
         with pytest.raises(IsADirectoryError if os.name == "posix" else PermissionError):
@@ -623,6 +630,23 @@ class TestMisuseOfFiles:
         with Shrinks(path) as file, pytest.raises(errors.TruncatedError):
             pickleseal.load(file)
 
+    @pytest.mark.skipif(not hasattr(os, "preadv"), reason="no os.preadv here")
+    def test_an_io_error_in_the_second_thread_is_an_os_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a"
+        pickleseal.dump([pickle.PickleBuffer(bytearray(40_000_000))], path, durable=False)
+        real = os.preadv
+
+        def fail(descriptor: int, buffers: Any, offset: int) -> int:
+            if offset > 30_000_000:
+                raise OSError(5, "Input/output error")
+            return real(descriptor, buffers, offset)
+
+        monkeypatch.setattr(os, "preadv", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            pickleseal.load(path)
+
     def test_a_large_file_is_read_in_parallel_and_checked(self, tmp_path: Path) -> None:
         path, blob = tmp_path / "a", bytearray(os.urandom(1 << 20) * 40)
         pickleseal.dump([pickle.PickleBuffer(blob), 7], path, durable=False)
@@ -656,6 +680,41 @@ class TestPeekAndVerify:
                 assert error.missing > 0
                 have = data[: len(have) + error.missing]
         assert len(have) == header.preamble.head_len < len(data)
+
+    def test_peek_leaves_a_seekable_file_where_it_was(self, tmp_path: Path) -> None:
+        pickleseal.dump([1], tmp_path / "a")
+        with open(tmp_path / "a", "rb") as file:
+            assert pickleseal.peek(file).type == "builtins:list"
+            assert pickleseal.load(file) == [1]
+            with pytest.raises(errors.TruncatedError, match="empty, or at its end"):
+                pickleseal.load(file)
+
+    def test_unknown_members_of_a_newer_minor_cost_linear_time(self) -> None:
+        """Counted, not timed: each member is looked at once."""
+        from pickleseal.format import fields
+
+        seen = 0
+        real = fields._check_keys
+
+        def count(value: Any, where: str) -> None:
+            nonlocal seen
+            seen += 1
+            real(value, where)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fields, "_check_keys", count)
+            entry = {"len": 1, "xxh3": "0" * 16, **{f"x{n}": 1 for n in range(2000)}}
+            fields._sections([entry], True)
+        assert seen <= 3 * 2000
+
+    def test_long_names_of_strangers_are_not_kept(self) -> None:
+        from pickleseal.format.grammar import _is_key, _is_name, is_key, is_name
+
+        before = _is_key.cache_info().currsize, _is_name.cache_info().currsize
+        for n in range(50):
+            assert not is_key(f"k{n}" + "x" * 100_000)
+            assert not is_name(f"k{n}" + "x" * 100_000)
+        assert (_is_key.cache_info().currsize, _is_name.cache_info().currsize) == before
 
     def test_limits_of_a_policy_count(self) -> None:
         data = pickleseal.pack(1)

@@ -100,7 +100,7 @@ def test_the_canary_does_run_where_it_is_trusted_and_intact() -> None:
 
 @pytest.mark.parametrize("kind", ["record", "array"])
 def test_400_seeded_bit_flips_are_all_refused(kind: str) -> None:
-    """Plain pickle silently accepts 122 and 199 of 200 such flips (README)."""
+    """Plain pickle loads many such flips silently (the tour counts them)."""
     np = pytest.importorskip("numpy")
     obj = {"id": 7, "price": 99.5, "tags": ["a", "b"]} if kind == "record" else np.arange(5000.0)
     data = pickleseal.pack(obj)

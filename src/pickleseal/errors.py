@@ -9,7 +9,7 @@ All errors survive `pickle.dumps` / `pickle.loads`: constructor arguments go to 
 """
 
 from pickle import PicklingError, UnpicklingError
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 __all__ = [
     "CodecDataError",
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 _SHOWN = 300
+E = TypeVar("E", bound="ReadError")
 
 
 def printable(value: object, limit: int = _SHOWN) -> str:
@@ -75,7 +76,7 @@ class PicklesealError(Exception):
         expected, found: the two values that disagree, or None.
         hint: the way out, or None.
         where: location inside the header, the payload or the object (`sections[1].len`, `$.workers[3].conn`), or None.
-        path: the file that was read or written, or None. Set by the functions that know it.
+        path: the file that was read, or None.
     """
 
     code: ClassVar[str] = "error"
@@ -135,10 +136,15 @@ class MissingExtraError(PicklesealError, ImportError):
 
 
 class ReadError(PicklesealError, UnpicklingError):
-    """Base of all refusals. `step` is the step of the reader algorithm, 1 to 20."""
+    """Base of all refusals. `step` is the step of the reader algorithm at which it happened, 1 to 20."""
 
     code = "read-error"
-    step: ClassVar[int] = 0
+    step: int = 0
+
+    def at(self: E, step: int) -> E:
+        """Set the step, for classes that stand for several."""
+        self.step = step
+        return self
 
 
 class NotAnArtifactError(ReadError):
@@ -267,7 +273,11 @@ class TypeMismatchError(ReadError):
 
 
 class UntrustedGlobalError(ReadError):
-    """The payload imports names that the caller does not trust. Known from the header alone; nothing was imported."""
+    """The payload imports names that the caller does not trust.
+
+    At step 15 this is known from the header alone, and nothing was imported or run. At step 20 a running payload has
+    used a guarded function (`getattr`, `type`, ...) for more than it is there for.
+    """
 
     code = "untrusted-global"
     step = 15

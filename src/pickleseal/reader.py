@@ -6,7 +6,7 @@ once, so that bytes, files and pipes get the same verdict. No step looks back.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from .errors import PolicyError, TrailingBytesError, TruncatedError, TypeMismatchError, UnpickleError
 from .format.codec import check_codec, decode_section
@@ -90,7 +90,8 @@ class BytesSource:
         length = entry["len"]
         self._position = end = start + length + -length % ALIGNMENT
         if end > len(self._data):
-            raise TruncatedError("the input ends within a section", end, len(self._data), None, f"sections[{index}]")
+            where = f"sections[{index}]"
+            raise TruncatedError("the input ends within a section", end, len(self._data), None, where).at(16)
         stored = self._data[start : start + length] if index == 0 else memoryview(self._data)[start : start + length]
         check_section(index, entry, stored, self._data[start + length : end])
         return stored
@@ -107,7 +108,8 @@ def _immutable(data: object) -> bytes:
     try:
         return memoryview(data).tobytes()  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"data: expected bytes, bytearray or memoryview, found {type(data).__name__}") from None
+        found = type(data).__name__
+        raise TypeError(f"data: expected bytes-like, found {found}; load() takes paths and files") from None
 
 
 def read_header(source: Source, limits: Limits) -> Header:
@@ -154,13 +156,13 @@ def verify_source(source: Source, limits: Limits) -> Header:
 def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None) -> Any:
     """All steps: the object, or the first refusal. `unpack` says the rest."""
     policy = DEFAULT_POLICY if policy is None else policy
-    trusted = build_trust(trust, expect) if trust or expect is not None else {}
+    trusted = build_trust(trust, expect) if type(trust) is not tuple or trust or expect is not None else {}
     header = read_header(source, policy.limits)
     fields = header._fields
     _check_codecs(fields["sections"])
     protocol = fields["pickle"]["protocol"]
     if protocol not in policy.protocols:
-        hint = f"Policy(protocols=({protocol}, ...)) accepts it"
+        hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
         raise PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, "pickle.protocol")
     if expect is not None:
         _check_type(fields["type"], expect)
@@ -173,16 +175,14 @@ def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, po
     if records is not None and (type(obj) is not list or len(obj) != records):
         raise UnpickleError("a batch is a list of its records", f"{records} records", type(obj).__name__)
     if isinstance(expect, type) and not isinstance(obj, expect):
-        raise TypeMismatchError("the header lied about the type", type_name(expect), type_name(type(obj)))
+        raise TypeMismatchError("the header lied about the type", type_name(expect), type_name(type(obj))).at(20)
     return obj
 
 
 def _check_type(found: str, expect: type[Any] | str) -> None:
-    if not isinstance(expect, type | str):
-        raise TypeError(f"expect: expected a class or a type's name, found {expect!r}")
     wanted = expect if isinstance(expect, str) else type_name(expect)
     if found != wanted:
-        raise TypeMismatchError("another type", wanted, found, "unpack it with the right expect=", "type")
+        raise TypeMismatchError("another type", wanted, found, f'if that is right: expect="{found}"', "type")
 
 
 def _bind(view: Any, entry: dict[str, Any]) -> memoryview:
@@ -193,10 +193,22 @@ def _bind(view: Any, entry: dict[str, Any]) -> memoryview:
     return memoryview(bytearray(buffer)) if buffer.readonly else buffer
 
 
+@overload
+def unpack(
+    data: bytes | bytearray | memoryview, *, expect: type[T], trust: Trust = (), policy: Policy | None = None
+) -> T: ...
+
+
+@overload
+def unpack(
+    data: bytes | bytearray | memoryview, *, expect: str | None = None, trust: Trust = (), policy: Policy | None = None
+) -> Any: ...
+
+
 def unpack(
     data: bytes | bytearray | memoryview,
     *,
-    expect: type[T] | str | None = None,
+    expect: type[Any] | str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
 ) -> Any:

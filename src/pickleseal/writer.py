@@ -30,7 +30,7 @@ _BUILD = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Writer:
     """How artifacts are written: what they say of the build, and their time stamp. Immutable, shared freely.
 
@@ -59,8 +59,8 @@ class Writer:
 
     def __post_init__(self) -> None:
         env = {"app": os.environ.get("PICKLESEAL_APP"), "commit": os.environ.get("PICKLESEAL_COMMIT")}
-        labels = {**_BUILD, **{key: value for key, value in env.items() if value}, **self.build}
-        _check_user_labels("build", labels)
+        given = {key: value for key, value in env.items() if value}
+        labels = {**_BUILD, **given, **_user_labels("build", self.build)}
         object.__setattr__(self, "_build", labels)
         object.__setattr__(self, "_created", _fixed_time(self.created))
 
@@ -95,10 +95,14 @@ def _stamp(nanoseconds: int) -> str:
     return f"{cached[1]}{rest // 1000:06d}Z"
 
 
-def _check_user_labels(what: str, labels: object) -> None:
-    problem = check_labels(labels)
+def _user_labels(what: str, labels: object) -> dict[str, str]:
+    if not isinstance(labels, Mapping):
+        raise TypeError(f"{what}: expected a mapping of strings, found {builtins.type(labels).__name__}")
+    copied = dict(labels)
+    problem = check_labels(copied)
     if problem is not None:
         raise TypeError(f"{what}: expected {problem}")
+    return copied
 
 
 _default: Writer | None = None
@@ -146,7 +150,7 @@ def pack_parts(
         raise ValueError(f"type: expected a name of 1 to 1023 bytes without control characters, found {name!r}")
     pickled = _pickle(obj)
     if pickled.globals:
-        _check_globals(pickled.globals)
+        _check_globals(pickled)
     sections: list[Sequence[Part]] = [pickled.parts]
     entries: list[dict[str, Any]] = [{}]
     for view in pickled.buffers:
@@ -163,8 +167,7 @@ def pack_parts(
         "version": 0,
     }
     if meta is not None:
-        fields["meta"] = dict(meta)
-        _check_user_labels("meta", fields["meta"])
+        fields["meta"] = _user_labels("meta", meta)
     parts = encode_frame(fields, sections)
     if len(parts[1]) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
@@ -191,8 +194,9 @@ def _pickle(obj: Any) -> Pickled:
         raise explain(obj, exc) from exc
 
 
-def _check_globals(names: list[str]) -> None:
+def _check_globals(pickled: Pickled) -> None:
     """Refuse names that the header can't hold, and warn of those that will not load elsewhere."""
+    names = pickled.globals
     for name in names:
         if not is_global(name):
             raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
@@ -201,6 +205,9 @@ def _check_globals(names: list[str]) -> None:
         f"{n} runs what its arguments say: every reader will refuse it"
         for n in names
         if is_dangerous(n) and not is_guarded(n)
+    ]
+    texts += [
+        f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)
     ]
     for text in texts:
         import warnings

@@ -191,12 +191,15 @@ def _sections(value: Any, newer: bool) -> None:
         where = f"sections[{index}]"
         if type(entry) is not dict:
             raise _wrong(where, "an object", entry)
+        unknown = False
         for key, item in entry.items():
             check = SECTION_MEMBERS.get(key)
             if check is None:
-                _check_members(entry, SECTION_MEMBERS.keys(), where, newer)
+                unknown = True
             elif not check(item):
                 raise _wrong(f"{where}.{key}", "as spec 6.1 says", item)
+        if unknown:
+            _check_members(entry, SECTION_MEMBERS.keys(), where, newer)
         if "len" not in entry or "xxh3" not in entry:
             raise _wrong(where, "len and xxh3", ", ".join(entry))
         if ("codec" in entry) != ("raw_len" in entry):

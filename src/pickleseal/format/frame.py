@@ -102,9 +102,9 @@ def _check_layout(sections: list[dict[str, Any]], preamble: Preamble, limits: Li
     if end != preamble.frame_len:
         raise LayoutError("the sections do not add up to frame_len", preamble.frame_len, end)
     if len(sections) > limits.max_sections:
-        raise LimitExceededError("too many sections", f"at most {limits.max_sections}", len(sections))
+        raise LimitExceededError("too many sections", f"at most {limits.max_sections}", len(sections)).at(12)
     if decoded > limits.max_decoded:
-        raise LimitExceededError("decompresses to too much", f"at most {limits.max_decoded} bytes", decoded)
+        raise LimitExceededError("decompresses to too much", f"at most {limits.max_decoded} bytes", decoded).at(12)
 
 
 def check_section(index: int, entry: dict[str, Any], stored: bytes | memoryview, padding: bytes) -> None:

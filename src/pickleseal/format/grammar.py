@@ -19,28 +19,38 @@ _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _CACHED = 2048
 
 
-@lru_cache(_CACHED)
 def is_key(value: str) -> bool:
     """Tell whether a member name is a key."""
+    return len(value) <= 256 and _is_key(value)
+
+
+def is_name(value: str) -> bool:
+    """Tell whether a string is a name: 1 to 1,023 bytes of UTF-8, no control characters, no lone surrogates."""
+    return 0 < len(value) <= MAX_NAME and _is_name(value)
+
+
+def is_global(value: str) -> bool:
+    """Tell whether a string is a global, `module:qualname`."""
+    module, colon, qualname = value.partition(":")
+    return bool(module and colon and qualname) and ":" not in qualname and is_name(value)
+
+
+# Only short strings reach the caches, so that a stranger's long ones are not kept.
+
+
+@lru_cache(_CACHED)
+def _is_key(value: str) -> bool:
     return _KEY.fullmatch(value) is not None
 
 
 @lru_cache(_CACHED)
-def is_name(value: str) -> bool:
-    """Tell whether a string is a name: 1 to 1,023 bytes of UTF-8, no control characters, no lone surrogates."""
-    if not 0 < len(value) <= MAX_NAME or _CONTROL.search(value):
+def _is_name(value: str) -> bool:
+    if _CONTROL.search(value):
         return False
     try:
         return len(value.encode()) <= MAX_NAME
     except UnicodeEncodeError:
         return False
-
-
-@lru_cache(_CACHED)
-def is_global(value: str) -> bool:
-    """Tell whether a string is a global, `module:qualname`."""
-    module, colon, qualname = value.partition(":")
-    return bool(module and colon and qualname) and ":" not in qualname and is_name(value)
 
 
 def check_labels(value: object) -> str | None:

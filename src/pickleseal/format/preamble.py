@@ -63,11 +63,9 @@ class Preamble(NamedTuple):
         return PREAMBLE_SIZE + self.header_len + self.seal_len
 
 
-def encode_preamble(frame_len: int, header: bytes, stream_id: int = 0, seq: int = 0) -> bytes:
-    """Encode the preamble of a frame without a seal (spec 4.1)."""
-    fields = _FIELDS.pack(
-        MAGIC, VERSION_MAJOR, VERSION_MINOR, 0, frame_len, len(header), 0, checksum(header), stream_id, seq
-    )
+def encode_preamble(frame_len: int, header: bytes) -> bytes:
+    """Encode the preamble of a standalone frame without a seal (spec 4.1)."""
+    fields = _FIELDS.pack(MAGIC, VERSION_MAJOR, VERSION_MINOR, 0, frame_len, len(header), 0, checksum(header), 0, 0)
     return fields + checksum(fields).to_bytes(8, "little")
 
 
@@ -81,7 +79,10 @@ def decode_preamble(data: bytes, limits: Limits) -> Preamble:
     if data[:8] != MAGIC[: len(data)]:
         raise NotAnArtifactError("not a pickleseal artifact", found=identify(data[:64]))
     if len(data) < PREAMBLE_SIZE:
-        raise TruncatedError("the input ends within the preamble", PREAMBLE_SIZE, len(data))
+        if not data:
+            hint = "a file that was just written is at its end: seek(0) first"
+            raise TruncatedError("the input is empty, or at its end", PREAMBLE_SIZE, 0, hint).at(1)
+        raise TruncatedError("the input ends within the preamble", PREAMBLE_SIZE, len(data)).at(1)
     major, minor, flags, frame_len, header_len, seal_len, header_xxh3, stream_id, seq, found = _ALL.unpack(data)
     if checksum(data[:56]) != found:
         raise PreambleChecksumError("the preamble is damaged")

@@ -60,7 +60,7 @@ class Skeletons:
         """Keep the skeleton of a header that passed every check, where it has one."""
         if len(text) > _LONGEST or text.count(_CREATED) != 1 or text.count(_SECTION) != 1:
             return
-        if len(fields["sections"]) != 1 or len(fields["sections"][0]) != 2:
+        if len(fields["sections"]) != 1 or len(fields["sections"][0]) != 2 or "ext" in fields:
             return
         cut = text.find(_CREATED) + 11
         middle = text.find(_SECTION, cut) + 19

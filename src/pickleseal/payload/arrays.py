@@ -26,9 +26,7 @@ def _numpy() -> Any:
     try:
         import numpy
     except ImportError as exc:
-        raise MissingExtraError(
-            "the payload holds numpy arrays", None, None, "pip install 'pickleseal[numpy]'"
-        ) from exc
+        raise MissingExtraError("it holds numpy arrays", None, None, "pip install 'pickleseal[numpy]'") from exc
     return numpy
 
 

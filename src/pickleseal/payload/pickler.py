@@ -9,10 +9,11 @@ joined.
 
 import copyreg
 import pickle
+from collections.abc import Collection
 from types import FunctionType
 from typing import Any
 
-from ..errors import PackError
+from ..errors import PackError, printable
 from .arrays import reduce_numpy
 
 __all__ = ["Pickled", "not_portable", "pickle_object"]
@@ -32,11 +33,14 @@ _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
 
 class Pickled:
-    """A pickle in parts, its globals (`module:qualname`, ordered), and its out-of-band buffers."""
+    """A pickle in parts, its globals (ordered), its out-of-band buffers, and the names of bound methods in it."""
 
-    __slots__ = ("buffers", "globals", "parts")
+    __slots__ = ("bound", "buffers", "globals", "parts")
 
-    def __init__(self, parts: list[Any], names: list[str], buffers: list[memoryview]) -> None:
+    def __init__(
+        self, parts: list[Any], names: list[str], buffers: list[memoryview], bound: Collection[str] = ()
+    ) -> None:
+        self.bound = bound
         self.parts = parts
         self.globals = names
         self.buffers = buffers
@@ -56,6 +60,7 @@ class _Pickler(pickle.Pickler):
     parts: list[Any]  # of the pickle, as the C pickler wrote them
     buffers: list[memoryview]  # that are kept out of it
     found: set[str]  # globals, as `module:qualname`
+    bound: set[str]  # names of bound methods, which no reader will load
     plain: set[type]  # classes seen whose pickling is object's own
 
     def reducer_override(self, obj: Any, /) -> Any:
@@ -86,6 +91,8 @@ class _Pickler(pickle.Pickler):
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
             self._note(obj, reduced)
+        elif type(reduced) is tuple and reduced and reduced[0] is getattr and reduced[1][1:] != ("_unpickle",):
+            self.bound.add(printable(repr(reduced[1][-1]), 80))
         return reduced
 
     def _note(self, obj: Any, qualname: str) -> None:
@@ -134,7 +141,8 @@ def _new_pickler() -> _Pickler:
         return False
 
     pickler = _Pickler(sink, 5, buffer_callback=keep)
-    pickler.parts, pickler.buffers, pickler.found, pickler.plain = sink.parts, buffers, set(), set()
+    pickler.parts, pickler.buffers = sink.parts, buffers
+    pickler.found, pickler.bound, pickler.plain = set(), set(), set()
     return pickler
 
 
@@ -159,9 +167,9 @@ def pickle_object(obj: Any) -> Pickled:
         pickler = _new_pickler()
     pickler.dump(obj)
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
-    if buffers or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
+    if buffers or pickler.bound or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        return Pickled(plain, sorted(found), buffers)
+        return Pickled(plain, sorted(found), buffers, pickler.bound)
     pickled = Pickled(parts[:], sorted(found), [])
     parts.clear()
     found.clear()

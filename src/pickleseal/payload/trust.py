@@ -48,8 +48,7 @@ _LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items()
     if isinstance(value, type) and issubclass(value, Exception) and value.__name__ == name
 )
 
-# Functions and classes that run what their arguments say. Never by `trust=`: nothing that is refused here is needed to
-# rebuild a value.
+# Functions and classes that run what their arguments say: never by `trust=`.
 _REFUSED = {
     module: frozenset(names.split())
     for module, names in {
@@ -71,15 +70,9 @@ _REFUSED_MODULES = frozenset(
 )
 
 
-def allow_list_table() -> str:
-    """Return the built-in list as a Markdown list, for the documentation."""
-    lines = []
-    for module in sorted({*_VALUE_TYPES, "re"} - set(_HOMES)):
-        names = list(_VALUE_TYPES.get(module, ("_compile",)))
-        if module == "builtins":
-            names.append("every subclass of Exception there")
-        lines.append(f"- `{module}`: {', '.join(sorted(names, key=str.lower))}")
-    return "\n".join(lines) + "\n"
+def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
+    hint = "bound methods and the like cannot be loaded; if this came from outside, it is an attempt to get more"
+    return UntrustedGlobalError(f"the payload asks for {what}", f"{expected} only", found, hint).at(20)
 
 
 def _getattr(owner: object, name: object) -> Any:
@@ -89,21 +82,21 @@ def _getattr(owner: object, name: object) -> Any:
     if owner is ZoneInfo and type(name) is str and name == "_unpickle":
         return ZoneInfo._unpickle  # type: ignore[attr-defined]
     found = name if type(name) is str else type(name).__name__
-    raise UntrustedGlobalError("the payload asks for an attribute", "ZoneInfo._unpickle only", found)
+    raise _misused("an attribute", "ZoneInfo._unpickle", found)
 
 
 def _type(value: object) -> type:
     """Stand in for `type`, which `type(None)` and its like need: the type of a singleton and nothing else."""
     if value is None or value is Ellipsis or value is NotImplemented:
         return type(value)
-    raise UntrustedGlobalError("the payload asks for the type of an object", "None, ... or NotImplemented", None)
+    raise _misused("the type of an object", "None, ... or NotImplemented", type(value).__name__)
 
 
 def _bytearray(data: Any = b"") -> bytearray:
     """Stand in for `bytearray`, which makes a gigabyte out of a number: bytes only."""
     if type(data) in (bytes, bytearray):
         return bytearray(data)
-    raise UntrustedGlobalError("the payload asks for a bytearray by size", "bytes", type(data).__name__)
+    raise _misused("a bytearray by size", "bytes", type(data).__name__)
 
 
 def _re_compile(pattern: Any, flags: Any = 0) -> Any:
@@ -112,7 +105,7 @@ def _re_compile(pattern: Any, flags: Any = 0) -> Any:
 
     if type(pattern) in (str, bytes) and isinstance(flags, int) and not int(flags) & re.DEBUG:
         return re.compile(pattern, flags)
-    raise UntrustedGlobalError("the payload compiles a pattern with odd arguments", "text and flags", None)
+    raise _misused("a pattern with odd arguments", "text and flags without DEBUG", type(pattern).__name__)
 
 
 def is_guarded(name: str) -> bool:
@@ -125,6 +118,18 @@ def _fixed(name: str, function: Callable[..., Any]) -> Any:
     members = {"__slots__": (), "__call__": staticmethod(function), "__doc__": function.__doc__}
     return type(name, (), members)()
 
+
+# Values that live in modules of which nothing else is handed out.
+_HARMLESS = frozenset(
+    f"{module}:{name}"
+    for module, names in {
+        "os": "stat_result statvfs_result terminal_size times_result uname_result",
+        "posix": "sched_param",
+        "subprocess": "CalledProcessError CompletedProcess TimeoutExpired",
+        "socket": "AddressFamily AddressInfo MsgFlag SocketKind gaierror herror",
+    }.items()
+    for name in names.split()
+)
 
 _SUBSTITUTES: Trusted = {
     "builtins:bytearray": _fixed("bytearray", _bytearray),
@@ -146,19 +151,23 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
 
     Args:
         trust: classes, functions, or exact `"module:qualname"` strings.
-        expect: a class to trust as well, or anything else, which is ignored here.
+        expect: a class to trust as well, or the name of a type, which is not looked at here.
 
     Raises:
-        TypeError: `trust` is `True`, a single string, or has an element that is no class, function or string.
+        TypeError: `expect` is something else, or `trust` is `True`, a single string, or has an element that is no class,
+            function or string.
         ValueError: an element names something that no value needs and that runs what its arguments say.
     """
+    if expect is not None and not isinstance(expect, type | str):
+        raise TypeError(f"expect: expected a class or a type's name, found {expect!r}")
     if isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable):
         raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
     trusted: Trusted = {}
     for item in (*trust, expect) if isinstance(expect, type) else trust:
         if isinstance(item, str):
             if item.count(":") != 1 or not all(item.split(":")):
-                raise TypeError(f"trust: expected 'module:qualname', found {item!r}")
+                hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
+                raise TypeError(f"trust: expected 'module:qualname', found {item!r}{hint}")
             name, value = item, None
         elif _is_class_or_function(item):
             name, value = global_name(item), item
@@ -174,9 +183,12 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
 
 def is_dangerous(name: str) -> bool:
     """Tell whether a global is one that no reader hands out, whatever it trusts."""
+    if name in _HARMLESS:
+        return False
     module, _, qualname = name.partition(":")
-    first = qualname.partition(".")[0]
-    return module.partition(".")[0] in _REFUSED_MODULES or first in _REFUSED.get(module, ())
+    parts = qualname.split(".")
+    through = {module.partition(".")[0], *parts[:-1]}  # `logging:os.system` is os.system as well
+    return not through.isdisjoint(_REFUSED_MODULES) or parts[0] in _REFUSED.get(module, ())
 
 
 def resolve_globals(names: list[str], trusted: Trusted) -> dict[tuple[str, str], Any]:
@@ -229,6 +241,9 @@ def _import(name: str) -> Any:
     except (ImportError, AttributeError) as exc:
         hint = "install the module that defines it, or give the class itself in trust=[...]"
         raise PolicyError(f"trusted, and not importable here: {exc}", None, name, hint, "globals") from exc
+    if _is_class_or_function(value) and is_dangerous(global_name(value)):
+        hint = "it runs what its arguments say, so a payload must never get hold of it"
+        raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
     if not _is_class_or_function(value):
         raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
     return value

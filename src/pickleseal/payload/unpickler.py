@@ -70,7 +70,7 @@ def load_object(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> A
 
     Raises:
         UndeclaredGlobalError: the payload imports a name outside `resolved`.
-        MissingExtraError: the payload holds numpy arrays, and numpy is not installed.
+        UntrustedGlobalError: the payload used a guarded substitute for something else.
         UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
     """
     load: Callable[[], Any]
@@ -82,10 +82,12 @@ def load_object(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> A
         load = unpickler.load
     try:
         return load()
-    except (ReadError, MissingExtraError):
-        raise
+    except MissingExtraError as exc:
+        raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
     except Exception as exc:
-        raise UnpickleError(
-            f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}",
-            hint="the classes that it needs are missing or have changed since it was written",
-        ) from exc
+        if isinstance(exc, ReadError) and exc.step == 20:  # a refusal of this very payload, or of one inside it
+            raise
+        reason = f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}"
+        changed = isinstance(exc, AttributeError | ImportError | TypeError)
+        hint = "have its classes changed since it was written?" if changed else None
+        raise UnpickleError(reason, hint=hint) from exc

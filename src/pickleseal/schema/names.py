@@ -11,7 +11,7 @@ _MOVED = {"pathlib._local": "pathlib"}
 
 def global_name(obj: type | Callable[..., Any]) -> str:
     """Return `module:qualname` of a class or function, as pickle would write it."""
-    return f"{obj.__module__}:{obj.__qualname__}"
+    return f"{obj.__module__}:{getattr(obj, '__qualname__', obj.__name__)}"
 
 
 def type_name(cls: type) -> str:

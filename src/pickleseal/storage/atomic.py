@@ -51,7 +51,11 @@ def _replace(folder: str, target: str, parts: Sequence[Part], durable: bool, mod
     """Write a temporary file beside the target and rename it. It is never more readable than the target."""
     temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, mode & 0o777)
+    try:
+        descriptor = os.open(temporary, flags, mode & 0o777)
+    except OSError as exc:
+        exc.filename = target  # not the temporary one, which says nothing to anybody
+        raise
     try:
         try:
             if exact_mode and hasattr(os, "fchmod"):

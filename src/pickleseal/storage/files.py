@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, overload
 
 from ..errors import ReadError
 from ..format.header import Header
@@ -55,17 +55,34 @@ def dump(
         write_parts(file, parts)
 
 
+@overload
+def load(
+    file: str | os.PathLike[str] | BinaryIO, *, expect: type[T], trust: Trust = (), policy: Policy | None = None
+) -> T: ...
+
+
+@overload
 def load(
     file: str | os.PathLike[str] | BinaryIO,
     *,
-    expect: type[T] | str | None = None,
+    expect: str | None = None,
+    trust: Trust = (),
+    policy: Policy | None = None,
+) -> Any: ...
+
+
+def load(
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    expect: type[Any] | str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
 ) -> Any:
     """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
 
     A path must hold exactly one artifact. From a binary file object one frame is read, and the file is left right
-    behind it, so that several dumped one after the other load one after the other; it need not be seekable.
+    behind it, so that several dumped one after the other load one after the other; it need not be seekable. At the end
+    of the file that is a `TruncatedError` whose `found` is 0.
 
     Raises:
         ReadError: as for `unpack`; `path` names the file.
@@ -76,6 +93,8 @@ def load(
     >>> load(file), load(file)
     ('first', 'second')
     """
+    if isinstance(file, bytes | bytearray | memoryview):
+        raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; unpack() takes bytes")
     return _with(file, lambda source: read_object(source, expect, trust, policy))
 
 
@@ -83,7 +102,8 @@ def peek(data: Input, *, policy: Policy | None = None) -> Header:
     """Read and judge the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
 
     Args:
-        data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, or a binary file.
+        data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, or a binary file,
+            which is left where it was if it is seekable, else behind the header.
         policy: only its limits count.
 
     Raises:
@@ -93,7 +113,12 @@ def peek(data: Input, *, policy: Policy | None = None) -> Header:
     'risk'
     """
     limits = (policy or DEFAULT_POLICY).limits
-    return _with(data, lambda source: read_header(source, limits))
+    start = _start_of(data)
+    try:
+        return _with(data, lambda source: read_header(source, limits))
+    finally:
+        if start is not None:
+            data.seek(start)  # type: ignore[union-attr]
 
 
 def verify(data: Input, *, policy: Policy | None = None) -> Header:
@@ -136,6 +161,12 @@ def _with(data: Any, read: Callable[[Source], T]) -> T:
     return read(BytesSource(data))
 
 
+def _start_of(file: Any) -> int | None:
+    """Return where a seekable file stands, or None for bytes, paths and pipes."""
+    seekable = getattr(file, "seekable", None)
+    return file.tell() if seekable is not None and seekable() else None
+
+
 def dumps(
     obj: Any,
     protocol: object = None,
@@ -158,7 +189,7 @@ def loads(
     data: bytes | bytearray | memoryview,
     /,
     *,
-    expect: type[T] | str | None = None,
+    expect: type[Any] | str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
     fix_imports: object = None,

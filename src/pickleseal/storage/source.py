@@ -60,7 +60,9 @@ class FileSource:
         end = self._read_so_far + length + padding_of(length)
         where = f"sections[{index}]"
         if self._left is not None and end - self._read_so_far > self._left:
-            raise TruncatedError("the input ends within a section", end, self._read_so_far + self._left, None, where)
+            raise TruncatedError(
+                "the input ends within a section", end, self._read_so_far + self._left, None, where
+            ).at(16)
         check = SectionCheck(index, entry)
         stored: bytes | memoryview | None = None
         if not keep:
@@ -72,7 +74,7 @@ class FileSource:
             stored = self._fill(length, check)
         padding = self.take(padding_of(length))
         if self._read_so_far < end:
-            raise TruncatedError("the input ends within a section", end, self._read_so_far, None, where)
+            raise TruncatedError("the input ends within a section", end, self._read_so_far, None, where).at(16)
         check.finish(padding)
         return stored
 
@@ -160,15 +162,20 @@ def _bytes_left(file: BinaryIO) -> int | None:
 def _fill_in_parallel(file: io.FileIO, view: memoryview, check: SectionCheck) -> int:
     """Fill the second half in a thread, while this one fills and hashes the first."""
     start, half = file.tell(), len(view) // 2
-    counts = [0]
+    counts, failures = [0], list[BaseException]()
 
     def fill_rest() -> None:
-        counts[0] = _pread(file.fileno(), view, half, len(view), start, None)
+        try:
+            counts[0] = _pread(file.fileno(), view, half, len(view), start, None)
+        except BaseException as exc:  # raised again below, in the thread that asked
+            failures.append(exc)
 
     thread = threading.Thread(target=fill_rest)
     thread.start()
     first = _pread(file.fileno(), view, 0, half, start, check)
     thread.join()
+    if failures:
+        raise failures[0]
     if first < half:
         return first
     for position in range(half, half + counts[0], 1 << 24):
