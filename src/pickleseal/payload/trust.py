@@ -154,8 +154,8 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
         expect: a class to trust as well, or the name of a type, which is not looked at here.
 
     Raises:
-        TypeError: `expect` is something else, or `trust` is `True`, a single string, or has an element that is no class,
-            function or string.
+        TypeError: `expect` is something else, or `trust` is `True`, a single string, or has an element that is neither
+            class nor function nor string.
         ValueError: an element names something that no value needs and that runs what its arguments say.
     """
     if expect is not None and not isinstance(expect, type | str):
