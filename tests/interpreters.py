@@ -26,6 +26,7 @@ TESTS = [
 def candidates(version: str) -> list[str]:
     """Return possible interpreters of a version, the likeliest first."""
     homes = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
+    homes.append(Path(sys.base_prefix).parent)  # beside the one that runs this
     homes.append(Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "uv" / "python")
     found = [str(path) for home in homes for path in sorted(home.glob(f"*{version}.*/bin/python3"), reverse=True)]
     return [f"python{version}", *found]

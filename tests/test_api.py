@@ -647,6 +647,21 @@ class TestMisuseOfFiles:
         with pytest.raises(OSError, match="Input/output error"):
             pickleseal.load(path)
 
+    @pytest.mark.parametrize("size", [0, 1, 100_000, 1_000_000, 34_000_000])
+    @pytest.mark.parametrize("numpy", [True, False])
+    def test_memory_is_writable_and_of_the_right_size(
+        self, size: int, numpy: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from pickleseal.storage.memory import allocate
+
+        if numpy:
+            pytest.importorskip("numpy")
+        else:
+            monkeypatch.setitem(sys.modules, "numpy", None)
+        view = allocate(size)
+        assert (len(view), view.format, view.readonly) == (size, "B", False)
+        view[:] = bytes(size)
+
     def test_a_large_file_is_read_in_parallel_and_checked(self, tmp_path: Path) -> None:
         path, blob = tmp_path / "a", bytearray(os.urandom(1 << 20) * 40)
         pickleseal.dump([pickle.PickleBuffer(blob), 7], path, durable=False)
