@@ -26,6 +26,7 @@ from support import manifest, read
 
 import pickleseal
 from pickleseal.errors import ReadError
+from pickleseal.format.plain import decode_plain
 
 SEEDS = [read(entry) for kind in ("valid", "invalid") for entry in manifest()[kind] if len(read(entry)) < 20_000]
 HEADERS = [entry["header"] for entry in manifest()["valid"]]
@@ -177,6 +178,8 @@ def check(data: bytes) -> str:
     other = theirs(data)
     if verdict != other:
         raise SystemExit(f"the library says {verdict}, the independent reader {other}: {data.hex()}")
+    if decode_plain(data) is not None and verdict != "accepted":
+        raise SystemExit(f"the plain way accepts what is {verdict}: {data.hex()}")
     piped = from_a_pipe(data)
     if piped != verdict and verdict != "trailing-bytes":
         raise SystemExit(f"from memory {verdict}, from a pipe {piped}: {data.hex()}")

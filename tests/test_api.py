@@ -784,13 +784,13 @@ class TestHeaderCache:
             assert header.meta["k"] == str(n % 3)
 
     def test_the_cache_stays_bounded(self) -> None:
-        from pickleseal.format.frame import _skeletons
+        from pickleseal.format.frame import skeletons
 
         for n in range(600):
             pickleseal.peek(pickleseal.pack(1, meta={"n": str(n)}))
-        assert len(_skeletons._known) <= 256
+        assert len(skeletons._known) <= 256
         pickleseal.peek(pickleseal.pack(1, meta={"n": "x" * 5000}))
-        assert max(sum(map(len, key)) for key in _skeletons._known) <= 4096
+        assert max(sum(map(len, key)) for key in skeletons._known) <= 4096
 
     @pytest.mark.parametrize(
         ("old", "new"),

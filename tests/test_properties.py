@@ -27,6 +27,7 @@ from support import cases, flips, policy_of, read
 
 import pickleseal
 from pickleseal.errors import ReadError, TruncatedError
+from pickleseal.format.plain import decode_plain
 
 
 @pytest.mark.parametrize("entry", cases("valid"))
@@ -65,6 +66,39 @@ class TestDamage:
     def test_byte_by_byte_equals_at_once(self, entry: dict[str, Any]) -> None:
         data = read(entry)
         assert pickleseal.verify(OneByteAtATime(data)) == pickleseal.verify(data)
+
+
+class TestThePlainWay:
+    """format/plain.py accepts nothing that the long way would refuse, and changes no verdict."""
+
+    PLAIN = ("minimal", "meta", "ext-depth-16", "canary", "globals", "records", "proto-4", "header-mod-0", "payload-64")
+
+    @pytest.mark.parametrize("name", PLAIN)
+    def test_every_bit_flip_takes_the_long_way(self, name: str) -> None:
+        data = VALID[name]
+        pickleseal.verify(data)  # now its skeleton is known
+        assert (decode_plain(data) is not None) == (name != "ext-depth-16")
+        for offset, bit, damaged in flips(data):
+            assert decode_plain(damaged) is None, f"bit {bit} of byte {offset}"
+        for length in range(len(data)):
+            assert decode_plain(data[:length]) is None
+        assert decode_plain(data + b"\0") is None
+        assert decode_plain(data + bytes(64)) is None
+
+    def test_it_gives_what_the_long_way_gives(self) -> None:
+        for name, data in VALID.items():
+            header = pickleseal.verify(data)
+            plain = decode_plain(data)
+            if plain is not None:
+                assert plain[0] == header.as_dict(), name
+                start = header.preamble.head_len
+                assert plain[1] == data[start : start + header.sections[0].len]
+
+    @given(st.data())
+    def test_any_change_behind_right_checksums_gets_one_verdict(self, data: st.DataObject) -> None:
+        changed = remade(VALID["minimal"], data.draw(mutations(len(VALID["minimal"]))))
+        if decode_plain(changed) is not None:
+            assert independent_reader._read_head(memoryview(changed), independent_reader.DEFAULT_LIMITS).header
 
 
 def test_asserts_of_tests_and_helpers_count_also_under_python_o() -> None:

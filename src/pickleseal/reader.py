@@ -13,9 +13,10 @@ from .format.codec import check_codec, decode_section
 from .format.frame import check_section, decode_head
 from .format.header import Header
 from .format.limits import ALIGNMENT, Limits
+from .format.plain import decode_plain
 from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .payload.scan import check_envelope
-from .payload.trust import build_trust, resolve_globals
+from .payload.trust import Trusted, build_trust, resolve_globals
 from .payload.unpickler import load_object
 from .schema.names import type_name
 
@@ -156,10 +157,24 @@ def verify_source(source: Source, limits: Limits) -> Header:
 def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None) -> Any:
     """All steps: the object, or the first refusal. `unpack` says the rest."""
     policy = DEFAULT_POLICY if policy is None else policy
-    trusted = build_trust(trust, expect) if type(trust) is not tuple or trust or expect is not None else {}
+    trusted = _trusted(trust, expect)
     header = read_header(source, policy.limits)
     fields = header._fields
     _check_codecs(fields["sections"])
+    resolved = _check_policy(fields, expect, trusted, policy)
+    sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
+    buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
+    return _run(fields, sections[0], buffers, resolved, expect)
+
+
+def _trusted(trust: Trust, expect: object) -> Trusted:
+    return build_trust(trust, expect) if type(trust) is not tuple or trust or expect is not None else {}
+
+
+def _check_policy(
+    fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy
+) -> dict[tuple[str, str], Any]:
+    """Step 15. Return what each declared global resolves to."""
     protocol = fields["pickle"]["protocol"]
     if protocol not in policy.protocols:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
@@ -167,13 +182,20 @@ def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, po
     if expect is not None:
         _check_type(fields["type"], expect)
     names = fields["globals"]
-    resolved = resolve_globals(names, trusted) if names else {}
-    sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
-    buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
-    obj = load_object(sections[0], buffers, resolved)
-    records = fields.get("records")
-    if records is not None and (type(obj) is not list or len(obj) != records):
-        raise UnpickleError("a batch is a list of its records", f"{records} records", type(obj).__name__)
+    return resolve_globals(names, trusted) if names else {}
+
+
+def _run(
+    fields: dict[str, Any],
+    payload: bytes,
+    buffers: list[memoryview],
+    resolved: dict[tuple[str, str], Any],
+    expect: type[Any] | str | None,
+) -> Any:
+    """Step 20."""
+    obj = load_object(payload, buffers, resolved)
+    if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
+        raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
     if isinstance(expect, type) and not isinstance(obj, expect):
         raise TypeMismatchError("the header lied about the type", type_name(expect), type_name(type(obj))).at(20)
     return obj
@@ -234,4 +256,11 @@ def unpack(
     >>> unpack(pack({1, 2, 3}), expect=set)
     {1, 2, 3}
     """
+    if policy is None and type(data) is bytes:
+        plain = decode_plain(data)
+        if plain is not None:
+            fields, payload = plain
+            resolved = _check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY)
+            check_envelope(payload, fields["pickle"]["protocol"], [])
+            return _run(fields, payload, [], resolved, expect)
     return read_object(BytesSource(data), expect, trust, policy)

@@ -61,7 +61,7 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits) -> Header:
     if preamble.seal_len or preamble.version_minor:
         fields = _decode_fields(text, preamble)
     else:
-        known = _skeletons.find(text)
+        known = skeletons.find(text)
         fields = _decode_fields(text, preamble) if known is None else known
     _check_layout(fields["sections"], preamble, limits)
     if "crit" in fields:
@@ -69,7 +69,7 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits) -> Header:
     return Header(fields, preamble, claims)
 
 
-_skeletons = Skeletons()
+skeletons = Skeletons()
 
 
 def _decode_fields(text: bytes, preamble: Preamble) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _decode_fields(text: bytes, preamble: Preamble) -> dict[str, Any]:
         check_values(fields)
         raise
     if not preamble.seal_len and not preamble.version_minor:
-        _skeletons.remember(text, fields)
+        skeletons.remember(text, fields)
     return fields
 
 
