@@ -16,7 +16,7 @@ from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
 from .payload.explain import explain
 from .payload.pickler import Pickled, not_portable, pickle_object
-from .payload.trust import is_dangerous, is_guarded
+from .payload.trust import is_dangerous
 from .schema.names import type_name
 
 __all__ = ["Writer", "pack", "pack_parts"]
@@ -201,11 +201,7 @@ def _check_globals(pickled: Pickled) -> None:
         if not is_global(name):
             raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
     texts = not_portable(names)
-    texts += [
-        f"{n} runs what its arguments say: every reader will refuse it"
-        for n in names
-        if is_dangerous(n) and not is_guarded(n)
-    ]
+    texts += [f"{n} runs what its arguments say: every reader will refuse it" for n in names if is_dangerous(n)]
     texts += [
         f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)
     ]

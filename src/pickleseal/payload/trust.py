@@ -1,9 +1,8 @@
 """The allow-list: which `module:qualname` a payload may import, and what object it gets for it.
 
 Exact names only: no prefixes, no wildcards. The built-in list holds value types of the standard library, which this
-module imports itself, by its own table; beyond it stands what the caller names with `trust=` or `expect=`. Where an
-honest pickle needs a function that would be dangerous if it were handed out (`getattr`, `type`), the payload gets a
-guarded substitute that does the one harmless thing.
+module imports itself, by its own table, and the guarded functions of `guards`; beyond it stands what the caller names
+with `trust=` or `expect=`.
 
 What this does not do: an allow-list decides what is imported. It does not stop what a payload does *with* allowed
 objects, nor what their own code does (SECURITY.md).
@@ -16,9 +15,9 @@ from typing import Any
 
 from ..errors import PolicyError, UntrustedGlobalError
 from ..schema.names import global_name, resolve
-from . import arrays
+from .guards import GUARDED
 
-__all__ = ["Trusted", "build_trust", "is_dangerous", "is_guarded", "resolve_globals"]
+__all__ = ["Trusted", "build_trust", "is_dangerous", "resolve_globals"]
 
 Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
 
@@ -70,55 +69,6 @@ _REFUSED_MODULES = frozenset(
 )
 
 
-def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
-    hint = "bound methods and the like cannot be loaded; if this came from outside, it is an attempt to get more"
-    return UntrustedGlobalError(f"the payload asks for {what}", f"{expected} only", found, hint).at(20)
-
-
-def _getattr(owner: object, name: object) -> Any:
-    """Stand in for `getattr`, which time zones need: `(ZoneInfo, "_unpickle")` and nothing else."""
-    from zoneinfo import ZoneInfo
-
-    if owner is ZoneInfo and type(name) is str and name == "_unpickle":
-        return ZoneInfo._unpickle  # type: ignore[attr-defined]
-    found = name if type(name) is str else type(name).__name__
-    raise _misused("an attribute", "ZoneInfo._unpickle", found)
-
-
-def _type(value: object) -> type:
-    """Stand in for `type`, which `type(None)` and its like need: the type of a singleton and nothing else."""
-    if value is None or value is Ellipsis or value is NotImplemented:
-        return type(value)
-    raise _misused("the type of an object", "None, ... or NotImplemented", type(value).__name__)
-
-
-def _bytearray(data: Any = b"") -> bytearray:
-    """Stand in for `bytearray`, which makes a gigabyte out of a number: bytes only."""
-    if type(data) in (bytes, bytearray):
-        return bytearray(data)
-    raise _misused("a bytearray by size", "bytes", type(data).__name__)
-
-
-def _re_compile(pattern: Any, flags: Any = 0) -> Any:
-    """Stand in for `re._compile`, which prints where its flags say DEBUG: a pattern and flags only."""
-    import re
-
-    if type(pattern) in (str, bytes) and isinstance(flags, int) and not int(flags) & re.DEBUG:
-        return re.compile(pattern, flags)
-    raise _misused("a pattern with odd arguments", "text and flags without DEBUG", type(pattern).__name__)
-
-
-def is_guarded(name: str) -> bool:
-    """Tell whether a payload gets a guarded substitute for a global."""
-    return name in _SUBSTITUTES
-
-
-def _fixed(name: str, function: Callable[..., Any]) -> Any:
-    """Wrap a function in an object without attributes: a payload can call it and change nothing about it."""
-    members = {"__slots__": (), "__call__": staticmethod(function), "__doc__": function.__doc__}
-    return type(name, (), members)()
-
-
 # Values that live in modules of which nothing else is handed out.
 _HARMLESS = frozenset(
     f"{module}:{name}"
@@ -131,13 +81,6 @@ _HARMLESS = frozenset(
     for name in names.split()
 )
 
-_SUBSTITUTES: Trusted = {
-    "builtins:bytearray": _fixed("bytearray", _bytearray),
-    "builtins:getattr": _fixed("getattr", _getattr),
-    "builtins:type": _fixed("type", _type),
-    "re:_compile": _fixed("_compile", _re_compile),
-    **{f"pickleseal:{name}": _fixed(name, getattr(arrays, name)) for name in arrays.__all__},
-}
 # Kinds of functions beside Python's and C's own, by the name of their type: isinstance would need an import.
 _FUNCTION_KINDS = frozenset({"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "_lru_cache_wrapper"})
 
@@ -173,9 +116,9 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
             name, value = global_name(item), item
         else:
             raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}")
-        if name in _SUBSTITUTES and value is None:
+        if name in GUARDED and value is None:
             continue  # a header's own list may be passed on: the guarded substitute stays in place
-        if is_dangerous(name):
+        if value is getattr or value is type or is_dangerous(name):
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
     return trusted
@@ -183,7 +126,7 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
 
 def is_dangerous(name: str) -> bool:
     """Tell whether a global is one that no reader hands out, whatever it trusts."""
-    if name in _HARMLESS:
+    if name in _HARMLESS or name in GUARDED:
         return False
     module, _, qualname = name.partition(":")
     parts = qualname.split(".")
@@ -200,7 +143,7 @@ def resolve_globals(names: list[str], trusted: Trusted) -> dict[tuple[str, str],
         UntrustedGlobalError: `missing` names every global that is neither built in nor in `trusted`.
         PolicyError: a string in `trusted` names something that can't be imported here.
     """
-    missing = [n for n in names if n not in _SUBSTITUTES and n not in _LISTED and n not in trusted]
+    missing = [n for n in names if n not in GUARDED and n not in _LISTED and n not in trusted]
     if missing:
         dangerous = [name for name in missing if is_dangerous(name)]
         if dangerous:
@@ -223,8 +166,8 @@ def _object_for(name: str, trusted: Trusted) -> Any:
     value = trusted.get(name)
     if value is not None:
         return value
-    if name in _SUBSTITUTES:
-        return _SUBSTITUTES[name]
+    if name in GUARDED:
+        return GUARDED[name]
     if name not in _LISTED:
         return _import(name)
     module, _, qualname = name.partition(":")
