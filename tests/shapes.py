@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import zoneinfo
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,3 +166,11 @@ class LoadsGarbage:
         import pickleseal
 
         pickleseal.unpack(b"garbage")
+
+
+class Empty:
+    __slots__ = ()
+
+
+class OwnZone(zoneinfo.ZoneInfo):
+    pass

@@ -602,6 +602,41 @@ class TestMisuseOfFiles:
         with open(tmp_path / "a") as file, pytest.raises(TypeError, match="text mode"):
             pickleseal.load(file)  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("answer", [0, -1, 10**9])
+    def test_a_writer_that_takes_nothing_or_too_much_is_an_error(self, answer: int) -> None:
+        class Odd:
+            def write(self, data: Any) -> int:
+                return answer
+
+        with pytest.raises(OSError, match="took"):
+            pickleseal.dump(1, Odd())  # type: ignore[arg-type]
+
+    def test_peek_of_files_that_lie_about_seeking(self) -> None:
+        data = pickleseal.pack([1])
+
+        class Liar(io.BytesIO):
+            def seek(self, *_: Any) -> int:
+                raise OSError("no")
+
+        assert pickleseal.peek(Liar(data)).type == "builtins:list"
+        with pytest.raises(errors.NotAnArtifactError):
+            pickleseal.peek(Liar(b"garbage"))
+
+    @pytest.mark.parametrize("number", [22, 95])
+    def test_a_file_system_that_cannot_sync_folders_is_no_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        real = os.fsync
+
+        def refuse(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(number, "not here")
+            real(descriptor)
+
+        monkeypatch.setattr(os, "fsync", refuse)
+        pickleseal.dump(1, tmp_path / "a")
+        assert pickleseal.load(tmp_path / "a") == 1
+
     def test_what_is_no_file_is_named(self) -> None:
         with pytest.raises(TypeError, match="expected a path or a binary file"):
             pickleseal.dump(1, 7)  # type: ignore[arg-type]
@@ -851,6 +886,15 @@ class TestIdlePicklers:
             assert pickleseal.pack([shared, shared], writer=FIXED) == first
             with pytest.raises(errors.PackError):
                 pickleseal.pack([shapes.Job(2, "b"), lambda: 1])
+
+    def test_a_pickler_with_a_large_memo_is_not_kept(self) -> None:
+        from pickleseal.payload import pickler
+
+        pickler._idle.clear()
+        pickleseal.pack([[] for _ in range(30_000)])
+        assert pickler._idle == []
+        pickleseal.pack([1])
+        assert len(pickler._idle) == 1
 
     def test_packed_objects_are_not_kept_alive(self) -> None:
         import gc

@@ -111,6 +111,14 @@ def test_empty_strings_and_deep_dtypes() -> None:
     assert any(name.startswith("numpy") for name in names)  # no plain form: numpy's own way
 
 
+def test_strided_arrays_of_nothing() -> None:
+    for kind in ("S0", "U0"):
+        array = np.zeros(3, [("a", kind), ("b", "i4")])["a"]
+        again = pickleseal.unpack(pickleseal.pack(array))
+        assert again.shape == (3,)
+        assert again.dtype == array.dtype
+
+
 def test_more_large_buffers_than_sections() -> None:
     block = np.zeros(9000)
     again = pickleseal.unpack(pickleseal.pack([block[:] for _ in range(10_002)]))

@@ -12,6 +12,7 @@ import ipaddress
 import pathlib
 import pickle
 import random
+import sys
 import uuid
 import zoneinfo
 from dataclasses import dataclass, field
@@ -23,11 +24,16 @@ import pytest
 import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import cases, flips, policy_of, read
+from support import SPEC, cases, flips, policy_of, read
 
 import pickleseal
 from pickleseal.errors import ReadError, TruncatedError
 from pickleseal.format.plain import decode_plain
+
+sys.path.insert(0, str(SPEC))
+from frames import Frame
+
+sys.path.pop(0)
 
 
 @pytest.mark.parametrize("entry", cases("valid"))
@@ -84,6 +90,15 @@ class TestThePlainWay:
             assert decode_plain(data[:length]) is None
         assert decode_plain(data + b"\0") is None
         assert decode_plain(data + bytes(64)) is None
+
+    def test_an_empty_payload_takes_the_long_way(self) -> None:
+        """Its frame is shorter than step 5 allows; a known skeleton must not hide that."""
+        frame = Frame(b"\x80\x05N.")
+        pickleseal.verify(frame.data)
+        empty = Frame(b"")
+        with pytest.raises(ReadError) as caught:
+            pickleseal.unpack(empty.data)
+        assert caught.value.code == judge_independently(empty.data)[0] == "preamble-field"
 
     def test_it_gives_what_the_long_way_gives(self) -> None:
         for name, data in VALID.items():

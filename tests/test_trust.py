@@ -295,6 +295,32 @@ class TestMemorySafety:
         with pytest.raises(errors.UnpickleError, match="state of a numpy object"):
             pickleseal.unpack(hostile(body, "pickleseal:rebuild_dtype"))
 
+    def test_offsets_that_wrap_are_refused(self) -> None:
+        pytest.importorskip("numpy")
+        for offset, itemsize in ((2**31 - 4, 8), (-8, 8), (4, 8), (0, 4), (2**31, 2**31 + 8), (0, 2**40)):
+            for aligned in (False, True):
+                described = ("struct", itemsize, aligned, (("a", "<i8", offset, None),))
+                with pytest.raises(ValueError, match="outside its item"):
+                    pickleseal.rebuild_dtype(described)
+                with pytest.raises(ValueError, match="outside its item"):
+                    pickleseal.rebuild_array(described, (1,), "C", bytearray(8))
+
+    def test_expecting_an_array_hands_out_no_constructor(self) -> None:
+        np = pytest.importorskip("numpy")
+        import struct
+
+        body = named("numpy", "ndarray") + b"(K\x01\x85" + text("O") + b"\x96" + struct.pack("<Q", 8) + b"A" * 8 + b"tR"
+        data = Frame(framed(body), globals=["numpy:ndarray"], type="numpy:ndarray").data
+        with pytest.raises(errors.UntrustedGlobalError):
+            pickleseal.unpack(data, expect=np.ndarray)
+
+    def test_trusting_a_scalar_class_keeps_the_guard(self) -> None:
+        np = pytest.importorskip("numpy")
+        state = b"(K\x03" + text("|") + b"NNNJ@B\x0f\x00K\x01K\x00tb"
+        body = named("pickleseal", "rebuild_dtype") + text("|V8") + b"\x85R" + state + b"0" + named("numpy", "float64")
+        with pytest.raises(errors.UnpickleError, match="state of a numpy object"):
+            pickleseal.unpack(hostile(body, "pickleseal:rebuild_dtype", "numpy:float64"), trust=[np.float64])
+
     def test_honest_payloads_with_dtypes_and_objects_load(self) -> None:
         np = pytest.importorskip("numpy")
         obj = [np.dtype("<f8"), shapes.Job(1, "b"), np.arange(20_000.0), {"b": shapes.Outer.Inner()}]
@@ -329,6 +355,11 @@ class TestSubstitutesStayAsTheyAre:
         with pytest.raises(errors.UnpickleError):
             pickleseal.unpack(hostile(body, name))
 
+    def test_their_class_cannot_be_swapped(self) -> None:
+        body = named("builtins", "type") + b"N}" + text("__class__") + named("shapes", "Empty") + b"s\x86b"
+        with pytest.raises(errors.UnpickleError):
+            pickleseal.unpack(hostile(body, "builtins:type", "shapes:Empty"), trust=[shapes.Empty])
+
     def test_a_pattern_is_compiled_without_debug_output(self, capsys: pytest.CaptureFixture[str]) -> None:
         body = named("re", "_compile") + text("x") + b"K\x80\x86R"
         with pytest.raises(errors.UntrustedGlobalError):
@@ -343,6 +374,29 @@ class TestSubstitutesStayAsTheyAre:
 
 
 class TestNamesThatWereHard:
+    def test_private_twins_of_dangerous_functions(self) -> None:
+        import functools
+        import importlib
+        import marshal
+        import types
+
+        for item in (functools.reduce, importlib.__import__, marshal.loads, types.FunctionType, "_socket:socket"):
+            with pytest.raises(ValueError, match="runs what its arguments say"):
+                pickleseal.unpack(pickleseal.pack(1), trust=[item])
+
+    @pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+    def test_results_of_system_calls_can_be_trusted(self) -> None:
+        import shutil
+
+        with pytest.warns(errors.PackWarning, match="this kind of platform"):
+            data = pickleseal.pack([os.uname(), os.times()])
+        assert pickleseal.unpack(data, trust=pickleseal.peek(data).globals)[0] == os.uname()
+        assert pickleseal.unpack(pickleseal.pack(shutil.Error("x")), trust=[shutil.Error]).args == ("x",)
+
+    def test_a_subclass_of_a_time_zone_is_reported_when_packing(self) -> None:
+        with pytest.warns(errors.PackWarning, match="bound method '_unpickle'"):
+            pickleseal.pack(shapes.OwnZone("UTC"))
+
     def test_a_header_s_own_globals_can_be_trusted(self) -> None:
         obj = [..., type(None), zoneinfo.ZoneInfo("UTC"), shapes.Job(1, "a"), datetime.date(2026, 1, 1)]
         data = pickleseal.pack(obj)

@@ -41,6 +41,8 @@ def decode_plain(data: bytes) -> tuple[dict[str, Any], bytes] | None:
     if fields is None:
         return None
     section = fields["sections"][0]
+    if not section["len"]:
+        return None
     end = start + section["len"]
     payload = data[start:end]
     if end + -end % ALIGNMENT != frame_len or checksum_hex(payload) != section["xxh3"] or data[end:].strip(b"\0"):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["fill_object_array", "rebuild_array", "rebuild_dtype", "rebuild_object_array", "rebuild_scalar"]
 
 _SIMPLE = re.compile(r"[<>|](?:[biufcSUV]\d{1,10}|[Mm]8(?:\[\d{0,9}[A-Za-zμ]{1,2}\])?)", re.ASCII)
+_MAX_ITEMSIZE = 2**31 - 1  # a C int in numpy
 _MAX_NESTING = 32  # numpy's own limit on dimensions is 32 or 64; dtypes nest less
 
 
@@ -61,7 +62,7 @@ def _reduce_array(array: "np.ndarray[Any, Any]") -> Any:
     described = describe(array.dtype)
     if described is None:
         return NotImplemented
-    if not array.flags.c_contiguous and not array.flags.f_contiguous:
+    if array.nbytes and not array.flags.c_contiguous and not array.flags.f_contiguous:
         array = _contiguous(array)
     if array.nbytes:  # seen as raw bytes, every dtype passes the buffer protocol, datetime64 too
         buffer = PickleBuffer(array.reshape(-1, order="A").view(f"V{array.itemsize}"))  # type: ignore[arg-type]
@@ -220,8 +221,12 @@ def _struct(described: tuple[Any, ...], depth: int, budget: _Budget) -> "np.dtyp
         name, base, offset, title = member
         if type(name) is not str or type(offset) is not int or not (title is None or type(title) is str):
             raise ValueError("not a dtype description (spec 8.1)")
+        built = _dtype(base, depth + 1, budget)
+        if not 0 <= offset <= offset + built.itemsize <= itemsize <= _MAX_ITEMSIZE:
+            # Not left to numpy, whose own check is in C integers and wraps.
+            raise ValueError("not a dtype description (spec 8.1): a field lies outside its item")
         names.append(name)
-        formats.append(_dtype(base, depth + 1, budget))
+        formats.append(built)
         offsets.append(offset)
         titles.append(title)
     spec = {"names": names, "formats": formats, "offsets": offsets, "titles": titles, "itemsize": itemsize}

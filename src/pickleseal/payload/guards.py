@@ -53,8 +53,18 @@ def _re_compile(pattern: Any, flags: Any = 0) -> Any:
 
 def _fixed(name: str, function: Callable[..., Any]) -> Any:
     """Wrap a function in an object without attributes: a payload can call it and change nothing about it."""
-    members = {"__slots__": (), "__call__": staticmethod(function), "__doc__": function.__doc__}
+    members = {
+        "__slots__": (),
+        "__call__": staticmethod(function),
+        "__doc__": function.__doc__,
+        "__setattr__": _keep,  # `__class__` is an attribute, too
+        "__delattr__": _keep,
+    }
     return type(name, (), members)()
+
+
+def _keep(self: object, *_: object) -> None:
+    raise AttributeError("a guarded function has no attributes to set")
 
 
 # Global as the payload names it -> what it gets.

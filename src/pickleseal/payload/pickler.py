@@ -28,6 +28,7 @@ _REDUCE_EX: Any = object.__reduce_ex__
 _REDUCE: Any = object.__reduce__
 _GETATTRIBUTE: Any = object.__getattribute__
 _SINGLETON_TYPES = frozenset({type(None), type(NotImplemented), type(Ellipsis)})
+_TIME_ZONE = "zoneinfo:ZoneInfo"
 _PLATFORM_MODULES = frozenset({"posix", "nt", "winreg", "_winapi"})
 _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
@@ -91,7 +92,7 @@ class _Pickler(pickle.Pickler):
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
             self._note(obj, reduced)
-        elif type(reduced) is tuple and reduced and reduced[0] is getattr and reduced[1][1:] != ("_unpickle",):
+        elif type(reduced) is tuple and reduced and reduced[0] is getattr and not _is_time_zone(reduced[1]):
             self.bound.add(printable(repr(reduced[1][-1]), 80))
         return reduced
 
@@ -125,6 +126,12 @@ def _is_numpy(cls: type) -> bool:
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
+def _is_time_zone(arguments: Any) -> bool:
+    """Tell whether a `getattr` is that of ZoneInfo itself, the one that readers allow."""
+    owner, name = arguments
+    return name == "_unpickle" and isinstance(owner, type) and f"{owner.__module__}:{owner.__qualname__}" == _TIME_ZONE
+
+
 def _new_pickler() -> _Pickler:
     sink = _Sink()
     buffers: list[memoryview] = []
@@ -150,7 +157,7 @@ def _new_pickler() -> _Pickler:
 # atomic, so threads share the list; a pack inside a `__reduce__` takes another pickler; one that failed is dropped.
 _idle: list[_Pickler] = []
 _MOST_IDLE = 8
-_SMALL = 65_536
+_SMALL = 2048  # bytes of pickle: a pickler keeps its memo as large as it once was
 
 
 def pickle_object(obj: Any) -> Pickled:

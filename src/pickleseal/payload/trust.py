@@ -9,6 +9,7 @@ objects, nor what their own code does (SECURITY.md).
 """
 
 import builtins
+import re
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -51,11 +52,13 @@ _LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items()
 _REFUSED = {
     module: frozenset(names.split())
     for module, names in {
-        "builtins": "__build_class__ __import__ breakpoint compile delattr eval exec exit getattr globals hasattr help "
-        "input locals memoryview open property quit setattr super type vars",
+        "builtins": "__build_class__ __import__ breakpoint code compile delattr eval exec exit function getattr globals "
+        "hasattr help input locals memoryview open property quit setattr super type vars",
         "_codecs": "encode decode",
         "codecs": "encode decode open",
         "functools": "partial partialmethod reduce",
+        "_functools": "partial reduce",
+        "types": "CodeType FunctionType LambdaType MethodType",
         "importlib": "__import__ import_module reload",
         "io": "open open_code FileIO",
         "_io": "open open_code FileIO",
@@ -64,29 +67,40 @@ _REFUSED = {
     }.items()
 }
 _REFUSED_MODULES = frozenset(
-    "_operator _posixsubprocess code ctypes multiprocessing nt operator os pdb posix posixpath ntpath pty runpy shutil "  # noqa: SIM905
-    "socket subprocess sys timeit".split()
+    name
+    for line in (
+        "_ctypes _frozen_importlib _frozen_importlib_external _imp _operator _posixsubprocess _socket code ctypes",
+        "marshal multiprocessing nt ntpath operator os pdb pkgutil posix posixpath pty runpy shutil socket subprocess",
+        "sys timeit",
+    )
+    for name in line.split()
 )
 
 
 # Values that live in modules of which nothing else is handed out.
+_OS_VALUES = "stat_result statvfs_result terminal_size times_result uname_result sched_param"
 _HARMLESS = frozenset(
     f"{module}:{name}"
     for module, names in {
-        "os": "stat_result statvfs_result terminal_size times_result uname_result",
-        "posix": "sched_param",
-        "subprocess": "CalledProcessError CompletedProcess TimeoutExpired",
+        "os": _OS_VALUES,
+        "posix": _OS_VALUES,
+        "nt": _OS_VALUES,
+        "shutil": "Error ExecError ReadError RegistryError SameFileError SpecialFileError",
+        "subprocess": "CalledProcessError CompletedProcess SubprocessError TimeoutExpired",
         "socket": "AddressFamily AddressInfo MsgFlag SocketKind gaierror herror",
     }.items()
     for name in names.split()
 )
-
 # Kinds of functions beside Python's and C's own, by the name of their type: isinstance would need an import.
 _FUNCTION_KINDS = frozenset({"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "_lru_cache_wrapper"})
 
 
 def _is_class_or_function(value: object) -> bool:
     return isinstance(value, type | FunctionType | BuiltinFunctionType) or type(value).__name__ in _FUNCTION_KINDS
+
+
+def _is_numpy(cls: type) -> bool:
+    return re.match(r"numpy[.:]", global_name(cls)) is not None
 
 
 def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object = None) -> Trusted:
@@ -106,7 +120,10 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
     if isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable):
         raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
     trusted: Trusted = {}
-    for item in (*trust, expect) if isinstance(expect, type) else trust:
+    # numpy's classes are rebuilt by our functions: `expect=numpy.ndarray` is about the type, and must not hand out a
+    # constructor that sees any memory as objects.
+    expected = [expect] if isinstance(expect, type) and not _is_numpy(expect) else []
+    for item in (*trust, *expected):
         if isinstance(item, str):
             if item.count(":") != 1 or not all(item.split(":")):
                 hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""

@@ -49,8 +49,10 @@ class _GuardedUnpickler(pickle._Unpickler):
         return _Unpickler.find_class(self, module, name)  # type: ignore[arg-type]
 
     def load_build(self) -> None:
+        import numpy as np
+
         target = self.stack[-2] if len(self.stack) > 1 else None
-        if type(target).__module__.partition(".")[0] == "numpy":
+        if type(target) is np.ndarray or isinstance(target, np.dtype | np.generic):
             what = type(target).__name__
             raise UnpickleError("the payload sets the state of a numpy object", "a rebuild function", what)
         super().load_build()  # type: ignore[misc]
@@ -58,11 +60,15 @@ class _GuardedUnpickler(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = load_build
 
 
+# numpy's own pickling, which sets states. Who trusts these by name takes them as they are (SECURITY.md).
+_RAW_NUMPY = frozenset({"dtype", "_reconstruct", "scalar", "_frombuffer"})
+
+
 def _needs_guard(payload: bytes, resolved: Resolved) -> bool:
-    """Tell whether a payload may reach a dtype with BUILD. Who trusts numpy's own classes by name wants just that."""
-    return (
-        _DTYPE in resolved and pickle.BUILD in payload and not any(m.partition(".")[0] == "numpy" for m, _ in resolved)
-    )
+    """Tell whether a payload may reach a dtype with BUILD, without its reader having asked for just that."""
+    if _DTYPE not in resolved or pickle.BUILD not in payload:
+        return False
+    return not any(name in _RAW_NUMPY and module.partition(".")[0] == "numpy" for module, name in resolved)
 
 
 def load_object(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> Any:

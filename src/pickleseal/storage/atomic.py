@@ -22,7 +22,8 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     """Write parts to a path, atomically, and durably if asked.
 
     A new file gets the usual permissions (0o666 less the umask); a replaced one keeps its own. If anything fails, the
-    old file is as it was and the temporary file is gone. What is no regular file (a pipe, a device such as
+    old file is as it was and the temporary file is gone; only if the folder's own sync fails, after the rename, the new
+    content is there and may not survive a power cut. What is no regular file (a pipe, a device such as
     /dev/stdout) cannot be replaced: it is written to.
 
     Raises:
@@ -41,7 +42,7 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     try:
         _replace(folder, target, parts, durable, 0o666 if mode is None else stat.S_IMODE(mode), mode is not None)
         if folder_descriptor is not None:
-            os.fsync(folder_descriptor)
+            _sync_folder(folder_descriptor)
     finally:
         if folder_descriptor is not None:
             os.close(folder_descriptor)
@@ -71,6 +72,15 @@ def _replace(folder: str, target: str, parts: Sequence[Part], durable: bool, mod
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _sync_folder(descriptor: int) -> None:
+    """Make the rename durable, where the file system knows such a thing."""
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def _mode_of(target: str) -> int | None:
@@ -142,4 +152,6 @@ def write_parts(file: object, parts: Sequence[Part]) -> None:
                 if isinstance(file, io.RawIOBase):
                     raise BlockingIOError("file: non-blocking, and it took nothing")
                 break  # a writer in the style of the pickle module, which returns nothing and takes all
+            if not 0 < written <= len(view):
+                raise OSError(errno.EIO, f"write() of {type(file).__name__} took {written} of {len(view)} bytes")
             view = view[written:]

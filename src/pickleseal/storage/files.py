@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar, overload
 
 from ..errors import ReadError
@@ -118,7 +119,8 @@ def peek(data: Input, *, policy: Policy | None = None) -> Header:
         return _with(data, lambda source: read_header(source, limits))
     finally:
         if start is not None:
-            data.seek(start)  # type: ignore[union-attr]
+            with suppress(OSError, ValueError):  # it said that it could; the header counts for more
+                data.seek(start)  # type: ignore[union-attr]
 
 
 def verify(data: Input, *, policy: Policy | None = None) -> Header:
@@ -162,9 +164,11 @@ def _with(data: Any, read: Callable[[Source], T]) -> T:
 
 
 def _start_of(file: Any) -> int | None:
-    """Return where a seekable file stands, or None for bytes, paths and pipes."""
-    seekable = getattr(file, "seekable", None)
-    return file.tell() if seekable is not None and seekable() else None
+    """Return where a seekable file stands, or None for bytes, paths, pipes and whatever can't tell."""
+    try:
+        return file.tell() if file.seekable() else None
+    except (AttributeError, TypeError, OSError, ValueError):
+        return None
 
 
 def dumps(
