@@ -52,8 +52,8 @@ _LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items()
 _REFUSED = {
     module: frozenset(names.split())
     for module, names in {
-        "builtins": "__build_class__ __import__ breakpoint code compile delattr eval exec exit function getattr globals "
-        "hasattr help input locals memoryview open property quit setattr super type vars",
+        "builtins": "__build_class__ __import__ breakpoint code compile delattr eval exec exit function getattr "
+        "globals hasattr help input locals memoryview open property quit setattr super type vars",
         "_codecs": "encode decode",
         "codecs": "encode decode open",
         "functools": "partial partialmethod reduce",
