@@ -168,7 +168,7 @@ def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, po
 
 
 def _trusted(trust: Trust, expect: object) -> Trusted:
-    return build_trust(trust, expect) if type(trust) is not tuple or trust or expect is not None else {}
+    return {} if trust == () and expect is None else build_trust(trust, expect)
 
 
 def _check_policy(
