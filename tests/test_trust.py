@@ -406,8 +406,12 @@ class TestNamesThatWereHard:
         np = pytest.importorskip("numpy")
         for function in (np.add, np.mean, shapes.cached):
             data = pickleseal.pack(function)
-            assert pickleseal.unpack(data, trust=[function]) is function
             assert pickleseal.unpack(data, trust=pickleseal.peek(data).globals) is function
+            if getattr(function, "__module__", None) is None:  # a ufunc of numpy 1
+                with pytest.raises(TypeError, match="does not know its module"):
+                    pickleseal.unpack(data, trust=[function])
+            else:
+                assert pickleseal.unpack(data, trust=[function]) is function
 
     def test_what_no_reader_will_take_is_reported_when_packing(self) -> None:
         import functools

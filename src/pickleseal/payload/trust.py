@@ -129,10 +129,11 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
                 hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
                 raise TypeError(f"trust: expected 'module:qualname', found {item!r}{hint}")
             name, value = item, None
-        elif _is_class_or_function(item):
+        elif _is_class_or_function(item) and isinstance(getattr(item, "__module__", None), str):
             name, value = global_name(item), item
         else:
-            raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}")
+            hint = ", which does not know its module: give 'module:qualname'" if _is_class_or_function(item) else ""
+            raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
         if name in GUARDED and value is None:
             continue  # a header's own list may be passed on: the guarded substitute stays in place
         if value is getattr or value is type or is_dangerous(name):
@@ -201,9 +202,9 @@ def _import(name: str) -> Any:
     except (ImportError, AttributeError) as exc:
         hint = "install the module that defines it, or give the class itself in trust=[...]"
         raise PolicyError(f"trusted, and not importable here: {exc}", None, name, hint, "globals") from exc
-    if _is_class_or_function(value) and is_dangerous(global_name(value)):
-        hint = "it runs what its arguments say, so a payload must never get hold of it"
-        raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
     if not _is_class_or_function(value):
         raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
+    if isinstance(getattr(value, "__module__", None), str) and is_dangerous(global_name(value)):
+        hint = "it runs what its arguments say, so a payload must never get hold of it"
+        raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
     return value
