@@ -89,9 +89,10 @@ def _stamp(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     cached = _second
     if cached[0] != seconds:
-        cached = _second = seconds, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(seconds))
+        cached = seconds, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(seconds))
         if check_created(f"{cached[1]}000000Z") is not None:
             raise ValueError("year out of range")
+        _second = cached
     return f"{cached[1]}{rest // 1000:06d}Z"
 
 
@@ -120,8 +121,8 @@ def pack_parts(
 ) -> list[Part]:
     """Pack an object into an artifact, as a list of buffers to be written one after the other.
 
-    Nothing is joined, and large bytes objects, PickleBuffers and arrays are not copied: the parts refer to the
-    object's own memory, so write them before it changes.
+    Nothing is joined, and large bytes objects, PickleBuffers and contiguous arrays are not copied: the parts refer to
+    the object's own memory, so write them before it changes.
 
     Args:
         obj: any picklable object.

@@ -41,7 +41,8 @@ def dump(
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
-        OSError: from the operating system; a file that was there is left as it was.
+        OSError: from the operating system; a file that was there is left as it was, unless only the last sync of the
+            folder failed, after the new one took its place.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
