@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from frames import PAYLOAD, Frame, canonical, make_seal, xxh3, zstd_raw
+from frames import PAYLOAD, Frame, canonical, framed, make_seal, named, xxh3, zstd_raw
 from valid import VALID
 
 __all__ = ["FRAME", "Vector"]
@@ -305,6 +305,34 @@ _add(
     Frame(globals=["canary:Trip.x"]).data,
     {"trust": ["canary:Trip"]},
 )
+_missing = "no_such_module_anywhere:Task"
+_add(
+    "policy-class-missing",
+    "a trusted class whose module is not there",
+    "class-missing",
+    15,
+    Frame(framed(named(*_missing.split(":")) + b")\x81"), globals=[_missing]).data,
+    {"trust": [_missing]},
+)
+_add(
+    "policy-package",
+    "written with another major version than is installed, and the policy refuses that",
+    "package-version",
+    15,
+    VALID["packages-class"][1].data,
+    {"packages": {"*": "refuse"}},
+)
+_status = VALID["types-class"][1].fields["types"]["http:HTTPStatus"]
+for _name, _about, _error, _entry in (
+    ("drift-value", "an enum value that the class gives to no member", "schema-drift", {"fields": [["OK", "201"]]}),
+    ("drift-removed", "an enum member that the class lacks", "schema-drift", {"fields": [["OKAY", "200"]]}),
+    ("drift-kind", "a class that was a dataclass and is an enum", "schema-drift", {"kind": "dataclass"}),
+    ("version-newer", "a schema version newer than the class", "schema-version", {"version": 1}),
+):
+    _frame = VALID["types-class"][1].copy()
+    _frame.fields["types"] = {"http:HTTPStatus": {**_status, **_entry}}
+    _frame.fields["version"] = _frame.fields["types"]["http:HTTPStatus"]["version"]
+    _add(f"policy-{_name}", _about, _error, 15, _frame.data)
 
 _start = len(BUFFERS.data) - len(BUFFERS.body())
 for _name, _about, _n in (

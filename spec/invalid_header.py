@@ -410,6 +410,12 @@ for _name, _about, _change in (
     ("kind-array", "an array as kind", {"kind": []}),
     ("state-unknown", "an unknown state", {"state": "own"}),
     ("state-array", "an array as state", {"state": []}),
+    ("defaults-empty", "empty defaults", {"defaults": []}),
+    ("defaults-object", "defaults is an object", {"defaults": {"id": "0"}}),
+    ("defaults-number", "a number as default", {"defaults": [["id", 0]]}),
+    ("defaults-three", "a default of three strings", {"defaults": [["id", "0", ""]]}),
+    ("defaults-twice", "one default twice", {"defaults": [["id", "0"], ["id", "1"]]}),
+    ("defaults-other", "a default of a field that is not there", {"defaults": [["key", "0"]]}),
     ("version-true", "true as version", {"version": True}),
     ("version-negative", "a negative version", {"version": -1}),
 ):

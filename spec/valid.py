@@ -103,6 +103,36 @@ _types = {
     "jobs:Empty": {"fields": [], "global": "jobs:Empty", "kind": "plain", "state": "custom", "version": 0},
 }
 _add("types", "class schemas, the root's version among them", Frame(type="jobs.Task", version=2, types=_types))
+_timer = {
+    "defaults": [["größe", "None"]],
+    "fields": [["id", "int"], ["größe", "int | None"]],
+    "global": "jobs:Timer",
+    "kind": "plain",
+    "state": "default",
+    "version": 0,
+}
+_add("types-defaults", "a class schema with a default that lies on the class", Frame(types={"jobs:Timer": _timer}))
+_status = framed(named("http", "HTTPStatus") + b"K\xc8\x85\x94R\x94")
+_classes = {
+    "http:HTTPStatus": {
+        "fields": [["OK", "200"], ["NOT_FOUND", "404"]],
+        "global": "http:HTTPStatus",
+        "kind": "enum",
+        "state": "default",
+        "version": 0,
+    }
+}
+_fields = {"globals": ["http:HTTPStatus"], "type": "http:HTTPStatus"}
+_add(
+    "types-class",
+    "a class of the standard library, with fewer members than it has",
+    Frame(_status, types=_classes, **_fields),
+)
+_add(
+    "packages-class",
+    "a distribution that is installed in another version, or not at all",
+    Frame(_status, packages={"orjson": "0.0.1"}, **_fields),
+)
 _add("packages", "pinned distributions", Frame(packages={"numpy": "2.1.0", "my-app": "1.0.post1+local"}))
 _batch = framed(b"]\x94(K\x01K\x02K\x03e")
 _add("records", "a batch of three records", Frame(_batch, records=3, type="builtins:int"))

@@ -500,17 +500,24 @@ def _check_sections(sections: Any, *, newer: bool, sealed: bool) -> None:
 
 
 def _check_type(value: Any, *, newer: bool) -> None:
-    _check_members(value, "types", ("fields", "global", "kind", "state", "version"), unknown=newer)
-    fields = value["fields"]
-    _require(isinstance(fields, list), "types: fields")
-    for field in fields:
-        _require(isinstance(field, list) and len(field) == 2, "types: fields")
-        _require(_is_name(field[0]) and isinstance(field[1], str), "types: fields")
-    _require(len({field[0] for field in fields}) == len(fields), "types: fields: a name twice")
+    _check_members(value, "types", ("fields", "global", "kind", "state", "version"), ("defaults",), unknown=newer)
+    names = _check_pairs(value["fields"])
+    if "defaults" in value:
+        _require(value["defaults"] != [], "types: defaults: empty")
+        _require(_check_pairs(value["defaults"]) <= names, "types: defaults: not a field")
     _require(_is_global(value["global"]), "types: global")
     _require(value["kind"] in _KINDS, "types: kind")
     _require(value["state"] in _STATES, "types: state")
     _require(_is_integer(value["version"], 0, MAX_INT), "types: version")
+
+
+def _check_pairs(pairs: Any) -> set[str]:
+    _require(isinstance(pairs, list), "types: pairs")
+    for pair in pairs:
+        _require(isinstance(pair, list) and len(pair) == 2, "types: pairs")
+        _require(_is_name(pair[0]) and isinstance(pair[1], str), "types: pairs")
+    _require(len({pair[0] for pair in pairs}) == len(pairs), "types: pairs: a name twice")
+    return {pair[0] for pair in pairs}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -9,25 +9,34 @@ All errors survive `pickle.dumps` / `pickle.loads`: constructor arguments go to 
 """
 
 from pickle import PicklingError, UnpicklingError
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 __all__ = [
+    "ClassMissingError",
     "CodecDataError",
     "HeaderChecksumError",
     "HeaderEncodingError",
     "HeaderSchemaError",
+    "InvalidObjectError",
     "LayoutError",
     "LimitExceededError",
+    "MigrationError",
     "MissingExtraError",
     "NotAnArtifactError",
     "PackError",
     "PackWarning",
+    "PackageVersionError",
+    "PackageWarning",
     "PickleEnvelopeError",
     "PicklesealError",
     "PolicyError",
     "PreambleChecksumError",
     "PreambleFieldError",
     "ReadError",
+    "RegistryError",
+    "SchemaDriftError",
+    "SchemaVersionError",
+    "SchemaWarning",
     "SealError",
     "SectionChecksumError",
     "SectionPaddingError",
@@ -65,6 +74,14 @@ def text_of(exc: BaseException) -> str:
 
 class PackWarning(UserWarning):
     """The object was packed, but something in it will not load everywhere (a `__main__` class, a platform's path)."""
+
+
+class SchemaWarning(UserWarning):
+    """A class changed since the artifact was written, in a way that does no harm by itself: it was loaded."""
+
+
+class PackageWarning(UserWarning):
+    """A distribution that the payload needs has another major version than when it was written: it was loaded."""
 
 
 class PicklesealError(Exception):
@@ -124,6 +141,12 @@ class PackError(PicklesealError, PicklingError):
     """The object cannot be packed. `where` is the path inside the object, `hint` says what to store instead."""
 
     code = "pack-failed"
+
+
+class RegistryError(PicklesealError, ValueError):
+    """What is registered contradicts itself, or what was registered before. `where` is the name."""
+
+    code = "registry"
 
 
 class MissingExtraError(PicklesealError, ImportError):
@@ -288,6 +311,43 @@ class UntrustedGlobalError(ReadError):
         return tuple(self.found) if isinstance(self.found, tuple) else ()
 
 
+class ClassMissingError(ReadError):
+    """A trusted class or function can't be imported: its module is not there, or no longer has it."""
+
+    code = "class-missing"
+    step = 15
+
+
+class PackageVersionError(ReadError):
+    """A distribution that the payload needs has another version than when it was written, and the policy refuses."""
+
+    code = "package-version"
+    step = 15
+
+
+class SchemaVersionError(ReadError):
+    """A class's recorded schema version is newer than the class, or older, and no chain of migrations leads here."""
+
+    code = "schema-version"
+    step = 15
+
+
+class SchemaDriftError(ReadError):
+    """Classes changed since the artifact was written, in ways that can't be resolved. Nothing was unpickled.
+
+    Attributes:
+        changes: every change of every class, as `Change` tuples: class, what, field, was, now, fix.
+    """
+
+    code = "schema-drift"
+    step = 15
+
+    @property
+    def changes(self) -> tuple[Any, ...]:
+        """All changes, those that can be resolved among them."""
+        return tuple(self.found) if isinstance(self.found, tuple) else ()
+
+
 class SectionChecksumError(ReadError):
     """A section is damaged. `where` names it."""
 
@@ -328,6 +388,20 @@ class UndeclaredGlobalError(ReadError):
     """The payload asked for a name that the header's `globals` lacks. It was not imported."""
 
     code = "undeclared-global"
+    step = 20
+
+
+class MigrationError(ReadError):
+    """A migration raised, which is the `__cause__`, or its result does not fit the class. `where` names the class."""
+
+    code = "migration-failed"
+    step = 20
+
+
+class InvalidObjectError(ReadError):
+    """A loaded object breaks what the `validate` of its class asks for, which is the `__cause__` if it raised."""
+
+    code = "invalid-object"
     step = 20
 
 

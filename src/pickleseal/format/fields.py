@@ -18,7 +18,8 @@ __all__ = ["SECTION_MEMBERS", "validate"]
 _HEX = "0123456789abcdef"
 _CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _KINDS = frozenset({"attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"})
-_TYPE_MEMBERS = frozenset({"fields", "global", "kind", "state", "version"})
+_TYPE_REQUIRED = frozenset({"fields", "global", "kind", "state", "version"})
+_TYPE_MEMBERS = _TYPE_REQUIRED | {"defaults"}
 
 
 def validate(fields: dict[str, Any], preamble: Preamble) -> None:
@@ -222,7 +223,7 @@ def _types(value: Any, newer: bool) -> None:
 
 
 def _check_type(entry: dict[str, Any], where: str) -> None:
-    missing = _TYPE_MEMBERS - entry.keys()
+    missing = _TYPE_REQUIRED - entry.keys()
     if missing:
         raise _wrong(where, f"with {', '.join(sorted(missing))}", None)
     if type(entry["global"]) is not str or not is_global(entry["global"]):
@@ -233,15 +234,26 @@ def _check_type(entry: dict[str, Any], where: str) -> None:
         raise _wrong(f"{where}.state", "custom or default", entry["state"])
     if not _is_integer(entry["version"], 0, MAX_INTEGER):
         raise _wrong(f"{where}.version", f"an integer from 0 to {MAX_INTEGER}", entry["version"])
-    if type(entry["fields"]) is not list:
-        raise _wrong(f"{where}.fields", "an array", entry["fields"])
-    seen = set()
-    for index, pair in enumerate(entry["fields"]):
+    names = _check_pairs(entry["fields"], f"{where}.fields")
+    if "defaults" in entry:
+        if entry["defaults"] == []:
+            raise _wrong(f"{where}.defaults", "absent, or not empty", "an empty array")
+        for name in _check_pairs(entry["defaults"], f"{where}.defaults").difference(names):
+            raise _wrong(f"{where}.defaults", "names that fields has", name)
+
+
+def _check_pairs(value: Any, where: str) -> set[str]:
+    """Check an array of `[name, text]`, and return the names."""
+    if type(value) is not list:
+        raise _wrong(where, "an array", value)
+    seen: set[str] = set()
+    for index, pair in enumerate(value):
         if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
-            raise _wrong(f"{where}.fields[{index}]", "[name, annotation]", pair)
+            raise _wrong(f"{where}[{index}]", "[name, text]", pair)
         if not is_name(pair[0]) or pair[0] in seen:
-            raise _wrong(f"{where}.fields[{index}]", "a name that is unique in its class", pair[0])
+            raise _wrong(f"{where}[{index}]", "a name that is unique in its class", pair[0])
         seen.add(pair[0])
+    return seen
 
 
 _MEMBERS: dict[str, Callable[[Any, bool], None]] = {

@@ -32,6 +32,7 @@ class ClassSchema(NamedTuple):
     kind: str
     state: str
     version: int
+    defaults: tuple[tuple[str, str], ...] = ()
 
 
 class Header:
@@ -160,4 +161,11 @@ def _copy(value: Any) -> Any:
 
 def _class_schema(entry: dict[str, Any]) -> ClassSchema:
     fields = tuple((name, annotation) for name, annotation in entry["fields"])
-    return ClassSchema(fields, entry["global"], entry["kind"], entry["state"], entry["version"])
+    return ClassSchema(
+        fields,
+        entry["global"],
+        entry["kind"],
+        entry["state"],
+        entry["version"],
+        tuple((name, text) for name, text in entry.get("defaults", ())),
+    )
