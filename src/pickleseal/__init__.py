@@ -21,24 +21,33 @@ from .payload.arrays import (
     rebuild_object_array,
     rebuild_scalar,
 )
-from .reader import Policy, unpack
+from .policy import Policy
+from .reader import unpack
+from .schema.compare import Change
+from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
+from .storage.upgrade import upgrade
 from .writer import Writer, pack, pack_parts
 
 __all__ = [
+    "Change",
     "ClassSchema",
     "Header",
     "Limits",
     "Policy",
+    "Registry",
     "Section",
     "Writer",
     "__version__",
+    "artifact",
+    "default_registry",
     "dump",
     "dumps",
     "errors",
     "fill_object_array",
     "load",
     "loads",
+    "migration",
     "pack",
     "pack_parts",
     "peek",
@@ -46,6 +55,8 @@ __all__ = [
     "rebuild_dtype",
     "rebuild_object_array",
     "rebuild_scalar",
+    "register",
     "unpack",
+    "upgrade",
     "verify",
 ]

@@ -4,11 +4,20 @@ Strategy: a `Source` gives bytes in order and judges each section while it goes 
 once, so that bytes, files and pipes get the same verdict. No step looks back.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload
 
-from .errors import PolicyError, TrailingBytesError, TruncatedError, TypeMismatchError, UnpickleError
+from .errors import (
+    ClassMissingError,
+    InvalidObjectError,
+    MigrationError,
+    PolicyError,
+    TrailingBytesError,
+    TruncatedError,
+    TypeMismatchError,
+    UnpickleError,
+)
 from .format.codec import check_codec, decode_section
 from .format.frame import check_section, decode_head
 from .format.header import Header
@@ -18,40 +27,27 @@ from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_globals
 from .payload.unpickler import load_object
-from .schema.names import type_name
+from .policy import DEFAULT_POLICY, Policy, ways_out
+from .schema.migrate import Plan
+from .schema.names import frames_up, type_name
+from .schema.packages import check_packages
+from .schema.plan import make_plans
+from .schema.record import recorded_name
 
-__all__ = ["BytesSource", "Policy", "Source", "read_header", "read_object", "unpack", "verify_source"]
+__all__ = [
+    "BytesSource",
+    "Judged",
+    "Source",
+    "check_policy",
+    "read_artifact",
+    "read_header",
+    "read_object",
+    "unpack",
+    "verify_source",
+]
 
 T = TypeVar("T")
 Trust = Iterable[type | Callable[..., Any] | str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What a reader accepts. One immutable value, written once and passed around.
-
-    Args:
-        limits: how large an artifact may be.
-        protocols: pickle protocols that are accepted. 2 and 3 occur in adopted legacy pickles only.
-
-    Raises:
-        TypeError, ValueError: a field is not what it should be.
-
-    >>> Policy(limits=Limits(max_frame=1_000_000)).protocols
-    (4, 5)
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    protocols: tuple[int, ...] = (4, 5)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.limits, Limits):
-            raise TypeError(f"limits: expected Limits, found {type(self.limits).__name__}")
-        if not isinstance(self.protocols, tuple) or not {2, 3, 4, 5}.issuperset(self.protocols) or not self.protocols:
-            raise ValueError(f"protocols: expected a tuple of numbers from 2 to 5, found {self.protocols!r}")
-
-
-DEFAULT_POLICY = Policy()
 
 
 class Source(Protocol):
@@ -156,54 +152,95 @@ def verify_source(source: Source, limits: Limits) -> Header:
 
 def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None) -> Any:
     """All steps: the object, or the first refusal. `unpack` says the rest."""
+    return read_artifact(source, expect, trust, policy)[1]
+
+
+def read_artifact(
+    source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None
+) -> tuple[Header, Any]:
+    """All steps: header and object, or the first refusal."""
     policy = DEFAULT_POLICY if policy is None else policy
     trusted = _trusted(trust, expect)
     header = read_header(source, policy.limits)
     fields = header._fields
     _check_codecs(fields["sections"])
-    resolved = _check_policy(fields, expect, trusted, policy)
+    judged = check_policy(fields, expect, trusted, policy)
     sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
     buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
-    return _run(fields, sections[0], buffers, resolved, expect)
+    return header, _run(fields, sections[0], buffers, judged, expect)
 
 
 def _trusted(trust: Trust, expect: object) -> Trusted:
     return {} if trust == () and expect is None else build_trust(trust, expect)
 
 
-def _check_policy(
-    fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy
-) -> dict[tuple[str, str], Any]:
-    """Step 15. Return what each declared global resolves to."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What step 15 gives to step 20."""
+
+    resolved: dict[tuple[str, str], Any]  # what each declared global is here
+    plans: Mapping[int, Plan]  # what has to be done with objects of classes that changed or are validated
+    notes: Sequence[Warning]  # what to warn of once the object is there
+
+
+_NOTHING = Judged({}, {}, ())
+
+
+def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Judged:
+    """Step 15: protocol, type, trust, packages, schemas. Runs nothing of the payload."""
     protocol = fields["pickle"]["protocol"]
     if protocol not in policy.protocols:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
         raise PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, "pickle.protocol")
     if expect is not None:
-        _check_type(fields["type"], expect)
+        _check_type(fields["type"], expect, policy)
     names = fields["globals"]
-    return resolve_globals(names, trusted) if names else {}
+    if not names:
+        return _NOTHING
+    types = fields.get("types", {})
+    places = policy.places(names, types)
+    try:
+        resolved = resolve_globals(names, trusted, places)
+    except ClassMissingError as exc:
+        exc.hint = exc.hint or ways_out(str(exc.found), policy.registry)
+        raise
+    notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
+    if not types and policy.registry.is_empty and policy.drift != "strict":
+        return Judged(resolved, {}, notes)
+    classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
+    plans = make_plans(types, classes, policy.registry, policy.drift, notes)
+    return Judged(resolved, plans, notes)
 
 
 def _run(
-    fields: dict[str, Any],
-    payload: bytes,
-    buffers: list[memoryview],
-    resolved: dict[tuple[str, str], Any],
-    expect: type[Any] | str | None,
+    fields: dict[str, Any], payload: bytes, buffers: list[memoryview], judged: Judged, expect: type[Any] | str | None
 ) -> Any:
     """Step 20."""
-    obj = load_object(payload, buffers, resolved)
+    try:
+        obj = load_object(payload, buffers, judged.resolved, judged.plans)
+    except (MigrationError, InvalidObjectError) as exc:
+        if exc.hint is None:
+            build = fields["build"]
+            made = " ".join(build[key] for key in ("app", "commit") if key in build)
+            exc.hint = (
+                f"in the artifact of type {fields['type']}, version {fields['version']}, created {fields['created']}"
+            )
+            exc.hint += f" by {made}" if made else ""
+        raise
     if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
         raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
     if isinstance(expect, type) and not isinstance(obj, expect):
         raise TypeMismatchError("the header lied about the type", type_name(expect), type_name(type(obj))).at(20)
+    for note in judged.notes:
+        import warnings
+
+        warnings.warn(note, stacklevel=frames_up())
     return obj
 
 
-def _check_type(found: str, expect: type[Any] | str) -> None:
-    wanted = expect if isinstance(expect, str) else type_name(expect)
-    if found != wanted:
+def _check_type(found: str, expect: type[Any] | str, policy: Policy) -> None:
+    wanted = expect if isinstance(expect, str) else recorded_name(expect, policy.registry)
+    if found != wanted and policy.name_today(found) != wanted:
         raise TypeMismatchError("another type", wanted, found, f'if that is right: expect="{found}"', "type")
 
 
@@ -260,7 +297,7 @@ def unpack(
         plain = decode_plain(data)
         if plain is not None:
             fields, payload = plain
-            resolved = _check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY)
+            judged = check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY)
             check_envelope(payload, fields["pickle"]["protocol"], [])
-            return _run(fields, payload, [], resolved, expect)
+            return _run(fields, payload, [], judged, expect)
     return read_object(BytesSource(data), expect, trust, policy)

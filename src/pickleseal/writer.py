@@ -17,9 +17,12 @@ from .format.limits import MAX_HEADER
 from .payload.explain import explain
 from .payload.pickler import Pickled, not_portable, pickle_object
 from .payload.trust import is_dangerous
-from .schema.names import type_name
+from .schema.names import frames_up
+from .schema.packages import packages_of
+from .schema.record import record, recorded_name, recorded_version
+from .schema.registry import Registry, default_registry
 
-__all__ = ["Writer", "pack", "pack_parts"]
+__all__ = ["Writer", "encode_object", "pack", "pack_parts"]
 
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # as `platform` has it, 3 ms cheaper
 _BUILD = {
@@ -32,13 +35,14 @@ _BUILD = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Writer:
-    """How artifacts are written: what they say of the build, and their time stamp. Immutable, shared freely.
+    """How artifacts are written: what they say of build, time and classes. Immutable, shared freely.
 
     Args:
         build: labels of the application, added to the header's `build` (`{"app": "billing", "commit": "1f3c"}`).
             `PICKLESEAL_APP` and `PICKLESEAL_COMMIT` in the environment give `app` and `commit` where this does not.
         created: the time stamp of every artifact, a `datetime` with a time zone. None: the clock, or
             `SOURCE_DATE_EPOCH` (seconds) in the environment. With a fixed time, the same object gives the same bytes.
+        registry: names and versions of classes.
 
     The environment is read once, when the Writer is made. The default writer is made when it is first used.
 
@@ -54,10 +58,13 @@ class Writer:
 
     build: Mapping[str, str] = field(default_factory=dict)
     created: datetime | None = None
+    registry: Registry = default_registry
     _build: dict[str, str] = field(init=False, repr=False, compare=False)
     _created: str | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.registry, Registry):
+            raise TypeError(f"registry: expected a Registry, found {builtins.type(self.registry).__name__}")
         env = {"app": os.environ.get("PICKLESEAL_APP"), "commit": os.environ.get("PICKLESEAL_COMMIT")}
         given = {key: value for key, value in env.items() if value}
         labels = {**_BUILD, **given, **_user_labels("build", self.build)}
@@ -142,16 +149,24 @@ def pack_parts(
     0
     """
     writer = writer or _default_writer()
-    name = type_name(builtins.type(obj)) if type is None else type
-    if not isinstance(name, str) or not is_name(name):
-        if type is None:
+    if type is not None and not (isinstance(type, str) and is_name(type)):
+        raise ValueError(f"type: expected a name of 1 to 1023 bytes without control characters, found {type!r}")
+    members = {} if meta is None else {"meta": _user_labels("meta", meta)}
+    return encode_object(obj, type, members, writer)
+
+
+def encode_object(
+    obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
+) -> list[Part]:
+    """Pack an object with further header members as they are. Spec section 12; errors as for `pack_parts`."""
+    registry = writer.registry
+    if name is None:
+        name = recorded_name(type(obj), registry)
+        if not is_name(name):
             raise PackError(
                 "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
             )
-        raise ValueError(f"type: expected a name of 1 to 1023 bytes without control characters, found {name!r}")
     pickled = _pickle(obj)
-    if pickled.globals:
-        _check_globals(pickled)
     sections: list[Sequence[Part]] = [pickled.parts]
     entries: list[dict[str, Any]] = [{}]
     for view in pickled.buffers:
@@ -159,20 +174,40 @@ def pack_parts(
         entries.append({"readonly": True} if view.readonly else {})
     fields: dict[str, Any] = {
         "build": writer._build,
-        "created": writer._created or _stamp(time_ns()),
+        "created": created or writer._created or _stamp(time_ns()),
         "format": "pickleseal/1.0",
         "globals": pickled.globals,
         "pickle": {"protocol": 5},
         "sections": entries,
         "type": name,
         "version": 0,
+        **members,
     }
-    if meta is not None:
-        fields["meta"] = _user_labels("meta", meta)
+    if pickled.globals:
+        _check_globals(pickled, registry)
+        _describe(fields, pickled, obj, registry)
     parts = encode_frame(fields, sections)
     if len(parts[1]) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
     return parts
+
+
+def _describe(fields: dict[str, Any], pickled: Pickled, obj: Any, registry: Registry) -> None:
+    """Add what the header says of classes and packages (spec 6.2)."""
+    types = {}
+    for cls in pickled.classes:
+        recorded = record(cls, registry)
+        if recorded is not None:
+            types[recorded[0]] = recorded[1]
+    if types:
+        fields["types"] = types
+        if fields["type"] in types:
+            fields["version"] = types[fields["type"]]["version"]
+        else:
+            fields["version"] = recorded_version(type(obj), registry)
+    packages = packages_of(pickled.globals, pickled.classes)
+    if packages:
+        fields["packages"] = packages
 
 
 def pack(
@@ -195,13 +230,14 @@ def _pickle(obj: Any) -> Pickled:
         raise explain(obj, exc) from exc
 
 
-def _check_globals(pickled: Pickled) -> None:
+def _check_globals(pickled: Pickled, registry: Registry) -> None:
     """Refuse names that the header can't hold, and warn of those that will not load elsewhere."""
     names = pickled.globals
     for name in names:
         if not is_global(name):
             raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
-    texts = not_portable(names)
+    # A registered class is found by its name, wherever it is.
+    texts = not_portable([name for name in names if registry.by_name(name) is None])
     texts += [f"{n} runs what its arguments say: every reader will refuse it" for n in names if is_dangerous(n)]
     texts += [
         f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)
@@ -209,12 +245,4 @@ def _check_globals(pickled: Pickled) -> None:
     for text in texts:
         import warnings
 
-        warnings.warn(text, PackWarning, stacklevel=_frames_up())
-
-
-def _frames_up() -> int:
-    """Return the stacklevel of the first caller outside this library."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "pickleseal":
-        level, frame = level + 1, frame.f_back
-    return level
+        warnings.warn(text, PackWarning, stacklevel=frames_up())

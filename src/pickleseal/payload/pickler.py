@@ -8,7 +8,9 @@ joined.
 """
 
 import copyreg
+import enum
 import pickle
+import sys
 from collections.abc import Collection
 from types import FunctionType
 from typing import Any
@@ -34,16 +36,23 @@ _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
 
 class Pickled:
-    """A pickle in parts, its globals (ordered), its out-of-band buffers, and the names of bound methods in it."""
+    """A pickle in parts, its globals (ordered) and the classes among them, its out-of-band buffers, and the names of
+    bound methods in it."""
 
-    __slots__ = ("bound", "buffers", "globals", "parts")
+    __slots__ = ("bound", "buffers", "classes", "globals", "parts")
 
     def __init__(
-        self, parts: list[Any], names: list[str], buffers: list[memoryview], bound: Collection[str] = ()
+        self,
+        parts: list[Any],
+        names: list[str],
+        classes: list[type],
+        buffers: list[memoryview],
+        bound: Collection[str] = (),
     ) -> None:
         self.bound = bound
         self.parts = parts
         self.globals = names
+        self.classes = classes
         self.buffers = buffers
 
 
@@ -61,6 +70,7 @@ class _Pickler(pickle.Pickler):
     parts: list[Any]  # of the pickle, as the C pickler wrote them
     buffers: list[memoryview]  # that are kept out of it
     found: set[str]  # globals, as `module:qualname`
+    classes: list[type]  # those that are among them
     bound: set[str]  # names of bound methods, which no reader will load
     plain: set[type]  # classes seen whose pickling is object's own
 
@@ -73,12 +83,15 @@ class _Pickler(pickle.Pickler):
                 self.found.add("builtins:type")
             else:
                 self._note(obj, obj.__qualname__)
+                if cls is type:
+                    self.classes.append(obj)
             return NotImplemented
         reducer = copyreg.dispatch_table.get(cls)
         if reducer is not None:
             return self._noted(obj, reducer(obj))
         if issubclass(cls, type):
             self._note(obj, obj.__qualname__)
+            self.classes.append(obj)
             return NotImplemented
         if _is_plain(cls):
             self.plain.add(cls)
@@ -87,6 +100,10 @@ class _Pickler(pickle.Pickler):
             reduced = reduce_numpy(obj)
             if reduced is not NotImplemented:
                 return reduced
+        if _is_enum_by_name(cls):
+            member = cls(obj._value_)
+            if member is obj:
+                return cls, (obj._value_,)
         return self._noted(obj, obj.__reduce_ex__(5))
 
     def _noted(self, obj: Any, reduced: Any) -> Any:
@@ -121,6 +138,14 @@ def _is_plain(cls: type) -> bool:
     )
 
 
+# Python 3.11.0 to 3.11.3 pickle members by a getattr of their name, and flags by operators.
+_ENUM_REDUCERS = tuple(vars(cls)["__reduce_ex__"] for cls in (enum.Enum, enum.Flag) if "__reduce_ex__" in vars(cls))
+
+
+def _is_enum_by_name(cls: type) -> bool:
+    return sys.version_info[:2] == (3, 11) and _attribute(cls, "__reduce_ex__") in _ENUM_REDUCERS
+
+
 def _is_numpy(cls: type) -> bool:
     """Tell whether numpy made the class (a user's subclass of ndarray has another module and its own way)."""
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
@@ -149,7 +174,7 @@ def _new_pickler() -> _Pickler:
 
     pickler = _Pickler(sink, 5, buffer_callback=keep)
     pickler.parts, pickler.buffers = sink.parts, buffers
-    pickler.found, pickler.bound, pickler.plain = set(), set(), set()
+    pickler.found, pickler.classes, pickler.bound, pickler.plain = set(), [], set(), set()
     return pickler
 
 
@@ -176,10 +201,11 @@ def pickle_object(obj: Any) -> Pickled:
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
     if buffers or pickler.bound or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        return Pickled(plain, sorted(found), buffers, pickler.bound)
-    pickled = Pickled(parts[:], sorted(found), [])
+        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.bound)
+    pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
     parts.clear()
     found.clear()
+    pickler.classes.clear()
     pickler.plain.clear()
     pickler.clear_memo()
     _idle.append(pickler)

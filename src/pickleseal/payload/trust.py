@@ -10,12 +10,12 @@ objects, nor what their own code does (SECURITY.md).
 
 import builtins
 import re
-from collections.abc import Callable, Iterable
-from types import BuiltinFunctionType, FunctionType
+from collections.abc import Callable, Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import Any
 
-from ..errors import PolicyError, UntrustedGlobalError
-from ..schema.names import global_name, resolve
+from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, text_of
+from ..schema.names import global_name, resolve, spellings
 from .guards import GUARDED
 
 __all__ = ["Trusted", "build_trust", "is_dangerous", "resolve_globals"]
@@ -41,7 +41,6 @@ _VALUE_TYPES = {
     "uuid": ("SafeUUID", "UUID"),
     "zoneinfo": ("ZoneInfo",),
 }
-_HOMES = {"pathlib._local": "pathlib"}  # CPython 3.13's name for it, importable there only
 _LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items() for name in names) | frozenset(
     f"builtins:{name}"
     for name, value in vars(builtins).items()
@@ -139,6 +138,8 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
         if value is getattr or value is type or is_dangerous(name):
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
+        for spelling in spellings(name):
+            trusted.setdefault(spelling, value)
     return trusted
 
 
@@ -152,32 +153,52 @@ def is_dangerous(name: str) -> bool:
     return not through.isdisjoint(_REFUSED_MODULES) or parts[0] in _REFUSED.get(module, ())
 
 
-def resolve_globals(names: list[str], trusted: Trusted) -> dict[tuple[str, str], Any]:
+def resolve_globals(
+    names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
+) -> dict[tuple[str, str], Any]:
     """Map each declared global to the object that the payload will get, or refuse all that are not trusted at once.
 
     Imports only standard library modules of the built-in list, and what the caller's strings name.
 
+    Args:
+        names: the header's `globals`.
+        trusted: what the caller allows.
+        places: where some of them are today: a registered class, which is trusted, or the name that the caller's
+            policy gives, which is judged as any other.
+
     Raises:
         UntrustedGlobalError: `missing` names every global that is neither built in nor in `trusted`.
-        PolicyError: a string in `trusted` names something that can't be imported here.
+        ClassMissingError: a trusted name can't be imported here.
+        PolicyError: a string in `trusted` names something else than a class or function.
     """
-    missing = [n for n in names if n not in GUARDED and n not in _LISTED and n not in trusted]
+    missing = []
+    for name in names:
+        place = places.get(name, name)
+        if type(place) is str and not _is_trusted(place, trusted) and not (place != name and name in trusted):
+            missing.append(place)
     if missing:
-        dangerous = [name for name in missing if is_dangerous(name)]
-        if dangerous:
-            hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
-        else:
-            paste = ", ".join(f'"{name}"' for name in missing)
-            hint = f"if you know what they do, and who wrote this: trust=[{paste}]"
-        names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
-        raise UntrustedGlobalError(
-            f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals"
-        )
+        raise _untrusted(sorted(set(missing)))
     resolved = {}
     for name in names:
         module, _, qualname = name.partition(":")
-        resolved[module, qualname] = _object_for(name, trusted)
+        place = places.get(name, name)
+        resolved[module, qualname] = _object_for(place, trusted) if type(place) is str else place
     return resolved
+
+
+def _is_trusted(name: str, trusted: Trusted) -> bool:
+    return name in GUARDED or name in _LISTED or name in trusted
+
+
+def _untrusted(missing: list[str]) -> UntrustedGlobalError:
+    dangerous = [name for name in missing if is_dangerous(name)]
+    if dangerous:
+        hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
+    else:
+        paste = ", ".join(f'"{name}"' for name in missing)
+        hint = f"if you know what they do, and who wrote this: trust=[{paste}]"
+    names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
+    return UntrustedGlobalError(f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals")
 
 
 def _object_for(name: str, trusted: Trusted) -> Any:
@@ -186,25 +207,27 @@ def _object_for(name: str, trusted: Trusted) -> Any:
         return value
     if name in GUARDED:
         return GUARDED[name]
-    if name not in _LISTED:
-        return _import(name)
-    module, _, qualname = name.partition(":")
-    try:
-        return resolve(f"{_HOMES.get(module, module)}:{qualname}")
-    except (ImportError, AttributeError) as exc:
-        hint = "written by another version or build of Python"
-        raise PolicyError("a value type that this Python lacks", None, name, hint, "globals") from exc
-
-
-def _import(name: str) -> Any:
-    try:
-        value = resolve(name)
-    except (ImportError, AttributeError) as exc:
-        hint = "install the module that defines it, or give the class itself in trust=[...]"
-        raise PolicyError(f"trusted, and not importable here: {exc}", None, name, hint, "globals") from exc
+    value = _import(name)
+    if name in _LISTED:
+        return value
     if not _is_class_or_function(value):
         raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
     if isinstance(getattr(value, "__module__", None), str) and is_dangerous(global_name(value)):
         hint = "it runs what its arguments say, so a payload must never get hold of it"
         raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
     return value
+
+
+def _import(name: str) -> Any:
+    """Import what a trusted name means, under whichever of its spellings is there."""
+    problem: Exception | None = None
+    for spelling in spellings(name):
+        try:
+            return resolve(spelling)
+        except Exception as exc:  # a module may raise anything while it is imported
+            problem = problem or exc
+    if name in _LISTED:
+        hint = "written by another version or build of Python"
+        raise ClassMissingError("a value type that this Python lacks", None, name, hint, "globals") from problem
+    reason = f"trusted, and not importable here: {text_of(problem or ImportError())}"
+    raise ClassMissingError(reason, None, name, None, "globals") from problem

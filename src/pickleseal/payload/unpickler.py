@@ -2,13 +2,16 @@
 
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
-from ..errors import MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from ..schema.migrate import Plan
 
 __all__ = ["load_object"]
 
+_IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
 _DTYPE = "pickleseal", "rebuild_dtype"
 Resolved = dict[tuple[str, str], Any]
 
@@ -31,33 +34,132 @@ class _Unpickler(pickle.Unpickler):
         raise UndeclaredGlobalError("the payload uses a persistent id", None, None)  # E2 refuses these opcodes before
 
 
-class _GuardedUnpickler(pickle._Unpickler):
-    """Python's own unpickler, for the rare payload that holds numpy dtypes: BUILD must not reach their `__setstate__`.
+class _ExactUnpickler(pickle._Unpickler):
+    """Python's own unpickler, which sees every object that is made: CPython's has no hook at NEWOBJ, REDUCE and BUILD.
 
-    A forged state makes a dtype whose fields lie outside its items, and an array of it reads and writes foreign memory.
-    CPython's C unpickler has no hook at BUILD.
+    It is for the payloads that need one: objects of classes that changed or are validated get their state through a
+    `Plan`, and BUILD must not reach the `__setstate__` of numpy's dtypes. (A forged state makes a dtype whose fields
+    lie outside its items, and an array of it reads and writes foreign memory.)
     """
 
     stack: list[Any]
+    append: Callable[[Any], None]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> None:
+    def __init__(
+        self,
+        payload: bytes,
+        buffers: Sequence[Any],
+        resolved: Resolved,
+        plans: Mapping[int, Plan],
+        guard_numpy: bool,
+    ) -> None:
         super().__init__(io.BytesIO(payload), buffers=buffers)
         self.resolved = resolved
+        self._plans = plans
+        self._guard_numpy = guard_numpy
+        # Objects made and still without their state, by id: (object, plan, whether it has been filled already).
+        self._unfinished: dict[int, tuple[Any, Plan, bool]] = {}
+        self._validated: list[tuple[Any, Plan]] = []
 
     def find_class(self, module: str, name: str) -> Any:
         return _Unpickler.find_class(self, module, name)  # type: ignore[arg-type]
 
-    def load_build(self) -> None:
-        import numpy as np
+    def load(self) -> Any:
+        obj = super().load()
+        for made, plan, filled in self._unfinished.values():
+            if not filled:
+                self._finish(made, plan)
+        for made, plan in self._validated:
+            plan.check(made)
+        return obj
 
-        target = self.stack[-2] if len(self.stack) > 1 else None
-        if type(target) is np.ndarray or isinstance(target, np.dtype | np.generic):
-            what = type(target).__name__
-            raise UnpickleError("the payload sets the state of a numpy object", "a rebuild function", what)
+    def _finish(self, obj: Any, plan: Plan) -> None:
+        """Give an object its state that was pickled without one: it had no attribute of its own."""
+        if plan.steps and getattr(type(obj), "__hash__", None) not in _IDENTITY:
+            where = f"types.{plan.name}"
+            raise MigrationError(
+                "an object without state, which may have been hashed before it is migrated", where=where
+            )
+        plan.restore(obj, None)
+
+    def _new(self, cls: Any, args: Any, kwargs: Any) -> None:
+        plan = self._plans.get(id(cls))
+        if plan is None:
+            self.append(cls.__new__(cls, *args, **kwargs))
+            return
+        if plan.was is None:
+            obj = cls.__new__(cls, *args, **kwargs)
+        elif plan.made_of_arguments:
+            obj = plan.make(args)
+        else:
+            obj = cls.__new__(cls, *args, **kwargs)
+            # One without any field is pickled without state: it is complete now, unless a state follows after all.
+            filled = plan.was["kind"] in ("attrs", "dataclass") and not plan.was["fields"]
+            if filled:
+                plan.restore(obj, None)
+            self._unfinished[id(obj)] = obj, plan, filled
+        self._note(obj, plan)
+        self.append(obj)
+
+    def _note(self, obj: Any, plan: Plan) -> None:
+        if plan.validate is not None:
+            self._validated.append((obj, plan))
+
+    def load_newobj(self) -> None:
+        args = self.stack.pop()
+        self._new(self.stack.pop(), args, {})
+
+    def load_newobj_ex(self) -> None:
+        kwargs = self.stack.pop()
+        args = self.stack.pop()
+        self._new(self.stack.pop(), args, kwargs)
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        func = self.stack.pop()
+        if getattr(func, "__name__", None) == "rebuild" and len(args) == 2 and id(args[0]) in self._plans:
+            plan, values = self._plans[id(args[0])], args[1:]  # msgspec's, for structs with keyword-only fields
+        else:
+            plan, values = self._plans.get(id(func)), args  # type: ignore[assignment]
+        if plan is None or plan.was is None:
+            obj = func(*args)
+        elif plan.made_of_arguments:
+            obj = plan.make(values)
+        else:
+            where = f"types.{plan.name}"
+            raise MigrationError("the payload makes it by a call, so there is no state to migrate", where=where)
+        if plan is not None:
+            self._note(obj, plan)
+        self.append(obj)
+
+    def load_build(self) -> None:
+        if len(self.stack) > 1:
+            state, target = self.stack[-1], self.stack[-2]
+            unfinished = self._unfinished.pop(id(target), None)
+            if unfinished is not None:
+                self.stack.pop()
+                unfinished[1].restore(target, state)
+                return
+            plan = self._plans.get(id(type(target)))
+            if plan is not None and plan.was is not None and not plan.made_of_arguments:
+                raise UnpickleError("the payload sets the state of an object twice", None, plan.name)
+            if self._guard_numpy:
+                _refuse_numpy(target)
         super().load_build()  # type: ignore[misc]
 
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
+    dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
+
+
+def _refuse_numpy(target: Any) -> None:
+    import numpy as np
+
+    if type(target) is np.ndarray or isinstance(target, np.dtype | np.generic):
+        what = type(target).__name__
+        raise UnpickleError("the payload sets the state of a numpy object", "a rebuild function", what)
 
 
 # numpy's own pickling, which sets states. Who trusts these by name takes them as they are (SECURITY.md).
@@ -71,17 +173,21 @@ def _needs_guard(payload: bytes, resolved: Resolved) -> bool:
     return not any(name in _RAW_NUMPY and module.partition(".")[0] == "numpy" for module, name in resolved)
 
 
-def load_object(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> Any:
+def load_object(
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: Mapping[int, Plan] = MappingProxyType({})
+) -> Any:
     """Unpickle a checked payload. Runs the payload's opcodes and the code of the classes that `resolved` holds.
 
     Raises:
         UndeclaredGlobalError: the payload imports a name outside `resolved`.
         UntrustedGlobalError: the payload used a guarded substitute for something else.
+        MigrationError, InvalidObjectError: what `plans` asks for failed.
         UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
     """
     load: Callable[[], Any]
-    if _needs_guard(payload, resolved):
-        load = _GuardedUnpickler(payload, buffers, resolved).load
+    guard = _needs_guard(payload, resolved)
+    if plans or guard:
+        load = _ExactUnpickler(payload, buffers, resolved, plans, guard).load
     else:
         unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
         unpickler.resolved = resolved

@@ -1,12 +1,15 @@
 """Names of classes and functions: `module:qualname`, one spelling on every Python version (spec section 6)."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["global_name", "resolve", "type_name"]
+__all__ = ["frames_up", "global_name", "is_standard", "resolve", "spellings", "type_name"]
 
 # CPython 3.13 alone says `pathlib._local` for what is `pathlib` before and after.
 _MOVED = {"pathlib._local": "pathlib"}
+# numpy 2 renamed its core, and both have the other's name for what old pickles need, numpy 2 with a warning.
+_NUMPY_CORE, _NUMPY_OLD_CORE = "numpy._core", "numpy.core"
 
 
 def global_name(obj: type | Callable[..., Any]) -> str:
@@ -20,6 +23,27 @@ def type_name(cls: type) -> str:
     if not isinstance(module, str):  # somebody set it to something else
         module = "?"
     return f"{_MOVED.get(module, module)}:{cls.__qualname__}"
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return the names that a global has had in the releases of CPython and numpy, the one to import first in front.
+
+    >>> spellings("numpy.core.multiarray:scalar")
+    ('numpy._core.multiarray:scalar', 'numpy.core.multiarray:scalar')
+    """
+    module, _, qualname = name.partition(":")
+    if module in _MOVED:
+        return (f"{_MOVED[module]}:{qualname}", name)
+    for core in (_NUMPY_CORE, _NUMPY_OLD_CORE):
+        if module == core or module.startswith(f"{core}."):
+            rest = f"{module[len(core) :]}:{qualname}"
+            return (_NUMPY_CORE + rest, _NUMPY_OLD_CORE + rest)
+    return (name,)
+
+
+def is_standard(module: str) -> bool:
+    """Tell whether a top-level module is the standard library's."""
+    return module in sys.stdlib_module_names and module != "__main__"
 
 
 def resolve(name: str) -> Any:
@@ -36,3 +60,11 @@ def resolve(name: str) -> Any:
     for part in qualname.split("."):
         value = getattr(value, part)
     return value
+
+
+def frames_up() -> int:
+    """Return the stacklevel of the first caller outside this library."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "pickleseal":
+        level, frame = level + 1, frame.f_back
+    return level

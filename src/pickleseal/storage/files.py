@@ -8,7 +8,8 @@ from typing import Any, BinaryIO, TypeVar, overload
 
 from ..errors import ReadError
 from ..format.header import Header
-from ..reader import DEFAULT_POLICY, BytesSource, Policy, Source, Trust, read_header, read_object, unpack, verify_source
+from ..policy import DEFAULT_POLICY, Policy
+from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
 from ..writer import Writer, pack, pack_parts
 from .atomic import replace_file, write_parts
 from .source import FileSource

@@ -1,0 +1,126 @@
+"""What a reader accepts: one immutable value, written once and passed around. Reading is `reader`'s business."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .format.limits import Limits
+from .payload.trust import is_dangerous
+from .schema.packages import check_rules
+from .schema.plan import DRIFT_MODES
+from .schema.registry import Registry, default_registry
+
+__all__ = ["DEFAULT_POLICY", "Policy", "ways_out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a reader accepts. One immutable value, written once and passed around.
+
+    Args:
+        limits: how large an artifact may be.
+        protocols: pickle protocols that are accepted. 2 and 3 occur in adopted legacy pickles only.
+        drift: what happens where a class changed since the artifact was written. `resolve`: what can be told by field
+            names is resolved, all else refused. `strict`: every change is refused. `ignore`: nothing is compared and
+            nothing is migrated, as bare pickle does.
+        renames: where classes are today that nobody registered: `{"old.module": "new.module"}` for a module and those
+            below it, `{"old.module:Cls": "new.module:Cls2"}` for one class. Trust is judged by the new name, and an old
+            one in `trust=` is taken as well.
+        packages: rules for distributions whose versions are recorded: `ignore`, `warn`, `refuse`, or a PEP 440
+            specifier that the recorded version has to meet; `"*"` is for all others, and `warn` where it is not given.
+            `warn` and `refuse` act where the major version differs (the minor one, for 0.x).
+        registry: registered names, versions and migrations. Its classes are trusted.
+
+    Raises:
+        TypeError, ValueError: a field is not what it should be.
+        MissingExtraError: a specifier, and `packaging` is not installed.
+
+    >>> Policy(limits=Limits(max_frame=1_000_000)).protocols
+    (4, 5)
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    protocols: tuple[int, ...] = (4, 5)
+    drift: str = "resolve"
+    renames: Mapping[str, str] = field(default_factory=dict, hash=False)
+    packages: Mapping[str, str] = field(default_factory=dict, hash=False)
+    registry: Registry = default_registry
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"limits: expected Limits, found {type(self.limits).__name__}")
+        if not isinstance(self.protocols, tuple) or not {2, 3, 4, 5}.issuperset(self.protocols) or not self.protocols:
+            raise ValueError(f"protocols: expected a tuple of numbers from 2 to 5, found {self.protocols!r}")
+        if self.drift not in DRIFT_MODES:
+            raise ValueError(f"drift: expected one of {', '.join(DRIFT_MODES)}, found {self.drift!r}")
+        if not isinstance(self.registry, Registry):
+            raise TypeError(f"registry: expected a Registry, found {type(self.registry).__name__}")
+        object.__setattr__(self, "renames", _check_renames(self.renames))
+        object.__setattr__(self, "packages", check_rules(self.packages))
+
+    def renamed(self, name: str) -> str:
+        """Return the name that `renames` gives to a global, or the same where it says nothing."""
+        if name in self.renames:
+            return self.renames[name]
+        module, _, qualname = name.partition(":")
+        above = module
+        while above:
+            if above in self.renames:
+                return f"{self.renames[above]}{module[len(above) :]}:{qualname}"
+            above = above.rpartition(".")[0]
+        return name
+
+    def places(self, names: list[str], types: Mapping[str, Any]) -> dict[str, str | type]:
+        """Return where globals are today, for those that are registered or renamed: a class, or another name."""
+        found: dict[str, str | type] = {}
+        if not self.registry.is_empty:
+            for name, was in types.items():
+                entry = self.registry.by_name(name)
+                if entry is not None:
+                    found[was["global"]] = entry.current()
+        elif not self.renames:
+            return found
+        for name in names:
+            if name in found:
+                continue
+            new = self.renamed(name)
+            entry = self.registry.by_name(name) or self.registry.by_name(new)
+            if entry is not None:
+                found[name] = entry.current()
+            elif new != name:
+                found[name] = new
+        return found
+
+    def name_today(self, name: str) -> str:
+        """Return what a recorded type is called today: its registered name, or its global where it has none."""
+        entry = self.registry.by_name(name) or self.registry.by_name(self.renamed(name))
+        return entry.name if entry is not None else self.renamed(name)
+
+
+def ways_out(name: str, registry: Registry) -> str:
+    """Say what to do about a class that is not where it was."""
+    module, _, qualname = name.partition(":")
+    text = f'if it moved: register it with formerly=["{name}"], or Policy(renames={{"{module}": "its.module.today"}})'
+    same = registry.called(qualname.rpartition(".")[2])
+    if same:
+        text += "; registered under that name: " + ", ".join(same)
+    return f"{text}; else install or import what defines it"
+
+
+def _check_renames(renames: object) -> dict[str, str]:
+    if not isinstance(renames, Mapping):
+        raise TypeError(f"renames: expected a mapping of names, found {type(renames).__name__}")
+    copied = dict(renames)
+    for old, new in copied.items():
+        if not isinstance(old, str) or not isinstance(new, str) or not old or not new:
+            raise TypeError(f"renames: expected strings, found {old!r}: {new!r}")
+        if (":" in old) != (":" in new) or max(old.count(":"), new.count(":")) > 1:
+            raise ValueError(
+                f"renames: expected module to module, or module:qualname to the same, found {old!r}: {new!r}"
+            )
+        if is_dangerous(new if ":" in new else f"{new}:x"):
+            raise ValueError(f"renames: {new} runs what its arguments say, so a payload must never get hold of it")
+    return copied
+
+
+DEFAULT_POLICY = Policy()

@@ -1,0 +1,180 @@
+"""The text of an annotation, in one spelling for every Python version and every way to write it (spec 6.2).
+
+`Optional[int]`, `int | None`, `Union[None, int]` and the string `"typing.Optional[int]"` all become `int | None`. An
+annotation that can't be brought to one spelling becomes the empty text, which takes no part in comparisons: better no
+alarm than a false one. Nothing is imported and no annotation is evaluated here.
+
+Strategy: whatever an annotation is, it is first written as source text, then parsed, then written in normal form.
+"""
+
+import ast
+import types
+import typing
+from typing import Any
+
+__all__ = ["annotation_text"]
+
+_LONGEST = 1000  # characters of an annotation that is kept
+_DEEPEST = 20
+_RENAMED = {
+    **{name.capitalize(): name for name in ("list", "dict", "tuple", "set", "type")},
+    "FrozenSet": "frozenset",
+    "DefaultDict": "defaultdict",
+    "Deque": "deque",
+    "NoneType": "None",
+    "Text": "str",
+    "AbstractSet": "Set",
+}
+_WRAPPERS = frozenset({"Annotated", "Final", "Required", "NotRequired", "ReadOnly"})  # `W[X, ...]` says what X says
+_EXPANDED = frozenset({"numpy"})  # aliases of these modules expand differently from release to release
+
+
+class _UnknownError(Exception):
+    """There is no normal form."""
+
+
+def annotation_text(annotation: object) -> str:
+    """Return the normal form of an annotation, or "" where it has none. Evaluates nothing.
+
+    >>> annotation_text(typing.Optional[typing.List[int]]), annotation_text("None | list[int]")
+    ('list[int] | None', 'list[int] | None')
+    """
+    try:
+        text = _normal(ast.parse(_source(annotation, 0).strip(), mode="eval").body, 0)
+        text.encode("utf-8")
+    except (_UnknownError, SyntaxError, ValueError, RecursionError, MemoryError, Warning):
+        return ""
+    return text if len(text) <= _LONGEST else ""
+
+
+def _source(value: Any, depth: int) -> str:
+    """Write an annotation object as source text."""
+    if depth > _DEEPEST:
+        raise _UnknownError
+    if isinstance(value, str):
+        if len(value) > _LONGEST:
+            raise _UnknownError
+        return value
+    if value is None or value is type(None):
+        return "None"
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, typing.ForwardRef):
+        return value.__forward_arg__
+    if isinstance(value, list):  # the arguments of a Callable
+        return "[" + ", ".join(_source(item, depth + 1) for item in value) + "]"
+    origin = typing.get_origin(value)
+    if origin is not None:
+        return _generic_source(value, origin, depth)
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or getattr(value, "_name", None)
+    if not isinstance(name, str):
+        raise _UnknownError
+    return name
+
+
+def _generic_source(value: Any, origin: Any, depth: int) -> str:
+    arguments = typing.get_args(value)
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(f"({_source(item, depth + 1)})" for item in arguments)
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(_literal, arguments))}]"
+    if getattr(value, "__metadata__", None) is not None:  # Annotated
+        return _source(value.__origin__, depth + 1)
+    if str(getattr(origin, "__module__", "")).partition(".")[0] in _EXPANDED:
+        return _source(origin, depth + 1)
+    inner = ", ".join(_source(item, depth + 1) for item in arguments)
+    return f"{_source(origin, depth + 1)}[{inner or '()'}]"
+
+
+def _literal(value: object) -> str:
+    if value is None or type(value) in (bool, int, str, bytes):
+        return repr(value)
+    name, kind = getattr(value, "name", None), type(value).__name__
+    if isinstance(name, str):  # a member of an enum
+        return f"{kind}.{name}"
+    raise _UnknownError
+
+
+def _normal(node: ast.expr, depth: int) -> str:
+    """Write a parsed annotation in normal form."""
+    if depth > _DEEPEST:
+        raise _UnknownError
+    if isinstance(node, ast.Name):
+        return _RENAMED.get(node.id, node.id)
+    if isinstance(node, ast.Attribute):  # where a name comes from may change with an import
+        return _RENAMED.get(node.attr, node.attr)
+    if isinstance(node, ast.Constant):
+        return _constant(node.value, depth)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _union([node.left, node.right], depth)
+    if isinstance(node, ast.List):
+        return "[" + ", ".join(_normal(item, depth + 1) for item in node.elts) + "]"
+    if isinstance(node, ast.Subscript):
+        return _subscript(node, depth)
+    raise _UnknownError
+
+
+def _constant(value: object, depth: int) -> str:
+    if value is None:
+        return "None"
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, str):  # a forward reference within an annotation
+        return _normal(ast.parse(value.strip(), mode="eval").body, depth + 1)
+    raise _UnknownError
+
+
+def _subscript(node: ast.Subscript, depth: int) -> str:
+    base = _normal(node.value, depth + 1)
+    items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if base == "Optional":
+        return _union([*items, ast.Constant(None)], depth)
+    if base == "Union":
+        return _union(items, depth)
+    if base in _WRAPPERS and items:
+        return _normal(items[0], depth + 1)
+    if base == "Literal":
+        return f"Literal[{', '.join(_literal_node(item) for item in items)}]"
+    return f"{base}[{', '.join(_normal(item, depth + 1) for item in items) or '()'}]"
+
+
+def _literal_node(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+        owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+        return f"{owner}.{node.attr}"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return f"-{node.operand.value!r}"
+    raise _UnknownError
+
+
+def _union(items: list[ast.expr], depth: int) -> str:
+    """Flatten, drop duplicates, order by name, None last: unions are sets."""
+    members: set[str] = set()
+    for item in items:
+        members.update(_split(_normal(item, depth + 1)))
+    last = ["None"] if "None" in members else []
+    return " | ".join(sorted(members - {"None"}) + last)
+
+
+def _split(text: str) -> list[str]:
+    """Split a normal form at the bars that are not within brackets or quotes."""
+    parts, level, start = [], 0, 0
+    if "'" in text or '"' in text:  # a Literal may hold anything
+        return [text] if " | " not in text else _split_ast(text)
+    for index, char in enumerate(text):
+        level += (char == "[") - (char == "]")
+        if char == "|" and not level:
+            parts.append(text[start:index].strip())
+            start = index + 1
+    return [*parts, text[start:].strip()]
+
+
+def _split_ast(text: str) -> list[str]:
+    node = ast.parse(text, mode="eval").body
+    parts = []
+    while isinstance(node, ast.BinOp):
+        parts.append(ast.unparse(node.right))
+        node = node.left
+    return [*parts, ast.unparse(node)]

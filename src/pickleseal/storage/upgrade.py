@@ -1,0 +1,114 @@
+"""`upgrade`: write an artifact anew, with today's classes."""
+
+import io
+import os
+from typing import Any
+
+from ..errors import PolicyError, ReadError
+from ..format.header import Header
+from ..payload.trust import build_trust
+from ..policy import DEFAULT_POLICY, Policy
+from ..reader import Judged, Trust, check_policy, read_artifact, read_header
+from ..schema.names import global_name
+from ..schema.record import record
+from ..writer import Writer, encode_object
+from .atomic import replace_file
+from .source import FileSource
+
+__all__ = ["upgrade"]
+
+_HISTORY = "pickleseal.history"  # spec 6.4
+
+
+def upgrade(
+    path: str | os.PathLike[str],
+    *,
+    trust: Trust = (),
+    policy: Policy | None = None,
+    writer: Writer | None = None,
+    durable: bool = True,
+) -> bool:
+    """Write an artifact anew at the current schema versions, if it is not there already.
+
+    The object is loaded as `load` does it, migrations and all, and written in the place of the old file, atomically.
+    `created`, `meta` and `ext` are kept; `ext["pickleseal.history"]` says what it was before. Whoever replaces the file
+    in the meantime loses: keep writers away while old artifacts are upgraded.
+
+    Args:
+        path: a file of exactly one artifact.
+        trust, policy: as for `load`.
+        writer: build labels, and the registry to write with; None: today's, with the registry of the policy.
+        durable: whether the file is synced to the disk.
+
+    Returns:
+        Whether the file was written. An artifact whose recorded classes are as today is not loaded.
+
+    Raises:
+        ReadError: as for `load`; the file is left as it is.
+        PolicyError: the artifact has a seal, which would be lost.
+        PackError, OSError: as for `dump`; the file is left as it is.
+
+    Runs the code that `load` and `dump` run. Spec section 6.4.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
+    >>> dump({"rows": 3}, path)
+    >>> upgrade(path)
+    False
+    """
+    policy = DEFAULT_POLICY if policy is None else policy
+    name = os.fsdecode(path)
+    writer = Writer(registry=policy.registry) if writer is None else writer
+    try:
+        with io.FileIO(name) as file:
+            header = read_header(FileSource(file, whole=True), policy.limits)
+        if header.preamble.seal_len:
+            hint = "load it and dump it again, with a key"
+            raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
+        judged = check_policy(header._fields, None, build_trust(trust), policy)
+        if _is_current(header._fields, judged, policy, writer):
+            return False
+        with io.FileIO(name) as file:
+            header, obj = read_artifact(FileSource(file, whole=True), None, trust, policy)
+    except ReadError as exc:
+        exc.path = name
+        raise
+    parts = encode_object(obj, policy.name_today(header.type), _kept(header), writer, header.created)
+    replace_file(name, parts, durable)
+    return True
+
+
+def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy, writer: Writer) -> bool:
+    """Tell whether an artifact would come out of the writer with the same names, schemas and versions."""
+    if judged.plans and any(plan.was is not None for plan in judged.plans.values()):
+        return False
+    recorded = {}
+    moved = policy.places(fields["globals"], fields.get("types", {}))
+    for (module, qualname), value in judged.resolved.items():
+        name = f"{module}:{qualname}"
+        if isinstance(value, type):
+            if name in moved and global_name(value) != name:
+                return False
+            entry = record(value, writer.registry)
+            if entry is not None:
+                recorded[entry[0]] = entry[1]
+    return bool(recorded == fields.get("types", {}) and policy.name_today(fields["type"]) == fields["type"])
+
+
+def _kept(header: Header) -> dict[str, Any]:
+    """Return the members of the old header that the new one takes over."""
+    before = {
+        "build": dict(header.build),
+        "type": header.type,
+        "version": header.version,
+        "xxh3": f"{header.preamble.header_xxh3:016x}",
+    }
+    ext = dict(header.ext)
+    history = ext.get(_HISTORY)
+    ext[_HISTORY] = [*history, before] if isinstance(history, list) else [before]
+    kept: dict[str, Any] = {"ext": ext}
+    if header.meta:
+        kept["meta"] = dict(header.meta)
+    if header.records is not None:
+        kept["records"] = header.records
+    return kept
