@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 TESTS = [
     "tests/test_vectors.py",
+    "tests/test_drift.py",
+    "tests/test_migrations.py",
+    "tests/test_packages.py",
     "tests/test_properties.py",
     "tests/test_api.py",
     "tests/test_arrays.py",
@@ -43,17 +46,22 @@ def works(command: str, version: str) -> bool:
 def run(command: str, version: str) -> bool:
     folder = ROOT / f".venv-{version}"
     python = str(folder / "bin" / "python")
-    if not (folder / ".installed").exists():
+    packages = [
+        "attrs>=22.2",
+        "hypothesis>=6.100",
+        "jsonschema>=4.20",
+        "msgspec>=0.18",
+        "numpy>=1.26,<2" if version == "3.10" else "numpy>=2",
+        "packaging>=22",
+        "pydantic>=2.4",
+        "pytest>=8",
+    ]
+    stamp = folder / ".installed"
+    if not stamp.exists() or stamp.read_text() != " ".join(packages):
         subprocess.run([command, "-m", "venv", str(folder)], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        packages = [
-            "pytest>=8",
-            "hypothesis>=6.100",
-            "numpy>=1.26,<2" if version == "3.10" else "numpy>=2",
-            "jsonschema>=4.20",
-        ]
         subprocess.run([*install, "--editable", f"{ROOT}[zstd]", *packages], check=True)
-        (folder / ".installed").touch()
+        stamp.write_text(" ".join(packages))
     done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS], cwd=ROOT, check=False)
     return done.returncode == 0
 

@@ -19,7 +19,7 @@ SCHEMA = json.loads((SPEC / "header.schema.json").read_text("utf-8"))
 TEXT = (SPEC / "format.md").read_text("utf-8")
 # What JSON Schema cannot say (its own description lists it).
 BEYOND_SCHEMA = re.compile(
-    r"schema-(globals-(order|order-utf-16|long-bytes)|crit-(order|not-in-ext)|created-(feb|apr).*|sealed-.*|types-(version-differs|fields-twice)"
+    r"schema-(globals-(order|order-utf-16|long-bytes)|crit-(order|not-in-ext)|created-(feb|apr).*|sealed-.*|types-(version-differs|fields-twice|defaults-twice|defaults-other)"
     r"|format-minor-1)"
 )
 

@@ -18,6 +18,9 @@ from pickleseal.errors import ReadError
 # Steps of a verifier; the others need a policy, or run the payload.
 VERIFIED = {*range(1, 15), 16, 17, 18, 19}
 PEEKED = set(range(1, 14))
+ABOUT_CLASSES = {"class-missing", "package-version", "schema-drift", "schema-version"}
+# These need code of the application; tests/test_migrations.py shows them.
+BEYOND_VECTORS = {"invalid-object", "migration-failed"}
 
 
 @pytest.mark.parametrize("entry", cases("valid"))
@@ -83,8 +86,8 @@ class TestInvalid:
         arguments: dict[str, Any] = {key: told[key] for key in ("expect", "protocols", "limits") if key in told}
         if entry["error"] == "untrusted-global":
             arguments["trust"] = set(told["trust"])
-        if entry["step"] == 20:
-            independent_reader.check(read(entry), **arguments)  # it runs nothing, so it has nothing against it
+        if entry["step"] == 20 or entry["error"] in ABOUT_CLASSES:
+            independent_reader.check(read(entry), **arguments)  # it runs and imports nothing, so it accepts them
             return
         with pytest.raises(independent_reader.Refused) as caught:
             independent_reader.check(read(entry), **arguments)
@@ -99,7 +102,7 @@ def test_every_registered_class_has_a_vector() -> None:
         for cls in vars(errors).values()
         if isinstance(cls, type) and issubclass(cls, ReadError) and cls is not ReadError
     }
-    assert registered - {entry["error"] for entry in manifest()["invalid"]} == set()
+    assert registered - {entry["error"] for entry in manifest()["invalid"]} == BEYOND_VECTORS
 
 
 def test_there_are_enough_and_no_file_is_outside_the_manifest() -> None:

@@ -1,0 +1,299 @@
+"""What happens when a class changed: every kind of class, every change, every mode; the old sides are stored bytes."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from evolving import FIELDS, FOLDER, HEADS, VALUES, installed, module_name, source
+
+import pickleseal
+from pickleseal.errors import SchemaDriftError, SchemaVersionError, SchemaWarning
+
+ACCOUNT, QTY, PRICE = FIELDS
+BY_NAME = {kind for kind in HEADS if kind.partition("_")[0] in ("attrs", "dataclass", "plain", "slots")}
+LABELS = sorted(path.name for path in FOLDER.iterdir())
+OLD_SIDES = sorted(FOLDER.glob("*/*.pseal"))
+RECORDS = [path for path in OLD_SIDES if path.stem in HEADS]
+MODES = ("resolve", "strict", "ignore")
+
+LOAD, WARN, DRIFT, VERSION, PLAIN = "load", "warn", "schema-drift", "schema-version", "as bare pickle"
+
+
+def changed(change: str, kind: str) -> str | None:
+    """Write today's class of a kind after a change, or None where the kind can't change that way."""
+    family = kind.partition("_")[0]
+    if change == "none":
+        return source(kind)
+    if change == "reordered":
+        return source(kind, (PRICE, QTY, ACCOUNT))
+    if change == "swapped":
+        return source(kind, (ACCOUNT, PRICE, QTY))
+    if change == "added with default":
+        return None if family == "slots" else source(kind, (*FIELDS, ("venue", "str", "'X'")))
+    if change == "added in front with default":
+        if family in ("slots", "namedtuple") or kind in ("dataclass", "dataclass_frozen", "dataclass_slots"):
+            return None
+        if kind in ("dataclass_frozen_slots", "attrs", "attrs_dict", "attrs_frozen", "msgspec"):
+            return None  # a field without a default may not follow
+        return source(kind, (("venue", "str", "'X'"), *FIELDS))
+    if change == "added with factory":
+        factories = {"dataclass": "d.field(default_factory=list)", "attrs": "attrs.field(factory=list)"}
+        factories |= {"pydantic": "pydantic.Field(default_factory=list)"}
+        factories |= {"msgspec": "msgspec.field(default_factory=list)"}
+        return source(kind, (*FIELDS, ("venue", "list", factories[family]))) if family in factories else None
+    if change == "added without default":
+        return source(kind, (*FIELDS, ("venue", "str", None)))
+    if change == "removed":
+        return source(kind, (ACCOUNT, PRICE))
+    if change == "renamed":
+        return source(kind, (ACCOUNT, ("quantity", "int", None), PRICE))
+    if change == "renamed, registered":
+        text = source(kind, (("quantity", "int", None), ACCOUNT, PRICE))
+        return text + 'registry.register(Trade, "Trade", renames={"qty": "quantity"})\n'
+    if change == "annotation":
+        return source(kind, (ACCOUNT, ("qty", "float", None), PRICE)) if family != "slots" else None
+    if change == "annotation written otherwise":
+        return "from __future__ import annotations\nimport builtins\n" + source(
+            kind, (("account", "builtins.str", None), ("qty", "int", None), PRICE)
+        )
+    if change == "kind":
+        return source("plain" if family == "dataclass" else "dataclass_slots")
+    if change == "own __setstate__":
+        if family in ("namedtuple", "msgspec", "pydantic"):
+            return None
+        more = "    def __setstate__(self, state):\n        s = state[1] if type(state) is tuple else state\n"
+        more += f"        s = dict(zip({tuple(VALUES)!r}, s)) if type(s) is list else s\n"
+        more += "        for name, value in s.items(): object.__setattr__(self, name, value)\n"
+        return source(kind, (PRICE, QTY, ACCOUNT), more)
+    if change == "migrated":
+        text = source(kind, (("venue", "str", None), PRICE, ("quantity", "int", None), ACCOUNT))
+        return text + MIGRATED
+    if change == "migrated by renames":
+        text = source(kind, (PRICE, ("quantity", "int", None), ACCOUNT))
+        text += 'registry.register(Trade, "Trade", version=1)\n'
+        return text + 'registry.migration("Trade", from_version=0, renames={"qty": "quantity"})\n'
+    if change == "new version without migration":
+        return source(kind) + 'registry.register(Trade, "Trade", version=1)\n'
+    raise AssertionError(change)
+
+
+MIGRATED = """
+registry.register(Trade, "Trade", version=2)
+@registry.migration("Trade", from_version=0)
+def one(state):
+    assert list(state) == ["account", "qty", "price"], state
+    state["quantity"] = state.pop("qty")
+    return state
+@registry.migration("Trade", from_version=1)
+def two(state):
+    return {**state, "venue": "X"}
+"""
+
+# change -> outcome under resolve, strict; under ignore it is always what bare pickle does.
+CHANGES = {
+    "none": (LOAD, LOAD),
+    "reordered": (LOAD, DRIFT),
+    "swapped": (LOAD, DRIFT),
+    "added with default": (LOAD, DRIFT),
+    "added in front with default": (LOAD, DRIFT),
+    "added with factory": (LOAD, DRIFT),
+    "added without default": (DRIFT, DRIFT),
+    "removed": (DRIFT, DRIFT),
+    "renamed": (DRIFT, DRIFT),
+    "renamed, registered": (LOAD, DRIFT),
+    "annotation": (WARN, DRIFT),
+    "annotation written otherwise": (LOAD, LOAD),
+    "kind": (WARN, DRIFT),  # DRIFT for kinds that are not by name
+    "own __setstate__": (LOAD, DRIFT),
+    "migrated": (LOAD, DRIFT),
+    "migrated by renames": (LOAD, DRIFT),
+    "new version without migration": (VERSION, VERSION),
+}
+
+
+def outcome(change: str, kind: str, mode: str) -> str:
+    if mode == "ignore":
+        return PLAIN
+    if change == "kind" and kind not in BY_NAME:
+        return DRIFT
+    return CHANGES[change][mode == "strict"]
+
+
+def trust(kind: str, module: Any) -> list[Any]:
+    return [module.Trade, "msgspec._utils:rebuild"] if kind == "msgspec_kw_only" else [module.Trade]
+
+
+def names_of(change: str) -> dict[str, str]:
+    return {"qty": "quantity"} if change.startswith(("renamed, ", "migrated")) else {}
+
+
+def check_loaded(obj: Any, module: Any, change: str) -> None:
+    first, second = obj["trades"]
+    assert obj["same"] is first
+    renamed = names_of(change)
+    for trade, values in ((first, VALUES), (second, {"account": "B", "qty": 7, "price": 0.5})):
+        assert type(trade) is module.Trade
+        for name, value in values.items():
+            found = getattr(trade, renamed.get(name, name))
+            assert found == value
+            assert type(found) is type(value)
+        if change.startswith("added") or change == "migrated":
+            assert trade.venue == ([] if change == "added with factory" else "X")
+    if change == "added with factory":
+        assert first.venue is not second.venue
+
+
+def run_plain(data: bytes) -> Any:
+    header = pickleseal.peek(data)
+    start = 64 + header.preamble.header_len
+    return pickle.loads(data[start : start + header.sections[0].len])
+
+
+def shown(obj: Any) -> Any:
+    """Return what an object shows, for comparing two loads under `ignore`."""
+    names = (*VALUES, "quantity", "venue")
+    return [[getattr(trade, name, "absent") for name in names] for trade in obj["trades"]]
+
+
+def matrix() -> list[Any]:
+    cells = [
+        pytest.param(path, change, mode, id=f"{path.parent.name}-{path.stem}-{change}-{mode}")
+        for path in RECORDS
+        for change in CHANGES
+        for mode in MODES
+        if changed(change, path.stem) is not None
+    ]
+    assert len(cells) > 1000
+    return cells
+
+
+@pytest.mark.parametrize(("path", "change", "mode"), matrix())
+def test_records(path: Any, change: str, mode: str) -> None:
+    kind, data = path.stem, path.read_bytes()
+    if kind.partition("_")[0] in ("attrs", "msgspec", "pydantic"):
+        pytest.importorskip(kind.partition("_")[0])
+    text = changed(change, kind) or ""
+    registry = pickleseal.Registry()
+    policy = pickleseal.Policy(drift=mode, registry=registry, packages={"*": "ignore"})
+    with installed(module_name(kind), text, registry=registry) as module:
+        wanted = outcome(change, kind, mode)
+        if wanted == LOAD:
+            check_loaded(pickleseal.unpack(data, trust=trust(kind, module), policy=policy), module, change)
+        elif wanted == WARN:
+            with pytest.warns(SchemaWarning) as caught:
+                check_loaded(pickleseal.unpack(data, trust=trust(kind, module), policy=policy), module, change)
+            assert caught[0].filename == __file__
+        elif wanted == PLAIN:
+            same_as_plain(data, kind, module, policy)
+        else:
+            refused(data, kind, module, policy, wanted)
+
+
+def same_as_plain(data: bytes, kind: str, module: Any, policy: pickleseal.Policy) -> None:
+    try:
+        plain = run_plain(data)
+    except Exception as exc:
+        with pytest.raises(pickleseal.errors.UnpickleError) as caught:
+            pickleseal.unpack(data, trust=trust(kind, module), policy=policy)
+        assert type(caught.value.__cause__) is type(exc)
+    else:
+        assert shown(pickleseal.unpack(data, trust=trust(kind, module), policy=policy)) == shown(plain)
+
+
+def refused(data: bytes, kind: str, module: Any, policy: pickleseal.Policy, code: str) -> None:
+    with pytest.raises((SchemaDriftError, SchemaVersionError)) as caught:  # and no warning: they are errors here
+        pickleseal.unpack(data, trust=trust(kind, module), policy=policy)
+    assert caught.value.code == code
+    assert caught.value.step == 15
+    assert caught.value.hint
+    assert "Trade" in str(caught.value)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+
+
+# --- enums ------------------------------------------------------------------------------------------------------------
+
+ENUMS = {  # change -> (source of the body, outcome under resolve, under strict, what the list of SELL and BUY is)
+    "none": ("BUY = 1; SELL = 2; LONG = 1", LOAD, LOAD, ["SELL", "BUY"]),
+    "added": ("BUY = 1; SELL = 2; LONG = 1; HOLD = 3", LOAD, DRIFT, ["SELL", "BUY"]),
+    "reordered": ("SELL = 2; BUY = 1; LONG = 1", LOAD, DRIFT, ["SELL", "BUY"]),
+    "alias turned round": ("LONG = 1; BUY = 1; SELL = 2", LOAD, DRIFT, ["SELL", "LONG"]),
+    "values swapped": ("BUY = 2; SELL = 1; LONG = 2", DRIFT, DRIFT, None),
+    "value changed": ("BUY = 1; SELL = 'sell'; LONG = 1", DRIFT, DRIFT, None),
+    "member removed": ("BUY = 1; LONG = 1", DRIFT, DRIFT, None),
+    "member renamed": ("BUY = 1; DISPOSE = 2; LONG = 1", DRIFT, DRIFT, None),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("change", ENUMS)
+@pytest.mark.parametrize("label", LABELS)
+def test_enums(label: str, change: str, mode: str) -> None:
+    data = (FOLDER / label / "enum.pseal").read_bytes()
+    body, resolve, strict, names = ENUMS[change]
+    policy = pickleseal.Policy(drift=mode, registry=pickleseal.Registry())
+    with installed("evolving_enum", f"import enum\nclass Side(enum.Enum):\n    {body}\n") as module:
+        wanted = {"resolve": resolve, "strict": strict, "ignore": PLAIN}[mode]
+        if wanted == LOAD:
+            members = pickleseal.unpack(data, trust=[module.Side], policy=policy)
+            assert [member.name for member in members] == names
+        elif wanted == DRIFT:
+            with pytest.raises(SchemaDriftError):
+                pickleseal.unpack(data, trust=[module.Side], policy=policy)
+        else:
+            try:
+                plain = run_plain(data)
+            except ValueError:
+                with pytest.raises(pickleseal.errors.UnpickleError):
+                    pickleseal.unpack(data, trust=[module.Side], policy=policy)
+            else:
+                assert pickleseal.unpack(data, trust=[module.Side], policy=policy) == plain
+
+
+ENUM_WAYS = {
+    "renames": ("BUY = 1; DISPOSE = 2; LONG = 1", 'registry.register(Side, "Side", renames={"SELL": "DISPOSE"})\n'),
+    "migration by name": (
+        "DISPOSE = 'd'; BUY = 'b'",
+        'registry.register(Side, "Side", version=1)\n@registry.migration("Side", from_version=0)\n'
+        "def one(state):\n    return {'name': {'SELL': 'DISPOSE'}.get(state['name'], state['name'])}\n",
+    ),
+    "migration by value": (
+        "DISPOSE = 'd'; BUY = 'b'",
+        'registry.register(Side, "Side", version=1)\n@registry.migration("Side", from_version=0)\n'
+        "def one(state):\n    return {'value': {1: 'b', 2: 'd'}[state['value']]}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ENUM_WAYS)
+@pytest.mark.parametrize("label", LABELS)
+def test_enums_that_were_renamed(label: str, way: str) -> None:
+    data = (FOLDER / label / "enum.pseal").read_bytes()
+    body, more = ENUM_WAYS[way]
+    registry = pickleseal.Registry()
+    text = f"import enum\nclass Side(enum.Enum):\n    {body}\n{more}"
+    with installed("evolving_enum", text, registry=registry) as module:
+        members = pickleseal.unpack(data, policy=pickleseal.Policy(registry=registry))
+        assert members == [module.Side.DISPOSE, module.Side.BUY]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_flags_keep_their_names_when_all_values_change(label: str) -> None:
+    data = (FOLDER / label / "flag.pseal").read_bytes()
+    registry = pickleseal.Registry()
+    text = "import enum\nclass Side(enum.Flag):\n    EXECUTE = 1\n    READ = 2\n    WRITE = 4\n"
+    with installed("evolving_flag", text) as module, pytest.raises(SchemaDriftError):
+        pickleseal.unpack(data, trust=[module.Side])
+    more = 'registry.register(Side, "Side", version=1)\n'
+    more += '@registry.migration("Side", from_version=0)\ndef same(state): return state\n'
+    with installed("evolving_flag", text + more, registry=registry) as module:
+        side = module.Side
+        loaded = pickleseal.unpack(data, policy=pickleseal.Policy(registry=registry))
+        assert loaded == [side.READ | side.EXECUTE, side.WRITE]
+
+
+def test_there_are_old_sides_of_several_pythons() -> None:
+    assert len(LABELS) >= 3
+    assert {path.stem for path in OLD_SIDES} == {*HEADS, "enum", "flag"}

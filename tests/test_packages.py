@@ -1,0 +1,126 @@
+"""Pins: what `packages` says, and what a policy does about it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import shapes
+
+import pickleseal
+from pickleseal import Policy
+from pickleseal.errors import MissingExtraError, PackageVersionError, PackageWarning
+from pickleseal.schema import packages
+from pickleseal.schema.packages import packages_of
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """Replace what was looked up by made-up versions."""
+    made: dict[str, str | None] = {"shapes": "1.2.3"}
+    monkeypatch.setattr(packages, "_versions", made)
+    return made
+
+
+def sealed() -> bytes:
+    return pickleseal.pack(shapes.Job(1, "a"))
+
+
+def test_distributions_that_the_globals_reach_are_pinned(versions: dict[str, str | None]) -> None:
+    assert dict(pickleseal.peek(sealed()).packages) == {"shapes": "1.2.3"}
+    assert dict(pickleseal.peek(pickleseal.pack({"a": 1})).packages) == {}
+
+
+def test_bases_count_and_names_that_differ_are_known() -> None:
+    attrs = pytest.importorskip("attrs")
+    from importlib.metadata import version
+
+    assert packages_of(["attr:NOTHING"], []) == {"attrs": version("attrs")}
+    pydantic = pytest.importorskip("pydantic")
+    model = type("Model", (pydantic.BaseModel,), {"__module__": "shapes"})
+    assert packages_of(["shapes:Model"], [model]) == {"pydantic": version("pydantic")}
+    assert attrs is not None
+
+
+def test_the_environment_is_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata
+
+    def scan(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a scan")
+
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", scan, raising=False)
+    monkeypatch.setattr(importlib.metadata, "distributions", scan)
+    monkeypatch.setattr(packages, "_versions", {})
+    assert packages_of(["no_such_distribution_anywhere:X", "hypothesis:given"], []).keys() == {"hypothesis"}
+
+
+def test_values_and_arrays_pin_nothing() -> None:
+    np = pytest.importorskip("numpy")
+    assert dict(pickleseal.peek(pickleseal.pack([np.arange(3), np.float32(1)])).packages) == {}
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "same"),
+    [
+        ("1.2.3", "1.9", True),
+        ("1.2.3", "2.0", False),
+        ("0.4.1", "0.4.9", True),
+        ("0.4.1", "0.5", False),
+        ("0.4.1", "1.0", False),
+        ("2!1.0", "1.0", True),
+        ("v1.0", "1.1", True),
+        ("1.0", None, False),
+    ],
+)
+def test_majors_and_for_zero_minors(versions: dict[str, str | None], then: str, now: str | None, same: bool) -> None:
+    versions["shapes"] = then
+    data = sealed()
+    versions["shapes"] = now
+    trust = [shapes.Job]
+    refuse = Policy(packages={"*": "refuse"})
+    if same:
+        assert pickleseal.unpack(data, trust=trust) == pickleseal.unpack(data, trust=trust, policy=refuse)
+        return
+    with pytest.warns(PackageWarning, match=r"shapes") as caught:
+        pickleseal.unpack(data, trust=trust)
+    assert caught[0].filename == __file__
+    with pytest.raises(PackageVersionError) as refused:
+        pickleseal.unpack(data, trust=trust, policy=refuse)
+    assert (refused.value.step, refused.value.where) == (15, "packages.shapes")
+    assert pickleseal.unpack(data, trust=trust, policy=Policy(packages={"shapes": "ignore"})) == shapes.Job(1, "a")
+    with pytest.raises(PackageVersionError):
+        pickleseal.unpack(data, trust=trust, policy=Policy(packages={"*": "ignore", "shapes": "refuse"}))
+
+
+def test_specifiers_demand_a_recorded_version(versions: dict[str, str | None]) -> None:
+    pytest.importorskip("packaging")
+    data = sealed()
+    assert pickleseal.unpack(data, trust=[shapes.Job], policy=Policy(packages={"shapes": ">=1.2,<2"})).id == 1
+    with pytest.raises(PackageVersionError) as caught:
+        pickleseal.unpack(data, trust=[shapes.Job], policy=Policy(packages={"*": ">=1.3"}))
+    assert (caught.value.expected, caught.value.found) == (">=1.3", "1.2.3")
+
+
+def test_a_recorded_version_that_is_none(versions: dict[str, str | None]) -> None:
+    pytest.importorskip("packaging")
+    versions["shapes"] = "not a version"
+    data = sealed()
+    with pytest.raises(PackageVersionError):
+        pickleseal.unpack(data, trust=[shapes.Job], policy=Policy(packages={"*": ">=1.3"}))
+
+
+def test_rules_that_are_none() -> None:
+    pytest.importorskip("packaging")
+    with pytest.raises(ValueError, match="PEP 440"):
+        Policy(packages={"a": "newer"})
+    for wrong in ({"a": 1}, [1], {1: "warn"}):
+        with pytest.raises(TypeError, match="packages"):
+            Policy(packages=wrong)  # type: ignore[arg-type]
+
+
+def test_a_specifier_without_packaging_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "packaging.specifiers", None)
+    with pytest.raises(MissingExtraError, match=r"pickleseal\[packaging\]"):
+        Policy(packages={"a": ">=1"})
+    Policy(packages={"a": "refuse"})
