@@ -12,7 +12,7 @@ import pickleseal
 from pickleseal import Policy
 from pickleseal.errors import MissingExtraError, PackageVersionError, PackageWarning
 from pickleseal.schema import packages
-from pickleseal.schema.packages import packages_of
+from pickleseal.schema.packages import packages_of, pins_of_bases
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Replace what was looked up by made-up versions."""
     made: dict[str, str | None] = {"shapes": "1.2.3"}
     monkeypatch.setattr(packages, "_versions", made)
+    monkeypatch.setattr(packages, "_pin_of", packages._pin_of.__wrapped__)
     return made
 
 
@@ -36,10 +37,10 @@ def test_bases_count_and_names_that_differ_are_known() -> None:
     attrs = pytest.importorskip("attrs")
     from importlib.metadata import version
 
-    assert packages_of(["attr:NOTHING"], []) == {"attrs": version("attrs")}
+    assert packages_of(["attr:NOTHING"]) == {"attrs": version("attrs")}
     pydantic = pytest.importorskip("pydantic")
     model = type("Model", (pydantic.BaseModel,), {"__module__": "shapes"})
-    assert packages_of(["shapes:Model"], [model]) == {"pydantic": version("pydantic")}
+    assert pins_of_bases(model) == {"pydantic": version("pydantic")}
     assert attrs is not None
 
 
@@ -52,7 +53,8 @@ def test_the_environment_is_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(importlib.metadata, "packages_distributions", scan, raising=False)
     monkeypatch.setattr(importlib.metadata, "distributions", scan)
     monkeypatch.setattr(packages, "_versions", {})
-    assert packages_of(["no_such_distribution_anywhere:X", "hypothesis:given"], []).keys() == {"hypothesis"}
+    monkeypatch.setattr(packages, "_pin_of", packages._pin_of.__wrapped__)
+    assert packages_of(["no_such_distribution_anywhere:X", "hypothesis:given"]).keys() == {"hypothesis"}
 
 
 def test_values_and_arrays_pin_nothing() -> None:

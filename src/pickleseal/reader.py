@@ -5,8 +5,7 @@ once, so that bytes, files and pipes get the same verdict. No step looks back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from .errors import (
     ClassMissingError,
@@ -31,8 +30,8 @@ from .policy import DEFAULT_POLICY, Policy, ways_out
 from .schema.migrate import Plan
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
-from .schema.plan import make_plans
-from .schema.record import recorded_name
+from .schema.plan import are_settled, make_plans, settle
+from .schema.record import record
 
 __all__ = [
     "BytesSource",
@@ -174,8 +173,7 @@ def _trusted(trust: Trust, expect: object) -> Trusted:
     return {} if trust == () and expect is None else build_trust(trust, expect)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What step 15 gives to step 20."""
 
     resolved: dict[tuple[str, str], Any]  # what each declared global is here
@@ -184,6 +182,7 @@ class Judged:
 
 
 _NOTHING = Judged({}, {}, ())
+_NO_TYPES: dict[str, Any] = {}
 
 
 def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Judged:
@@ -197,18 +196,21 @@ def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted
     names = fields["globals"]
     if not names:
         return _NOTHING
-    types = fields.get("types", {})
-    places = policy.places(names, types)
+    types, registry = fields.get("types", _NO_TYPES), policy.registry
+    places = policy.places(names, types) if policy.renames or not registry.is_empty else {}
     try:
         resolved = resolve_globals(names, trusted, places)
     except ClassMissingError as exc:
-        exc.hint = exc.hint or ways_out(str(exc.found), policy.registry)
+        exc.hint = exc.hint or ways_out(str(exc.found), registry)
         raise
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
-    if not types and policy.registry.is_empty and policy.drift != "strict":
+    if are_settled(types, resolved, registry, policy.drift):
         return Judged(resolved, {}, notes)
+    before = len(notes)
     classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
-    plans = make_plans(types, classes, policy.registry, policy.drift, notes)
+    plans = make_plans(types, classes, registry, policy.drift, notes)
+    if not plans and len(notes) == before:
+        settle(types, resolved, registry, policy.drift)
     return Judged(resolved, plans, notes)
 
 
@@ -239,7 +241,7 @@ def _run(
 
 
 def _check_type(found: str, expect: type[Any] | str, policy: Policy) -> None:
-    wanted = expect if isinstance(expect, str) else recorded_name(expect, policy.registry)
+    wanted = expect if isinstance(expect, str) else record(expect, policy.registry).name
     if found != wanted and policy.name_today(found) != wanted:
         raise TypeMismatchError("another type", wanted, found, f'if that is right: expect="{found}"', "type")
 

@@ -1,6 +1,7 @@
 """Object -> frame: pickle it, describe the build, checksum, lay out (spec section 12)."""
 
 import builtins
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from .payload.pickler import Pickled, not_portable, pickle_object
 from .payload.trust import is_dangerous
 from .schema.names import frames_up
 from .schema.packages import packages_of
-from .schema.record import record, recorded_name, recorded_version
+from .schema.record import record
 from .schema.registry import Registry, default_registry
 
 __all__ = ["Writer", "encode_object", "pack", "pack_parts"]
@@ -160,8 +161,9 @@ def encode_object(
 ) -> list[Part]:
     """Pack an object with further header members as they are. Spec section 12; errors as for `pack_parts`."""
     registry = writer.registry
+    root = record(type(obj), registry)
     if name is None:
-        name = recorded_name(type(obj), registry)
+        name = root.name
         if not is_name(name):
             raise PackError(
                 "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
@@ -180,32 +182,31 @@ def encode_object(
         "pickle": {"protocol": 5},
         "sections": entries,
         "type": name,
-        "version": 0,
+        "version": root.version,
         **members,
     }
     if pickled.globals:
         _check_globals(pickled, registry)
-        _describe(fields, pickled, obj, registry)
+        _describe(fields, pickled, registry)
     parts = encode_frame(fields, sections)
     if len(parts[1]) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
     return parts
 
 
-def _describe(fields: dict[str, Any], pickled: Pickled, obj: Any, registry: Registry) -> None:
+def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> None:
     """Add what the header says of classes and packages (spec 6.2)."""
-    types = {}
+    types, packages = {}, packages_of(pickled.globals)
     for cls in pickled.classes:
-        recorded = record(cls, registry)
-        if recorded is not None:
-            types[recorded[0]] = recorded[1]
+        name, _, entry, pins = record(cls, registry)
+        if entry is not None:
+            types[name] = entry
+        if pins:
+            packages.update(pins)
     if types:
         fields["types"] = types
         if fields["type"] in types:
             fields["version"] = types[fields["type"]]["version"]
-        else:
-            fields["version"] = recorded_version(type(obj), registry)
-    packages = packages_of(pickled.globals, pickled.classes)
     if packages:
         fields["packages"] = packages
 
@@ -232,13 +233,12 @@ def _pickle(obj: Any) -> Pickled:
 
 def _check_globals(pickled: Pickled, registry: Registry) -> None:
     """Refuse names that the header can't hold, and warn of those that will not load elsewhere."""
-    names = pickled.globals
-    for name in names:
-        if not is_global(name):
-            raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
-    # A registered class is found by its name, wherever it is.
-    texts = not_portable([name for name in names if registry.by_name(name) is None])
-    texts += [f"{n} runs what its arguments say: every reader will refuse it" for n in names if is_dangerous(n)]
+    texts = []
+    for name in pickled.globals:
+        trouble = _trouble(name)
+        # A registered class is found by its name, wherever it is.
+        if trouble is not None and (trouble[0] or registry.by_name(name) is None):
+            texts.append(trouble[1])
     texts += [
         f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)
     ]
@@ -246,3 +246,14 @@ def _check_globals(pickled: Pickled, registry: Registry) -> None:
         import warnings
 
         warnings.warn(text, PackWarning, stacklevel=frames_up())
+
+
+@functools.lru_cache(4096)
+def _trouble(name: str) -> tuple[bool, str] | None:
+    """Return whether no reader at all will take a global, and the warning; None where all is well."""
+    if not is_global(name):
+        raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
+    if is_dangerous(name):
+        return True, f"{name} runs what its arguments say: every reader will refuse it"
+    text = not_portable(name)
+    return None if text is None else (False, text)

@@ -212,15 +212,13 @@ def pickle_object(obj: Any) -> Pickled:
     return pickled
 
 
-def not_portable(names: list[str]) -> list[str]:
-    """Say which globals will not be found elsewhere, and what to do."""
-    texts = []
-    for name in names:
-        module, _, qualname = name.partition(":")
-        if module == "__main__":
-            texts.append(f"{name} is defined in the script that runs now: move it to a module that readers can import")
-        elif module in _PLATFORM_MODULES:
-            texts.append(f"{name} exists on this kind of platform only: readers elsewhere will not find it")
-        elif qualname in _PLATFORM_PATHS and module.startswith("pathlib"):
-            texts.append(f"{name} loads on this kind of platform only: store str(path) or a PurePath")
-    return texts
+def not_portable(name: str) -> str | None:
+    """Say that a global will not be found elsewhere, and what to do, or return None."""
+    module, _, qualname = name.partition(":")
+    if module == "__main__":
+        return f"{name} is defined in the script that runs now: move it to a module that readers can import"
+    if module in _PLATFORM_MODULES:
+        return f"{name} exists on this kind of platform only: readers elsewhere will not find it"
+    if qualname in _PLATFORM_PATHS and module.startswith("pathlib"):
+        return f"{name} loads on this kind of platform only: store str(path) or a PurePath"
+    return None

@@ -9,6 +9,7 @@ objects, nor what their own code does (SECURITY.md).
 """
 
 import builtins
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MappingProxyType
@@ -138,11 +139,13 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
         if value is getattr or value is type or is_dangerous(name):
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
-        for spelling in spellings(name):
-            trusted.setdefault(spelling, value)
+        if name.startswith(("numpy.", "pathlib.")):
+            for spelling in spellings(name):
+                trusted.setdefault(spelling, value)
     return trusted
 
 
+@functools.lru_cache(4096)
 def is_dangerous(name: str) -> bool:
     """Tell whether a global is one that no reader hands out, whatever it trusts."""
     if name in _HARMLESS or name in GUARDED:
@@ -171,23 +174,26 @@ def resolve_globals(
         ClassMissingError: a trusted name can't be imported here.
         PolicyError: a string in `trusted` names something else than a class or function.
     """
-    missing = []
-    for name in names:
-        place = places.get(name, name)
-        if type(place) is str and not _is_trusted(place, trusted) and not (place != name and name in trusted):
-            missing.append(place)
+    if not places:
+        missing = [name for name in names if name not in trusted and name not in GUARDED and name not in _LISTED]
+    else:
+        missing = [place for name in names if (place := _untrusted_place(name, places, trusted)) is not None]
     if missing:
         raise _untrusted(sorted(set(missing)))
     resolved = {}
     for name in names:
         module, _, qualname = name.partition(":")
-        place = places.get(name, name)
-        resolved[module, qualname] = _object_for(place, trusted) if type(place) is str else place
+        found = places.get(name, name)
+        resolved[module, qualname] = _object_for(found, trusted) if type(found) is str else found
     return resolved
 
 
-def _is_trusted(name: str, trusted: Trusted) -> bool:
-    return name in GUARDED or name in _LISTED or name in trusted
+def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trusted) -> str | None:
+    """Return where a global is today, if that is a name that is not trusted, neither as it was nor as it is."""
+    place = places.get(name, name)
+    if type(place) is not str or place in trusted or place in GUARDED or place in _LISTED or name in trusted:
+        return None
+    return place
 
 
 def _untrusted(missing: list[str]) -> UntrustedGlobalError:

@@ -4,13 +4,14 @@ A distribution is looked up by the name of the top-level module, or by a name fr
 not scanned for the owner of a module: that takes longer than most artifacts do. What is found is kept.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 
 from ..errors import MissingExtraError, PackageVersionError, PackageWarning
 from ..format.grammar import is_name
 from .names import is_standard
 
-__all__ = ["check_packages", "check_rules", "packages_of"]
+__all__ = ["check_packages", "check_rules", "packages_of", "pins_of_bases"]
 
 ACTIONS = ("ignore", "warn", "refuse")
 # Distributions that are not called as their module is.
@@ -38,24 +39,32 @@ _OWN = frozenset({"__main__", "pickleseal"})
 _versions: dict[str, str | None] = {}
 
 
-def packages_of(names: Iterable[str], classes: Iterable[type]) -> dict[str, str]:
-    """Return the distributions, with versions, in which some globals and the bases of classes lie.
+def packages_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the distributions, with versions, in which the modules of some globals lie.
 
     Distributions that are not installed, or are called otherwise than their module, are left out.
     """
     found = {}
-    tops = {name.partition(":")[0].partition(".")[0] for name in names}
-    for cls in classes:
-        for base in type.__getattribute__(cls, "__mro__")[1:-1]:
-            tops.add(str(base.__module__).partition(".")[0])
-    for top in tops:
-        if top in _OWN or is_standard(top):
-            continue
-        distribution = _DISTRIBUTIONS.get(top, top)
-        version = installed_version(distribution)
-        if version is not None:
-            found[distribution] = version
+    for name in names:
+        pin = _pin_of(name)
+        if pin is not None:
+            found[pin[0]] = pin[1]
     return found
+
+
+def pins_of_bases(cls: type) -> dict[str, str]:
+    """Return the distributions, with versions, in which the bases of a class lie."""
+    return packages_of(f"{base.__module__}:" for base in type.__getattribute__(cls, "__mro__")[1:-1])
+
+
+@functools.lru_cache(4096)
+def _pin_of(name: str) -> tuple[str, str] | None:
+    top = name.partition(":")[0].partition(".")[0]
+    if top in _OWN or is_standard(top):
+        return None
+    distribution = _DISTRIBUTIONS.get(top, top)
+    version = installed_version(distribution)
+    return None if version is None else (distribution, version)
 
 
 def installed_version(distribution: str) -> str | None:

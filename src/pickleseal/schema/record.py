@@ -1,46 +1,58 @@
-"""What a writer says of a class: its name, its schema version, and its entry in the header's `types` (spec 6.2)."""
+"""What a writer says of a class: its name, its schema version, and its entry in the header's `types` (spec 6.2).
 
-from typing import Any
+Made once for each class and state of a registry: small objects are packed by the thousand.
+"""
+
+import weakref
+from typing import Any, NamedTuple
 
 from .describe import Description, describe, is_library_class
 from .names import global_name, type_name
+from .packages import pins_of_bases
 from .registry import Registry
 
-__all__ = ["record", "recorded_name", "recorded_version"]
+__all__ = ["Record", "record"]
 
 _EMPTY = Description("plain", [], "default", [])
 
 
-def recorded_name(cls: type, registry: Registry) -> str:
-    """Return the registered name of a class, or its global."""
-    entry = registry.by_class(cls)
-    return entry.name if entry is not None else type_name(cls)
+class Record(NamedTuple):
+    """What the header says of one class."""
+
+    name: str  # registered, or its global
+    version: int  # registered, or 0
+    entry: dict[str, Any] | None  # for `types`; None where the class has no schema. Shared: not to be changed
+    pins: dict[str, str]  # distributions of its bases
 
 
-def recorded_version(cls: type, registry: Registry) -> int:
-    """Return the registered version of a class, or 0."""
-    entry = registry.by_class(cls)
-    return entry.version if entry is not None else 0
+def record(cls: type, registry: Registry) -> Record:
+    """Return what is to be said of a class.
 
-
-def record(cls: type, registry: Registry) -> tuple[str, dict[str, Any]] | None:
-    """Return the name and entry of a class, or None where it has no schema.
-
-    The standard library's classes are left out: their layout is a matter of `build.python`.
+    The standard library's classes have no entry: their layout is a matter of `build.python`.
     """
-    entry = registry.by_class(cls)
-    if entry is None:
-        if is_library_class(cls):
-            return None
+    known = registry.records.get(id(cls))
+    if known is not None and known[0]() is cls and known[1] == registry.generation and known[2] is cls.__module__:
+        made: Record = known[3]
+        return made
+    generation, key = registry.generation, id(cls)
+    made = _record(cls, registry)
+    kept = weakref.ref(cls, lambda _: registry.records.pop(key, None))
+    registry.records[key] = kept, generation, cls.__module__, made
+    return made
+
+
+def _record(cls: type, registry: Registry) -> Record:
+    registered = registry.by_class(cls)
+    pins = pins_of_bases(cls)
+    if registered is None:
         name, version = type_name(cls), 0
+        description = None if is_library_class(cls) else describe(cls)
     else:
-        name, version = entry.name, entry.version
-    description = describe(cls)
+        name, version = registered.name, registered.version
+        description = describe(cls) or _EMPTY
     if description is None:
-        if entry is None:
-            return None
-        description = _EMPTY
-    members: dict[str, Any] = {
+        return Record(name, version, None, pins)
+    entry: dict[str, Any] = {
         "fields": description.fields,
         "global": global_name(cls),
         "kind": description.kind,
@@ -48,5 +60,5 @@ def record(cls: type, registry: Registry) -> tuple[str, dict[str, Any]] | None:
         "version": version,
     }
     if description.defaults:
-        members["defaults"] = description.defaults
-    return name, members
+        entry["defaults"] = description.defaults
+    return Record(name, version, entry, pins)

@@ -79,6 +79,8 @@ class Registry:
         self._by_name: dict[str, Registered] = {}
         self._by_global: dict[str, Registered] = {}  # by what the classes are called today, and were formerly
         self._migrations: dict[str, list[Migration]] = {}
+        self.generation = 0  # counts what is registered: what was derived before is out of date
+        self.records: dict[int, Any] = {}  # `record`'s memory
 
     def __repr__(self) -> str:
         names = sorted(self._by_name)
@@ -141,6 +143,7 @@ class Registry:
             self._by_name[name] = entry
             for known in (home, *entry.formerly):
                 self._by_global[known] = entry
+            self.generation += 1
 
     def migration(self, name: str, *, from_version: int, renames: Mapping[str, str] | None = None) -> Callable[[F], F]:
         """Return a decorator that registers a function as the step from one version of a class to the next.
@@ -221,6 +224,7 @@ class Registry:
 
     def _add(self, name: str, step: Migration) -> None:
         with self._lock:
+            self.generation += 1
             steps = self._migrations.get(name, [])
             if any(known.from_version == step.from_version for known in steps):
                 if not any(_same_source(known, step) for known in steps if known.from_version == step.from_version):

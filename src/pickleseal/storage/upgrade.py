@@ -89,9 +89,9 @@ def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy, writer: 
         if isinstance(value, type):
             if name in moved and global_name(value) != name:
                 return False
-            entry = record(value, writer.registry)
-            if entry is not None:
-                recorded[entry[0]] = entry[1]
+            now = record(value, writer.registry)
+            if now.entry is not None:
+                recorded[now.name] = now.entry
     return bool(recorded == fields.get("types", {}) and policy.name_today(fields["type"]) == fields["type"])
 
 
