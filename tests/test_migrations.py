@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import pickle
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,18 @@ from pickleseal.errors import (
     TypeMismatchError,
     UntrustedGlobalError,
 )
+from pickleseal.payload import standin
 
 MODULE = "evolving_jobs"
 TASK = "from dataclasses import dataclass, field\nfrom typing import *\n@dataclass{flags}\nclass Task:\n{body}\n"
+
+
+@pytest.fixture(autouse=True, scope="module", params=["exact", "stand-ins"])
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything here holds for both ways to load objects of changed classes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standin, "SMALLEST", 0 if request.param == "stand-ins" else 2**60)
+        yield
 
 
 def task(body: str, flags: str = "", more: str = "") -> str:
@@ -171,6 +182,7 @@ class TestObjectsKeepTheirPlace:
         data = pack_old(self.OLD, lambda m: m.Task("x"))
 
         def check(obj: Any, module: Any) -> None:
+            gc.collect()
             assert module.Task.__subclasses__() == []
             assert not hasattr(module.Task, "__setstate__")
 
@@ -346,7 +358,7 @@ class TestValidate:
         more += STEP.format(0, "state['amount'] = state.pop('qty') * 10")
 
         def check(obj: Any, module: Any) -> None:
-            assert module.seen == [obj, obj.other]
+            assert sorted(map(id, module.seen)) == sorted([id(obj), id(obj.other)])
             assert (obj.amount, obj.other.amount) == (10, 20)
 
         unpack_new(pack_old(old, make), task("amount: int; other: Any = None", "(eq=False)", more), check)
@@ -508,7 +520,7 @@ class TestRegistry:
     def test_former_names_belong_to_one_class(self) -> None:
         registry = Registry()
         registry.register(Path, "p", formerly=["old:P"])
-        for formerly in (["old:P"], ["p"], ["pathlib:Path"]):
+        for formerly in (["old:P"], ["p"], [f"{Path.__module__}:Path"]):
             with pytest.raises(RegistryError):
                 registry.register(Policy, "q", formerly=formerly)
         with pytest.raises(RegistryError):
@@ -849,8 +861,6 @@ class TestDescribing:
         assert pickleseal.peek(pack_old(text, lambda m: next(iter(m.E)))).types == {}
 
     def test_a_schema_is_described_once_and_goes_with_its_class(self) -> None:
-        import gc
-
         from pickleseal.schema.describe import _known, describe
 
         cls = dataclasses.make_dataclass("Temporary", ["a"])

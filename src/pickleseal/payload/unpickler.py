@@ -3,11 +3,13 @@
 import io
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
 from ..schema.migrate import Plan
+from .standin import CanNotStandInError, StandIns, can_stand_in
 
 __all__ = ["load_object"]
 
@@ -184,16 +186,8 @@ def load_object(
         MigrationError, InvalidObjectError: what `plans` asks for failed.
         UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
     """
-    load: Callable[[], Any]
-    guard = _needs_guard(payload, resolved)
-    if plans or guard:
-        load = _ExactUnpickler(payload, buffers, resolved, plans, guard).load
-    else:
-        unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
-        unpickler.resolved = resolved
-        load = unpickler.load
     try:
-        return load()
+        return _load(payload, buffers, resolved, plans)
     except MissingExtraError as exc:
         raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
     except Exception as exc:
@@ -203,3 +197,24 @@ def load_object(
         changed = isinstance(exc, AttributeError | ImportError | TypeError)
         hint = "have its classes changed since it was written?" if changed else None
         raise UnpickleError(reason, hint=hint) from exc
+
+
+def _load(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: Mapping[int, Plan]) -> Any:
+    guard = _needs_guard(payload, resolved)
+    if not plans and not guard:
+        return _in_c(payload, buffers, resolved)
+    if not guard and can_stand_in(payload, plans):
+        stand_ins = StandIns(resolved, plans)
+        with suppress(CanNotStandInError):
+            obj = _in_c(payload, buffers, stand_ins.table)
+            if stand_ins.are_gone():
+                for made, plan in stand_ins.validated:
+                    plan.check(made)
+                return obj
+    return _ExactUnpickler(payload, buffers, resolved, plans, guard).load()
+
+
+def _in_c(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> Any:
+    unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
+    unpickler.resolved = resolved
+    return unpickler.load()

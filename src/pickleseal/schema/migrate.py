@@ -6,8 +6,7 @@ no value ever goes by position alone from a class as it was to a class as it is.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MemberDescriptorType
+from types import MappingProxyType, MemberDescriptorType
 from typing import Any
 
 from ..errors import InvalidObjectError, MigrationError, text_of
@@ -21,23 +20,50 @@ _POSITIONAL = frozenset({"attrs", "dataclass"})  # kinds whose generated __getst
 _HELD = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What to do with each object of one class: nothing but a check, where it did not change."""
+    """What to do with each object of one class: nothing but a check, where it did not change (`was` is None).
 
-    name: str  # what the class is called in messages
-    cls: type
-    was: Mapping[str, Any] | None  # its entry in the header's `types`; None: it did not change
-    now: Description
-    steps: tuple[Migration, ...] = ()
-    renames: Mapping[str, str] = None  # type: ignore[assignment]
-    defaults: Mapping[str, Default] = None  # type: ignore[assignment]
-    validate: Callable[[Any], object] | None = None
+    Args:
+        name: what the class is called in messages.
+        cls, now: the class and its description.
+        was: its entry in the header's `types`.
+        steps: the migrations, in order.
+        renames: former field name -> name today.
+        defaults: what gives a value to a field that has none.
+        validate: the check of a loaded object.
+    """
 
-    @property
-    def made_of_arguments(self) -> bool:
-        """Whether its objects are made with their values, and not filled afterwards, as they were pickled."""
-        return self.was is not None and self.was["kind"] in ("enum", "msgspec", "namedtuple")
+    __slots__ = (
+        *("before", "cls", "defaults", "in_slots", "made_of_arguments", "name", "now", "old", "renames", "steps"),
+        *("takes_any", "today", "validate", "was"),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        cls: type,
+        was: Mapping[str, Any] | None,
+        now: Description,
+        steps: tuple[Migration, ...] = (),
+        renames: Mapping[str, str] = MappingProxyType({}),
+        defaults: Mapping[str, Default] = MappingProxyType({}),
+        validate: Callable[[Any], object] | None = None,
+    ) -> None:
+        self.name = name
+        self.cls = cls
+        self.was = was
+        self.now = now
+        self.steps = steps
+        self.renames = renames
+        self.defaults = defaults
+        self.validate = validate
+        # Whether its objects were made with their values when they were pickled, and not filled afterwards.
+        self.made_of_arguments = was is not None and was["kind"] in ("enum", "msgspec", "namedtuple")
+        self.before = was["kind"] if was is not None else now.kind
+        self.old = [field for field, _ in was["fields"]] if was is not None else []
+        self.today = dict.fromkeys(field for field, _ in now.fields)  # ordered, and quick to look up
+        self.takes_any = now.kind == "plain" or not self.today
+        self.in_slots = frozenset(f for f in self.today if isinstance(getattr(cls, f, None), MemberDescriptorType))
 
     def make(self, arguments: tuple[Any, ...]) -> Any:
         """Make an object from the arguments of its NEWOBJ or REDUCE: a namedtuple, an enum member, a struct.
@@ -45,10 +71,9 @@ class Plan:
         Raises:
             MigrationError: the values do not fit, a migration raised, or the class refused them.
         """
-        values = self.values_of_arguments(arguments)
-        values, extra = self._migrated(values, frozenset())
+        values, missing = self._migrated(self._values_of_arguments(arguments), declared=True)
         try:
-            return self._made(values, extra)
+            return self._made(values, missing)
         except MigrationError:
             raise
         except Exception as exc:
@@ -60,9 +85,7 @@ class Plan:
         Raises:
             MigrationError: the state does not fit, a migration raised, or the class refused the result.
         """
-        values = self.values_of_state(state)
-        undeclared = frozenset(values).difference(self._old_names()) if self._old_names() else frozenset(values)
-        values, missing = self._migrated(values, undeclared)
+        values, missing = self._migrated(self._values_of_state(state), declared=False)
         try:
             self._fill(obj, values, missing, state)
         except MigrationError:
@@ -88,40 +111,35 @@ class Plan:
 
     # --- reading the pickled shape ------------------------------------------------------------------------------------
 
-    def values_of_state(self, state: Any) -> State:
+    def _values_of_state(self, state: Any) -> State:
         """Read a pickled state by the names that were recorded: a dict, slots, or values in order."""
-        kind = self.was["kind"] if self.was is not None else self.now.kind
-        if kind == "pydantic" and isinstance(state, dict) and "__dict__" in state:
-            return dict(state["__dict__"])
+        if isinstance(state, dict):
+            if self.before == "pydantic" and "__dict__" in state:
+                return dict(state["__dict__"])
+            return dict(state)
         if state is None:
             return {}
-        if isinstance(state, dict):
-            return dict(state)
-        if isinstance(state, list) or (isinstance(state, tuple) and kind == "attrs"):
-            if kind in _POSITIONAL:
+        if isinstance(state, list) or (isinstance(state, tuple) and self.before == "attrs"):
+            if self.before in _POSITIONAL:
                 return self._by_position(state)
         elif isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, dict | None) for part in state):
             return {**(state[0] or {}), **(state[1] or {})}
         raise self._error("its state has no field names", "a dict, slots, or values in order", type(state).__name__)
 
-    def values_of_arguments(self, arguments: tuple[Any, ...]) -> State:
+    def _values_of_arguments(self, arguments: tuple[Any, ...]) -> State:
         """Read the arguments that an object is made of by the names that were recorded."""
-        if self.was is not None and self.was["kind"] == "enum":
+        if self.before == "enum":
             if len(arguments) != 1:
                 raise self._error("an enum member is made of its value", 1, len(arguments))
             return {"name": self._member_name(arguments[0]), "value": arguments[0]}
-        if len(arguments) == 1 and isinstance(arguments[0], dict) and self.was and self.was["kind"] == "msgspec":
+        if self.before == "msgspec" and len(arguments) == 1 and isinstance(arguments[0], dict):
             return dict(arguments[0])
         return self._by_position(arguments)
 
     def _by_position(self, values: Any) -> State:
-        names = self._old_names()
-        if len(names) != len(values):
-            raise self._error("the number of values is not that of the recorded fields", len(names), len(values))
-        return dict(zip(names, values, strict=True))
-
-    def _old_names(self) -> list[str]:
-        return [field for field, _ in self.was["fields"]] if self.was is not None else []
+        if len(self.old) != len(values):
+            raise self._error("the number of values is not that of the recorded fields", len(self.old), len(values))
+        return dict(zip(self.old, values, strict=True))
 
     def _member_name(self, value: Any) -> str | None:
         """Return the recorded name of an enum value; for combined flags, the names of their bits with `|` between."""
@@ -138,30 +156,33 @@ class Plan:
 
     # --- migrating ----------------------------------------------------------------------------------------------------
 
-    def _migrated(self, values: State, undeclared: frozenset[str]) -> tuple[State, list[str]]:
-        """Run the steps and renames. Return the values and the fields that are to be filled from defaults."""
+    def _migrated(self, values: State, declared: bool) -> tuple[State, list[str]]:
+        """Run the steps and renames. Return the values and the fields that are to be filled from defaults.
+
+        `declared` says that all values are fields; else there may be more, as an instance's `__dict__` has them.
+        """
         before = frozenset(values)
         for step in self.steps:
             values = self._step(step, values)
         if self.now.kind == "enum":
             return values, []
         for old, new in self.renames.items():
-            if old in values and new not in values and old not in dict(self.now.fields):
+            if old in values and new not in values and old not in self.today:
                 values[new] = values.pop(old)
-        today = [field for field, _ in self.now.fields]
-        if self.now.kind != "plain" and today:
-            unknown = [field for field in values if field not in today and field not in undeclared]
+        if not self.takes_any and not values.keys() <= self.today.keys():
+            undeclared = frozenset() if declared else before.difference(self.old)
+            unknown = [field for field in values if field not in self.today and field not in undeclared]
             if unknown:
-                fields = f"the fields of {self.name}: {', '.join(today)}"
+                fields = f"the fields of {self.name}: {', '.join(self.today)}"
                 raise self._error("fields that the class does not have", fields, ", ".join(unknown))
-        recorded = set(self._old_names())
         missing = []
-        for field in today:
-            if field in values or (field in recorded and field not in before):
-                continue
-            if field not in self.defaults:
-                raise self._error("a field has no value and no default", field, ", ".join(values) or "nothing")
-            missing.append(field)
+        if not self.today.keys() <= values.keys():
+            for field in self.today:
+                if field in values or (field in self.old and field not in before):
+                    continue
+                if field not in self.defaults:
+                    raise self._error("a field has no value and no default", field, ", ".join(values) or "nothing")
+                missing.append(field)
         return values, missing
 
     def _step(self, step: Migration, values: State) -> State:
@@ -223,8 +244,11 @@ class Plan:
     def _set(self, obj: Any, values: State) -> None:
         """Set attributes past the class's own `__setattr__`, as pickle does: a frozen dataclass is no exception."""
         inside = getattr(obj, "__dict__", None)
+        if inside is not None and not self.in_slots:
+            inside.update(values)
+            return
         for field, value in values.items():
-            if inside is None or isinstance(getattr(self.cls, field, None), MemberDescriptorType):
+            if inside is None or field in self.in_slots:
                 object.__setattr__(obj, field, value)
             else:
                 inside[field] = value
@@ -232,7 +256,7 @@ class Plan:
     def _fill_pydantic(self, obj: Any, values: State, missing: list[str], state: Any) -> None:
         held = {key: state.get(key) for key in _HELD}
         were_set = {self.renames.get(field, field) for field in held["__pydantic_fields_set__"] or ()}
-        old = {self.renames.get(field, field) for field in self._old_names()}
+        old = {self.renames.get(field, field) for field in self.old}
         held["__pydantic_fields_set__"] = {f for f in values if f in were_set or f not in old}
         setstate: Any = self.cls.__setstate__  # type: ignore[attr-defined]
         setstate(obj, {**held, "__dict__": values})
