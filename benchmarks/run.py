@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workload import Job
+from workload import Changed, Job
 
 import pickleseal
+from pickleseal import writer
 
 
 @dataclass
@@ -99,6 +100,55 @@ def one_medium(name: str, obj: Any, rounds: int) -> list[Result]:
         compare(f"{size}, unpack", loads, lambda: pickleseal.unpack(sealed, trust=[Job]), rounds),
         compare(f"{size}, verify (beside loads)", loads, lambda: pickleseal.verify(sealed), rounds),
     ]
+
+
+def schemas(quick: bool) -> list[Result]:
+    """What schemas cost: the same objects with and without them, and objects of a class that changed."""
+    count = 10_000 if quick else 100_000
+    rounds = 5 if quick else 15
+    job, jobs = Job(1, "job-1", 0.5, ["a"]), [Job(i, f"job-{i}", i / 7, ["a", "b"]) for i in range(count)]
+    describe = writer._describe
+
+    def without_schemas(obj: Any) -> bytes:
+        writer._describe = lambda *_: None
+        try:
+            return pickleseal.pack(obj)
+        finally:
+            writer._describe = describe
+
+    results = []
+    for name, obj, number in ((f"{count // 1000}k dataclasses", jobs, 1), ("one dataclass", job, 1000)):
+        bare, sealed = without_schemas(obj), pickleseal.pack(obj)
+
+        def both(obj: Any, pack: Callable[[Any], bytes]) -> Callable[[], Any]:
+            return lambda: pickleseal.unpack(pack(obj), trust=[Job])
+
+        def unpack(data: bytes) -> Callable[[], Any]:
+            return lambda: pickleseal.unpack(data, trust=[Job])
+
+        goal = 1.1 if number == 1 else None
+        results += [
+            compare(
+                f"{name}, both ways, schemas",
+                both(obj, without_schemas),
+                both(obj, pickleseal.pack),
+                rounds,
+                number,
+                goal,
+            ),
+            compare(f"{name}, unpack, schemas", unpack(bare), unpack(sealed), rounds, number, goal),
+        ]
+    moved = pickleseal.Policy(renames={"workload:Job": "workload:Changed"})
+    sealed = pickleseal.pack(jobs)
+    results.append(
+        compare(
+            f"{count // 1000}k dataclasses, changed class",
+            lambda: pickleseal.unpack(sealed, trust=[Job]),
+            lambda: pickleseal.unpack(sealed, trust=[Changed], policy=moved),
+            min(rounds, 7),
+        )
+    )
+    return results
 
 
 def large(quick: bool, folder: Path) -> list[Result]:
@@ -191,6 +241,8 @@ def main() -> None:
             f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.machine()}"
         )
         print(table(results))
+        print(f"\n{'':<38}{'without':>12}{'with':>12}{'ratio':>8}{'goal':>8}")
+        print(table(compared := schemas(options.quick)).partition("\n")[2])
         peaks = {}
         if results[-1].name.endswith("load") and sys.platform != "win32":
             peaks = memory(options.quick, folder)
@@ -199,7 +251,7 @@ def main() -> None:
                 + ", ".join(f"{k} {v}" for k, v in peaks.items())
             )
     if options.json:
-        rows = [{**vars(result), "ratio": result.ratio} for result in results]
+        rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared]]
         Path(options.json).write_text(json.dumps({"results": rows, "memory": peaks}, indent=1) + "\n")
 
 

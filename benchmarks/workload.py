@@ -9,3 +9,14 @@ class Job:
     name: str
     score: float
     tags: list[str]
+
+
+@dataclass
+class Changed:
+    """`Job` after a deploy: other order, one field more."""
+
+    name: str
+    id: int
+    score: float
+    tags: list[str]
+    priority: int = 5

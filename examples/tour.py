@@ -1,4 +1,4 @@
-"""A tour in ten seconds: real objects packed, inspected, verified, damaged and refused. `make demo` runs it."""
+"""A tour in ten seconds: real objects packed, inspected, verified, migrated, damaged, refused. `make demo` runs it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import deploys
 import inventory
 
 import pickleseal
@@ -108,6 +109,27 @@ def damage(report: inventory.Inventory, rounds: int = 400) -> None:
         print(f"   {name:<16}" + "   ".join(f"{key}: {value:>3}" for key, value in counts.items()))
 
 
+def changes(folder: Path) -> None:
+    """Store a trade on Monday, and load it with the code of the days after."""
+    path = folder / "trade.pseal"
+    trades = deploys.deploy(folder, deploys.MONDAY)
+    trade = trades.Trade("A", 100, 2.5)
+    bare = pickle.dumps(trade)
+    pickleseal.dump(trade, path)
+    row("Monday stores", trade)
+    trades = deploys.deploy(folder, deploys.TUESDAY)
+    row("pickle.loads", f"{pickle.loads(bare)}   {paint('31', '<- wrong, in silence')}")
+    row("pickleseal", pickleseal.load(path, expect=trades.Trade))
+    trades = deploys.deploy(folder, deploys.WEDNESDAY)
+    print("   Wednesday's class says 'quantity':")
+    refused(lambda: pickleseal.load(path, expect=trades.Trade))
+    deploys.deploy(folder, deploys.THURSDAY)
+    row("with migration", pickleseal.load(path))
+    pickleseal.upgrade(path)
+    header = pickleseal.peek(path)
+    row("upgraded", f"{header.type}, version {header.version}, created {header.created}")
+
+
 class Hostile:
     """What an attacker would send: its pickle runs a shell command."""
 
@@ -151,10 +173,13 @@ def main(folder: Path) -> None:
         f"load(path, expect=Inventory, trust=[Module]) gives {len(again.modules)} modules, equal: {again == report}",
     )
 
-    title(5, "Flip one random bit, 400 times")
+    title(5, "The class changes: a deploy swaps two fields, the next one renames one, the third has a migration")
+    changes(folder)
+
+    title(6, "Flip one random bit, 400 times")
     damage(report)
 
-    title(6, "Other accidents, each with its name")
+    title(7, "Other accidents, each with its name")
     data = path.read_bytes()
     print("   half of the file:")
     refused(lambda: pickleseal.verify(data[: len(data) // 2]))
@@ -165,16 +190,16 @@ def main(folder: Path) -> None:
     print("   another type than expected:")
     refused(lambda: pickleseal.unpack(data, expect=dict))
 
-    title(7, "A stranger's artifact, intact, that would run a shell command")
+    title(8, "A stranger's artifact, intact, that would run a shell command")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pickleseal.errors.PackWarning)  # the attacker does not care for warnings
         hostile = pickleseal.pack(Hostile(), type="inventory:Inventory")
     refused(lambda: pickleseal.unpack(hostile, expect=inventory.Inventory, trust=[inventory.Module]))
 
-    title(8, "An object that can't be stored says where, and what to do")
+    title(9, "An object that can't be stored says where, and what to do")
     with open(os.devnull) as log:
         refused(lambda: pickleseal.pack({"report": report.root, "workers": [{"id": 1, "log": log}]}))
-    print(f"\n{paint('32', 'Done.')} Next: README.md, and docs/reference.md.")
+    print(f"\n{paint('32', 'Done.')} Next: README.md, docs/schemas.md, and docs/reference.md.")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pickle
 import random
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 
 import canary
 import independent_reader
+import lying
 from frames import Frame, canonical, framed
 from support import manifest, read
 
@@ -198,12 +200,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
-    rng, verdicts, end = random.Random(seed), Counter[str](), time.monotonic() + options.seconds
+    warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
+    rng, verdicts, schemas = random.Random(seed), Counter[str](), Counter[str]()
+    end = time.monotonic() + options.seconds
     while time.monotonic() < end:
         for make in MAKERS:
             verdicts[check(make(rng))] += 1
+        number = rng.randrange(2**53)
+        try:
+            schemas[lying.attempt(random.Random(number))] += 1
+        except BaseException:
+            print(f"lying.attempt(random.Random({number})) raised")
+            raise
     print(f"seed {seed}: {sum(verdicts.values()):,} inputs, no disagreement, nothing ran")
     for verdict, count in verdicts.most_common():
+        print(f"{count:>10,}  {verdict}")
+    print(f"{sum(schemas.values()):,} artifacts that lie about classes: an object or a documented error, each")
+    for verdict, count in schemas.most_common():
         print(f"{count:>10,}  {verdict}")
 
 

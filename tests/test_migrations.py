@@ -870,3 +870,14 @@ class TestDescribing:
         del cls
         gc.collect()
         assert key not in _known
+
+
+@pytest.mark.parametrize("seed", range(0, 600, 100))
+def test_headers_that_lie_and_payloads_that_play_tricks(seed: int) -> None:
+    """Any such artifact gives an object or a documented error."""
+    import lying
+
+    for package in ("attrs", "msgspec", "pydantic"):
+        pytest.importorskip(package)
+    outcomes = {lying.attempt(random.Random(seed + number)) for number in range(100)}
+    assert {"loaded", "schema-drift", "unpickle-failed"} <= outcomes

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .describe import Description
 
-__all__ = ["BY_NAME", "RESOLVED", "Change", "compare"]
+__all__ = ["BY_NAME", "REFUSED", "RESOLVED", "WARNED", "Change", "Ways", "compare"]
 
 RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 # Kinds whose instances are made empty and get their state by field names afterwards: one can become another.
@@ -19,7 +19,8 @@ class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
     `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `state`,
-    `unrecorded`, `value` and `version`. `level` says what `drift="resolve"` does: `resolved`, `warned` or `refused`.
+    `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for `removed`, `now` is the name
+    that the field may have today. `level` says what `drift="resolve"` does: `resolved`, `warned` or `refused`.
     """
 
     type: str
@@ -31,18 +32,22 @@ class Change(NamedTuple):
     fix: str | None
 
     def __str__(self) -> str:
-        text = _TEXTS[self.what].format(field=self.field, was=self.was, now=self.now)
-        return f"{self.type}: {text}"
+        return f"{self.type}: {self.text}"
+
+    @property
+    def text(self) -> str:
+        """What changed, in one clause, without the class."""
+        return _TEXTS[self.what].format(field=self.field, was=self.was, now=self.now)
 
 
 _TEXTS = {
-    "added": "field {field!r} was added",
-    "annotation": "field {field!r} was annotated {was} and is {now}",
+    "added": "{field!r} was added",
+    "annotation": "{field!r} was annotated {was} and is {now}",
     "default": "the default of {field!r}, which lives on the class, was {was} and is {now}",
     "merged": "it is one class with {was} today, and the artifact has both, in different shapes",
     "kind": "it was of kind {was} and is of kind {now}",
-    "removed": "field {field!r} was removed or renamed",
-    "renamed": "field {field!r} is {now!r} today",
+    "removed": "{field!r} was removed or renamed",
+    "renamed": "{field!r} is {now!r} today",
     "reordered": "the order was {was} and is {now}",
     "state": "its state was {was} and is {now}",
     "unrecorded": "the artifact does not say what it looked like",
@@ -51,8 +56,31 @@ _TEXTS = {
 }
 
 
+class Ways(NamedTuple):
+    """How to write down a fix for one class, ready to paste."""
+
+    cls: str  # what the class is called in code
+    name: str  # its registered name, or one to give it
+    is_registered: bool
+    version: int
+
+    def register(self, what: str) -> str:
+        if self.is_registered:
+            return f'artifact("{self.name}", {what})'
+        return f'register({self.cls}, "{self.name}", {what})'
+
+    def migrate(self, what: str) -> str:
+        versions = self.register(f"version={self.version + 1}")
+        return f'{versions}, and {what} in @migration("{self.name}", from_version={self.version})'
+
+
 def compare(
-    name: str, was: Mapping[str, Any], now: Description, renames: Mapping[str, str], has_default: Callable[[str], bool]
+    name: str,
+    was: Mapping[str, Any],
+    now: Description,
+    renames: Mapping[str, str],
+    has_default: Callable[[str], bool],
+    ways: Ways,
 ) -> list[Change]:
     """List what changed in a class between a recorded schema (spec 6.2) and today's.
 
@@ -62,13 +90,14 @@ def compare(
         now: its description.
         renames: former field name -> name today, as registered.
         has_default: tells whether a field of the class as it is gets a value by itself.
+        ways: how a fix is written.
     """
     changes = []
     if was["state"] != now.state:
         changes.append(Change(name, "state", None, was["state"], now.state, RESOLVED, None))
     if was["kind"] != now.kind:
         level = WARNED if {was["kind"], now.kind} <= BY_NAME else REFUSED
-        fix = "keep the kind, or raise the version and write a migration"
+        fix = f"keep the kind, or {ways.migrate('convert it')}"
         changes.append(Change(name, "kind", None, was["kind"], now.kind, level, fix))
     old, new = dict(was["fields"]), dict(now.fields)
     today = {field: _today(field, old, new, renames) for field in old}
@@ -77,16 +106,16 @@ def compare(
     ]
     removed = [field for field, other in today.items() if other not in new]
     added = [field for field in new if field not in today.values()]
-    changes += _removed(name, removed, added, old, new)
-    changes += _added(name, added, now.kind, has_default)
+    changes += [_removed(name, field, added, old, new, ways) for field in removed]
+    changes += [_added(name, field, now.kind == "enum" or has_default(field), ways) for field in added]
     kept = {field: other for field, other in today.items() if other in new}
     order = [field for field in new if field in kept.values()]
     if list(kept.values()) != order:
         changes.append(Change(name, "reordered", None, ", ".join(kept.values()), ", ".join(order), RESOLVED, None))
     for field, other in kept.items():
         if old[field] and new[other] and old[field] != new[other]:
-            changes.append(_text_changed(name, other, old[field], new[other], now.kind))
-    changes += _defaults(name, dict(was.get("defaults", ())), dict(now.defaults), kept)
+            changes.append(_text_changed(name, other, old[field], new[other], now.kind, ways))
+    changes += _defaults(name, dict(was.get("defaults", ())), dict(now.defaults), kept, ways)
     return changes
 
 
@@ -97,42 +126,38 @@ def _today(field: str, old: Mapping[str, str], new: Mapping[str, str], renames: 
 
 
 def _removed(
-    name: str, removed: list[str], added: list[str], old: Mapping[str, str], new: Mapping[str, str]
-) -> list[Change]:
-    changes = []
-    for field in removed:
-        alike = [other for other in added if old[field] == new[other]]
-        guess = alike[0] if len(alike) == 1 else added[0] if len(added) == 1 else "its_name_today"
-        fix = f'if it was renamed: renames={{"{field}": "{guess}"}}; if it is gone: raise the version, and drop it in '
-        fix += "a migration"
-        changes.append(Change(name, "removed", field, old[field], None, REFUSED, fix))
-    return changes
+    name: str, field: str, added: list[str], old: Mapping[str, str], new: Mapping[str, str], ways: Ways
+) -> Change:
+    alike = [other for other in added if old[field] == new[other]]
+    guess = alike[0] if len(alike) == 1 else added[0] if len(added) == 1 else None
+    gone = f"if it is gone: {ways.migrate('drop it')}"
+    renames = f'renames={{"{field}": "{guess or "..."}"}}'
+    fix = f"if it was renamed: {ways.register(renames)}; {gone}"
+    return Change(name, "removed", field, old[field], guess, REFUSED, fix)
 
 
-def _added(name: str, added: list[str], kind: str, has_default: Callable[[str], bool]) -> list[Change]:
-    changes = []
-    for field in added:
-        if kind == "enum" or has_default(field):
-            changes.append(Change(name, "added", field, None, field, RESOLVED, None))
-        else:
-            fix = f"give {field!r} a default, or raise the version and set it in a migration"
-            changes.append(Change(name, "added", field, None, field, REFUSED, fix))
-    return changes
+def _added(name: str, field: str, has_default: bool, ways: Ways) -> Change:
+    if has_default:
+        return Change(name, "added", field, None, field, RESOLVED, None)
+    fix = f"give {field!r} a default, or {ways.migrate('set it')}"
+    return Change(name, "added", field, None, field, REFUSED, fix)
 
 
-def _text_changed(name: str, field: str, was: str, now: str, kind: str) -> Change:
+def _text_changed(name: str, field: str, was: str, now: str, kind: str, ways: Ways) -> Change:
     if kind == "enum":
-        fix = f"give {field!r} back the value {was}, or raise the version and write a migration"
+        fix = f"give {field!r} back the value {was}, or {ways.migrate('return the new member')}"
         return Change(name, "value", field, was, now, REFUSED, fix)
-    fix = "if values have to be converted: raise the version and write a migration"
+    fix = f"if values have to be converted: {ways.migrate('convert them')}"
     return Change(name, "annotation", field, was, now, WARNED, fix)
 
 
-def _defaults(name: str, was: Mapping[str, str], now: Mapping[str, str], kept: Mapping[str, str]) -> list[Change]:
+def _defaults(
+    name: str, was: Mapping[str, str], now: Mapping[str, str], kept: Mapping[str, str], ways: Ways
+) -> list[Change]:
     changes = []
     for field, text in was.items():
         other = kept.get(field)
         if other is not None and now.get(other) != text:
-            fix = "objects that never set it show the new one: raise the version and set it in a migration"
+            fix = f"objects that never set it show the new one: {ways.migrate('set the old one')}"
             changes.append(Change(name, "default", other, text, now.get(other, "nothing"), WARNED, fix))
     return changes

@@ -9,10 +9,11 @@ from operator import is_
 from typing import Any
 
 from ..errors import SchemaDriftError, SchemaVersionError, SchemaWarning
-from .compare import BY_NAME, REFUSED, RESOLVED, WARNED, Change, compare
+from .compare import BY_NAME, REFUSED, RESOLVED, WARNED, Change, Ways, compare
 from .defaults import Default, default_of
 from .describe import Description, describe, is_library_class
 from .migrate import Plan
+from .names import global_name
 from .registry import Registered, Registry
 
 __all__ = ["DRIFT_MODES", "are_settled", "make_plans", "settle"]
@@ -145,7 +146,7 @@ def _plan(
         return unchanged
     renames = entry.renames if entry is not None else {}
     defaults = _defaults(cls, now)
-    found = compare(name, was, now, renames, lambda field: field in defaults)
+    found = compare(name, was, now, renames, lambda field: field in defaults, _ways(cls, entry))
     if drift != "strict" and "custom" in (was["state"], now.state):
         return unchanged  # its own business
     changes += found
@@ -221,14 +222,23 @@ def _reduces(cls: type, now: Description) -> bool:
     return any(getattr(cls, name) is not getattr(object, name) for name in ("__reduce__", "__reduce_ex__"))
 
 
+def _ways(cls: type, entry: Registered | None) -> Ways:
+    if entry is not None:
+        return Ways(cls.__name__, entry.name, True, entry.version)
+    return Ways(cls.__name__, global_name(cls).replace(":", ".").removeprefix("__main__."), False, 0)
+
+
 def _refusal(refused: list[Change], changes: list[Change], drift: str) -> SchemaDriftError:
     types = sorted({change.type for change in refused})
-    what = "; ".join(str(change) for change in refused[:8]) + ("; ..." if len(refused) > 8 else "")
-    fixes = list(dict.fromkeys(change.fix for change in refused if change.fix))
-    hint = "; ".join(fixes[:4]) or None
+    single = len(types) == 1
+    texts = [change.text if single else str(change) for change in refused]
+    what = "; ".join(texts[:8]) + ("; ..." if len(texts) > 8 else "")
+    guessed = {change.now for change in refused if change.what == "removed"}
+    fixes = [c.fix for c in refused if c.fix and not (c.what == "added" and c.field in guessed)]
+    hint = "; ".join(list(dict.fromkeys(fixes))[:3]) or None
     if drift == "strict":
         hint = 'drift="resolve" loads what can be resolved by name'
-    reason = f"{'a class' if len(types) == 1 else f'{len(types)} classes'} changed since it was written: {what}"
-    where = f"types.{types[0]}" if len(types) == 1 else "types"
+    reason = f"{'changed' if single else f'{len(types)} classes changed'} since it was written: {what}"
     changes = [*refused, *(change for change in changes if change not in refused)]
+    where = f"types.{types[0]}" if single else "types"
     return SchemaDriftError(reason, None, tuple(changes), hint, where)
