@@ -7,10 +7,11 @@ from typing import Any
 from .format.limits import Limits
 from .payload.trust import is_dangerous
 from .schema.packages import check_rules
-from .schema.plan import DRIFT_MODES
 from .schema.registry import Registry, default_registry
 
 __all__ = ["DEFAULT_POLICY", "Policy", "ways_out"]
+
+DRIFT_MODES = ("resolve", "strict", "ignore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ once, so that bytes, files and pipes get the same verdict. No step looks back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, overload
 
 from .errors import (
     ClassMissingError,
@@ -27,11 +27,13 @@ from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_globals
 from .payload.unpickler import load_object
 from .policy import DEFAULT_POLICY, Policy, ways_out
-from .schema.migrate import Plan
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
-from .schema.plan import are_settled, make_plans, settle
 from .schema.record import record
+from .schema.settled import are_settled, settle
+
+if TYPE_CHECKING:
+    from .schema.migrate import Plan
 
 __all__ = [
     "BytesSource",
@@ -177,7 +179,7 @@ class Judged(NamedTuple):
     """What step 15 gives to step 20."""
 
     resolved: dict[tuple[str, str], Any]  # what each declared global is here
-    plans: Mapping[int, Plan]  # what has to be done with objects of classes that changed or are validated
+    plans: "Mapping[int, Plan]"  # what has to be done with objects of classes that changed or are validated
     notes: Sequence[Warning]  # what to warn of once the object is there
 
 
@@ -206,6 +208,8 @@ def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
     if are_settled(types, resolved, registry, policy.drift):
         return Judged(resolved, {}, notes)
+    from .schema.plan import make_plans
+
     before = len(notes)
     classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
     plans = make_plans(types, classes, registry, policy.drift, notes)

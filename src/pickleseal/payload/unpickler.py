@@ -5,11 +5,12 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
-from ..schema.migrate import Plan
-from .standin import CanNotStandInError, StandIns, can_stand_in
+
+if TYPE_CHECKING:
+    from ..schema.migrate import Plan
 
 __all__ = ["load_object"]
 
@@ -53,7 +54,7 @@ class _ExactUnpickler(pickle._Unpickler):
         payload: bytes,
         buffers: Sequence[Any],
         resolved: Resolved,
-        plans: Mapping[int, Plan],
+        plans: "Mapping[int, Plan]",
         guard_numpy: bool,
     ) -> None:
         super().__init__(io.BytesIO(payload), buffers=buffers)
@@ -76,7 +77,7 @@ class _ExactUnpickler(pickle._Unpickler):
             plan.check(made)
         return obj
 
-    def _finish(self, obj: Any, plan: Plan) -> None:
+    def _finish(self, obj: Any, plan: "Plan") -> None:
         """Give an object its state that was pickled without one: it had no attribute of its own."""
         if plan.steps and getattr(type(obj), "__hash__", None) not in _IDENTITY:
             where = f"types.{plan.name}"
@@ -104,7 +105,7 @@ class _ExactUnpickler(pickle._Unpickler):
         self._note(obj, plan)
         self.append(obj)
 
-    def _note(self, obj: Any, plan: Plan) -> None:
+    def _note(self, obj: Any, plan: "Plan") -> None:
         if plan.validate is not None:
             self._validated.append((obj, plan))
 
@@ -176,7 +177,7 @@ def _needs_guard(payload: bytes, resolved: Resolved) -> bool:
 
 
 def load_object(
-    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: Mapping[int, Plan] = MappingProxyType({})
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]" = MappingProxyType({})
 ) -> Any:
     """Unpickle a checked payload. Runs the payload's opcodes and the code of the classes that `resolved` holds.
 
@@ -199,10 +200,12 @@ def load_object(
         raise UnpickleError(reason, hint=hint) from exc
 
 
-def _load(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: Mapping[int, Plan]) -> Any:
+def _load(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
     guard = _needs_guard(payload, resolved)
     if not plans and not guard:
         return _in_c(payload, buffers, resolved)
+    from .standin import CanNotStandInError, StandIns, can_stand_in
+
     if not guard and can_stand_in(payload, plans):
         stand_ins = StandIns(resolved, plans)
         with suppress(CanNotStandInError):

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..format.grammar import is_name
-from .annotations import annotation_text
 from .names import is_standard
 
 __all__ = ["Description", "describe", "is_library_class"]
@@ -55,6 +54,12 @@ def describe(cls: type) -> Description | None:
     return description
 
 
+def _text(annotation: Any) -> str:
+    from .annotations import annotation_text  # it needs ast: not for who only loads plain values
+
+    return annotation_text(annotation)
+
+
 def is_library_class(cls: type) -> bool:
     """Tell whether a class is the standard library's: its layout is a matter of `build.python`."""
     return is_standard(str(_attribute(cls, "__module__", "")).partition(".")[0])
@@ -89,13 +94,13 @@ def _kind_and_fields(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
         from dataclasses import fields
 
         table: Any = cls
-        return "dataclass", [(f.name, annotation_text(f.type)) for f in fields(table)]
+        return "dataclass", [(f.name, _text(f.type)) for f in fields(table)]
     attributes = _attribute(cls, "__attrs_attrs__")
     if attributes is not None:
-        return "attrs", [(a.name, annotation_text(a.type) if a.type is not None else "") for a in attributes]
+        return "attrs", [(a.name, _text(a.type) if a.type is not None else "") for a in attributes]
     pydantic_fields = _attribute(cls, "__pydantic_fields__")
     if isinstance(pydantic_fields, dict):
-        return "pydantic", [(name, annotation_text(info.annotation)) for name, info in pydantic_fields.items()]
+        return "pydantic", [(name, _text(info.annotation)) for name, info in pydantic_fields.items()]
     struct_fields = _attribute(cls, "__struct_fields__")
     if isinstance(struct_fields, tuple):
         return "msgspec", _annotated(cls, struct_fields)
@@ -110,7 +115,7 @@ def _kind_and_fields(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
 
 def _annotated(cls: type, names: tuple[str, ...]) -> list[tuple[str, str]]:
     annotations = _annotations(cls)
-    return [(name, annotation_text(annotations[name]) if name in annotations else "") for name in names]
+    return [(name, _text(annotations[name]) if name in annotations else "") for name in names]
 
 
 def _annotations(cls: type) -> dict[str, Any]:
@@ -133,7 +138,7 @@ def _own_annotations(cls: type) -> dict[str, Any]:
 def _instance_annotations(cls: type) -> Iterator[str]:
     """Give the annotated names that belong to instances: no ClassVar."""
     for name, annotation in _annotations(cls).items():
-        text = annotation_text(annotation)
+        text = _text(annotation)
         if text != "ClassVar" and not text.startswith("ClassVar["):
             yield name
 

@@ -5,7 +5,6 @@ and runs nothing of the classes.
 """
 
 from collections.abc import Iterable, Mapping
-from operator import is_
 from typing import Any
 
 from ..errors import SchemaDriftError, SchemaVersionError, SchemaWarning
@@ -16,42 +15,11 @@ from .migrate import Plan
 from .names import global_name
 from .registry import Registered, Registry
 
-__all__ = ["DRIFT_MODES", "are_settled", "make_plans", "settle"]
+__all__ = ["make_plans"]
 
-DRIFT_MODES = ("resolve", "strict", "ignore")
 _UNDESCRIBED = Description("plain", [], "default", [])
 # These kinds pickle their values in order, always or in some settings: another order has to be resolved by name.
 _IN_ORDER = frozenset({"attrs", "dataclass", "msgspec", "namedtuple"})
-
-
-# id(types) -> (types, classes, registry, its generation, drift) for headers of which nothing was found to do. Headers
-# of small artifacts are kept, with their `types`, by `format.skeleton`.
-_settled: dict[int, tuple[Mapping[str, Any], tuple[Any, ...], Registry, int, str]] = {}
-_MOST_SETTLED = 256
-
-
-def are_settled(types: Mapping[str, Any], resolved: Mapping[Any, Any], registry: Registry, drift: str) -> bool:
-    """Tell whether there is nothing to do for a header's classes: this very question was answered before."""
-    if not types and registry.is_empty and drift != "strict":
-        return True
-    known = _settled.get(id(types))
-    return (
-        known is not None
-        and known[0] is types
-        and known[2] is registry
-        and known[3] == registry.generation
-        and known[4] == drift
-        and len(known[1]) == len(resolved)
-        and all(map(is_, known[1], resolved.values()))
-    )
-
-
-def settle(types: Mapping[str, Any], resolved: Mapping[Any, Any], registry: Registry, drift: str) -> None:
-    """Note that there is nothing to do for a header's classes, as they are now."""
-    if types:
-        if len(_settled) >= _MOST_SETTLED:
-            _settled.clear()
-        _settled[id(types)] = types, tuple(resolved.values()), registry, registry.generation, drift
 
 
 def make_plans(

@@ -6,9 +6,8 @@ is registered, not when an artifact is read.
 """
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import RegistryError
@@ -31,8 +30,7 @@ class Migration(NamedTuple):
     renames: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Registered:
+class Registered(NamedTuple):
     """What a registry knows of one class."""
 
     name: str
@@ -75,7 +73,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._by_name: dict[str, Registered] = {}
         self._by_global: dict[str, Registered] = {}  # by what the classes are called today, and were formerly
         self._migrations: dict[str, list[Migration]] = {}
