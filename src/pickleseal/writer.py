@@ -15,7 +15,6 @@ from .errors import PackError, PackWarning
 from .format.frame import Part, encode_frame
 from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
-from .payload.explain import explain
 from .payload.pickler import Pickled, not_portable, pickle_object
 from .payload.trust import is_dangerous
 from .schema.names import frames_up
@@ -228,6 +227,8 @@ def _pickle(obj: Any) -> Pickled:
     except (MemoryError, PackError):
         raise
     except Exception as exc:
+        from .payload.explain import explain
+
         raise explain(obj, exc) from exc
 
 

@@ -6,6 +6,7 @@ with `endpos` at the end of the current FRAME, so an opcode can't straddle it un
 in the pattern, so it never backtracks.
 """
 
+import functools
 import re
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ def _counted(opcode: bytes) -> bytes:
     return opcode + b"(?:" + b"|".join(groups) + b")"
 
 
+@functools.cache  # compiled when first needed: that takes a millisecond each
 def _plain_run(protocol: int) -> Callable[..., Any]:
     one = _class(_NO_ARGUMENT + (_NO_ARGUMENT_4 if protocol >= 4 else b""))
     then = one + (b"*+" if _POSSESSIVE else b"{0,4000}")
@@ -43,8 +45,6 @@ def _plain_run(protocol: int) -> Callable[..., Any]:
     alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:[Jj]....)" + some + then, one + then]
     return re.compile(b"(?s)(?:" + b"|".join(alternatives) + b")" + _REPEAT).match
 
-
-_plain_runs = {protocol: _plain_run(protocol) for protocol in (2, 3, 4, 5)}
 
 # What the pattern leaves over. Opcodes with a length: opcode -> (size of the length, signed, protocols that permit it).
 _SIZED = {
@@ -86,7 +86,7 @@ def check_envelope(payload: bytes, protocol: int, readonly: list[bool]) -> None:
         and payload[0] == 0x80
         and int.from_bytes(payload[3:11], "little") == end - 11
     ):  # one FRAME around all of it, as every small pickle has: plain opcodes up to STOP, or the long way
-        position = _plain_runs[protocol](payload, 11).end()
+        position = _plain_run(protocol)(payload, 11).end()
         if position == end - 1 and payload[position] == _STOP:
             return
     _Scan(payload, protocol, readonly).run()
@@ -109,7 +109,7 @@ class _Scan:
         data, end, protocol = self.data, self.end, self.protocol
         if data[:2] != bytes((0x80, protocol)):
             raise self._error("does not begin with PROTO", 0, f"80 {protocol:02x}", data[:2].hex(" "))
-        match = _plain_runs[protocol]
+        match = _plain_run(protocol)
         position = 2
         while True:
             stop = self.frame_end or end
