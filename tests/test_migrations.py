@@ -231,7 +231,7 @@ class TestMigrations:
             ("return [1]", "gave no state"),
             ("return {1: 2}", "gave no state"),
             ("del state['a']", "no value and no default"),
-            ("state['c'] = 3", "fields that the class does not have"),
+            ("state['c'] = 3", "is no field of the class"),
         ],
     )
     def test_results_that_do_not_fit(self, step: str, message: str) -> None:
@@ -415,10 +415,10 @@ class TestNames:
 
     def test_renames_of_a_package_reach_what_is_below_it(self) -> None:
         policy = Policy(renames={"old": "new", "old.sub": "other", "old:C": "new:D"})
-        assert policy.renamed("old.x.y:C") == "new.x.y:C"
-        assert policy.renamed("old.sub.z:C") == "other.z:C"
-        assert policy.renamed("older:C") == "older:C"
-        assert policy.renamed("old:C") == "new:D"
+        assert policy._renamed("old.x.y:C") == "new.x.y:C"
+        assert policy._renamed("old.sub.z:C") == "other.z:C"
+        assert policy._renamed("older:C") == "older:C"
+        assert policy._renamed("old:C") == "new:D"
 
     @pytest.mark.parametrize(
         "renames", [{"a": "os"}, {"a:b": "builtins:eval"}, {"a": "subprocess"}, {"a:b": "shutil:rmtree"}]
@@ -560,7 +560,7 @@ class TestRegistry:
         text = task("a: int", "", REGISTER.format(1) + STEP.format(0, "pass"))
         for _ in range(2):
             with installed(MODULE, text, registry=registry) as module:
-                assert registry.by_class(module.Task).current() is module.Task  # type: ignore[union-attr]
+                assert registry._by_class(module.Task).current() is module.Task  # type: ignore[union-attr]
 
     def test_a_decorator_below_the_dataclass_registers_what_comes_of_it(self) -> None:
         registry = Registry()
@@ -881,3 +881,133 @@ def test_headers_that_lie_and_payloads_that_play_tricks(seed: int) -> None:
         pytest.importorskip(package)
     outcomes = {lying.attempt(random.Random(seed + number)) for number in range(100)}
     assert {"loaded", "schema-drift", "unpickle-failed"} <= outcomes
+
+
+class TestAdvice:
+    """What refusals say, and what wrong use gets."""
+
+    def refusal(self, old: str, new: str, **arguments: Any) -> Any:
+        make = arguments.pop("make", lambda m: m.Task(**dict.fromkeys(m.Task.__annotations__, 1)))
+        data = pack_old(old, make)
+        registry = Registry()
+        with installed(MODULE, new, registry=registry) as module, pytest.raises(pickleseal.errors.ReadError) as caught:
+            pickleseal.unpack(data, trust=[module.Task], policy=Policy(registry=registry), **arguments)
+        return caught.value
+
+    def test_all_renames_of_a_class_are_one_fix(self) -> None:
+        error = self.refusal(task("a: int; b: str; c: float"), task("x: float; y: int; z: str"))
+        assert 'if renamed: register(Task, "evolving_jobs.Task", renames={"a": "y", "b": "z", "c": "x"})' in error.hint
+        assert "default" not in error.hint
+        assert [change.what for change in error.changes] == ["removed"] * 3 + ["added"] * 3
+        text = task("x: float; y: int; z: str", "", "from pickleseal import *\n")
+        text += 'registry.register(Task, "evolving_jobs.Task", renames={"a": "y", "b": "z", "c": "x"})\n'
+        assert unpack_new(pack_old(task("a: int; b: str; c: float"), lambda m: m.Task(1, "b", 2.0)), text).z == "b"
+
+    def test_a_registered_class_is_named_as_it_is_registered(self) -> None:
+        error = self.refusal(task("a: int"), task("a: int; b: int", "", REGISTER.format(0)))
+        assert (
+            'artifact("jobs.Task", version=1), and set \'b\' in @migration("jobs.Task", from_version=0)' in error.hint
+        )
+        assert "if newer code wrote it (created 20" in error.hint
+
+    def test_several_classes_each_with_its_changes(self) -> None:
+        names = [f"C{n}" for n in range(9)]
+        old = "".join(f"@dataclass\nclass {name}:\n    a: int\n" for name in names)
+        data = pack_old(task("a: int", "", old), lambda m: [getattr(m, name)(1) for name in names])
+        new = task("a: int", "", old.replace("a: int", "b: int"))
+        with installed(MODULE, new) as module, pytest.raises(SchemaDriftError) as caught:
+            pickleseal.unpack(data, trust=[getattr(module, name) for name in names])
+        assert "9 classes changed" in str(caught.value)
+        assert "and 3 more" in str(caught.value)
+        assert "see error.changes" in str(caught.value)
+        assert len(caught.value.changes) == 18
+
+    def test_a_name_that_nobody_registered_here(self) -> None:
+        data = pack_old(task("a: int", "", REGISTER.format(1)), lambda m: m.Task(1))
+        with pytest.raises(UntrustedGlobalError, match=r"import the module that registers jobs\.Task"):
+            pickleseal.unpack(data)
+        with pytest.raises(ClassMissingError, match=r"import the module that registers jobs\.Task"):
+            pickleseal.unpack(data, trust=[f"{MODULE}:Task"])
+        with installed(MODULE, task("a: int")) as module, pytest.raises(SchemaVersionError, match="import the module"):
+            pickleseal.unpack(data, expect=module.Task)
+
+    def test_a_reader_without_the_registration_may_expect_the_class(self) -> None:
+        data = pack_old(task("a: int", "", REGISTER.format(0)), lambda m: m.Task(1))
+        with installed(MODULE, task("a: int")) as module:
+            assert pickleseal.unpack(data, expect=module.Task) == module.Task(1)
+            with pytest.raises(TypeMismatchError, match=r'formerly=\["jobs.Task"\]'):
+                pickleseal.unpack(data, expect=Path)
+
+    def test_no_chain_says_what_it_had_and_has(self) -> None:
+        error = self.refusal(task("a: int"), task("b: int", "", REGISTER.format(1)))
+        assert error.hint.startswith('write @migration("jobs.Task", from_version=0): it had a and has b')
+
+    def test_kinds_that_no_migration_can_make(self) -> None:
+        pytest.importorskip("pydantic")
+        error = self.refusal(task("a: int"), "import pydantic\nclass Task(pydantic.BaseModel):\n    a: int\n")
+        assert "can't become pydantic in place" in error.hint
+
+    def test_members_are_members(self) -> None:
+        text = "import enum\nclass Task(enum.Enum):\n    A = 1\n    B = 2\n"
+        error = self.refusal(text, text.replace("    B = 2\n", ""), make=lambda m: m.Task.B)
+        assert "return another member's name" in error.hint
+
+    def test_a_writer_that_does_not_know_the_registration_warns(self) -> None:
+        registry = Registry()
+        with installed(MODULE, task("a: int", "", REGISTER.format(1)), registry=registry) as module:
+            with pytest.warns(pickleseal.errors.PackWarning, match="registry of this writer"):
+                pickleseal.pack(module.Task(1))
+            pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+
+    def test_an_upgrade_with_two_registries_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="one registry"):
+            pickleseal.upgrade(tmp_path / "x", policy=Policy(registry=Registry()), writer=Writer())
+
+    def test_warnings_name_the_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "old.pseal"
+        path.write_bytes(pack_old(task("a: int"), lambda m: m.Task(1)))
+        with installed(MODULE, task("a: float")) as module, pytest.warns(SchemaWarning) as caught:
+            pickleseal.load(path, trust=[module.Task])
+        assert str(caught[0].message).startswith(f"{path}: {MODULE}:Task: 'a' was annotated int and is float")
+
+    def test_invalid_objects_are_shown(self) -> None:
+        text = task("a: int", "", "registry.register(Task, 'jobs.Task', validate=lambda t: False)\n")
+        with pytest.raises(InvalidObjectError) as caught:
+            unpack_new(pack_old(task("a: int"), lambda m: m.Task(1)), text)
+        assert caught.value.found == "Task(a=1)"
+
+    @pytest.mark.parametrize("renames", [{"a": "b"}, {"x": "a"}, {"x": "nope"}])
+    def test_renames_that_can_not_be_meant(self, renames: dict[str, str]) -> None:
+        registry = Registry()
+        with installed(MODULE, task("a: int; b: int")) as module:
+            if renames == {"x": "a"}:
+                registry.register(module.Task, "t", renames=renames)
+                return
+            with pytest.raises(RegistryError, match="renames"):
+                registry.register(module.Task, "t", renames=renames)
+
+    def test_wrong_use(self) -> None:
+        with pytest.raises(RegistryError, match="needs a name"):
+            pickleseal.artifact(Path)  # type: ignore[arg-type]
+        with pytest.raises(RegistryError, match="class comes first"):
+            pickleseal.register("x", Path)  # type: ignore[arg-type]
+        with pytest.raises(RegistryError, match="found '1'"):
+            Registry().register(Path, "p", version="1")  # type: ignore[arg-type]
+        with pytest.raises(RegistryError, match="place"):
+            Registry().register(type("X", (), {"__qualname__": "f.<locals>.X"}), "p")
+        with pytest.raises(TypeError, match="expected a Policy"):
+            pickleseal.unpack(b"", policy="strict")  # type: ignore[call-overload]
+        with pytest.raises(TypeError, match="expected a Policy"):
+            pickleseal.peek(b"", policy="strict")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="expected a Writer"):
+            pickleseal.pack(1, writer="x")  # type: ignore[arg-type]
+
+    def test_check_wants_the_last_step_of_every_class_beyond_version_one(self) -> None:
+        registry = Registry()
+        registry.register(Path, "born-at-one", version=1)
+        registry.check()
+        registry.register(Policy, "p", version=3)
+        with pytest.raises(RegistryError, match="end before"):
+            registry.check()
+        registry.migration("p", from_version=2, renames={"a": "b"})
+        registry.check()

@@ -336,7 +336,7 @@ class SchemaDriftError(ReadError):
     """Classes changed since the artifact was written, in ways that can't be resolved. Nothing was unpickled.
 
     Attributes:
-        changes: every change of every class, as `Change` tuples: class, what, field, was, now, fix.
+        changes: every change of every class, as `Change` tuples, those that are refused first.
     """
 
     code = "schema-drift"
@@ -399,7 +399,10 @@ class MigrationError(ReadError):
 
 
 class InvalidObjectError(ReadError):
-    """A loaded object breaks what the `validate` of its class asks for, which is the `__cause__` if it raised."""
+    """A loaded object breaks what the `validate` of its class asks for, which is the `__cause__` if it raised.
+
+    `found` is the object's `repr`, cut at 120 characters.
+    """
 
     code = "invalid-object"
     step = 20

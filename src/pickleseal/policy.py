@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
 from .format.limits import Limits
 from .payload.trust import is_dangerous
 from .schema.packages import check_rules
 from .schema.registry import Registry, default_registry
 
-__all__ = ["DEFAULT_POLICY", "Policy", "ways_out"]
+__all__ = ["DEFAULT_POLICY", "Policy", "advice", "check_is_policy", "origin"]
 
 DRIFT_MODES = ("resolve", "strict", "ignore")
 
@@ -59,7 +60,7 @@ class Policy:
         object.__setattr__(self, "renames", _check_renames(self.renames))
         object.__setattr__(self, "packages", check_rules(self.packages))
 
-    def renamed(self, name: str) -> str:
+    def _renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same where it says nothing."""
         if name in self.renames:
             return self.renames[name]
@@ -71,12 +72,12 @@ class Policy:
             above = above.rpartition(".")[0]
         return name
 
-    def places(self, names: list[str], types: Mapping[str, Any]) -> dict[str, str | type]:
+    def _places(self, names: list[str], types: Mapping[str, Any]) -> dict[str, str | type]:
         """Return where globals are today, for those that are registered or renamed: a class, or another name."""
         found: dict[str, str | type] = {}
-        if not self.registry.is_empty:
+        if not self.registry._is_empty:
             for name, was in types.items():
-                entry = self.registry.by_name(name)
+                entry = self.registry._by_name(name)
                 if entry is not None:
                     found[was["global"]] = entry.current()
         elif not self.renames:
@@ -84,25 +85,63 @@ class Policy:
         for name in names:
             if name in found:
                 continue
-            new = self.renamed(name)
-            entry = self.registry.by_name(name) or self.registry.by_name(new)
+            new = self._renamed(name)
+            entry = self.registry._by_name(name) or self.registry._by_name(new)
             if entry is not None:
                 found[name] = entry.current()
             elif new != name:
                 found[name] = new
         return found
 
-    def name_today(self, name: str) -> str:
+    def _name_today(self, name: str) -> str:
         """Return what a recorded type is called today: its registered name, or its global where it has none."""
-        entry = self.registry.by_name(name) or self.registry.by_name(self.renamed(name))
-        return entry.name if entry is not None else self.renamed(name)
+        entry = self.registry._by_name(name) or self.registry._by_name(self._renamed(name))
+        return entry.name if entry is not None else self._renamed(name)
 
 
-def ways_out(name: str, registry: Registry) -> str:
+def check_is_policy(policy: object) -> Policy:
+    """Return the policy that a caller gave, or the default one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if policy is None:
+        return DEFAULT_POLICY
+    if isinstance(policy, Policy):
+        return policy
+    raise TypeError(f"policy: expected a Policy, found {policy!r}")
+
+
+def origin(fields: Mapping[str, Any]) -> str:
+    """Say when and by which application an artifact was written, as its header has it."""
+    build = fields["build"]
+    made = " ".join(build[key] for key in ("app", "commit") if key in build)
+    return f"created {fields['created']}" + (f" by {made}" if made else "")
+
+
+def advice(error: ReadError, fields: Mapping[str, Any], policy: Policy) -> str | None:
+    """Return the hint of a refusal that is about classes, with what the header and the registry know about them."""
+    hints = []
+    unknown = [
+        n for n in (fields["type"], *fields.get("types", ())) if ":" not in n and not policy.registry._by_name(n)
+    ]
+    if unknown and not isinstance(error, TypeMismatchError):
+        names = ", ".join(dict.fromkeys(unknown))
+        hints.append(f"import the module that registers {names}, or give its registry in Policy(registry=...)")
+    if isinstance(error, ClassMissingError) and error.hint is None:
+        hints.append(_ways_out(str(error.found), policy.registry))
+    if error.hint is not None:
+        hints.append(error.hint)
+    if isinstance(error, SchemaDriftError):
+        hints.append(f"if newer code wrote it ({origin(fields)}): deploy that")
+    return "; else ".join(hints) if unknown else "; ".join(hints)
+
+
+def _ways_out(name: str, registry: Registry) -> str:
     """Say what to do about a class that is not where it was."""
-    module, _, qualname = name.partition(":")
+    module = name.partition(":")[0]
     text = f'if it moved: register it with formerly=["{name}"], or Policy(renames={{"{module}": "its.module.today"}})'
-    same = registry.called(qualname.rpartition(".")[2])
+    same = registry._called(name.rpartition(":")[2].rpartition(".")[2])
     if same:
         text += "; registered under that name: " + ", ".join(same)
     return f"{text}; else install or import what defines it"

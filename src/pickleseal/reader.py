@@ -12,10 +12,13 @@ from .errors import (
     InvalidObjectError,
     MigrationError,
     PolicyError,
+    SchemaDriftError,
     TrailingBytesError,
     TruncatedError,
     TypeMismatchError,
     UnpickleError,
+    UntrustedGlobalError,
+    printable,
 )
 from .format.codec import check_codec, decode_section
 from .format.frame import check_section, decode_head
@@ -26,7 +29,7 @@ from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_globals
 from .payload.unpickler import load_object
-from .policy import DEFAULT_POLICY, Policy, ways_out
+from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
 from .schema.record import record
@@ -160,7 +163,7 @@ def read_artifact(
     source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None
 ) -> tuple[Header, Any]:
     """All steps: header and object, or the first refusal."""
-    policy = DEFAULT_POLICY if policy is None else policy
+    policy = check_is_policy(policy)
     trusted = _trusted(trust, expect)
     header = read_header(source, policy.limits)
     fields = header._fields
@@ -168,7 +171,8 @@ def read_artifact(
     judged = check_policy(fields, expect, trusted, policy)
     sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
     buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
-    return header, _run(fields, sections[0], buffers, judged, expect)
+    name = getattr(source, "name", None)
+    return header, _run(fields, sections[0], buffers, judged, expect, name)
 
 
 def _trusted(trust: Trust, expect: object) -> Trusted:
@@ -189,22 +193,26 @@ _NO_TYPES: dict[str, Any] = {}
 
 def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Judged:
     """Step 15: protocol, type, trust, packages, schemas. Runs nothing of the payload."""
+    try:
+        return _judge(fields, expect, trusted, policy)
+    except (UntrustedGlobalError, TypeMismatchError, ClassMissingError, SchemaDriftError) as exc:
+        exc.hint = advice(exc, fields, policy)
+        raise
+
+
+def _judge(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Judged:
     protocol = fields["pickle"]["protocol"]
     if protocol not in policy.protocols:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
         raise PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, "pickle.protocol")
     if expect is not None:
-        _check_type(fields["type"], expect, policy)
+        _check_type(fields, expect, policy)
     names = fields["globals"]
     if not names:
         return _NOTHING
     types, registry = fields.get("types", _NO_TYPES), policy.registry
-    places = policy.places(names, types) if policy.renames or not registry.is_empty else {}
-    try:
-        resolved = resolve_globals(names, trusted, places)
-    except ClassMissingError as exc:
-        exc.hint = exc.hint or ways_out(str(exc.found), registry)
-        raise
+    places = policy._places(names, types) if policy.renames or not registry._is_empty else {}
+    resolved = resolve_globals(names, trusted, places)
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
     if are_settled(types, resolved, registry, policy.drift):
         return Judged(resolved, {}, notes)
@@ -219,19 +227,19 @@ def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted
 
 
 def _run(
-    fields: dict[str, Any], payload: bytes, buffers: list[memoryview], judged: Judged, expect: type[Any] | str | None
+    fields: dict[str, Any],
+    payload: bytes,
+    buffers: list[memoryview],
+    judged: Judged,
+    expect: type[Any] | str | None,
+    name: str | None = None,
 ) -> Any:
     """Step 20."""
     try:
         obj = load_object(payload, buffers, judged.resolved, judged.plans)
     except (MigrationError, InvalidObjectError) as exc:
         if exc.hint is None:
-            build = fields["build"]
-            made = " ".join(build[key] for key in ("app", "commit") if key in build)
-            exc.hint = (
-                f"in the artifact of type {fields['type']}, version {fields['version']}, created {fields['created']}"
-            )
-            exc.hint += f" by {made}" if made else ""
+            exc.hint = f"in the artifact of type {fields['type']}, version {fields['version']}, {origin(fields)}"
         raise
     if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
         raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
@@ -240,14 +248,24 @@ def _run(
     for note in judged.notes:
         import warnings
 
-        warnings.warn(note, stacklevel=frames_up())
+        text = f"{printable(name)}: {note}" if name is not None else str(note)
+        warnings.warn(text, type(note), stacklevel=frames_up())
     return obj
 
 
-def _check_type(found: str, expect: type[Any] | str, policy: Policy) -> None:
+def _check_type(fields: dict[str, Any], expect: type[Any] | str, policy: Policy) -> None:
+    found = fields["type"]
     wanted = expect if isinstance(expect, str) else record(expect, policy.registry).name
-    if found != wanted and policy.name_today(found) != wanted:
-        raise TypeMismatchError("another type", wanted, found, f'if that is right: expect="{found}"', "type")
+    if found == wanted or policy._name_today(found) == wanted:
+        return
+    where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # who knows no registered name
+    if isinstance(expect, type) and policy._name_today(where) == wanted:
+        return
+    hint = f'if that is right: expect="{found}"'
+    if isinstance(expect, type):
+        hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
+        hint += f'expect="{found}"'
+    raise TypeMismatchError("another type", wanted, found, hint, "type")
 
 
 def _bind(view: Any, entry: dict[str, Any]) -> memoryview:

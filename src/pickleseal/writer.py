@@ -148,7 +148,10 @@ def pack_parts(
     >>> sum(len(part) for part in pack_parts({"id": 1})) % 64
     0
     """
-    writer = writer or _default_writer()
+    if writer is None:
+        writer = _default_writer()
+    elif not isinstance(writer, Writer):
+        raise TypeError(f"writer: expected a Writer, found {builtins.type(writer).__name__}")
     if type is not None and not (isinstance(type, str) and is_name(type)):
         raise ValueError(f"type: expected a name of 1 to 1023 bytes without control characters, found {type!r}")
     members = {} if meta is None else {"meta": _user_labels("meta", meta)}
@@ -197,7 +200,9 @@ def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> N
     """Add what the header says of classes and packages (spec 6.2)."""
     types, packages = {}, packages_of(pickled.globals)
     for cls in pickled.classes:
-        name, _, entry, pins = record(cls, registry)
+        name, _, entry, pins, is_elsewhere = record(cls, registry)
+        if is_elsewhere:
+            _warn(f"{name} is registered, but not in the registry of this writer: give it in Writer(registry=...)")
         if entry is not None:
             types[name] = entry
         if pins:
@@ -238,15 +243,19 @@ def _check_globals(pickled: Pickled, registry: Registry) -> None:
     for name in pickled.globals:
         trouble = _trouble(name)
         # A registered class is found by its name, wherever it is.
-        if trouble is not None and (trouble[0] or registry.by_name(name) is None):
+        if trouble is not None and (trouble[0] or registry._by_name(name) is None):
             texts.append(trouble[1])
     texts += [
         f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)
     ]
     for text in texts:
-        import warnings
+        _warn(text)
 
-        warnings.warn(text, PackWarning, stacklevel=frames_up())
+
+def _warn(text: str) -> None:
+    import warnings
+
+    warnings.warn(text, PackWarning, stacklevel=frames_up())
 
 
 @functools.lru_cache(4096)

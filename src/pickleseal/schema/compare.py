@@ -8,11 +8,19 @@ from typing import Any, NamedTuple
 
 from .describe import Description
 
-__all__ = ["BY_NAME", "REFUSED", "RESOLVED", "WARNED", "Change", "Ways", "compare"]
+__all__ = ["BY_NAME", "REFUSED", "RESOLVED", "WARNED", "Change", "Ways", "can_migrate", "compare"]
 
 RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 # Kinds whose instances are made empty and get their state by field names afterwards: one can become another.
 BY_NAME = frozenset({"attrs", "dataclass", "plain", "slots"})
+
+
+def can_migrate(was: str, now: str) -> bool:
+    """Tell whether a migration can turn objects of one kind into another.
+
+    Where objects are made empty and filled afterwards, they can't become what has to be made with its values.
+    """
+    return was == now or ("pydantic" not in (was, now) and (was not in BY_NAME or now in BY_NAME))
 
 
 class Change(NamedTuple):
@@ -30,6 +38,7 @@ class Change(NamedTuple):
     now: str | None
     level: str
     fix: str | None
+    kind: str = ""  # of the class as it is
 
     def __str__(self) -> str:
         return f"{self.type}: {self.text}"
@@ -73,6 +82,16 @@ class Ways(NamedTuple):
         versions = self.register(f"version={self.version + 1}")
         return f'{versions}, and {what} in @migration("{self.name}", from_version={self.version})'
 
+    def remove(self, field: str, guess: str | None, kind: str) -> str:
+        renames = f'renames={{"{field}": "{guess or "..."}"}}'
+        gone = "return another member's name" if kind == "enum" else f"drop {field!r}"
+        return f"if renamed: {self.register(renames)}; if gone: {self.migrate(gone)}"
+
+    def change_kind(self, was: str, now: str) -> str:
+        if can_migrate(was, now):
+            return f"keep the kind, or {self.migrate('convert it')}"
+        return f"keep the kind, or read it with the old class and convert: {was} can't become {now} in place"
+
 
 def compare(
     name: str,
@@ -92,72 +111,67 @@ def compare(
         has_default: tells whether a field of the class as it is gets a value by itself.
         ways: how a fix is written.
     """
-    changes = []
+    changes: list[Change] = []
+
+    def note(what: str, field: str | None, before: str | None, today: str | None, level: str, fix: str | None) -> None:
+        changes.append(Change(name, what, field, before, today, level, fix, now.kind))
+
     if was["state"] != now.state:
-        changes.append(Change(name, "state", None, was["state"], now.state, RESOLVED, None))
+        note("state", None, was["state"], now.state, RESOLVED, None)
     if was["kind"] != now.kind:
         level = WARNED if {was["kind"], now.kind} <= BY_NAME else REFUSED
-        fix = f"keep the kind, or {ways.migrate('convert it')}"
-        changes.append(Change(name, "kind", None, was["kind"], now.kind, level, fix))
+        note("kind", None, was["kind"], now.kind, level, ways.change_kind(was["kind"], now.kind))
     old, new = dict(was["fields"]), dict(now.fields)
     today = {field: _today(field, old, new, renames) for field in old}
-    changes += [
-        Change(name, "renamed", field, field, other, RESOLVED, None) for field, other in today.items() if field != other
-    ]
     removed = [field for field, other in today.items() if other not in new]
     added = [field for field in new if field not in today.values()]
-    changes += [_removed(name, field, added, old, new, ways) for field in removed]
-    changes += [_added(name, field, now.kind == "enum" or has_default(field), ways) for field in added]
+    for field, other in today.items():
+        if field != other:
+            note("renamed", field, field, other, RESOLVED, None)
+    for field, guess in _guesses(removed, added, old, new).items():
+        note("removed", field, old[field], guess, REFUSED, ways.remove(field, guess, now.kind))
+    for field in added:
+        if now.kind == "enum" or has_default(field):
+            note("added", field, None, field, RESOLVED, None)
+        else:
+            fix = f"give {field!r} a default, or {ways.migrate(f'set {field!r}')}"
+            note("added", field, None, field, REFUSED, fix)
     kept = {field: other for field, other in today.items() if other in new}
     order = [field for field in new if field in kept.values()]
     if list(kept.values()) != order:
-        changes.append(Change(name, "reordered", None, ", ".join(kept.values()), ", ".join(order), RESOLVED, None))
+        note("reordered", None, ", ".join(kept.values()), ", ".join(order), RESOLVED, None)
     for field, other in kept.items():
-        if old[field] and new[other] and old[field] != new[other]:
-            changes.append(_text_changed(name, other, old[field], new[other], now.kind, ways))
-    changes += _defaults(name, dict(was.get("defaults", ())), dict(now.defaults), kept, ways)
+        if not old[field] or not new[other] or old[field] == new[other]:
+            continue
+        if now.kind == "enum":
+            fix = f"give {other!r} back the value {old[field]}, or {ways.migrate('return a member by name')}"
+            note("value", other, old[field], new[other], REFUSED, fix)
+        else:
+            note("annotation", other, old[field], new[other], WARNED, ways.migrate("convert the values"))
+    on_class = dict(now.defaults)
+    for field, text in was.get("defaults", ()):
+        other = kept.get(field, "")
+        if other and on_class.get(other) != text:
+            fix = ways.migrate("set the old one where it is missing")
+            note("default", other, text, on_class.get(other, "nothing"), WARNED, fix)
     return changes
+
+
+def _guesses(
+    removed: list[str], added: list[str], old: Mapping[str, str], new: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Guess what removed fields are called today: by annotation, and by position where these are equally many."""
+    guesses: dict[str, str | None] = {}
+    for field in removed:
+        gone = [other for other in removed if old[other] == old[field]]
+        come = [other for other in added if new[other] == old[field]]
+        guesses[field] = come[gone.index(field)] if len(gone) == len(come) else None
+    if len(removed) == len(added) == 1:
+        guesses[removed[0]] = added[0]
+    return guesses
 
 
 def _today(field: str, old: Mapping[str, str], new: Mapping[str, str], renames: Mapping[str, str]) -> str:
     """Return what a recorded field is called today."""
     other = renames.get(field, field)
     return other if field not in new and other in new and other not in old else field
-
-
-def _removed(
-    name: str, field: str, added: list[str], old: Mapping[str, str], new: Mapping[str, str], ways: Ways
-) -> Change:
-    alike = [other for other in added if old[field] == new[other]]
-    guess = alike[0] if len(alike) == 1 else added[0] if len(added) == 1 else None
-    gone = f"if it is gone: {ways.migrate('drop it')}"
-    renames = f'renames={{"{field}": "{guess or "..."}"}}'
-    fix = f"if it was renamed: {ways.register(renames)}; {gone}"
-    return Change(name, "removed", field, old[field], guess, REFUSED, fix)
-
-
-def _added(name: str, field: str, has_default: bool, ways: Ways) -> Change:
-    if has_default:
-        return Change(name, "added", field, None, field, RESOLVED, None)
-    fix = f"give {field!r} a default, or {ways.migrate('set it')}"
-    return Change(name, "added", field, None, field, REFUSED, fix)
-
-
-def _text_changed(name: str, field: str, was: str, now: str, kind: str, ways: Ways) -> Change:
-    if kind == "enum":
-        fix = f"give {field!r} back the value {was}, or {ways.migrate('return the new member')}"
-        return Change(name, "value", field, was, now, REFUSED, fix)
-    fix = f"if values have to be converted: {ways.migrate('convert them')}"
-    return Change(name, "annotation", field, was, now, WARNED, fix)
-
-
-def _defaults(
-    name: str, was: Mapping[str, str], now: Mapping[str, str], kept: Mapping[str, str], ways: Ways
-) -> list[Change]:
-    changes = []
-    for field, text in was.items():
-        other = kept.get(field)
-        if other is not None and now.get(other) != text:
-            fix = f"objects that never set it show the new one: {ways.migrate('set the old one')}"
-            changes.append(Change(name, "default", other, text, now.get(other, "nothing"), WARNED, fix))
-    return changes

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..format.grammar import is_name
 from .names import is_standard
 
-__all__ = ["Description", "describe", "is_library_class"]
+__all__ = ["Description", "describe", "field_names", "is_library_class"]
 
 _MISSING: Any = object()
 _LONGEST_VALUE = 1000  # characters of a member's or default's text
@@ -58,6 +58,12 @@ def _text(annotation: Any) -> str:
     from .annotations import annotation_text  # it needs ast: not for who only loads plain values
 
     return annotation_text(annotation)
+
+
+def field_names(cls: type) -> list[str]:
+    """Return the names of a class's fields as far as it says them now. A decorator above may still change it."""
+    description = _describe(cls)
+    return [] if description is None else [name for name, _ in description.fields]
 
 
 def is_library_class(cls: type) -> bool:

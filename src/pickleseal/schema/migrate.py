@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, MemberDescriptorType
 from typing import Any
 
-from ..errors import InvalidObjectError, MigrationError, text_of
+from ..errors import InvalidObjectError, MigrationError, printable, text_of
 from .defaults import Default
 from .describe import Description
 from .registry import Migration, State
@@ -18,6 +18,13 @@ __all__ = ["Plan"]
 
 _POSITIONAL = frozenset({"attrs", "dataclass"})  # kinds whose generated __getstate__ gives values in order
 _HELD = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
+
+
+def _shown(obj: Any) -> str:
+    try:
+        return printable(repr(obj), 120)
+    except Exception:
+        return type(obj).__name__
 
 
 class Plan:
@@ -105,9 +112,9 @@ class Plan:
             verdict = self.validate(obj)
         except Exception as exc:
             reason = f"its validate raised {type(exc).__name__}: {text_of(exc)}"
-            raise InvalidObjectError(reason, where=f"types.{self.name}") from exc
+            raise InvalidObjectError(reason, None, _shown(obj), None, f"types.{self.name}") from exc
         if verdict is False:
-            raise InvalidObjectError("its validate returned False", where=f"types.{self.name}")
+            raise InvalidObjectError("its validate returned False", None, _shown(obj), None, f"types.{self.name}")
 
     # --- reading the pickled shape ------------------------------------------------------------------------------------
 
@@ -173,17 +180,23 @@ class Plan:
             undeclared = frozenset() if declared else before.difference(self.old)
             unknown = [field for field in values if field not in self.today and field not in undeclared]
             if unknown:
-                fields = f"the fields of {self.name}: {', '.join(self.today)}"
-                raise self._error("fields that the class does not have", fields, ", ".join(unknown))
+                raise self._misfit(f"{', '.join(map(repr, unknown))} is no field of the class", "drop it, or rename it")
         missing = []
         if not self.today.keys() <= values.keys():
             for field in self.today:
                 if field in values or (field in self.old and field not in before):
                     continue
                 if field not in self.defaults:
-                    raise self._error("a field has no value and no default", field, ", ".join(values) or "nothing")
+                    raise self._misfit(f"{field!r} has no value and no default", "set it, or give it a default")
                 missing.append(field)
         return values, missing
+
+    def _misfit(self, text: str, fix: str) -> MigrationError:
+        after = ""
+        if self.steps:
+            last = self.steps[-1].from_version
+            after = f"after migration {last} -> {last + 1}: "
+        return self._error(f"{after}{text}; the class has {', '.join(self.today)}", hint=fix)
 
     def _step(self, step: Migration, values: State) -> State:
         if step.function is None:

@@ -7,12 +7,12 @@ and runs nothing of the classes.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import SchemaDriftError, SchemaVersionError, SchemaWarning
-from .compare import BY_NAME, REFUSED, RESOLVED, WARNED, Change, Ways, compare
+from ..errors import SchemaVersionError, SchemaWarning
+from .compare import REFUSED, RESOLVED, WARNED, Change, can_migrate, compare
 from .defaults import Default, default_of
 from .describe import Description, describe, is_library_class
 from .migrate import Plan
-from .names import global_name
+from .refusal import Refused, refusal, ways_of
 from .registry import Registered, Registry
 
 __all__ = ["make_plans"]
@@ -42,20 +42,25 @@ def make_plans(
         SchemaDriftError: a class changed in a way that can't be resolved, or at all where drift is `strict`.
     """
     plans: dict[int, Plan | None] = {}
-    changes: list[Change] = []
+    classes_changed: list[Refused] = []
     for name, was, cls in _recorded(types, classes, registry, drift):
-        plan = _plan(name, was, cls, registry.by_class(cls), registry, drift, changes)
+        entry = registry._by_class(cls)
+        changes: list[Change] = []
+        plan = _plan(name, was, cls, entry, registry, drift, changes)
         other = plans.get(id(cls), plan)
         if not _agree(plan, other):
             fix = "read it with the classes apart, and merge them afterwards"
             changes.append(Change(name, "merged", None, other.name if other else None, None, REFUSED, fix))
         plans[id(cls)] = plan
-    refused = [c for c in changes if c.level == REFUSED] if drift != "strict" else changes
-    if refused:
-        raise _refusal(refused, changes, drift)
-    for change in changes:
+        if changes:
+            classes_changed.append(Refused(name, changes, ways_of(cls, entry)))
+    found = [change for _, changes, _ in classes_changed for change in changes]
+    if any(change.level == REFUSED or drift == "strict" for change in found):
+        raise refusal(classes_changed, drift)
+    for change in found:
         if change.level == WARNED:
-            notes.append(SchemaWarning(f"{change}; it was loaded" + (f" ({change.fix})" if change.fix else "")))
+            fix = f": loaded as it is; if that is wrong: {change.fix}; else upgrade() the file"
+            notes.append(SchemaWarning(str(change) + fix))
     return {key: plan for key, plan in plans.items() if plan is not None}
 
 
@@ -83,7 +88,7 @@ def _recorded(
     for name, cls in classes.items():
         if name in seen or not isinstance(cls, type):
             continue
-        entry = registry.by_class(cls)
+        entry = registry._by_class(cls)
         if entry is not None:
             yield entry.name, None, cls
         elif drift == "strict" and not is_library_class(cls) and describe(cls) is not None:
@@ -114,7 +119,7 @@ def _plan(
         return unchanged
     renames = entry.renames if entry is not None else {}
     defaults = _defaults(cls, now)
-    found = compare(name, was, now, renames, lambda field: field in defaults, _ways(cls, entry))
+    found = compare(name, was, now, renames, lambda field: field in defaults, ways_of(cls, entry))
     if drift != "strict" and "custom" in (was["state"], now.state):
         return unchanged  # its own business
     changes += found
@@ -160,14 +165,18 @@ def _older(
     recorded, version = (was["version"] if was is not None else 0), (entry.version if entry is not None else 0)
     where = f"types.{name}"
     if recorded > version:
-        hint = "deploy the code that knows it, or upgrade"
+        hint = "deploy the code that knows it"
         if entry is None:
             hint = f'import the module that registers "{name}", or give its registry in Policy(registry=...)'
         raise SchemaVersionError("a version newer than the class", f"at most {version}", recorded, hint, where)
-    steps = registry.chain(entry.name, recorded, version) if entry is not None else None
+    steps = registry._chain(entry.name, recorded, version) if entry is not None else None
     if entry is None or steps is None:
         called = entry.name if entry is not None else name
-        hint = f'write @migration("{called}", from_version={recorded}) and the steps up to version {version}'
+        hint = f'write @migration("{called}", from_version={recorded})'
+        hint += f", and the steps up to version {version}" if version > recorded + 1 else ""
+        if was is not None and was["fields"] != now.fields:
+            old, new = ([field for field, _ in side] for side in (was["fields"], now.fields))
+            hint += f": it had {', '.join(old) or 'no fields'} and has {', '.join(new) or 'none'}"
         raise SchemaVersionError("no chain of migrations leads to the class", version, recorded, hint, where)
     if _reduces(cls, now):
         hint = "migrations work on the state that pickle stores: give it __getstate__ instead, or branch in __reduce__"
@@ -176,10 +185,10 @@ def _older(
         )
     changes.append(Change(name, "version", None, str(recorded), str(version), RESOLVED, None))
     entry_was = was if was is not None else {"fields": [], "kind": now.kind, "state": now.state, "version": 0}
-    kinds = str(entry_was["kind"]), now.kind
-    if kinds[0] != kinds[1] and ("pydantic" in kinds or (kinds[0] in BY_NAME and now.kind not in BY_NAME)):
-        fix = "objects are made before their values are known: read them as they were, and convert them afterwards"
-        changes.append(Change(name, "kind", None, kinds[0], kinds[1], REFUSED, fix))
+    kind = str(entry_was["kind"])
+    if not can_migrate(kind, now.kind):
+        fix = ways_of(cls, entry).change_kind(kind, now.kind)
+        changes.append(Change(name, "kind", None, kind, now.kind, REFUSED, fix, now.kind))
     return Plan(name, cls, entry_was, now, steps, entry.renames, _defaults(cls, now), entry.validate)
 
 
@@ -188,25 +197,3 @@ def _reduces(cls: type, now: Description) -> bool:
     if now.state == "default":
         return False
     return any(getattr(cls, name) is not getattr(object, name) for name in ("__reduce__", "__reduce_ex__"))
-
-
-def _ways(cls: type, entry: Registered | None) -> Ways:
-    if entry is not None:
-        return Ways(cls.__name__, entry.name, True, entry.version)
-    return Ways(cls.__name__, global_name(cls).replace(":", ".").removeprefix("__main__."), False, 0)
-
-
-def _refusal(refused: list[Change], changes: list[Change], drift: str) -> SchemaDriftError:
-    types = sorted({change.type for change in refused})
-    single = len(types) == 1
-    texts = [change.text if single else str(change) for change in refused]
-    what = "; ".join(texts[:8]) + ("; ..." if len(texts) > 8 else "")
-    guessed = {change.now for change in refused if change.what == "removed"}
-    fixes = [c.fix for c in refused if c.fix and not (c.what == "added" and c.field in guessed)]
-    hint = "; ".join(list(dict.fromkeys(fixes))[:3]) or None
-    if drift == "strict":
-        hint = 'drift="resolve" loads what can be resolved by name'
-    reason = f"{'changed' if single else f'{len(types)} classes changed'} since it was written: {what}"
-    changes = [*refused, *(change for change in changes if change not in refused)]
-    where = f"types.{types[0]}" if single else "types"
-    return SchemaDriftError(reason, None, tuple(changes), hint, where)

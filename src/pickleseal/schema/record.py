@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .describe import Description, describe, is_library_class
 from .names import global_name, type_name
 from .packages import pins_of_bases
-from .registry import Registry
+from .registry import Registry, is_registered_elsewhere
 
 __all__ = ["Record", "record"]
 
@@ -23,6 +23,7 @@ class Record(NamedTuple):
     version: int  # registered, or 0
     entry: dict[str, Any] | None  # for `types`; None where the class has no schema. Shared: not to be changed
     pins: dict[str, str]  # distributions of its bases
+    is_elsewhere: bool = False  # registered, but not in the registry that was asked
 
 
 def record(cls: type, registry: Registry) -> Record:
@@ -30,19 +31,19 @@ def record(cls: type, registry: Registry) -> Record:
 
     The standard library's classes have no entry: their layout is a matter of `build.python`.
     """
-    known = registry.records.get(id(cls))
-    if known is not None and known[0]() is cls and known[1] == registry.generation and known[2] is cls.__module__:
+    known = registry._records.get(id(cls))
+    if known is not None and known[0]() is cls and known[1] == registry._generation and known[2] is cls.__module__:
         made: Record = known[3]
         return made
-    generation, key = registry.generation, id(cls)
+    generation, key = registry._generation, id(cls)
     made = _record(cls, registry)
-    kept = weakref.ref(cls, lambda _: registry.records.pop(key, None))
-    registry.records[key] = kept, generation, cls.__module__, made
+    kept = weakref.ref(cls, lambda _: registry._records.pop(key, None))
+    registry._records[key] = kept, generation, cls.__module__, made
     return made
 
 
 def _record(cls: type, registry: Registry) -> Record:
-    registered = registry.by_class(cls)
+    registered = registry._by_class(cls)
     pins = pins_of_bases(cls)
     if registered is None:
         name, version = type_name(cls), 0
@@ -50,8 +51,9 @@ def _record(cls: type, registry: Registry) -> Record:
     else:
         name, version = registered.name, registered.version
         description = describe(cls) or _EMPTY
+    elsewhere = registered is None and is_registered_elsewhere(cls, registry)
     if description is None:
-        return Record(name, version, None, pins)
+        return Record(name, version, None, pins, elsewhere)
     entry: dict[str, Any] = {
         "fields": description.fields,
         "global": global_name(cls),
@@ -61,4 +63,4 @@ def _record(cls: type, registry: Registry) -> Record:
     }
     if description.defaults:
         entry["defaults"] = description.defaults
-    return Record(name, version, entry, pins)
+    return Record(name, version, entry, pins, elsewhere)

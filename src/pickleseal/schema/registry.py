@@ -6,6 +6,7 @@ is registered, not when an artifact is read.
 """
 
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
@@ -13,13 +14,20 @@ from typing import Any, NamedTuple, TypeVar
 from ..errors import RegistryError
 from ..format.grammar import is_global, is_name
 from ..format.limits import MAX_INTEGER
+from .describe import field_names
 from .names import global_name
 
-__all__ = ["Migration", "Registered", "Registry", "State", "artifact", "default_registry", "migration", "register"]
+__all__ = [
+    *("Migration", "Registered", "Registry", "State", "artifact", "default_registry", "is_registered_elsewhere"),
+    *("migration", "register"),
+]
 
 State = dict[str, Any]  # what a migration takes and returns: values by field name
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[[State], State])
+
+
+_registries: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Migration(NamedTuple):
@@ -74,14 +82,15 @@ class Registry:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._by_name: dict[str, Registered] = {}
-        self._by_global: dict[str, Registered] = {}  # by what the classes are called today, and were formerly
+        self._names: dict[str, Registered] = {}
+        self._globals: dict[str, Registered] = {}  # by what the classes are called today, and were formerly
         self._migrations: dict[str, list[Migration]] = {}
-        self.generation = 0  # counts what is registered: what was derived before is out of date
-        self.records: dict[int, Any] = {}  # `record`'s memory
+        _registries.add(self)
+        self._generation = 0  # counts what is registered: what was derived before is out of date
+        self._records: dict[int, Any] = {}  # `record`'s memory
 
     def __repr__(self) -> str:
-        names = sorted(self._by_name)
+        names = sorted(self._names)
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         return f"<Registry of {len(names)} class{'es' * (len(names) != 1)}{': ' * bool(names)}{shown}>"
 
@@ -98,7 +107,15 @@ class Registry:
 
         Raises:
             RegistryError: as for `register`, when the class is decorated.
+
+        >>> registry = Registry()
+        >>> @registry.artifact("docs.Point", version=1)
+        ... class Point:
+        ...     x: int
         """
+        if isinstance(name, type):
+            raise RegistryError("a class needs a name", '@artifact("jobs.Task")', "@artifact")
+        _check_name(name)
 
         def decorate(cls: C) -> C:
             self.register(cls, name, version=version, formerly=formerly, renames=renames, validate=validate)
@@ -131,24 +148,29 @@ class Registry:
         Raises:
             RegistryError: an argument is not what it should be; another class has the name; the class has another
                 name; the version went down; a former name is another class's; a migration starts at this version or
-                beyond.
+                beyond; `renames` leads from a field that is there, or to one that is not.
+
+        >>> import fractions
+        >>> registry = Registry()
+        >>> registry.register(fractions.Fraction, "docs.Fraction", version=1)
         """
         entry = _entry(cls, name, version, formerly, renames, validate)
         home = global_name(cls)
         with self._lock:
             self._check_entry(entry, home)
-            self._forget(self._by_name.get(name))
-            self._by_name[name] = entry
+            self._forget(self._names.get(name))
+            self._names[name] = entry
             for known in (home, *entry.formerly):
-                self._by_global[known] = entry
-            self.generation += 1
+                self._globals[known] = entry
+            self._generation += 1
 
     def migration(self, name: str, *, from_version: int, renames: Mapping[str, str] | None = None) -> Callable[[F], F]:
         """Return a decorator that registers a function as the step from one version of a class to the next.
 
-        The function gets the state as a dict by field names, whatever the pickled shape was, in a copy of its own, and
-        returns the next version's. An enum's state is `{"name": ..., "value": ...}`. Steps are registered in order.
-        With `renames=` (former field name -> next name) no function is needed, and nothing is to be decorated.
+        The function gets the state as a dict by field names, whatever the pickled shape was, and returns the next
+        version's. The dict is its own to change, the values are not: others may share them. An enum's state is
+        `{"name": ..., "value": ...}`. Steps are registered in order. With `renames=` (former field name -> next name)
+        no function is needed, and nothing is to be decorated.
 
         Args:
             name: the registered name of the class, which may be registered later.
@@ -158,6 +180,12 @@ class Registry:
         Raises:
             RegistryError: a step is there already, a step before this one is missing, or the class is not beyond
                 `from_version`.
+
+        >>> registry = Registry()
+        >>> @registry.migration("docs.Line", from_version=0)
+        ... def ends_were_points(state):
+        ...     state["start"], state["end"] = state.pop("points")
+        ...     return state
         """
         _check_name(name)
         _check_version("from_version", from_version)
@@ -174,45 +202,47 @@ class Registry:
         return decorate
 
     def check(self) -> None:
-        """Check that the migrations of every class lead to its version, for a test of your application.
+        """Check that migrations lead to the version of every class beyond version 1, for a test of your application.
 
         Raises:
-            RegistryError: migrations end before the version of their class, or their class is not registered.
+            RegistryError: the step to the version of a class is missing, or migrations belong to no class.
         """
-        for name, steps in sorted(self._migrations.items()):
-            entry, reached = self._by_name.get(name), steps[-1].from_version + 1
-            if entry is None:
-                raise RegistryError("migrations of a class that is not registered", None, name)
-            if reached != entry.version:
-                hint = f'write @migration("{name}", from_version={reached})'
-                raise RegistryError("migrations end before the class's version", entry.version, reached, hint, name)
+        for name in sorted(self._migrations.keys() - self._names.keys()):
+            raise RegistryError("migrations of a class that is not registered", None, name)
+        for name, entry in sorted(self._names.items()):
+            steps = self._migrations.get(name, ())
+            if entry.version > 1 or steps:
+                reached = steps[-1].from_version + 1 if steps else 0
+                if reached != entry.version:
+                    hint = f'write @migration("{name}", from_version={reached})'
+                    raise RegistryError("migrations end before the class's version", entry.version, reached, hint, name)
 
     @property
-    def is_empty(self) -> bool:
+    def _is_empty(self) -> bool:
         """Whether no class is registered."""
-        return not self._by_name
+        return not self._names
 
-    def called(self, name: str) -> list[str]:
+    def _called(self, name: str) -> list[str]:
         """Return what is registered for classes of an unqualified name: `name (module:qualname)`."""
         return [
             f"{entry.name} ({global_name(entry.cls)})"
-            for _, entry in sorted(self._by_name.items())
+            for _, entry in sorted(self._names.items())
             if entry.cls.__name__ == name
         ]
 
-    def by_class(self, cls: type) -> Registered | None:
+    def _by_class(self, cls: type) -> Registered | None:
         """Find what is registered for a class, or for the class that it replaces under its global name."""
-        if not self._by_name:
+        if not self._names:
             return None
         home = global_name(cls)
-        entry = self._by_global.get(home)
+        entry = self._globals.get(home)
         return entry if entry is not None and (entry.cls is cls or global_name(entry.cls) == home) else None
 
-    def by_name(self, name: str) -> Registered | None:
+    def _by_name(self, name: str) -> Registered | None:
         """Find a class by its registered name, by its global, or by what it was called formerly."""
-        return self._by_name.get(name) or self._by_global.get(name)
+        return self._names.get(name) or self._globals.get(name)
 
-    def chain(self, name: str, version: int, target: int) -> tuple[Migration, ...] | None:
+    def _chain(self, name: str, version: int, target: int) -> tuple[Migration, ...] | None:
         """Return the steps from one version to another, or None where one is missing."""
         steps = self._migrations.get(name, [])
         first = steps[0].from_version if steps else target  # they follow on each other without gaps
@@ -222,7 +252,7 @@ class Registry:
 
     def _add(self, name: str, step: Migration) -> None:
         with self._lock:
-            self.generation += 1
+            self._generation += 1
             steps = self._migrations.get(name, [])
             if any(known.from_version == step.from_version for known in steps):
                 if not any(_same_source(known, step) for known in steps if known.from_version == step.from_version):
@@ -233,7 +263,7 @@ class Registry:
                 expected = steps[-1].from_version + 1
                 hint = "migrations are registered in order, without gaps"
                 raise RegistryError("a gap between migrations", expected, step.from_version, hint, name)
-            entry = self._by_name.get(name)
+            entry = self._names.get(name)
             if entry is not None and step.from_version >= entry.version:
                 raise RegistryError(
                     "a migration that leads beyond the class",
@@ -245,18 +275,20 @@ class Registry:
             self._migrations[name] = [*steps, step]
 
     def _check_entry(self, entry: Registered, home: str) -> None:
-        known = self._by_name.get(entry.name)
+        known = self._names.get(entry.name)
         if known is not None and global_name(known.cls) != home:
-            hint = f'if the class moved: formerly=["{global_name(known.cls)}"] on its new place alone'
+            hint = "register one of them: a class that moved keeps its name and needs nothing else"
+            if "__main__" in (home.partition(":")[0], known.cls.__module__):
+                hint = "a script that is imported as well? Keep the class in a module that is only imported"
             raise RegistryError("two classes under one name", global_name(known.cls), home, hint, entry.name)
         if known is not None and entry.version < known.version:
             raise RegistryError("the version went down", f"at least {known.version}", entry.version, where=entry.name)
         for name in (home, *entry.formerly):
-            other = self._by_global.get(name) or self._by_name.get(name)
+            other = self._globals.get(name) or self._names.get(name)
             if other is not None and other.name != entry.name:
                 what = "the class has another name" if name == home else "a former name that is another class's"
                 raise RegistryError(what, other.name, entry.name, where=name)
-        if entry.name in self._by_global and self._by_global[entry.name].name != entry.name:
+        if entry.name in self._globals and self._globals[entry.name].name != entry.name:
             raise RegistryError("the name is another class's former name", None, entry.name)
         steps = self._migrations.get(entry.name)
         if steps and steps[-1].from_version >= entry.version:
@@ -269,21 +301,28 @@ class Registry:
 
     def _forget(self, entry: Registered | None) -> None:
         if entry is not None:
-            for known in [key for key, value in self._by_global.items() if value is entry]:
-                del self._by_global[known]
+            for known in [key for key, value in self._globals.items() if value is entry]:
+                del self._globals[known]
+
+
+def is_registered_elsewhere(cls: type, registry: Registry) -> bool:
+    """Tell whether another registry of this process knows a class that this one does not."""
+    entries = [other._by_class(cls) for other in list(_registries) if other is not registry]
+    return any(entry is not None and entry.cls is cls for entry in entries)
 
 
 def _entry(
     cls: object, name: str, version: int, formerly: Iterable[str], renames: object, validate: object
 ) -> Registered:
     if not isinstance(cls, type):
-        raise RegistryError("only classes are registered", "a class", cls)
-    if not is_global(global_name(cls)):
+        hint = "the class comes first" if isinstance(name, type) else None
+        raise RegistryError("only classes are registered", "a class", repr(cls), hint)
+    if not is_global(global_name(cls)) or "<locals>" in cls.__qualname__:
         raise RegistryError("the class has no place where a reader could find it", "module:qualname", global_name(cls))
     _check_name(name)
     _check_version("version", version)
     if isinstance(formerly, str):
-        raise RegistryError("expected a list of former names", ["..."], formerly, where="formerly")
+        raise RegistryError("a list of former names", f"[{formerly!r}]", repr(formerly), where="formerly")
     names = tuple(formerly)
     for former in names:
         if not isinstance(former, str) or not is_name(former):
@@ -291,7 +330,20 @@ def _entry(
     if validate is not None and not callable(validate):
         raise RegistryError("expected a function of the loaded object", None, validate, where="validate")
     checked: Any = validate
-    return Registered(name, cls, version, names, _check_renames(renames), checked)
+    return Registered(name, cls, version, names, _check_targets(cls, _check_renames(renames)), checked)
+
+
+def _check_targets(cls: type, renames: dict[str, str]) -> dict[str, str]:
+    """Check renames against the fields that a class has, as far as it says so."""
+    today = field_names(cls) if renames else []
+    for old, new in renames.items() if today else ():
+        if new not in today:
+            hint = f'the other way round? renames={{"{new}": "{old}"}}' if old in today else None
+            raise RegistryError("renamed to what is no field", f"one of {', '.join(today)}", new, hint, "renames")
+        if old in today:
+            hint = "raise the version, and give renames= to a migration: the new field is another one of the old name"
+            raise RegistryError("a renamed field is there under its old name, too", None, old, hint, "renames")
+    return renames
 
 
 def _check_name(name: object) -> None:
@@ -301,7 +353,7 @@ def _check_name(name: object) -> None:
 
 def _check_version(what: str, version: object) -> None:
     if type(version) is not int or not 0 <= version <= MAX_INTEGER:
-        raise RegistryError("not a schema version", "an integer from 0", version, where=what)
+        raise RegistryError("not a schema version", "an integer from 0", repr(version), where=what)
 
 
 def _check_renames(renames: object) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar, overload
 
 from ..errors import ReadError
 from ..format.header import Header
-from ..policy import DEFAULT_POLICY, Policy
+from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
 from ..writer import Writer, pack, pack_parts
 from .atomic import replace_file, write_parts
@@ -115,7 +115,7 @@ def peek(data: Input, *, policy: Policy | None = None) -> Header:
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
     'risk'
     """
-    limits = (policy or DEFAULT_POLICY).limits
+    limits = check_is_policy(policy).limits
     start = _start_of(data)
     try:
         return _with(data, lambda source: read_header(source, limits))
@@ -141,7 +141,7 @@ def verify(data: Input, *, policy: Policy | None = None) -> Header:
     >>> verify(pack("report")).type
     'builtins:str'
     """
-    limits = (policy or DEFAULT_POLICY).limits
+    limits = check_is_policy(policy).limits
     return _with(data, lambda source: verify_source(source, limits))
 
 

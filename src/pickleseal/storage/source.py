@@ -34,6 +34,8 @@ class FileSource:
 
     def __init__(self, file: BinaryIO, *, whole: bool) -> None:
         self._file = file
+        name = getattr(file, "name", None)
+        self.name = name if isinstance(name, str) else None  # for warnings
         self._whole = whole
         self._read_so_far = 0
         self._left = _bytes_left(file)

@@ -37,7 +37,7 @@ def upgrade(
     Args:
         path: a file of exactly one artifact.
         trust, policy: as for `load`.
-        writer: build labels, and the registry to write with; None: today's, with the registry of the policy.
+        writer: build labels; its registry is the policy's. None: today's.
         durable: whether the file is synced to the disk.
 
     Returns:
@@ -47,6 +47,7 @@ def upgrade(
         ReadError: as for `load`; the file is left as it is.
         PolicyError: the artifact has a seal, which would be lost.
         PackError, OSError: as for `dump`; the file is left as it is.
+        ValueError: writer and policy have different registries.
 
     Runs the code that `load` and `dump` run. Spec section 6.4.
 
@@ -59,6 +60,10 @@ def upgrade(
     policy = DEFAULT_POLICY if policy is None else policy
     name = os.fsdecode(path)
     writer = Writer(registry=policy.registry) if writer is None else writer
+    if not isinstance(writer, Writer) or not isinstance(policy, Policy):
+        raise TypeError("upgrade: expected a Policy and a Writer")
+    if writer.registry is not policy.registry:
+        raise ValueError("upgrade: expected one registry in policy and writer, else names and versions get lost")
     try:
         with io.FileIO(name) as file:
             header = read_header(FileSource(file, whole=True), policy.limits)
@@ -73,7 +78,7 @@ def upgrade(
     except ReadError as exc:
         exc.path = name
         raise
-    parts = encode_object(obj, policy.name_today(header.type), _kept(header), writer, header.created)
+    parts = encode_object(obj, policy._name_today(header.type), _kept(header), writer, header.created)
     replace_file(name, parts, durable)
     return True
 
@@ -83,7 +88,7 @@ def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy, writer: 
     if judged.plans and any(plan.was is not None for plan in judged.plans.values()):
         return False
     recorded = {}
-    moved = policy.places(fields["globals"], fields.get("types", {}))
+    moved = policy._places(fields["globals"], fields.get("types", {}))
     for (module, qualname), value in judged.resolved.items():
         name = f"{module}:{qualname}"
         if isinstance(value, type):
@@ -92,7 +97,7 @@ def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy, writer: 
             now = record(value, writer.registry)
             if now.entry is not None:
                 recorded[now.name] = now.entry
-    return bool(recorded == fields.get("types", {}) and policy.name_today(fields["type"]) == fields["type"])
+    return bool(recorded == fields.get("types", {}) and policy._name_today(fields["type"]) == fields["type"])
 
 
 def _kept(header: Header) -> dict[str, Any]:
