@@ -19,6 +19,7 @@ TESTS = [
     "tests/test_drift.py",
     "tests/test_migrations.py",
     "tests/test_packages.py",
+    "tests/test_annotations.py",
     "tests/test_properties.py",
     "tests/test_api.py",
     "tests/test_arrays.py",

@@ -81,7 +81,7 @@ def _generic_source(value: Any, origin: Any, depth: int) -> str:
     if getattr(value, "__metadata__", None) is not None:  # Annotated
         return _source(value.__origin__, depth + 1)
     if str(getattr(origin, "__module__", "")).partition(".")[0] in _EXPANDED:
-        return _source(origin, depth + 1)
+        raise _UnknownError
     inner = ", ".join(_source(item, depth + 1) for item in arguments)
     return f"{_source(origin, depth + 1)}[{inner or '()'}]"
 
@@ -134,7 +134,8 @@ def _subscript(node: ast.Subscript, depth: int) -> str:
     if base in _WRAPPERS and items:
         return _normal(items[0], depth + 1)
     if base == "Literal":
-        return f"Literal[{', '.join(_literal_node(item) for item in items)}]"
+        # `typing` keeps one object for all orders of the values: the order says nothing
+        return f"Literal[{', '.join(sorted({_literal_node(item) for item in items}))}]"
     return f"{base}[{', '.join(_normal(item, depth + 1) for item in items) or '()'}]"
 
 

@@ -1,0 +1,139 @@
+"""One annotation has one text: however it is written, whichever Python reads it (spec 6.2)."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import enum
+import typing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pickleseal.schema.annotations import annotation_text
+from pickleseal.schema.describe import describe, value_text
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+T = typing.TypeVar("T")
+
+
+class Box(typing.Generic[T]):
+    class Inner:
+        pass
+
+
+UserId = typing.NewType("UserId", int)
+MEANINGS = {**vars(typing), "t": typing, "typing": typing, "abc": collections.abc, "UserId": UserId}
+MEANINGS |= {"Decimal": Decimal, "Color": Color, "Box": Box, "T": T}
+SAME = [
+    ("int", ["int", "builtins.int", " int", "ForwardRef('int')", "Annotated[int, 'm']", "Final[int]"]),
+    ("None", ["None", "NoneType", "type(None)"]),
+    ("int | None", ["Optional[int]", "int | None", "None | int", "typing.Union[None, 'int']", "Union[int, None, int]"]),
+    ("bytes | int | str", ["Union[str, Union[int, bytes]]", "str | int | bytes | int", "Union[bytes, int] | str"]),
+    ("list[dict[str, Any]]", ["list[dict[str, Any]]", "List[Dict[str, Any]]", "t.List[t.Dict[str, t.Any]]"]),
+    ("tuple[int, ...]", ["tuple[int, ...]", "typing.Tuple[int, ...]"]),
+    ("tuple[()]", ["tuple[()]"]),
+    ("Callable[[int, str], None]", ["Callable[[int, str], None]", "abc.Callable[[int, str], None]"]),
+    ("Callable[..., int]", ["Callable[..., int]", "abc.Callable[..., int]"]),
+    ("Literal['a | b', 1, None]", ["Literal['a | b', 1, None]", "t.Literal[None, 'a | b', 1]"]),
+    ("Literal[-1]", ["Literal[-1]"]),
+    ("Literal[Color.RED]", ["Literal[Color.RED]"]),
+    ("Literal['x'] | None", ["Optional[Literal['x']]", "Union[Literal['x'], None]"]),
+    ("Decimal", ["Decimal", "decimal.Decimal"]),
+    ("T", ["T"]),
+    ("Box[int]", ["Box[int]", "Box['int']"]),
+    ("Inner", ["Box.Inner"]),
+    ("type[int]", ["Type[int]", "type[int]"]),
+    ("frozenset[str]", ["FrozenSet[str]", "frozenset[str]"]),
+    ("Any", ["Any", "typing.Any"]),
+    ("UserId", ["UserId"]),
+    ("list[X]", ["List['X']", "list[ForwardRef('X')]"]),
+]
+NONE = ["lambda: 1", "f(1)", "", "1 + 1", "a b", "x" * 2000, object(), 5, "Literal[f()]", "[" * 500, "\ud800", "\0"]
+
+
+@pytest.mark.parametrize(("text", "spellings"), SAME, ids=[text for text, _ in SAME])
+def test_every_spelling_has_one_text_written_or_evaluated(text: str, spellings: list[str]) -> None:
+    evaluated = 0
+    for spelling in spellings:
+        if "(" not in spelling or "[()]" in spelling:
+            assert annotation_text(spelling) == text
+        try:
+            value = eval(spelling.strip(), dict(MEANINGS))
+        except NameError:
+            continue
+        evaluated += 1
+        assert annotation_text(value) == text, spelling
+    assert evaluated
+
+
+@pytest.mark.parametrize("annotation", NONE, ids=lambda value: ascii(value)[:20])
+def test_what_has_no_normal_form_is_empty(annotation: Any) -> None:
+    assert annotation_text(annotation) == ""
+
+
+def test_nesting_has_an_end() -> None:
+    nested: Any = int
+    for _ in range(50):
+        nested = list[nested]
+    assert annotation_text(nested) == ""
+    assert annotation_text(str(nested)) == ""
+
+
+def test_aliases_of_numpy_have_no_text_because_releases_differ() -> None:
+    np = pytest.importorskip("numpy")
+    import numpy.typing
+
+    assert annotation_text(numpy.typing.NDArray[np.float64]) == ""
+
+
+NAMES = st.sampled_from(["int", "str", "None", "bytes", "Decimal", "Color", "Any"])
+EXPRESSIONS = st.recursive(
+    NAMES,
+    lambda inner: st.one_of(
+        st.builds("{}[{}]".format, st.sampled_from(["list", "List", "Optional", "set", "FrozenSet"]), inner),
+        st.builds("{}[{}, {}]".format, st.sampled_from(["Union", "dict", "Dict", "tuple"]), inner, inner),
+        st.builds("Callable[[{}], {}]".format, inner, inner),
+        st.lists(st.sampled_from(["'a | b'", "1", "None", "True"]), min_size=1, unique=True).map(
+            lambda items: f"Literal[{', '.join(items)}]"
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@given(EXPRESSIONS)
+def test_a_string_and_what_it_means_have_one_text(expression: str) -> None:
+    try:
+        value = eval(expression, dict(MEANINGS))
+    except TypeError:
+        return
+    text = annotation_text(expression)
+    assert text
+    assert annotation_text(value) == text
+    assert annotation_text(text) == text
+
+
+@given(st.text(max_size=40))
+def test_any_text_has_a_text(text: str) -> None:
+    assert isinstance(annotation_text(text), str)
+
+
+def test_values_have_texts() -> None:
+    shown = [value_text(value) for value in (1, True, None, "a", b"b", 1.5, (1, ("x",)), ())]
+    assert shown == ["1", "True", "None", "'a'", "b'b'", "1.5", "(1, ('x',))", "()"]
+    for value in (object(), [1], (object(),), "x" * 2000, 10**5000, ("x" * 999, "y" * 999)):
+        assert value_text(value) == ""
+
+
+def test_string_annotations_and_real_ones_describe_alike() -> None:
+    real = dataclasses.make_dataclass("A", [("x", eval("Optional[int]", dict(MEANINGS))), ("y", list[str])])
+    text = dataclasses.make_dataclass("A", [("x", "int | None"), ("y", "typing.List[str]")])
+    assert describe(real) == describe(text)
