@@ -408,6 +408,8 @@ for _name, _about, _change in (
     ("global-number", "a number as global", {"global": 1}),
     ("kind-unknown", "an unknown kind", {"kind": "struct"}),
     ("kind-array", "an array as kind", {"kind": []}),
+    ("shape-unknown", "an unknown shape", {"shape": "tuple"}),
+    ("shape-array", "an array as shape", {"shape": []}),
     ("state-unknown", "an unknown state", {"state": "own"}),
     ("state-array", "an array as state", {"state": []}),
     ("defaults-empty", "empty defaults", {"defaults": []}),

@@ -108,6 +108,7 @@ _timer = {
     "fields": [["id", "int"], ["größe", "int | None"]],
     "global": "jobs:Timer",
     "kind": "plain",
+    "shape": "dict",
     "state": "default",
     "version": 0,
 }

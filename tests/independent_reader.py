@@ -500,7 +500,11 @@ def _check_sections(sections: Any, *, newer: bool, sealed: bool) -> None:
 
 
 def _check_type(value: Any, *, newer: bool) -> None:
-    _check_members(value, "types", ("fields", "global", "kind", "state", "version"), ("defaults",), unknown=newer)
+    _check_members(
+        value, "types", ("fields", "global", "kind", "state", "version"), ("defaults", "shape"), unknown=newer
+    )
+    if "shape" in value:
+        _require(value["shape"] in ("arguments", "dict", "list", "slots", "value"), "types: shape")
     names = _check_pairs(value["fields"])
     if "defaults" in value:
         _require(value["defaults"] != [], "types: defaults: empty")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import dataclasses
+import datetime
 import enum
 import typing
 from decimal import Decimal
@@ -14,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickleseal.schema.annotations import annotation_text
-from pickleseal.schema.describe import describe, value_text
+from pickleseal.schema.describe import describe
+from pickleseal.schema.values import value_text
 
 
 class Color(enum.Enum):
@@ -30,7 +33,14 @@ class Box(typing.Generic[T]):
 
 
 UserId = typing.NewType("UserId", int)
-MEANINGS = {**vars(typing), "t": typing, "typing": typing, "abc": collections.abc, "UserId": UserId}
+MEANINGS = {
+    **vars(typing),
+    "t": typing,
+    "typing": typing,
+    "abc": collections.abc,
+    "contextlib": contextlib,
+    "UserId": UserId,
+}
 MEANINGS |= {"Decimal": Decimal, "Color": Color, "Box": Box, "T": T}
 SAME = [
     ("int", ["int", "builtins.int", " int", "ForwardRef('int')", "Annotated[int, 'm']", "Final[int]"]),
@@ -54,6 +64,13 @@ SAME = [
     ("frozenset[str]", ["FrozenSet[str]", "frozenset[str]"]),
     ("Any", ["Any", "typing.Any"]),
     ("UserId", ["UserId"]),
+    ("list", ["list", "List", "typing.List"]),
+    ("Callable | None", ["Optional[Callable]", "abc.Callable | None"]),
+    ("Sequence", ["Sequence", "abc.Sequence"]),
+    ("AbstractSet", ["AbstractSet", "abc.Set"]),
+    ("AbstractSet[int]", ["AbstractSet[int]", "abc.Set[int]"]),
+    ("set[int]", ["Set[int]", "set[int]"]),
+    ("ContextManager[int]", ["ContextManager[int]", "contextlib.AbstractContextManager[int]"]),
     ("list[X]", ["List['X']", "list[ForwardRef('X')]"]),
 ]
 NONE = ["lambda: 1", "f(1)", "", "1 + 1", "a b", "x" * 2000, object(), 5, "Literal[f()]", "[" * 500, "\ud800", "\0"]
@@ -91,7 +108,9 @@ def test_aliases_of_numpy_have_no_text_because_releases_differ() -> None:
     np = pytest.importorskip("numpy")
     import numpy.typing
 
-    assert annotation_text(numpy.typing.NDArray[np.float64]) == ""
+    for alias in (numpy.typing.NDArray[np.float64], np.bool_, np.double, np.dtype[np.float64]):
+        assert annotation_text(alias) == ""
+    assert annotation_text(np.ndarray) == "ndarray"
 
 
 NAMES = st.sampled_from(["int", "str", "None", "bytes", "Decimal", "Color", "Any"])
@@ -129,8 +148,20 @@ def test_any_text_has_a_text(text: str) -> None:
 def test_values_have_texts() -> None:
     shown = [value_text(value) for value in (1, True, None, "a", b"b", 1.5, (1, ("x",)), ())]
     assert shown == ["1", "True", "None", "'a'", "b'b'", "1.5", "(1, ('x',))", "()"]
-    for value in (object(), [1], (object(),), "x" * 2000, 10**5000, ("x" * 999, "y" * 999)):
+    nested: Any = 1
+    for _ in range(3000):
+        nested = (nested, nested)
+    for value in (object(), [1], (object(),), 10**5000, ("x" * 900, "y" * 900), nested, tuple(range(200))):
         assert value_text(value) == ""
+    long = [value_text(value) for value in ("x" * 2000, "x" * 1999 + "y", b"x" * 2000)]
+    assert len(set(long)) == 3
+    assert all("characters, " in text for text in long)
+    when = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+    more = [Decimal("1.50"), when, when.date(), 1j, frozenset({"b", "a"}), range(3), datetime.timedelta(1)]
+    assert [value_text(value) for value in more] == [
+        *("Decimal('1.50')", "datetime.datetime(2026, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)"),
+        *("datetime.date(2026, 1, 2)", "1j", "frozenset({'a', 'b'})", "range(0, 3)", "datetime.timedelta(days=1)"),
+    ]
 
 
 def test_string_annotations_and_real_ones_describe_alike() -> None:

@@ -858,7 +858,7 @@ class TestDescribing:
         text += "        return super().__getattribute__(name)\nclass Odd(metaclass=M):\n    a: int\n"
         assert pickleseal.peek(pack_old(text, lambda m: m.Odd())).types == {}
         text = "import enum\nE = enum.Enum('E', {'a\\nb': 1}, module=__name__)\n"
-        assert pickleseal.peek(pack_old(text, lambda m: next(iter(m.E)))).types == {}
+        assert pickleseal.peek(pack_old(text, lambda m: next(iter(m.E)))).types[f"{MODULE}:E"].fields == ()
 
     def test_a_schema_is_described_once_and_goes_with_its_class(self) -> None:
         from pickleseal.schema.describe import _known, describe
@@ -1011,3 +1011,284 @@ class TestAdvice:
             registry.check()
         registry.migration("p", from_version=2, renames={"a": "b"})
         registry.check()
+
+
+def evolved(old: str, new: str, make: Any, **policy: Any) -> Any:
+    """Pack with one source, unpack with another, each with a registry of its own."""
+    data = pack_old(old, make)
+    registry = Registry()
+    with installed(MODULE, new, registry=registry) as module:
+        trust = [value for value in vars(module).values() if getattr(value, "__module__", "") == MODULE]
+        return pickleseal.unpack(data, trust=trust, policy=Policy(registry=registry, **policy))
+
+
+class TestShapes:
+    """The same class may be pickled as a dict, as slots, as a list or by its arguments (spec 6.2, shape)."""
+
+    FLAGS = ("", "(slots=True)", "(frozen=True)", "(frozen=True, slots=True)")
+
+    @pytest.mark.parametrize("old", FLAGS)
+    @pytest.mark.parametrize("new", FLAGS)
+    def test_dataclasses_with_and_without_slots(self, old: str, new: str) -> None:
+        obj = evolved(task("a: int; b: int", old), task("b: int; a: int", new), lambda m: m.Task(1, 2))
+        assert (obj.a, obj.b) == (1, 2)
+        obj = evolved(task("a: int; b: int", old), task("a: int; b: int", new), lambda m: m.Task(1, 2))
+        assert (obj.a, obj.b) == (1, 2)
+        if pickleseal.peek(pack_old(task("a: int", old), lambda m: m.Task(1))).types[f"{MODULE}:Task"].shape != "dict":
+            return
+        if "slots" in new:
+            with pytest.raises(SchemaDriftError, match="pickled as"):
+                evolved(task("a: int", old), task("a: int", new), lambda m: m.Task(1), drift="strict")
+
+    @pytest.mark.parametrize("old", ["define", "define(slots=False)", "define(getstate_setstate=False)", "frozen"])
+    @pytest.mark.parametrize("new", ["define", "define(slots=False)", "define(getstate_setstate=False)", "frozen"])
+    def test_attrs_in_all_its_shapes(self, old: str, new: str) -> None:
+        pytest.importorskip("attrs")
+        text = "import attrs\n@attrs.{}\nclass Task:\n    {}: Any\n    {}: Any\n".replace(
+            "attrs\n@", "attrs\nfrom typing import *\n@"
+        )
+        for order in (("a", "b"), ("b", "a")):
+            obj = evolved(text.format(old, "a", "b"), text.format(new, *order), lambda m: m.Task(a=1, b={"x": 2}))
+            assert (obj.a, obj.b) == (1, {"x": 2})
+
+    def test_attrs_below_a_base_with_slots(self) -> None:
+        pytest.importorskip("attrs")
+        text = "import attrs\nclass Base:\n    __slots__ = ('x',)\n@attrs.define(slots=False)\nclass Task(Base):\n"
+        text += "    {}: int\n    {}: int\n"
+
+        def make(module: Any) -> Any:
+            made = module.Task(1, 2)
+            made.x = 9
+            return made
+
+        obj = evolved(text.format("a", "b"), text.format("b", "a"), make)
+        assert (obj.a, obj.b, obj.x) == (1, 2, 9)
+
+    def test_attrs_that_keeps_hashes(self) -> None:
+        pytest.importorskip("attrs")
+        text = "import attrs\n@attrs.frozen(cache_hash=True, slots={})\nclass Task:\n    {}: int\n    {}: int\n"
+        for slots in (True, False):
+            for new_slots in (True, False):
+                obj = evolved(
+                    text.format(slots, "a", "b"),
+                    text.format(new_slots, "b", "a"),
+                    lambda m: [m.Task(1, 2), {m.Task(1, 2)}],
+                )
+                assert {obj[0]} == obj[1]
+                assert hash(obj[0]) == hash(next(iter(obj[1])))
+
+    def test_namedtuples_with_arguments_of_their_own_are_their_own_business(self) -> None:
+        text = "from typing import NamedTuple\nclass B(NamedTuple):\n    {}: int\n    {}: int\nclass Task(B):\n"
+        text += "    def __new__(cls, y, x): return super().__new__(cls, x=x, y=y)\n"
+        text += "    def __getnewargs__(self): return (self.y, self.x)\n"
+        obj = evolved(text.format("x", "y"), text.format("y", "x"), lambda m: m.Task(y=1, x=2))
+        assert (obj.x, obj.y) == (2, 1)
+
+    def test_msgspec_with_and_without_keywords(self) -> None:
+        pytest.importorskip("msgspec")
+        text = "import msgspec\nclass Task(msgspec.Struct{}):\n    {}: int\n    {}: int\n"
+        for old, new in (("", ""), ("", ", frozen=True"), ("", ", kw_only=True")):
+            obj = evolved(text.format(old, "a", "b"), text.format(new, "b", "a"), lambda m: m.Task(a=1, b=2))
+            assert (obj.a, obj.b) == (1, 2)
+
+    def test_undecorated_subclasses_have_fields_of_their_own(self) -> None:
+        old = task("a: int", "", "class Sub(Task):\n    qty: int = 0\n")
+
+        def make(module: Any) -> Any:
+            made = module.Sub(1)
+            made.qty = 5
+            return made
+
+        for drift in ("resolve", "strict"):
+            with pytest.raises(SchemaDriftError, match="'qty' was removed"):
+                evolved(old, old.replace("qty", "quantity"), make, drift=drift)
+        assert evolved(old, old, make, drift="strict").qty == 5
+
+
+class TestFoundByAttack:
+    def test_enum_values_that_are_no_literals(self) -> None:
+        text = "import enum\nfrom decimal import Decimal as D\nclass Task(enum.Enum):\n    LO = D({})\n    HI = D({})\n"
+        with pytest.raises(SchemaDriftError, match="the value of 'LO'"):
+            evolved(text.format(1, 2), text.format(2, 1), lambda m: m.Task.LO)
+        text = "import enum\nclass Task(enum.Enum):\n    LO = [1]\n"
+        assert evolved(text, text, lambda m: m.Task.LO).name == "LO"
+        with pytest.raises(SchemaDriftError):
+            evolved(text, text, lambda m: m.Task.LO, drift="strict")
+
+    @pytest.mark.parametrize("verdict", ["0", "[]", "no()", "later()", "raises()"])
+    def test_validate_accepts_what_is_true_and_nothing_else(self, verdict: str) -> None:
+        more = "class No:\n    def __bool__(self): return False\nno = No\nasync def later(): pass\n"
+        more += "class Raises:\n    def __bool__(self): raise OSError\nraises = Raises\n"
+        more += f"registry.register(Task, 'jobs.Task', validate=lambda t: {verdict})\n"
+        with pytest.raises(InvalidObjectError):
+            evolved(task("a: int"), task("a: int", "", more), lambda m: m.Task(1))
+        for sound in ("None", "True", "1"):
+            text = task("a: int", "", f"registry.register(Task, 'jobs.Task', validate=lambda t: {sound})\n")
+            assert evolved(task("a: int"), text, lambda m: m.Task(1)).a == 1
+
+    def test_validate_sees_objects_that_a_function_made(self) -> None:
+        text = "class Task:\n    def __init__(self, a): self.a = a\n    def __reduce__(self): return make, (self.a,)\n"
+        text += "def make(a): return Task(a)\n"
+        new = text + "registry.register(Task, 'jobs.Task', validate=lambda t: t.a > 0)\n"
+        assert evolved(text, new, lambda m: m.Task(1)).a == 1
+        with pytest.raises(InvalidObjectError):
+            evolved(text, new, lambda m: [m.Task(-1)])
+
+    def test_registering_hands_out_nothing_that_trust_would_not(self) -> None:
+        import functools
+        import subprocess
+
+        from frames import named
+        from test_trust import hostile
+
+        for cls, name in ((subprocess.Popen, "subprocess:Popen"), (functools.partial, "functools:partial")):
+            registry = Registry()
+            registry.register(cls, "p")
+            data = hostile(named(*name.split(":")) + b")R", name)
+            with pytest.raises(pickleseal.errors.PolicyError, match="no payload gets"):
+                pickleseal.unpack(data, policy=Policy(registry=registry))
+
+    def test_two_values_for_one_renamed_field(self) -> None:
+        more = REGISTER.format(1) + "registry.migration('jobs.Task', from_version=0, renames={'a': 'b'})\n"
+        with pytest.raises(MigrationError, match="two values"):
+            evolved(task("a: int; b: int"), task("b: int", "", more), lambda m: m.Task(1, 2))
+
+    def test_members_renamed_by_a_migration(self) -> None:
+        text = "import enum\nclass Task(enum.Flag):\n    {} = 1\n    B = 2\n"
+        more = REGISTER.format(1) + "registry.migration('jobs.Task', from_version=0, renames={'A': 'X'})\n"
+        obj = evolved(
+            text.format("A"), text.format("X").replace("B = 2", "B = 8") + more, lambda m: m.Task.A | m.Task.B
+        )
+        assert str(obj).endswith(("X|B", "B|X"))
+
+    def test_values_that_were_no_member_do_not_become_one(self) -> None:
+        text = "import enum\nclass Task(enum.IntFlag):\n    R = {}\n    W = {}\n"
+        more = REGISTER.format(1) + STEP.format(0, "pass")
+        data = pack_old(text.format(1, 2), lambda m: [m.Task(1), m.Task(8 | 1)])
+        with pytest.raises(MigrationError, match="no member"):
+            unpack_new(data, text.format(2, 1) + more)
+
+    def test_extra_values_of_pydantic_that_became_fields(self) -> None:
+        pytest.importorskip("pydantic")
+        text = "import pydantic\nclass Task(pydantic.BaseModel):\n    model_config = {'extra': 'allow'}\n    a: int\n"
+        obj = evolved(text, text + "    venue: str = 'X'\n", lambda m: m.Task(a=1, venue="Y", other="Z"))
+        assert (obj.venue, obj.other, obj.__pydantic_extra__) == ("Y", "Z", {"other": "Z"})
+
+    def test_a_function_of_the_users_that_is_called_rebuild(self) -> None:
+        text = "from typing import NamedTuple\nclass Row(NamedTuple):\n    a: int\n    {}\nclass C:\n"
+        text += "    def __init__(self, x): self.x = x\n"
+        text += "    def __reduce__(self): return rebuild, (Row, self.x)\ndef rebuild(row, x): return C(x)\n"
+        assert evolved(text.format(""), text.format("b: int = 0"), lambda m: m.C((5,))).x == (5,)
+
+    def test_reading_while_another_thread_registers_again(self) -> None:
+        import threading
+
+        text = task("a: int", "", "registry.register(Task, 'jobs.Task', formerly=['x:C'], validate=lambda t: False)\n")
+        data = pack_old(task("a: int"), lambda m: m.Task(1))
+        registry, done = Registry(), threading.Event()
+        with installed(MODULE, text, registry=registry) as module:
+
+            def again() -> None:
+                while not done.is_set():
+                    registry.register(module.Task, "jobs.Task", formerly=["x:C"], validate=lambda t: False)
+
+            thread = threading.Thread(target=again)
+            thread.start()
+            try:
+                for _ in range(3000):
+                    with pytest.raises(InvalidObjectError):
+                        pickleseal.unpack(data, policy=Policy(registry=registry))
+            finally:
+                done.set()
+                thread.join()
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "class D:\n    def __get__(self, obj, cls=None): raise RuntimeError\nclass Task:\n    a: int = D()\n",
+            "t = 1\nfor _ in range(3000): t = (t, t)\nclass Task:\n    a: tuple = t\n",
+            "class Odd:\n    def __getattr__(self, name): raise RuntimeError\nclass Task:\n    a: Odd() = 1\n",
+            "class Meta(type):\n    def __getattribute__(cls, name):\n        if name[:5] in ('__ann', '__dat'): "
+            "raise OSError\n        return super().__getattribute__(name)\nclass Task(metaclass=Meta):\n    a: int\n",
+            "class Task:\n    a: int = 1\nTask.__annotations__[5] = int\n",
+            "class B:\n    __slots__ = ('a',)\nclass Task(B):\n    __slots__ = ('a', 'b')\n",
+        ],
+    )
+    def test_classes_that_are_odd_pack_and_load(self, body: str) -> None:
+        data = pack_old(body, lambda m: m.Task())
+        with installed(MODULE, body) as module:
+            assert type(pickleseal.unpack(data, trust=[module.Task])) is module.Task
+        header = pickleseal.peek(data)
+        assert "a" in [name for name, _ in header.types[f"{MODULE}:Task"].fields]
+
+    def test_a_class_whose_name_changed_is_recorded_by_its_new_name(self) -> None:
+        with installed(MODULE, task("a: int", "", "class Other: pass\n")) as module:
+            pickleseal.pack(module.Task(1))
+            module.Task.__qualname__ = "Renamed"
+            module.Renamed = module.Task
+            header = pickleseal.peek(pickleseal.pack(module.Task(1)))
+            assert header.globals == (f"{MODULE}:Renamed",)
+            assert header.types[f"{MODULE}:Renamed"].global_ == f"{MODULE}:Renamed"
+
+    def test_schemas_too_large_for_a_header_are_left_out_with_a_warning(self) -> None:
+        text = "class Task:\n    __annotations__ = {f'f{i}' + 'x' * 900: int for i in range(1300)}\n"
+        with installed(MODULE, text) as module:
+            with pytest.warns(pickleseal.errors.PackWarning, match="left out"):
+                data = pickleseal.pack(module.Task())
+            assert type(pickleseal.unpack(data, trust=[module.Task])) is module.Task
+
+    def test_foreign_text_is_escaped_in_warnings(self) -> None:
+        data = pack_old(task("a: int"), lambda m: m.Task(1))
+        header, payload = __import__("lying").parts(data)
+        header["types"][f"{MODULE}:Task"]["fields"] = [["a", "evil\n\x1b[2J" + "z" * 5000]]
+        del header["sections"]
+        from frames import Frame
+
+        with installed(MODULE, task("a: int")) as module, pytest.warns(SchemaWarning) as caught:
+            pickleseal.unpack(Frame(payload, **header).data, trust=[module.Task])
+        assert str(caught[0].message).isprintable()
+        assert len(str(caught[0].message)) < 1000
+
+    def test_registry_errors_survive_pickling_whatever_was_given(self) -> None:
+        import threading
+
+        class Odd:
+            def __repr__(self) -> str:
+                raise RuntimeError
+
+        for wrong in (
+            lambda: Registry().register(lambda: 0, "x"),  # type: ignore[arg-type]
+            lambda: Registry().register(Path, "x", validate=threading.Lock()),  # type: ignore[arg-type]
+            lambda: Registry().register(Path, Odd()),  # type: ignore[arg-type]
+            lambda: Registry().register(Path, "x", formerly=5),  # type: ignore[arg-type]
+            lambda: Registry().register(Path, "x", formerly=["a:b:c"]),
+        ):
+            with pytest.raises(RegistryError) as caught:
+                wrong()
+            assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+    def test_a_new_class_where_another_was_formerly(self) -> None:
+        registry = Registry()
+        text = task("a: int")
+        with installed("evolving_b", text) as new, installed(MODULE, text, registry=registry) as module:
+            registry.register(new.Task, "jobs.Task", formerly=[f"{MODULE}:Task"])
+            with pytest.warns(pickleseal.errors.PackWarning, match="formerly"):
+                data = pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+            policy = Policy(registry=registry)
+            assert type(pickleseal.unpack(data, policy=policy)) is new.Task
+            assert type(pickleseal.unpack(data, trust=[module.Task], policy=policy)) is module.Task
+
+    def test_an_upgrade_does_not_ignore_drift(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="ignore"):
+            pickleseal.upgrade(tmp_path / "x", policy=Policy(drift="ignore"))
+
+    def test_an_upgrade_with_labels_is_done_once(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.pseal"
+        path.write_bytes(pack_old(task("t: int"), lambda m: m.Task(1)))
+        registry = Registry()
+        text = task("t: int", "", REGISTER.format(1) + STEP.format(0, "state['t'] *= 1000"))
+        with installed(MODULE, text, registry=registry):
+            policy, writer = Policy(registry=registry), Writer(build={"app": "x"}, registry=registry)
+            assert pickleseal.upgrade(path, policy=policy, writer=writer, durable=False) is True
+            assert pickleseal.upgrade(path, policy=policy, writer=writer) is False
+            assert pickleseal.load(path, policy=policy).t == 1000

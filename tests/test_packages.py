@@ -72,6 +72,9 @@ def test_values_and_arrays_pin_nothing() -> None:
         ("0.4.1", "1.0", False),
         ("2!1.0", "1.0", True),
         ("v1.0", "1.1", True),
+        ("2rc1", "2.0+cpu", True),
+        ("2-1", "2.5", True),
+        ("0.04", "0.4", True),
         ("1.0", None, False),
     ],
 )
@@ -119,6 +122,15 @@ def test_rules_that_are_none() -> None:
     for wrong in ({"a": 1}, [1], {1: "warn"}):
         with pytest.raises(TypeError, match="packages"):
             Policy(packages=wrong)  # type: ignore[arg-type]
+
+
+def test_names_of_distributions_have_one_form(versions: dict[str, str | None]) -> None:
+    versions["shapes"] = "1.0"
+    data = sealed()
+    versions["shapes"] = "2.0"
+    with pytest.raises(PackageVersionError):
+        pickleseal.unpack(data, trust=[shapes.Job], policy=Policy(packages={"SHAPES": "refuse"}))
+    assert Policy(packages={"Scikit_Learn": "ignore"}).packages == {"scikit-learn": "ignore"}
 
 
 def test_a_specifier_without_packaging_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from .format.header import Header
 from .format.limits import ALIGNMENT, Limits
 from .format.plain import decode_plain
 from .format.preamble import PREAMBLE_SIZE, decode_preamble
+from .format.skeleton import SMALL_HEADER
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_globals
 from .payload.unpickler import load_object
@@ -168,7 +169,7 @@ def read_artifact(
     header = read_header(source, policy.limits)
     fields = header._fields
     _check_codecs(fields["sections"])
-    judged = check_policy(fields, expect, trusted, policy)
+    judged = check_policy(fields, expect, trusted, policy, header.preamble.header_len <= SMALL_HEADER)
     sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
     buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
     name = getattr(source, "name", None)
@@ -191,16 +192,23 @@ _NOTHING = Judged({}, {}, ())
 _NO_TYPES: dict[str, Any] = {}
 
 
-def check_policy(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Judged:
-    """Step 15: protocol, type, trust, packages, schemas. Runs nothing of the payload."""
+def check_policy(
+    fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy, is_small: bool = False
+) -> Judged:
+    """Step 15: protocol, type, trust, packages, schemas. Runs nothing of the payload.
+
+    `is_small` says that the header is of a few kilobytes, so that the outcome may be kept.
+    """
     try:
-        return _judge(fields, expect, trusted, policy)
+        return _judge(fields, expect, trusted, policy, is_small)
     except (UntrustedGlobalError, TypeMismatchError, ClassMissingError, SchemaDriftError) as exc:
         exc.hint = advice(exc, fields, policy)
         raise
 
 
-def _judge(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Judged:
+def _judge(
+    fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy, is_small: bool
+) -> Judged:
     protocol = fields["pickle"]["protocol"]
     if protocol not in policy.protocols:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
@@ -211,6 +219,7 @@ def _judge(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trus
     if not names:
         return _NOTHING
     types, registry = fields.get("types", _NO_TYPES), policy.registry
+    generation = registry._generation
     places = policy._places(names, types) if policy.renames or not registry._is_empty else {}
     resolved = resolve_globals(names, trusted, places)
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
@@ -221,8 +230,8 @@ def _judge(fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trus
     before = len(notes)
     classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
     plans = make_plans(types, classes, registry, policy.drift, notes)
-    if not plans and len(notes) == before:
-        settle(types, resolved, registry, policy.drift)
+    if not plans and len(notes) == before and is_small:
+        settle(types, resolved, registry, generation, policy.drift)
     return Judged(resolved, plans, notes)
 
 
@@ -321,7 +330,7 @@ def unpack(
         plain = decode_plain(data)
         if plain is not None:
             fields, payload = plain
-            judged = check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY)
+            judged = check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY, True)
             check_envelope(payload, fields["pickle"]["protocol"], [])
             return _run(fields, payload, [], judged, expect)
     return read_object(BytesSource(data), expect, trust, policy)

@@ -191,6 +191,10 @@ def encode_object(
         _check_globals(pickled, registry)
         _describe(fields, pickled, registry)
     parts = encode_frame(fields, sections)
+    if len(parts[1]) > MAX_HEADER and "types" in fields:
+        _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
+        del fields["types"]
+        parts = encode_frame(fields, sections)
     if len(parts[1]) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
     return parts
@@ -200,9 +204,9 @@ def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> N
     """Add what the header says of classes and packages (spec 6.2)."""
     types, packages = {}, packages_of(pickled.globals)
     for cls in pickled.classes:
-        name, _, entry, pins, is_elsewhere = record(cls, registry)
-        if is_elsewhere:
-            _warn(f"{name} is registered, but not in the registry of this writer: give it in Writer(registry=...)")
+        name, _, entry, pins, trouble = record(cls, registry)
+        if trouble is not None:
+            _warn(trouble)
         if entry is not None:
             types[name] = entry
         if pins:

@@ -19,7 +19,8 @@ _HEX = "0123456789abcdef"
 _CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _KINDS = frozenset({"attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"})
 _TYPE_REQUIRED = frozenset({"fields", "global", "kind", "state", "version"})
-_TYPE_MEMBERS = _TYPE_REQUIRED | {"defaults"}
+_TYPE_MEMBERS = _TYPE_REQUIRED | {"defaults", "shape"}
+_SHAPES = frozenset({"arguments", "dict", "list", "slots", "value"})
 
 
 def validate(fields: dict[str, Any], preamble: Preamble) -> None:
@@ -234,6 +235,8 @@ def _check_type(entry: dict[str, Any], where: str) -> None:
         raise _wrong(f"{where}.state", "custom or default", entry["state"])
     if not _is_integer(entry["version"], 0, MAX_INTEGER):
         raise _wrong(f"{where}.version", f"an integer from 0 to {MAX_INTEGER}", entry["version"])
+    if "shape" in entry and (type(entry["shape"]) is not str or entry["shape"] not in _SHAPES):
+        raise _wrong(f"{where}.shape", ", ".join(sorted(_SHAPES)), entry["shape"])
     names = _check_pairs(entry["fields"], f"{where}.fields")
     if "defaults" in entry:
         if entry["defaults"] == []:

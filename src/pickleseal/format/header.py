@@ -33,6 +33,7 @@ class ClassSchema(NamedTuple):
     state: str
     version: int
     defaults: tuple[tuple[str, str], ...] = ()
+    shape: str | None = None
 
 
 class Header:
@@ -161,11 +162,6 @@ def _copy(value: Any) -> Any:
 
 def _class_schema(entry: dict[str, Any]) -> ClassSchema:
     fields = tuple((name, annotation) for name, annotation in entry["fields"])
-    return ClassSchema(
-        fields,
-        entry["global"],
-        entry["kind"],
-        entry["state"],
-        entry["version"],
-        tuple((name, text) for name, text in entry.get("defaults", ())),
-    )
+    defaults = tuple((name, text) for name, text in entry.get("defaults", ()))
+    kind, state, version = entry["kind"], entry["state"], entry["version"]
+    return ClassSchema(fields, entry["global"], kind, state, version, defaults, entry.get("shape"))

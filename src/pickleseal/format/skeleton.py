@@ -13,13 +13,13 @@ from typing import Any
 from .grammar import check_created
 from .limits import MAX_INTEGER
 
-__all__ = ["Skeletons"]
+__all__ = ["SMALL_HEADER", "Skeletons"]
 
 _CREATED = b'"created":"'
 _SECTION = b'"sections":[{"len":'
 _XXH3 = b',"xxh3":"'
 _HEX = b"0123456789abcdef"
-_LONGEST = 4096  # bytes of a header that is kept
+SMALL_HEADER = 4096  # bytes of a header that is kept
 _MOST = 256  # kept skeletons: 1 MiB in all
 
 
@@ -58,7 +58,7 @@ class Skeletons:
 
     def remember(self, text: bytes, fields: dict[str, Any]) -> None:
         """Keep the skeleton of a header that passed every check, where it has one."""
-        if len(text) > _LONGEST or text.count(_CREATED) != 1 or text.count(_SECTION) != 1:
+        if len(text) > SMALL_HEADER or text.count(_CREATED) != 1 or text.count(_SECTION) != 1:
             return
         if len(fields["sections"]) != 1 or len(fields["sections"][0]) != 2 or "ext" in fields:
             return

@@ -64,7 +64,8 @@ def explain(obj: object, cause: BaseException) -> PackError:
     if isinstance(cause, RecursionError):
         hint = "flatten long chains (linked lists, parent pointers) into a list, or raise sys.setrecursionlimit"
         return PackError("nested too deep for the pickler", None, None, hint, "$")
-    return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, type(obj).__name__, None, "$")
+    name = type.__getattribute__(type(obj), "__name__")
+    return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, name, None, "$")
 
 
 def _find(root: object) -> tuple[str, str, str] | None:

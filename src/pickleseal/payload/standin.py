@@ -10,6 +10,7 @@ Not for small payloads: to make a class takes as long as loading a dozen objects
 
 import sys
 from collections.abc import Callable, Mapping
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from ..schema.compare import BY_NAME
@@ -26,9 +27,17 @@ class CanNotStandInError(Exception):
     """An object can't change its class in place: the exact unpickler has to do it."""
 
 
-def can_stand_in(payload: bytes, plans: Mapping[int, Plan]) -> bool:
-    """Tell whether all plans are for classes that a subclass can stand in for, unseen by anybody."""
-    return _COUNTS and len(payload) >= SMALLEST and all(map(_is_simple, plans.values()))
+def can_stand_in(payload: bytes, resolved: Mapping[Any, Any], plans: Mapping[int, Plan]) -> bool:
+    """Tell whether all plans are for classes that a subclass can stand in for, unseen by anybody.
+
+    A function that the payload calls may make objects of the real classes, which only the exact unpickler sees.
+    """
+    return (
+        _COUNTS
+        and len(payload) >= SMALLEST
+        and all(map(_is_simple, plans.values()))
+        and not any(isinstance(value, FunctionType | BuiltinFunctionType) for value in resolved.values())
+    )
 
 
 def _is_simple(plan: Plan) -> bool:

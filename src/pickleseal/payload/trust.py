@@ -184,8 +184,18 @@ def resolve_globals(
     for name in names:
         module, _, qualname = name.partition(":")
         found = places.get(name, name)
+        if type(found) is not str:
+            found = _registered(name, found, trusted)
         resolved[module, qualname] = _object_for(found, trusted) if type(found) is str else found
     return resolved
+
+
+def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
+    """Return a registered class, or what the caller trusts in just that place."""
+    if cls is type or is_dangerous(global_name(cls)) or _is_numpy(cls):
+        hint = "it makes anything out of its arguments, so a payload must never get hold of it"
+        raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
+    return trusted.get(name) or cls
 
 
 def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trusted) -> str | None:

@@ -121,7 +121,7 @@ class _ExactUnpickler(pickle._Unpickler):
     def load_reduce(self) -> None:
         args = self.stack.pop()
         func = self.stack.pop()
-        if getattr(func, "__name__", None) == "rebuild" and len(args) == 2 and id(args[0]) in self._plans:
+        if len(args) == 2 and id(args[0]) in self._plans and _is_rebuild(func):
             plan, values = self._plans[id(args[0])], args[1:]  # msgspec's, for structs with keyword-only fields
         else:
             plan, values = self._plans.get(id(func)), args  # type: ignore[assignment]
@@ -132,13 +132,17 @@ class _ExactUnpickler(pickle._Unpickler):
         else:
             where = f"types.{plan.name}"
             raise MigrationError("the payload makes it by a call, so there is no state to migrate", where=where)
-        if plan is not None:
+        if plan is None:
+            plan = self._plans.get(id(type(obj)))
+        if plan is not None and type(obj) is plan.cls:
             self._note(obj, plan)
         self.append(obj)
 
     def load_build(self) -> None:
         if len(self.stack) > 1:
             state, target = self.stack[-1], self.stack[-2]
+            if type(state) is tuple and len(state) == 2 and type(state[1]) is dict and "__class__" in state[1]:
+                raise UnpickleError("the payload sets the class of an object", None, type(target).__name__)
             unfinished = self._unfinished.pop(id(target), None)
             if unfinished is not None:
                 self.stack.pop()
@@ -155,6 +159,12 @@ class _ExactUnpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
+
+
+def _is_rebuild(func: Any) -> bool:
+    """Tell whether a function is msgspec's, which makes structs with keyword-only fields."""
+    module = str(getattr(func, "__module__", "")).partition(".")[0]
+    return module == "msgspec" and getattr(func, "__name__", None) == "rebuild"
 
 
 def _refuse_numpy(target: Any) -> None:
@@ -206,7 +216,7 @@ def _load(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Ma
         return _in_c(payload, buffers, resolved)
     from .standin import CanNotStandInError, StandIns, can_stand_in
 
-    if not guard and can_stand_in(payload, plans):
+    if not guard and can_stand_in(payload, resolved, plans):
         stand_ins = StandIns(resolved, plans)
         with suppress(CanNotStandInError):
             obj = _in_c(payload, buffers, stand_ins.table)

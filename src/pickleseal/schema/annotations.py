@@ -8,6 +8,8 @@ Strategy: whatever an annotation is, it is first written as source text, then pa
 """
 
 import ast
+import collections.abc
+import sys
 import types
 import typing
 from typing import Any
@@ -23,10 +25,12 @@ _RENAMED = {
     "Deque": "deque",
     "NoneType": "None",
     "Text": "str",
-    "AbstractSet": "Set",
+    "AbstractContextManager": "ContextManager",
+    "AbstractAsyncContextManager": "AsyncContextManager",
 }
 _WRAPPERS = frozenset({"Annotated", "Final", "Required", "NotRequired", "ReadOnly"})  # `W[X, ...]` says what X says
-_EXPANDED = frozenset({"numpy"})  # aliases of these modules expand differently from release to release
+_FIRST = frozenset({"ContextManager", "AsyncContextManager"})  # CPython 3.13 gave them a second argument, a default
+_UNSTABLE = frozenset({"numpy"})  # what its names and aliases stand for differs from release to release
 
 
 class _UnknownError(Exception):
@@ -42,7 +46,7 @@ def annotation_text(annotation: object) -> str:
     try:
         text = _normal(ast.parse(_source(annotation, 0).strip(), mode="eval").body, 0)
         text.encode("utf-8")
-    except (_UnknownError, SyntaxError, ValueError, RecursionError, MemoryError, Warning):
+    except Exception:  # no normal form, no syntax, or an object of a stranger that answers anything
         return ""
     return text if len(text) <= _LONGEST else ""
 
@@ -64,7 +68,14 @@ def _source(value: Any, depth: int) -> str:
     if isinstance(value, list):  # the arguments of a Callable
         return "[" + ", ".join(_source(item, depth + 1) for item in value) + "]"
     origin = typing.get_origin(value)
-    if origin is not None:
+    if str(getattr(origin or value, "__module__", "")).partition(".")[0] in _UNSTABLE:
+        if value is not _ndarray():
+            raise _UnknownError
+    elif value is collections.abc.Set or (origin is collections.abc.Set and not hasattr(value, "__args__")):
+        return "AbstractSet"
+    elif origin is not None:
+        if not hasattr(value, "__args__"):  # `typing.List` without brackets
+            return _source(origin, depth + 1)
         return _generic_source(value, origin, depth)
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or getattr(value, "_name", None)
     if not isinstance(name, str):
@@ -80,10 +91,13 @@ def _generic_source(value: Any, origin: Any, depth: int) -> str:
         return f"Literal[{', '.join(map(_literal, arguments))}]"
     if getattr(value, "__metadata__", None) is not None:  # Annotated
         return _source(value.__origin__, depth + 1)
-    if str(getattr(origin, "__module__", "")).partition(".")[0] in _EXPANDED:
-        raise _UnknownError
     inner = ", ".join(_source(item, depth + 1) for item in arguments)
     return f"{_source(origin, depth + 1)}[{inner or '()'}]"
+
+
+def _ndarray() -> object:
+    numpy = sys.modules.get("numpy")
+    return getattr(numpy, "ndarray", None)
 
 
 def _literal(value: object) -> str:
@@ -102,6 +116,8 @@ def _normal(node: ast.expr, depth: int) -> str:
     if isinstance(node, ast.Name):
         return _RENAMED.get(node.id, node.id)
     if isinstance(node, ast.Attribute):  # where a name comes from may change with an import
+        if node.attr == "Set" and ast.unparse(node.value).endswith("abc"):
+            return "AbstractSet"
         return _RENAMED.get(node.attr, node.attr)
     if isinstance(node, ast.Constant):
         return _constant(node.value, depth)
@@ -133,6 +149,8 @@ def _subscript(node: ast.Subscript, depth: int) -> str:
         return _union(items, depth)
     if base in _WRAPPERS and items:
         return _normal(items[0], depth + 1)
+    if base in _FIRST:
+        items = items[:1]
     if base == "Literal":
         # `typing` keeps one object for all orders of the values: the order says nothing
         return f"Literal[{', '.join(sorted({_literal_node(item) for item in items}))}]"

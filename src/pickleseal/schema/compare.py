@@ -6,10 +6,12 @@ The rules are those of spec 6.3. Comparing looks at names and texts alone; it ru
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..errors import printable
 from .describe import Description
 
 __all__ = ["BY_NAME", "REFUSED", "RESOLVED", "WARNED", "Change", "Ways", "can_migrate", "compare"]
 
+_SHOWN = 120  # characters of a name or text out of a header
 RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 # Kinds whose instances are made empty and get their state by field names afterwards: one can become another.
 BY_NAME = frozenset({"attrs", "dataclass", "plain", "slots"})
@@ -26,9 +28,9 @@ def can_migrate(was: str, now: str) -> bool:
 class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
-    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `state`,
-    `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for `removed`, `now` is the name
-    that the field may have today. `level` says what `drift="resolve"` does: `resolved`, `warned` or `refused`.
+    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `shape`,
+    `state`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for `removed`, `now` is
+    the name that the field may have today. `level` says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
     """
 
     type: str
@@ -41,12 +43,14 @@ class Change(NamedTuple):
     kind: str = ""  # of the class as it is
 
     def __str__(self) -> str:
-        return f"{self.type}: {self.text}"
+        return f"{printable(self.type, _SHOWN)}: {self.text}"
 
     @property
     def text(self) -> str:
         """What changed, in one clause, without the class."""
-        return _TEXTS[self.what].format(field=self.field, was=self.was, now=self.now)
+        was, now = (side if side is None else printable(side, _SHOWN) for side in (self.was, self.now))
+        field = None if self.field is None else printable(self.field, _SHOWN)
+        return _TEXTS[self.what].format(field=field, was=was, now=now)
 
 
 _TEXTS = {
@@ -58,6 +62,7 @@ _TEXTS = {
     "removed": "{field!r} was removed or renamed",
     "renamed": "{field!r} is {now!r} today",
     "reordered": "the order was {was} and is {now}",
+    "shape": "its state was pickled as {was} and is as {now}",
     "state": "its state was {was} and is {now}",
     "unrecorded": "the artifact does not say what it looked like",
     "value": "the value of {field!r} was {was} and is {now}",
@@ -116,6 +121,8 @@ def compare(
     def note(what: str, field: str | None, before: str | None, today: str | None, level: str, fix: str | None) -> None:
         changes.append(Change(name, what, field, before, today, level, fix, now.kind))
 
+    if was.get("shape", now.shape) != now.shape and was["state"] == now.state:
+        note("shape", None, was["shape"], now.shape or "its own business", RESOLVED, None)
     if was["state"] != now.state:
         note("state", None, was["state"], now.state, RESOLVED, None)
     if was["kind"] != now.kind:

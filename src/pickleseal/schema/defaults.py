@@ -17,6 +17,8 @@ def default_of(cls: type, kind: str, field: str) -> Default | None:
 def _dataclass(cls: Any, field: str) -> Default | None:
     from dataclasses import MISSING
 
+    if field not in cls.__dataclass_fields__:  # of a subclass that is not decorated
+        return _plain(cls, field)
     found = cls.__dataclass_fields__[field]
     if found.default is not MISSING:
         return _constant(found.default)
@@ -29,7 +31,9 @@ def _dataclass(cls: Any, field: str) -> Default | None:
 def _attrs(cls: Any, field: str) -> Default | None:
     import attr
 
-    default = next(a.default for a in cls.__attrs_attrs__ if a.name == field)
+    default = next((a.default for a in cls.__attrs_attrs__ if a.name == field), None)
+    if field not in {a.name for a in cls.__attrs_attrs__}:
+        return _plain(cls, field)
     if default is attr.NOTHING:
         return None
     if type(default).__name__ == "Factory":

@@ -1,10 +1,11 @@
-"""Describe a class: what kind it is, its fields in order, and whether pickle stores its state in the standard way.
+"""Describe a class: what kind it is, its fields in order, and how pickle stores the state of its instances.
 
 A description is made once for each class and kept as long as the class lives. Nothing of the class is called and no
 annotation is evaluated; `dataclasses`, attrs, pydantic and msgspec leave what is read here on the class itself. What
 the header says of a class follows from its description (spec 6.2).
 """
 
+import collections
 import copyreg
 import enum
 import sys
@@ -14,20 +15,20 @@ from typing import Any, NamedTuple
 
 from ..format.grammar import is_name
 from .names import is_standard
+from .values import value_text
 
 __all__ = ["Description", "describe", "field_names", "is_library_class"]
 
 _MISSING: Any = object()
-_LONGEST_VALUE = 1000  # characters of a member's or default's text
-_ENUM_REDUCERS = tuple(
-    vars(cls)["__reduce_ex__"] for cls in (enum.Enum, enum.Flag) if "__reduce_ex__" in vars(cls)
-)  # Flag had its own in 3.11.0 to 3.11.3
 # Methods that frameworks generate or inherit: (module, name). They store fields by name or position, nothing else.
 _GENERATED = {
     "attrs": {("attr._make", "slots_getstate"), ("attr._make", "slots_setstate")},
     "dataclass": {("dataclasses", "_dataclass_getstate"), ("dataclasses", "_dataclass_setstate")},
     "pydantic": {("pydantic.main", "__getstate__"), ("pydantic.main", "__setstate__")},
 }
+_ENUM_REDUCERS = tuple(
+    vars(cls)["__reduce_ex__"] for cls in (enum.Enum, enum.Flag) if "__reduce_ex__" in vars(cls)
+)  # Flag had its own in 3.11.0 to 3.11.3
 
 
 class Description(NamedTuple):
@@ -37,6 +38,7 @@ class Description(NamedTuple):
     fields: list[list[str]]  # name and annotation text, in order; for an enum, member and value text
     state: str  # "default", or "custom": it has its own __getstate__, __setstate__, __reduce__ or __reduce_ex__
     defaults: list[list[str]]  # name and text of defaults that live on the class and not in its instances
+    shape: str = ""  # how a state is pickled: arguments, dict, list, slots, value; "" where the class decides
 
 
 # id(class) -> (the class, weakly, its description): classes may have a metaclass whose instances can't be hashed
@@ -54,12 +56,6 @@ def describe(cls: type) -> Description | None:
     return description
 
 
-def _text(annotation: Any) -> str:
-    from .annotations import annotation_text  # it needs ast: not for who only loads plain values
-
-    return annotation_text(annotation)
-
-
 def field_names(cls: type) -> list[str]:
     """Return the names of a class's fields as far as it says them now. A decorator above may still change it."""
     description = _describe(cls)
@@ -68,66 +64,95 @@ def field_names(cls: type) -> list[str]:
 
 def is_library_class(cls: type) -> bool:
     """Tell whether a class is the standard library's: its layout is a matter of `build.python`."""
-    return is_standard(str(_attribute(cls, "__module__", "")).partition(".")[0])
+    return is_standard(str(static(cls, "__module__")).partition(".")[0])
+
+
+def static(cls: type, name: str, default: Any = None) -> Any:
+    """Look an attribute up on a class and its bases, past descriptors and a metaclass's own ways."""
+    for base in type.__getattribute__(cls, "__mro__"):
+        found = type.__getattribute__(base, "__dict__")
+        if name in found:
+            value = found[name]
+            return value.__func__ if isinstance(value, staticmethod | classmethod) else value
+    return default
 
 
 def _describe(cls: type) -> Description | None:
     try:
         kind, fields = _kind_and_fields(cls)
+        if kind is None:
+            return None
+        names = [name for name, _ in fields]
+        state = _state_of(cls, kind)
+        shape = _shape_of(cls, kind) if state == "default" else ""
+        return Description(kind, [list(pair) for pair in fields], state, _class_defaults(cls, kind, names), shape)
     except Exception:  # a class of a stranger may answer anything; without a schema it is plain pickle's business
         return None
-    if kind is None:
-        return None
-    names = [name for name, _ in fields]
-    if len(set(names)) != len(names) or not all(type(name) is str and is_name(name) for name in names):
-        return None  # the header could not hold them
-    return Description(kind, [list(pair) for pair in fields], _state_of(cls, kind), _class_defaults(cls, kind, names))
-
-
-def _attribute(cls: type, name: str, default: Any = None) -> Any:
-    """Look an attribute up past a metaclass's own `__getattribute__`."""
-    try:
-        return type.__getattribute__(cls, name)
-    except AttributeError:
-        return default
 
 
 def _kind_and_fields(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
+    kind, pairs = _declared(cls)
+    if kind is None:
+        return None, []
+    fields: dict[str, str] = {}
+    for name, text in pairs:
+        if type(name) is str and is_name(name):  # the header could not hold others
+            fields.setdefault(name, text)
+    return kind, list(fields.items())
+
+
+def _declared(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
     if issubclass(cls, enum.Enum):
         return "enum", [(name, value_text(member._value_)) for name, member in cls.__members__.items()]
-    dataclass_fields = _attribute(cls, "__dataclass_fields__")
-    if dataclass_fields is not None:
+    if static(cls, "__dataclass_fields__") is not None:
         from dataclasses import fields
 
         table: Any = cls
-        return "dataclass", [(f.name, _text(f.type)) for f in fields(table)]
-    attributes = _attribute(cls, "__attrs_attrs__")
+        pairs = [(f.name, _text(f.type)) for f in fields(table)]
+        return "dataclass", pairs + _undecorated(cls, "__dataclass_fields__")
+    attributes = static(cls, "__attrs_attrs__")
     if attributes is not None:
-        return "attrs", [(a.name, _text(a.type) if a.type is not None else "") for a in attributes]
-    pydantic_fields = _attribute(cls, "__pydantic_fields__")
+        pairs = [(a.name, _text(a.type) if a.type is not None else "") for a in attributes]
+        return "attrs", pairs + _undecorated(cls, "__attrs_attrs__")
+    pydantic_fields = static(cls, "__pydantic_fields__")
     if isinstance(pydantic_fields, dict):
         return "pydantic", [(name, _text(info.annotation)) for name, info in pydantic_fields.items()]
-    struct_fields = _attribute(cls, "__struct_fields__")
+    struct_fields = type(cls).__name__ == "StructMeta" and type.__getattribute__(cls, "__struct_fields__")
     if isinstance(struct_fields, tuple):
         return "msgspec", _annotated(cls, struct_fields)
-    if issubclass(cls, tuple) and isinstance(_attribute(cls, "_fields"), tuple) and hasattr(cls, "_make"):
-        return "namedtuple", _annotated(cls, _attribute(cls, "_fields"))
+    if issubclass(cls, tuple) and isinstance(static(cls, "_fields"), tuple) and static(cls, "_make") is not None:
+        return "namedtuple", _annotated(cls, static(cls, "_fields"))
     slots = list(_slots(cls))
-    names = [*slots, *(name for name in _instance_annotations(cls) if name not in slots)]
+    names = [*slots, *(name for name in _instance_annotations(cls.__mro__) if name not in slots)]
     if not names:
         return None, []
     return ("slots" if slots else "plain"), _annotated(cls, tuple(names))
 
 
+def _undecorated(cls: type, marker: str) -> list[tuple[str, str]]:
+    """Give what a subclass declares that its framework never saw. Its values lie in the instance dictionary."""
+    below = []
+    for base in cls.__mro__:
+        if marker in base.__dict__:
+            break
+        below.append(base)
+    return _annotated(cls, tuple(_instance_annotations(tuple(below)))) if below and not _is_listed(cls) else []
+
+
+def _is_listed(cls: type) -> bool:
+    """Tell whether states are pickled as a list of the framework's fields."""
+    return getattr(static(cls, "__getstate__"), "__name__", "") == "_dataclass_getstate"
+
+
 def _annotated(cls: type, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    annotations = _annotations(cls)
+    annotations = _annotations(cls.__mro__)
     return [(name, _text(annotations[name]) if name in annotations else "") for name in names]
 
 
-def _annotations(cls: type) -> dict[str, Any]:
-    """Return the annotations of a class and its bases, bases first."""
+def _annotations(classes: tuple[type, ...]) -> dict[str, Any]:
+    """Return the annotations of some classes in their resolution order, bases first."""
     found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
+    for base in reversed(classes):
         found.update(_own_annotations(base))
     return found
 
@@ -141,9 +166,15 @@ def _own_annotations(cls: type) -> dict[str, Any]:
     return annotations if isinstance(annotations, dict) else {}
 
 
-def _instance_annotations(cls: type) -> Iterator[str]:
+def _text(annotation: Any) -> str:
+    from .annotations import annotation_text  # it needs ast, which takes time to import
+
+    return annotation_text(annotation)
+
+
+def _instance_annotations(classes: tuple[type, ...]) -> Iterator[str]:
     """Give the annotated names that belong to instances: no ClassVar."""
-    for name, annotation in _annotations(cls).items():
+    for name, annotation in _annotations(classes).items():
         text = _text(annotation)
         if text != "ClassVar" and not text.startswith("ClassVar["):
             yield name
@@ -160,51 +191,56 @@ def _slots(cls: type) -> Iterator[str]:
             yield f"_{base.__name__.lstrip('_')}{name}" if private else name
 
 
-def value_text(value: object) -> str:
-    """Return the text of a literal value, or "", which takes no part in comparisons, for any other."""
-    if value is None or type(value) in (bool, int, float, str, bytes):
-        try:
-            text = repr(value)
-            text.encode("utf-8")
-        except (ValueError, UnicodeEncodeError):  # an integer of thousands of digits; a lone surrogate
-            return ""
-        return text if len(text) <= _LONGEST_VALUE else ""
-    if type(value) is tuple:
-        items = [value_text(item) for item in value]
-        if all(items) and sum(map(len, items)) < _LONGEST_VALUE:
-            return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
-    return ""
-
-
 def _class_defaults(cls: type, kind: str, names: list[str]) -> list[list[str]]:
     """Return texts of defaults that instances may lack: a change of such a default changes old objects in silence."""
     if kind == "dataclass":
-        table = _attribute(cls, "__dataclass_fields__")
-        names = [name for name in names if not table[name].init]  # the others are set by __init__
+        table, made = static(cls, "__dataclass_fields__"), static(cls, "__dataclass_params__")
+        # The others are set by the __init__ that dataclass makes.
+        names = [name for name in names if name not in table or not table[name].init or not getattr(made, "init", True)]
     elif kind not in ("plain", "slots"):
         return []
-    defaults = []
-    for name in names:
-        value = _attribute(cls, name, _MISSING)
-        text = "" if value is _MISSING else value_text(value)
-        if text:
-            defaults.append([name, text])
-    return defaults
+    texts = [[name, value_text(static(cls, name, _MISSING))] for name in names]
+    return [pair for pair in texts if pair[1]]
 
 
 def _state_of(cls: type, kind: str) -> str:
     """Tell whether pickle stores instances in the standard way of their kind."""
-    if cls in copyreg.dispatch_table:
+    if any(known is cls for known in copyreg.dispatch_table):
         return "custom"
     standard = _GENERATED.get(kind, set())
     for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__"):
-        method = _attribute(cls, name)
-        if method is None or method is getattr(object, name, None):
+        method = static(cls, name)
+        if method is None or method is vars(object).get(name):
             continue
         if name == "__reduce_ex__" and kind == "enum" and method in _ENUM_REDUCERS:
             continue
-        if kind == "msgspec" and getattr(method, "__objclass__", None) is not None and name == "__reduce__":
+        if kind == "msgspec" and name == "__reduce__" and getattr(method, "__objclass__", None) is not None:
             continue
         if (getattr(method, "__module__", None), getattr(method, "__name__", None)) not in standard:
             return "custom"
+    for name in ("__getnewargs__", "__getnewargs_ex__"):
+        method = static(cls, name)
+        if method is None or (kind == "namedtuple" and _is_made_by_namedtuple(method)):
+            continue
+        if not (kind == "enum" or getattr(method, "__objclass__", None) is not None):  # those of int, str, tuple, ...
+            return "custom"
     return "default"
+
+
+_Example = collections.namedtuple("_Example", "field")
+
+
+def _is_made_by_namedtuple(method: Any) -> bool:
+    return getattr(method, "__code__", None) is vars(_Example)["__getnewargs__"].__code__
+
+
+def _shape_of(cls: type, kind: str) -> str:
+    """Tell how a state is pickled (spec 6.2, shape)."""
+    if kind == "enum":
+        return "value"
+    if kind in ("msgspec", "namedtuple"):
+        return "arguments"
+    getter = static(cls, "__getstate__")
+    if getter is not None and getter is not vars(object).get("__getstate__"):
+        return "list" if getattr(getter, "__name__", "") == "_dataclass_getstate" else "dict"
+    return "slots" if any(True for _ in _slots(cls)) else "dict"

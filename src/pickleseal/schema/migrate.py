@@ -12,11 +12,12 @@ from typing import Any
 from ..errors import InvalidObjectError, MigrationError, printable, text_of
 from .defaults import Default
 from .describe import Description
-from .registry import Migration, State
+from .entries import Migration, State
+from .values import value_text
 
 __all__ = ["Plan"]
 
-_POSITIONAL = frozenset({"attrs", "dataclass"})  # kinds whose generated __getstate__ gives values in order
+_ATTRS_HASH = "_attrs_cached_hash"
 _HELD = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
 
 
@@ -25,6 +26,14 @@ def _shown(obj: Any) -> str:
         return printable(repr(obj), 120)
     except Exception:
         return type(obj).__name__
+
+
+def _keeps_hash(cls: Any) -> bool:
+    """Tell whether attrs keeps the hash of instances in an attribute."""
+    if hasattr(cls, _ATTRS_HASH):
+        return True
+    code = getattr(getattr(cls, "__hash__", None), "__code__", None)
+    return code is not None and _ATTRS_HASH in code.co_names
 
 
 class Plan:
@@ -41,8 +50,8 @@ class Plan:
     """
 
     __slots__ = (
-        *("before", "cls", "defaults", "in_slots", "made_of_arguments", "name", "now", "old", "renames", "steps"),
-        *("takes_any", "today", "validate", "was"),
+        *("before", "cls", "defaults", "in_slots", "keeps_hash", "made_of_arguments", "name", "now", "old"),
+        *("renames", "shape", "steps", "takes_any", "today", "validate", "was"),
     )
 
     def __init__(
@@ -67,10 +76,13 @@ class Plan:
         # Whether its objects were made with their values when they were pickled, and not filled afterwards.
         self.made_of_arguments = was is not None and was["kind"] in ("enum", "msgspec", "namedtuple")
         self.before = was["kind"] if was is not None else now.kind
+        self.shape = was.get("shape", "") if was is not None else now.shape
         self.old = [field for field, _ in was["fields"]] if was is not None else []
         self.today = dict.fromkeys(field for field, _ in now.fields)  # ordered, and quick to look up
         self.takes_any = now.kind == "plain" or not self.today
-        self.in_slots = frozenset(f for f in self.today if isinstance(getattr(cls, f, None), MemberDescriptorType))
+        self.keeps_hash = now.kind == "attrs" and _keeps_hash(cls)
+        members = [pair for base in cls.__mro__ for pair in vars(base).items()]
+        self.in_slots = frozenset(name for name, value in members if isinstance(value, MemberDescriptorType))
 
     def make(self, arguments: tuple[Any, ...]) -> Any:
         """Make an object from the arguments of its NEWOBJ or REDUCE: a namedtuple, an enum member, a struct.
@@ -78,7 +90,12 @@ class Plan:
         Raises:
             MigrationError: the values do not fit, a migration raised, or the class refused them.
         """
-        values, missing = self._migrated(self._values_of_arguments(arguments), declared=True)
+        values = self._values_of_arguments(arguments)
+        unknown = self.before == "enum" and values["name"] is None and all(text for _, text in self._members())
+        values, missing = self._migrated(values, declared=True)
+        if unknown and values.get("name") is None and values.get("value") is arguments[0]:
+            hint = "return a name or another value for it in a migration"
+            raise self._error("a value that was no member when it was written", None, _shown(arguments[0]), hint)
         try:
             return self._made(values, missing)
         except MigrationError:
@@ -110,28 +127,43 @@ class Plan:
             return
         try:
             verdict = self.validate(obj)
+            if hasattr(verdict, "__await__"):
+                verdict.close() if hasattr(verdict, "close") else None
+                raise TypeError("a validate function can't be asynchronous")
+            is_sound = verdict is None or bool(verdict)
         except Exception as exc:
             reason = f"its validate raised {type(exc).__name__}: {text_of(exc)}"
             raise InvalidObjectError(reason, None, _shown(obj), None, f"types.{self.name}") from exc
-        if verdict is False:
-            raise InvalidObjectError("its validate returned False", None, _shown(obj), None, f"types.{self.name}")
+        if not is_sound:
+            reason = f"its validate returned {_shown(verdict)}"
+            raise InvalidObjectError(reason, None, _shown(obj), None, f"types.{self.name}")
 
     # --- reading the pickled shape ------------------------------------------------------------------------------------
 
     def _values_of_state(self, state: Any) -> State:
         """Read a pickled state by the names that were recorded: a dict, slots, or values in order."""
-        if isinstance(state, dict):
-            if self.before == "pydantic" and "__dict__" in state:
-                return dict(state["__dict__"])
-            return dict(state)
         if state is None:
             return {}
-        if isinstance(state, list) or (isinstance(state, tuple) and self.before == "attrs"):
-            if self.before in _POSITIONAL:
-                return self._by_position(state)
-        elif isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, dict | None) for part in state):
-            return {**(state[0] or {}), **(state[1] or {})}
+        if self.before == "pydantic" and isinstance(state, dict) and "__dict__" in state:
+            return {**(state.get("__pydantic_extra__") or {}), **state["__dict__"]}
+        in_order = isinstance(state, list) or (isinstance(state, tuple) and not self._is_pair(state))
+        if in_order and self.shape in ("", "list") and self.before in ("attrs", "dataclass"):
+            return self._by_position(state)
+        if isinstance(state, dict):
+            return self._without_caches(state)
+        if self._is_pair(state):
+            return self._without_caches({**(state[0] or {}), **(state[1] or {})})
         raise self._error("its state has no field names", "a dict, slots, or values in order", type(state).__name__)
+
+    def _is_pair(self, state: Any) -> bool:
+        """Tell an instance dictionary with slots from two values in order."""
+        if not (isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, dict | None) for part in state)):
+            return False
+        return self.shape == "slots" or all(isinstance(key, str) for part in state for key in part or ())
+
+    def _without_caches(self, values: Mapping[str, Any]) -> State:
+        """Copy a state, without what attrs keeps there for itself."""
+        return {field: value for field, value in values.items() if field != _ATTRS_HASH}
 
     def _values_of_arguments(self, arguments: tuple[Any, ...]) -> State:
         """Read the arguments that an object is made of by the names that were recorded."""
@@ -148,12 +180,14 @@ class Plan:
             raise self._error("the number of values is not that of the recorded fields", len(self.old), len(values))
         return dict(zip(self.old, values, strict=True))
 
+    def _members(self) -> list[list[str]]:
+        fields: list[list[str]] = self.was["fields"] if self.was is not None else []
+        return fields
+
     def _member_name(self, value: Any) -> str | None:
         """Return the recorded name of an enum value; for combined flags, the names of their bits with `|` between."""
-        from .describe import value_text
-
         members: dict[str, str] = {}
-        for name, text in self.was["fields"] if self.was is not None else ():
+        for name, text in self._members():
             members.setdefault(text, name)  # the first is the member, others are its aliases
         found = members.get(value_text(value)) if value_text(value) else None
         if found is not None or type(value) is not int or value <= 0:
@@ -174,9 +208,9 @@ class Plan:
         if self.now.kind == "enum":
             return values, []
         for old, new in self.renames.items():
-            if old in values and new not in values and old not in self.today:
+            if old in values and old not in self.today and (new not in values or new not in self.old):
                 values[new] = values.pop(old)
-        if not self.takes_any and not values.keys() <= self.today.keys():
+        if not self.takes_any and self.now.kind != "pydantic" and not values.keys() <= self.today.keys():
             undeclared = frozenset() if declared else before.difference(self.old)
             unknown = [field for field in values if field not in self.today and field not in undeclared]
             if unknown:
@@ -200,7 +234,7 @@ class Plan:
 
     def _step(self, step: Migration, values: State) -> State:
         if step.function is None:
-            return {step.renames.get(field, field): value for field, value in values.items()}
+            return self._renamed(step, values)
         name = f"migration {step.from_version} -> {step.from_version + 1}"
         try:
             result: object = step.function(values)
@@ -210,6 +244,16 @@ class Plan:
             found = "nothing" if result is None else type(result).__name__
             raise self._error(f"{name} gave no state", "a dict by field names", found, "return the state")
         return result
+
+    def _renamed(self, step: Migration, values: State) -> State:
+        if self.before == "enum" and isinstance(values.get("name"), str):
+            parts = values["name"].split("|")
+            return {**values, "name": "|".join(step.renames.get(part, part) for part in parts)}
+        renamed = {step.renames.get(field, field): value for field, value in values.items()}
+        if len(renamed) != len(values):
+            both = ", ".join(f"{old} and {new}" for old, new in step.renames.items() if old in values and new in values)
+            raise self._error(f"renames of migration {step.from_version}: two values for one field", None, both)
+        return renamed
 
     # --- putting it back ----------------------------------------------------------------------------------------------
 
@@ -222,7 +266,7 @@ class Plan:
         if self.now.kind == "namedtuple":
             for field in missing:
                 values[field] = self.defaults[field](None)
-            return cls.__new__(cls, *[values[field] for field, _ in self.now.fields])
+            return tuple.__new__(cls, [values[field] for field in self.today])
         obj = cls.__new__(cls)
         self._fill(obj, values, missing, None)
         return obj
@@ -245,14 +289,17 @@ class Plan:
         if self.now.kind == "pydantic":
             self._fill_pydantic(obj, values, missing, state)
         elif self.now.state == "custom" and setstate is not None:
-            for field in missing:
-                values[field] = self.defaults[field](obj)
+            if self.now.kind not in ("plain", "slots"):
+                for field in missing:
+                    values[field] = self.defaults[field](obj)
             setstate(obj, values)
         else:
             self._set(obj, values)
             if self.now.kind not in ("plain", "slots"):  # their defaults lie on the class
                 for field in missing:
                     self._set(obj, {field: self.defaults[field](obj)})
+            if self.keeps_hash:
+                object.__setattr__(obj, _ATTRS_HASH, None)
 
     def _set(self, obj: Any, values: State) -> None:
         """Set attributes past the class's own `__setattr__`, as pickle does: a frozen dataclass is no exception."""
@@ -268,6 +315,9 @@ class Plan:
 
     def _fill_pydantic(self, obj: Any, values: State, missing: list[str], state: Any) -> None:
         held = {key: state.get(key) for key in _HELD}
+        extra = {name: values.pop(name) for name in [*values] if name not in self.today}
+        if held["__pydantic_extra__"] is not None or extra:
+            held["__pydantic_extra__"] = extra
         were_set = {self.renames.get(field, field) for field in held["__pydantic_fields_set__"] or ()}
         old = {self.renames.get(field, field) for field in self.old}
         held["__pydantic_fields_set__"] = {f for f in values if f in were_set or f not in old}

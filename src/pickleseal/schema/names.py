@@ -14,15 +14,17 @@ _NUMPY_CORE, _NUMPY_OLD_CORE = "numpy._core", "numpy.core"
 
 def global_name(obj: type | Callable[..., Any]) -> str:
     """Return `module:qualname` of a class or function, as pickle would write it."""
+    if isinstance(obj, type):  # past a metaclass's own ways
+        return f"{type.__getattribute__(obj, '__module__')}:{type.__getattribute__(obj, '__qualname__')}"
     return f"{obj.__module__}:{getattr(obj, '__qualname__', obj.__name__)}"
 
 
 def type_name(cls: type) -> str:
     """Return the name under which the header records a class: its global, with modules that CPython moved put back."""
-    module = cls.__module__
+    module = type.__getattribute__(cls, "__module__")
     if not isinstance(module, str):  # somebody set it to something else
         module = "?"
-    return f"{_MOVED.get(module, module)}:{cls.__qualname__}"
+    return f"{_MOVED.get(module, module)}:{type.__getattribute__(cls, '__qualname__')}"
 
 
 def spellings(name: str) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ not scanned for the owner of a module: that takes longer than most artifacts do.
 """
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 
-from ..errors import MissingExtraError, PackageVersionError, PackageWarning
+from ..errors import MissingExtraError, PackageVersionError, PackageWarning, printable
 from ..format.grammar import is_name
 from .names import is_standard
 
@@ -21,7 +22,6 @@ _DISTRIBUTIONS = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python",
     "dateutil": "python-dateutil",
-    "google.protobuf": "protobuf",
     "jose": "python-jose",
     "jwt": "PyJWT",
     "mpl_toolkits": "matplotlib",
@@ -37,6 +37,7 @@ _DISTRIBUTIONS = {
 _OWN = frozenset({"__main__", "pickleseal"})
 
 _versions: dict[str, str | None] = {}
+_MOST = 4096
 
 
 def packages_of(names: Iterable[str]) -> dict[str, str]:
@@ -77,10 +78,12 @@ def installed_version(distribution: str) -> str | None:
 
     try:
         found: str | None = version(distribution)
-        if not isinstance(found, str) or not is_name(found):
-            found = None  # metadata without a version
+        if not isinstance(found, str) or not is_name(found) or len(found.encode()) > 255:
+            found = None  # metadata without a version that the header could hold
     except (PackageNotFoundError, ValueError, OSError):
         found = None
+    if len(_versions) >= _MOST:  # headers of strangers may name anything
+        _versions.clear()
     _versions[distribution] = found
     return found
 
@@ -94,7 +97,7 @@ def check_rules(rules: Mapping[str, str]) -> dict[str, str]:
     """
     if not isinstance(rules, Mapping):
         raise TypeError(f"packages: expected a mapping from distributions to rules, found {type(rules).__name__}")
-    copied = dict(rules)
+    copied = {_normal(name) if isinstance(name, str) else name: rule for name, rule in rules.items()}
     for name, rule in copied.items():
         if not isinstance(name, str) or not isinstance(rule, str):
             raise TypeError(f"packages: expected strings, found {name!r}: {rule!r}")
@@ -117,13 +120,15 @@ def check_packages(written: Mapping[str, str], rules: Mapping[str, str]) -> list
     """
     notes: list[Warning] = []
     for name, version in written.items():
-        rule = rules.get(name) or rules.get("*", "warn")
+        rule = rules.get(_normal(name), rules.get("*", "warn"))
         if rule == "ignore":
             continue
         if rule not in ACTIONS:
             if not _meets(version, rule):
                 hint = "write it again with an accepted version"
-                raise PackageVersionError("written with a version that the policy refuses", rule, version, hint, name)
+                raise PackageVersionError(
+                    "written with a version that the policy refuses", rule, version, hint, f"packages.{name}"
+                )
             continue
         now = installed_version(name)
         if now == version or (now is not None and _series(now) == _series(version)):
@@ -133,7 +138,8 @@ def check_packages(written: Mapping[str, str], rules: Mapping[str, str]) -> list
             raise PackageVersionError(
                 "written with another version than is installed", version, now or "none", hint, f"packages.{name}"
             )
-        text = f"written with {name} {version}, and {'it is not installed' if now is None else f'{now} is installed'}"
+        then = f"{printable(name, 120)} {printable(version, 120)}"
+        text = f"written with {then}, and {'it is not installed' if now is None else f'{now} is installed'}"
         notes.append(PackageWarning(text))
     return notes
 
@@ -145,11 +151,17 @@ def _meets(version: str, rule: str) -> bool:
         return False
 
 
+def _normal(name: str) -> str:
+    """Return the normal form of a distribution's name (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _series(version: str) -> tuple[str, ...]:
     """Return the part of a version within which changes should be compatible: the major number, or `0.minor`."""
-    release = version.strip().lower().removeprefix("v").partition("!")[2] or version.strip().lower().removeprefix("v")
-    parts = release.split(".")
-    return tuple(parts[:2]) if parts[0] == "0" else tuple(parts[:1])
+    match = re.match(r"\s*v?(?:\d+!)?0*(\d+)(?:\.0*(\d+))?", version)
+    if match is None:
+        return (version,)
+    return ("0", match[2] or "0") if match[1] == "0" else (match[1],)
 
 
 def _specifier(rule: str):  # type: ignore[no-untyped-def]

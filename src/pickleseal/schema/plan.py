@@ -5,19 +5,21 @@ and runs nothing of the classes.
 """
 
 from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from ..errors import SchemaVersionError, SchemaWarning
-from .compare import REFUSED, RESOLVED, WARNED, Change, can_migrate, compare
+from .compare import BY_NAME, REFUSED, RESOLVED, WARNED, Change, can_migrate, compare
 from .defaults import Default, default_of
 from .describe import Description, describe, is_library_class
+from .entries import Registered
 from .migrate import Plan
 from .refusal import Refused, refusal, ways_of
-from .registry import Registered, Registry
+from .registry import Registry
 
 __all__ = ["make_plans"]
 
-_UNDESCRIBED = Description("plain", [], "default", [])
+_UNDESCRIBED = Description("plain", [], "default", [])  # it may be anything, so it has no shape
 # These kinds pickle their values in order, always or in some settings: another order has to be resolved by name.
 _IN_ORDER = frozenset({"attrs", "dataclass", "msgspec", "namedtuple"})
 
@@ -61,7 +63,17 @@ def make_plans(
         if change.level == WARNED:
             fix = f": loaded as it is; if that is wrong: {change.fix}; else upgrade() the file"
             notes.append(SchemaWarning(str(change) + fix))
-    return {key: plan for key, plan in plans.items() if plan is not None}
+    made = {key: plan for key, plan in plans.items() if plan is not None}
+    if any(map(_makes_others, classes.values())):
+        for entry in registry._validated():
+            cls = entry.current()
+            made.setdefault(id(cls), Plan(entry.name, cls, None, _UNDESCRIBED, validate=entry.validate))
+    return made
+
+
+def _makes_others(value: Any) -> bool:
+    """Tell whether a global may make objects of classes that the payload does not name: a function of the user's."""
+    return isinstance(value, FunctionType | BuiltinFunctionType | MethodType)
 
 
 def _agree(plan: Plan | None, other: Plan | None) -> bool:
@@ -116,6 +128,8 @@ def _plan(
     if recorded != version:
         return _older(name, was, cls, entry, registry, now, changes)
     if was is None or _is_same(was, now):
+        if drift == "strict" and was is not None and now.kind == "enum" and not all(text for _, text in now.fields):
+            changes.append(Change(name, "unrecorded", None, None, None, REFUSED, None, now.kind))
         return unchanged
     renames = entry.renames if entry is not None else {}
     defaults = _defaults(cls, now)
@@ -123,7 +137,9 @@ def _plan(
     if drift != "strict" and "custom" in (was["state"], now.state):
         return unchanged  # its own business
     changes += found
-    if now.kind == "enum" or not any(_needs_work(change, was["kind"]) for change in found):
+    if now.kind == "enum":
+        return unchanged
+    if not any(_needs_work(change, was["kind"]) for change in found) and not _may_differ(was, now):
         return unchanged
     return Plan(name, cls, was, now, (), renames, defaults, validate)
 
@@ -134,13 +150,19 @@ def _is_same(was: Mapping[str, Any], now: Description) -> bool:
         and was["kind"] == now.kind
         and was["state"] == now.state
         and was.get("defaults", []) == now.defaults
+        and was.get("shape", "") == now.shape
     )
+
+
+def _may_differ(was: Mapping[str, Any], now: Description) -> bool:
+    """Tell whether the state may be stored in another shape than the class takes: early artifacts do not say."""
+    return "shape" not in was and now.kind in BY_NAME
 
 
 def _needs_work(change: Change, kind: str) -> bool:
     if change.what == "reordered":
         return kind in _IN_ORDER
-    return change.what in ("added", "kind", "renamed")
+    return change.what in ("added", "kind", "renamed", "shape")
 
 
 def _defaults(cls: type, now: Description) -> dict[str, Default]:

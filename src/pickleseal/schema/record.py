@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from .describe import Description, describe, is_library_class
 from .names import global_name, type_name
 from .packages import pins_of_bases
-from .registry import Registry, is_registered_elsewhere
+from .registry import Registry, former_owner, is_registered_elsewhere
 
 __all__ = ["Record", "record"]
 
-_EMPTY = Description("plain", [], "default", [])
+_EMPTY = Description("plain", [], "default", [], "dict")
 
 
 class Record(NamedTuple):
@@ -23,7 +23,7 @@ class Record(NamedTuple):
     version: int  # registered, or 0
     entry: dict[str, Any] | None  # for `types`; None where the class has no schema. Shared: not to be changed
     pins: dict[str, str]  # distributions of its bases
-    is_elsewhere: bool = False  # registered, but not in the registry that was asked
+    trouble: str | None = None  # what to warn of
 
 
 def record(cls: type, registry: Registry) -> Record:
@@ -31,14 +31,14 @@ def record(cls: type, registry: Registry) -> Record:
 
     The standard library's classes have no entry: their layout is a matter of `build.python`.
     """
-    known = registry._records.get(id(cls))
-    if known is not None and known[0]() is cls and known[1] == registry._generation and known[2] is cls.__module__:
+    known, home = registry._records.get(id(cls)), global_name(cls)
+    if known is not None and known[0]() is cls and known[1] == registry._generation and known[2] == home:
         made: Record = known[3]
         return made
     generation, key = registry._generation, id(cls)
     made = _record(cls, registry)
     kept = weakref.ref(cls, lambda _: registry._records.pop(key, None))
-    registry._records[key] = kept, generation, cls.__module__, made
+    registry._records[key] = kept, generation, home, made
     return made
 
 
@@ -51,9 +51,9 @@ def _record(cls: type, registry: Registry) -> Record:
     else:
         name, version = registered.name, registered.version
         description = describe(cls) or _EMPTY
-    elsewhere = registered is None and is_registered_elsewhere(cls, registry)
+    trouble = None if registered is not None else _trouble(cls, name, registry)
     if description is None:
-        return Record(name, version, None, pins, elsewhere)
+        return Record(name, version, None, pins, trouble)
     entry: dict[str, Any] = {
         "fields": description.fields,
         "global": global_name(cls),
@@ -63,4 +63,16 @@ def _record(cls: type, registry: Registry) -> Record:
     }
     if description.defaults:
         entry["defaults"] = description.defaults
-    return Record(name, version, entry, pins, elsewhere)
+    if description.shape:
+        entry["shape"] = description.shape
+    return Record(name, version, entry, pins, trouble)
+
+
+def _trouble(cls: type, name: str, registry: Registry) -> str | None:
+    """Say why readers would take an unregistered class for something else."""
+    if is_registered_elsewhere(cls, registry):
+        return f"{name} is registered, but not in the registry of this writer: give it in Writer(registry=...)"
+    owner = former_owner(cls, registry)
+    if owner is not None:
+        return f"{name} is where {owner} was formerly, so readers take it for that: register it under a name of its own"
+    return None

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from ..errors import SchemaDriftError
 from .compare import REFUSED, Change, Ways
+from .entries import Registered
 from .names import global_name
-from .registry import Registered
 
 __all__ = ["Refused", "refusal", "ways_of"]
 

@@ -5,57 +5,34 @@ functions that bring an older state to the next version. Everything that can be 
 is registered, not when an artifact is read.
 """
 
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import RegistryError
-from ..format.grammar import is_global, is_name
-from ..format.limits import MAX_INTEGER
-from .describe import field_names
+from .entries import (
+    Migration,
+    Registered,
+    State,
+    check_name,
+    check_renames,
+    check_version,
+    make_entry,
+    same_source,
+    shown,
+)
 from .names import global_name
 
 __all__ = [
-    *("Migration", "Registered", "Registry", "State", "artifact", "default_registry", "is_registered_elsewhere"),
-    *("migration", "register"),
+    *("Registry", "artifact", "default_registry", "former_owner", "is_registered_elsewhere", "migration", "register"),
 ]
 
-State = dict[str, Any]  # what a migration takes and returns: values by field name
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[[State], State])
 
 
 _registries: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-class Migration(NamedTuple):
-    """One step: from `from_version` to the next. Either a function or a map of renamed fields."""
-
-    from_version: int
-    function: Callable[[State], State] | None
-    renames: Mapping[str, str]
-
-
-class Registered(NamedTuple):
-    """What a registry knows of one class."""
-
-    name: str
-    cls: type
-    version: int
-    formerly: tuple[str, ...]
-    renames: Mapping[str, str]
-    validate: Callable[[Any], object] | None
-
-    def current(self) -> type:
-        """Return the class, or the one that took its place: `dataclass(slots=True)` and a reload make a new one."""
-        module, _, qualname = global_name(self.cls).partition(":")
-        found: Any = sys.modules.get(module)
-        for part in qualname.split("."):
-            found = getattr(found, part, None)
-        same = isinstance(found, type) and found is not self.cls and global_name(found) == f"{module}:{qualname}"
-        return found if same else self.cls
 
 
 class Registry:
@@ -115,7 +92,7 @@ class Registry:
         """
         if isinstance(name, type):
             raise RegistryError("a class needs a name", '@artifact("jobs.Task")', "@artifact")
-        _check_name(name)
+        check_name(name)
 
         def decorate(cls: C) -> C:
             self.register(cls, name, version=version, formerly=formerly, renames=renames, validate=validate)
@@ -154,14 +131,15 @@ class Registry:
         >>> registry = Registry()
         >>> registry.register(fractions.Fraction, "docs.Fraction", version=1)
         """
-        entry = _entry(cls, name, version, formerly, renames, validate)
+        entry = make_entry(cls, name, version, formerly, renames, validate)
         home = global_name(cls)
         with self._lock:
-            self._check_entry(entry, home)
-            self._forget(self._names.get(name))
-            self._names[name] = entry
-            for known in (home, *entry.formerly):
-                self._globals[known] = entry
+            self._checkentry(entry, home)
+            known = self._names.get(name)
+            homes = {key: value for key, value in self._globals.items() if value is not known}
+            homes.update(dict.fromkeys((home, *entry.formerly), entry))
+            # Readers take no lock: each dict is replaced as a whole, and never lacks what was there.
+            self._globals, self._names = homes, {**self._names, name: entry}
             self._generation += 1
 
     def migration(self, name: str, *, from_version: int, renames: Mapping[str, str] | None = None) -> Callable[[F], F]:
@@ -187,15 +165,15 @@ class Registry:
         ...     state["start"], state["end"] = state.pop("points")
         ...     return state
         """
-        _check_name(name)
-        _check_version("from_version", from_version)
+        check_name(name)
+        check_version("from_version", from_version)
         if renames is not None:
-            self._add(name, Migration(from_version, None, _check_renames(renames)))
+            self._add(name, Migration(from_version, None, check_renames(renames)))
             return _nothing_to_decorate
 
         def decorate(function: F) -> F:
             if not callable(function):
-                raise RegistryError("a migration is a function", "a function", function, where=name)
+                raise RegistryError("a migration is a function", "a function", shown(function), where=name)
             self._add(name, Migration(from_version, function, {}))
             return function
 
@@ -221,6 +199,10 @@ class Registry:
     def _is_empty(self) -> bool:
         """Whether no class is registered."""
         return not self._names
+
+    def _validated(self) -> list[Registered]:
+        """Return what is registered with a `validate`."""
+        return [entry for entry in self._names.values() if entry.validate is not None]
 
     def _called(self, name: str) -> list[str]:
         """Return what is registered for classes of an unqualified name: `name (module:qualname)`."""
@@ -255,7 +237,7 @@ class Registry:
             self._generation += 1
             steps = self._migrations.get(name, [])
             if any(known.from_version == step.from_version for known in steps):
-                if not any(_same_source(known, step) for known in steps if known.from_version == step.from_version):
+                if not any(same_source(known, step) for known in steps if known.from_version == step.from_version):
                     raise RegistryError("two migrations from one version", None, step.from_version, where=name)
                 self._migrations[name] = [step if s.from_version == step.from_version else s for s in steps]
                 return
@@ -274,7 +256,7 @@ class Registry:
                 )
             self._migrations[name] = [*steps, step]
 
-    def _check_entry(self, entry: Registered, home: str) -> None:
+    def _checkentry(self, entry: Registered, home: str) -> None:
         known = self._names.get(entry.name)
         if known is not None and global_name(known.cls) != home:
             hint = "register one of them: a class that moved keeps its name and needs nothing else"
@@ -299,10 +281,11 @@ class Registry:
                 where=entry.name,
             )
 
-    def _forget(self, entry: Registered | None) -> None:
-        if entry is not None:
-            for known in [key for key, value in self._globals.items() if value is entry]:
-                del self._globals[known]
+
+def former_owner(cls: type, registry: Registry) -> str | None:
+    """Return the name of another class that was formerly where a class is now."""
+    entry = registry._globals.get(global_name(cls))
+    return entry.name if entry is not None and global_name(entry.cls) != global_name(cls) else None
 
 
 def is_registered_elsewhere(cls: type, registry: Registry) -> bool:
@@ -311,83 +294,8 @@ def is_registered_elsewhere(cls: type, registry: Registry) -> bool:
     return any(entry is not None and entry.cls is cls for entry in entries)
 
 
-def _entry(
-    cls: object, name: str, version: int, formerly: Iterable[str], renames: object, validate: object
-) -> Registered:
-    if not isinstance(cls, type):
-        hint = "the class comes first" if isinstance(name, type) else None
-        raise RegistryError("only classes are registered", "a class", repr(cls), hint)
-    if not is_global(global_name(cls)) or "<locals>" in cls.__qualname__:
-        raise RegistryError("the class has no place where a reader could find it", "module:qualname", global_name(cls))
-    _check_name(name)
-    _check_version("version", version)
-    if isinstance(formerly, str):
-        raise RegistryError("a list of former names", f"[{formerly!r}]", repr(formerly), where="formerly")
-    names = tuple(formerly)
-    for former in names:
-        if not isinstance(former, str) or not is_name(former):
-            raise RegistryError("expected 'module:qualname' or a name", None, former, where="formerly")
-    if validate is not None and not callable(validate):
-        raise RegistryError("expected a function of the loaded object", None, validate, where="validate")
-    checked: Any = validate
-    return Registered(name, cls, version, names, _check_targets(cls, _check_renames(renames)), checked)
-
-
-def _check_targets(cls: type, renames: dict[str, str]) -> dict[str, str]:
-    """Check renames against the fields that a class has, as far as it says so."""
-    today = field_names(cls) if renames else []
-    for old, new in renames.items() if today else ():
-        if new not in today:
-            hint = f'the other way round? renames={{"{new}": "{old}"}}' if old in today else None
-            raise RegistryError("renamed to what is no field", f"one of {', '.join(today)}", new, hint, "renames")
-        if old in today:
-            hint = "raise the version, and give renames= to a migration: the new field is another one of the old name"
-            raise RegistryError("a renamed field is there under its old name, too", None, old, hint, "renames")
-    return renames
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not is_name(name) or ":" in name:
-        raise RegistryError("not a name to register", "1 to 1023 bytes without ':'", name)
-
-
-def _check_version(what: str, version: object) -> None:
-    if type(version) is not int or not 0 <= version <= MAX_INTEGER:
-        raise RegistryError("not a schema version", "an integer from 0", repr(version), where=what)
-
-
-def _check_renames(renames: object) -> dict[str, str]:
-    if renames is None:
-        return {}
-    if not isinstance(renames, Mapping):
-        raise RegistryError("expected a mapping of field names", {"old": "new"}, renames, where="renames")
-    copied = dict(renames)
-    for old, new in copied.items():
-        if not isinstance(old, str) or not isinstance(new, str):
-            raise RegistryError("expected a mapping of field names", {"old": "new"}, {old: new}, where="renames")
-        if new in copied:
-            raise RegistryError(
-                "renames in a row or a circle", None, f"{old} -> {new} -> {copied[new]}", where="renames"
-            )
-    if len(set(copied.values())) != len(copied):
-        raise RegistryError("two fields renamed to one", None, copied, where="renames")
-    return copied
-
-
-def _same_source(known: Migration, step: Migration) -> bool:
-    """Tell whether a step comes from the very place of one that is there: its module was run again."""
-    if known.function is None or step.function is None:
-        return known == step
-    return _place(known.function) == _place(step.function) is not None
-
-
-def _place(function: Callable[..., Any]) -> tuple[str, int, str] | None:
-    code = getattr(function, "__code__", None)
-    return None if code is None else (code.co_filename, code.co_firstlineno, function.__qualname__)
-
-
 def _nothing_to_decorate(function: Any) -> Any:
-    raise RegistryError("the migration is complete: renames= needs no function", None, function)
+    raise RegistryError("the migration is complete: renames= needs no function", None, shown(function))
 
 
 default_registry = Registry()

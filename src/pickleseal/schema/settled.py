@@ -33,9 +33,14 @@ def are_settled(types: Mapping[str, Any], resolved: Mapping[Any, Any], registry:
     )
 
 
-def settle(types: Mapping[str, Any], resolved: Mapping[Any, Any], registry: Registry, drift: str) -> None:
-    """Note that there is nothing to do for a header's classes, as they are now."""
+def settle(
+    types: Mapping[str, Any], resolved: Mapping[Any, Any], registry: Registry, generation: int, drift: str
+) -> None:
+    """Note that there was nothing to do for a header's classes, as the registry was in a generation of it.
+
+    Only for headers of a few kilobytes: their `types` are kept alive.
+    """
     if types:
         if len(_settled) >= _MOST_SETTLED:
             _settled.clear()
-        _settled[id(types)] = types, tuple(resolved.values()), registry, registry._generation, drift
+        _settled[id(types)] = types, tuple(resolved.values()), registry, generation, drift

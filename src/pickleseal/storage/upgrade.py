@@ -47,7 +47,8 @@ def upgrade(
         ReadError: as for `load`; the file is left as it is.
         PolicyError: the artifact has a seal, which would be lost.
         PackError, OSError: as for `dump`; the file is left as it is.
-        ValueError: writer and policy have different registries.
+            A payload of bare `pickle.PickleBuffer`s can't be written anew.
+        ValueError: writer and policy have different registries, or the policy ignores drift.
 
     Runs the code that `load` and `dump` run. Spec section 6.4.
 
@@ -62,6 +63,8 @@ def upgrade(
     writer = Writer(registry=policy.registry) if writer is None else writer
     if not isinstance(writer, Writer) or not isinstance(policy, Policy):
         raise TypeError("upgrade: expected a Policy and a Writer")
+    if policy.drift == "ignore":
+        raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
     if writer.registry is not policy.registry:
         raise ValueError("upgrade: expected one registry in policy and writer, else names and versions get lost")
     try:

@@ -1,0 +1,59 @@
+"""The text of a value that stands on a class: of an enum's member, of a default (spec 6.2)."""
+
+from typing import Any
+
+from ..format.checksum import checksum_hex
+
+__all__ = ["value_text"]
+
+_LONGEST = 1000  # characters of a text that is kept as it is
+_DEEPEST = 8
+_ITEMS = 100  # of a tuple or frozenset
+# Types of the standard library whose repr says all of the value, on every Python version.
+_PLAIN = frozenset(
+    {
+        *("datetime.date", "datetime.time", "datetime.timedelta", "datetime.timezone", "decimal.Decimal"),
+        *("fractions.Fraction", "uuid.UUID", "builtins.complex", "builtins.range", "datetime.datetime"),
+    }
+)
+
+
+def value_text(value: Any, depth: int = 0) -> str:
+    """Return the text of a value, or "", which takes no part in comparisons, where none says all of it."""
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str, bytes):
+        return _literal(value)
+    if kind in (tuple, frozenset):
+        return _items(value, depth)
+    if f"{kind.__module__}.{kind.__qualname__}" in _PLAIN:
+        zone = getattr(value, "tzinfo", None)
+        if zone is None or f"{type(zone).__module__}.{type(zone).__qualname__}" == "datetime.timezone":
+            return _short(repr(value))
+    return ""
+
+
+def _literal(value: Any) -> str:
+    try:
+        return _short(repr(value))
+    except ValueError:  # an integer of thousands of digits
+        return ""
+
+
+def _short(text: str) -> str:
+    """Keep a text, or, where it is long, its length and checksum."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{len(text)} characters, {checksum_hex(text.encode('utf-8'))}"
+
+
+def _items(value: Any, depth: int) -> str:
+    if len(value) > _ITEMS or depth >= _DEEPEST:
+        return ""
+    texts: list[str] = []
+    for item in value:
+        texts.append(value_text(item, depth + 1))
+        if not texts[-1] or sum(map(len, texts)) > _LONGEST:
+            return ""
+    if type(value) is frozenset:
+        return f"frozenset({{{', '.join(sorted(texts))}}})" if texts else "frozenset()"
+    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
