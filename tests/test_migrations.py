@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib.util
 import pickle
 import random
 import sys
@@ -718,14 +719,21 @@ class TestUpgrade:
 
 # --- any sequence of changes equals the same changes made by hand -----------------------------------------------------
 
+FRAMEWORKS = {"attrs", "msgspec", "pydantic"}
 NAMES = [f"f{n}" for n in range(8)]
 KINDS = {
     "dataclass": "@d.dataclass\nclass T:\n",
     "frozen slots": "@d.dataclass(frozen=True, slots=True)\nclass T:\n",
+    "attrs": "import attrs\n@attrs.define\nclass T:\n",
+    "msgspec": "import msgspec\nclass T(msgspec.Struct):\n",
+    "pydantic": "import pydantic\nclass T(pydantic.BaseModel):\n",
     "namedtuple": "class T(NamedTuple):\n",
     "slots": "class T:\n    def __init__(self, **kw):\n        for k, v in kw.items(): setattr(self, k, v)\n",
     "plain": "class T:\n    def __init__(self, **kw):\n        for k, v in kw.items(): setattr(self, k, v)\n",
 }
+
+
+KINDS = {kind: head for kind, head in KINDS.items() if kind not in FRAMEWORKS or importlib.util.find_spec(kind)}
 
 
 def text_of_class(kind: str, names: list[str], version: int, steps: list[str]) -> str:
