@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pickleseal
+from pickleseal import Policy, Registry, Writer
+
 FOLDER = Path(__file__).parent / "old"
 
 # How each kind writes a class: its head, and one line for a field (name, annotation, default source or None).
@@ -94,10 +97,46 @@ def old_object(kind: str, module: Any) -> Any:
     return {"trades": [trade, module.Trade(account="B", qty=7, price=0.5)], "same": trade}
 
 
+MODULE = "evolving_jobs"
+TASK = "from dataclasses import dataclass, field\nfrom typing import *\n@dataclass{flags}\nclass Task:\n{body}\n"
+
+
+def task(body: str, flags: str = "", more: str = "") -> str:
+    lines = "\n".join(f"    {line}" for line in body.split("; "))
+    return TASK.format(flags=flags, body=lines) + more
+
+
+def pack_old(text: str, make: Any, registry: Registry | None = None) -> bytes:
+    """Pack what `make` gives with the classes of a source."""
+    registry = registry or Registry()
+    with installed(MODULE, text, registry=registry) as module:
+        return pickleseal.pack(make(module), writer=Writer(registry=registry))
+
+
+def unpack_new(data: bytes, text: str, check: Any = None, **policy: Any) -> Any:
+    registry = Registry()
+    with installed(MODULE, text, registry=registry) as module:
+        obj = pickleseal.unpack(data, policy=Policy(registry=registry, **policy))
+        if check is not None:
+            check(obj, module)
+        return obj
+
+
+REGISTER = "registry.register(Task, 'jobs.Task', version={})\n"
+STEP = "@registry.migration('jobs.Task', from_version={0})\ndef step_{0}(state):\n    {1}\n    return state\n"
+
+
+def evolved(old: str, new: str, make: Any, **policy: Any) -> Any:
+    """Pack with one source, unpack with another, each with a registry of its own."""
+    data = pack_old(old, make)
+    registry = Registry()
+    with installed(MODULE, new, registry=registry) as module:
+        trust = [value for value in vars(module).values() if getattr(value, "__module__", "") == MODULE]
+        return pickleseal.unpack(data, trust=trust, policy=Policy(registry=registry, **policy))
+
+
 def main() -> None:
     import datetime
-
-    import pickleseal
 
     label = sys.argv[1]
     created = datetime.datetime(2026, 11, 23, tzinfo=datetime.timezone.utc)

@@ -504,7 +504,7 @@ def _check_type(value: Any, *, newer: bool) -> None:
         value, "types", ("fields", "global", "kind", "state", "version"), ("defaults", "shape"), unknown=newer
     )
     if "shape" in value:
-        _require(value["shape"] in ("arguments", "dict", "list", "slots", "value"), "types: shape")
+        _require(value["shape"] in ("arguments", "dict", "list", "mixed", "slots", "value"), "types: shape")
     names = _check_pairs(value["fields"])
     if "defaults" in value:
         _require(value["defaults"] != [], "types: defaults: empty")

@@ -18,6 +18,7 @@ TESTS = [
     "tests/test_vectors.py",
     "tests/test_drift.py",
     "tests/test_migrations.py",
+    "tests/test_schema_cases.py",
     "tests/test_packages.py",
     "tests/test_annotations.py",
     "tests/test_properties.py",

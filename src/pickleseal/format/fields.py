@@ -20,7 +20,7 @@ _CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _KINDS = frozenset({"attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"})
 _TYPE_REQUIRED = frozenset({"fields", "global", "kind", "state", "version"})
 _TYPE_MEMBERS = _TYPE_REQUIRED | {"defaults", "shape"}
-_SHAPES = frozenset({"arguments", "dict", "list", "slots", "value"})
+_SHAPES = frozenset({"arguments", "dict", "list", "mixed", "slots", "value"})
 
 
 def validate(fields: dict[str, Any], preamble: Preamble) -> None:

@@ -5,16 +5,19 @@ and calls its `__setstate__`, which puts the state in by a `Plan` and turns the 
 place. Where something still refers to a stand-in at the end (an object that was pickled without state, the class itself
 as a value), its reference count shows it, and the exact unpickler does the work again from the start.
 
+Until the next garbage collection a stand-in is among its class's `__subclasses__()`, so classes that have some already
+are left to the exact unpickler, and so are those whose own code would see a stand-in.
+
 Not for small payloads: to make a class takes as long as loading a dozen objects.
 """
 
 import sys
 from collections.abc import Callable, Mapping
-from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from ..schema.compare import BY_NAME
 from ..schema.migrate import Plan
+from ..schema.plan import makes_others
 
 __all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
 
@@ -36,7 +39,7 @@ def can_stand_in(payload: bytes, resolved: Mapping[Any, Any], plans: Mapping[int
         _COUNTS
         and len(payload) >= SMALLEST
         and all(map(_is_simple, plans.values()))
-        and not any(isinstance(value, FunctionType | BuiltinFunctionType) for value in resolved.values())
+        and not any(map(makes_others, resolved.values()))
     )
 
 
@@ -46,8 +49,12 @@ def _is_simple(plan: Plan) -> bool:
         type(cls) is type
         and plan.now.kind in BY_NAME
         and not plan.made_of_arguments
-        and cls.__flags__ & (_HEAP | _BASE) == _HEAP | _BASE
-        and not any("__init_subclass__" in base.__dict__ for base in cls.__mro__[:-1])
+        and all(base.__flags__ & (_HEAP | _BASE) == _HEAP | _BASE for base in cls.__mro__[:-1])
+        and not any(name in base.__dict__ for base in cls.__mro__[:-1] for name in ("__init_subclass__", "__new__"))
+        and not type.__subclasses__(cls)  # somebody may look at them
+        # Code of the class that runs while an object is restored would see the stand-in.
+        and (plan.was is None or plan.now.state == "default")
+        and not any(getattr(a.default, "takes_self", False) for a in getattr(cls, "__attrs_attrs__", ()))
     )
 
 
@@ -99,5 +106,7 @@ def _build(obj: Any, state: Any) -> None:
     if state:
         obj.__dict__.update(state)
     if slots:
+        if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
+            raise CanNotStandInError  # the exact unpickler refuses it
         for name, value in slots.items():
             setattr(obj, name, value)

@@ -12,7 +12,7 @@ from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlo
 if TYPE_CHECKING:
     from ..schema.migrate import Plan
 
-__all__ = ["load_object"]
+__all__ = ["load_object", "refuse_class"]
 
 _IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
 _DTYPE = "pickleseal", "rebuild_dtype"
@@ -121,14 +121,14 @@ class _ExactUnpickler(pickle._Unpickler):
     def load_reduce(self) -> None:
         args = self.stack.pop()
         func = self.stack.pop()
-        if len(args) == 2 and id(args[0]) in self._plans and _is_rebuild(func):
-            plan, values = self._plans[id(args[0])], args[1:]  # msgspec's, for structs with keyword-only fields
-        else:
-            plan, values = self._plans.get(id(func)), args  # type: ignore[assignment]
+        plan = self._plans.get(id(func))
+        by_name = len(args) == 2 and _is_rebuild(func)  # msgspec's, for structs with keyword-only fields
+        if by_name:
+            plan = self._plans.get(id(args[0]))
         if plan is None or plan.was is None:
             obj = func(*args)
         elif plan.made_of_arguments:
-            obj = plan.make(values)
+            obj = plan.make(args[1:] if by_name else args, by_name)
         else:
             where = f"types.{plan.name}"
             raise MigrationError("the payload makes it by a call, so there is no state to migrate", where=where)
@@ -141,8 +141,8 @@ class _ExactUnpickler(pickle._Unpickler):
     def load_build(self) -> None:
         if len(self.stack) > 1:
             state, target = self.stack[-1], self.stack[-2]
-            if type(state) is tuple and len(state) == 2 and type(state[1]) is dict and "__class__" in state[1]:
-                raise UnpickleError("the payload sets the class of an object", None, type(target).__name__)
+            if isinstance(state, tuple) and len(state) == 2 and state[1]:
+                refuse_class(state[1])
             unfinished = self._unfinished.pop(id(target), None)
             if unfinished is not None:
                 self.stack.pop()
@@ -159,6 +159,12 @@ class _ExactUnpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
+
+
+def refuse_class(slots: Any) -> None:
+    """Refuse slots that BUILD would set one by one, if the class of the object is among them."""
+    if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
+        raise UnpickleError("the payload sets the class of an object, or may", "slots by name", type(slots).__name__)
 
 
 def _is_rebuild(func: Any) -> bool:

@@ -102,7 +102,7 @@ def _ndarray() -> object:
 
 def _literal(value: object) -> str:
     if value is None or type(value) in (bool, int, str, bytes):
-        return repr(value)
+        return ascii(value)
     name, kind = getattr(value, "name", None), type(value).__name__
     if isinstance(name, str):  # a member of an enum
         return f"{kind}.{name}"
@@ -159,7 +159,7 @@ def _subscript(node: ast.Subscript, depth: int) -> str:
 
 def _literal_node(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
-        return repr(node.value)
+        return ascii(node.value)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
         owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
         return f"{owner}.{node.attr}"

@@ -29,8 +29,9 @@ class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
     `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `shape`,
-    `state`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for `removed`, `now` is
-    the name that the field may have today. `level` says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
+    `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for
+    `removed`, `now` is the name that the field may have today. `level` says what `drift="resolve"` does: `resolved`,
+    `warned`, `refused`.
     """
 
     type: str
@@ -64,6 +65,7 @@ _TEXTS = {
     "reordered": "the order was {was} and is {now}",
     "shape": "its state was pickled as {was} and is as {now}",
     "state": "its state was {was} and is {now}",
+    "uncompared": "the values of {field} have no text, so nothing tells whether they changed",
     "unrecorded": "the artifact does not say what it looked like",
     "value": "the value of {field!r} was {was} and is {now}",
     "version": "it was at version {was} and is at version {now}",

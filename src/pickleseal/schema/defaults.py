@@ -19,6 +19,8 @@ def _dataclass(cls: Any, field: str) -> Default | None:
 
     if field not in cls.__dataclass_fields__:  # of a subclass that is not decorated
         return _plain(cls, field)
+    if field in (getattr(cls, "__pydantic_fields__", None) or ()):  # pydantic's dataclasses
+        return _pydantic(cls, field)
     found = cls.__dataclass_fields__[field]
     if found.default is not MISSING:
         return _constant(found.default)
@@ -31,15 +33,27 @@ def _dataclass(cls: Any, field: str) -> Default | None:
 def _attrs(cls: Any, field: str) -> Default | None:
     import attr
 
-    default = next((a.default for a in cls.__attrs_attrs__ if a.name == field), None)
-    if field not in {a.name for a in cls.__attrs_attrs__}:
+    attribute = next((a for a in cls.__attrs_attrs__ if a.name == field), None)
+    if attribute is None:
         return _plain(cls, field)
+    default = attribute.default
     if default is attr.NOTHING:
         return None
+    make = _constant(default)
     if type(default).__name__ == "Factory":
         factory: Any = default
-        return factory.factory if factory.takes_self else lambda _: factory.factory()
-    return _constant(default)
+        make = factory.factory if factory.takes_self else lambda _: factory.factory()
+    converter: Any = attribute.converter
+    if converter is None:
+        return make
+    if type(converter).__name__ != "Converter":
+        return lambda obj: converter(make(obj))
+
+    def convert(obj: Any) -> Any:
+        more = ([obj] if converter.takes_self else []) + ([attribute] if converter.takes_field else [])
+        return converter.converter(make(obj), *more)
+
+    return convert
 
 
 def _pydantic(cls: Any, field: str) -> Default | None:

@@ -17,7 +17,7 @@ from ..format.grammar import is_name
 from .names import is_standard
 from .values import value_text
 
-__all__ = ["Description", "describe", "field_names", "is_library_class"]
+__all__ = ["Description", "describe", "describe_any", "field_names", "is_foreign", "is_library_class", "static"]
 
 _MISSING: Any = object()
 # Methods that frameworks generate or inherit: (module, name). They store fields by name or position, nothing else.
@@ -38,7 +38,7 @@ class Description(NamedTuple):
     fields: list[list[str]]  # name and annotation text, in order; for an enum, member and value text
     state: str  # "default", or "custom": it has its own __getstate__, __setstate__, __reduce__ or __reduce_ex__
     defaults: list[list[str]]  # name and text of defaults that live on the class and not in its instances
-    shape: str = ""  # how a state is pickled: arguments, dict, list, slots, value; "" where the class decides
+    shape: str = ""  # how a state is pickled: arguments, dict, list, mixed, slots, value; "" where the class decides
 
 
 # id(class) -> (the class, weakly, its description): classes may have a metaclass whose instances can't be hashed
@@ -54,6 +54,17 @@ def describe(cls: type) -> Description | None:
     key = id(cls)
     _known[key] = (weakref.ref(cls, lambda _: _known.pop(key, None)), description)
     return description
+
+
+def describe_any(cls: type) -> Description:
+    """Describe a class; one without a schema has no fields, and no shape, for it may hold anything."""
+    description = describe(cls)
+    if description is not None:
+        return description
+    try:
+        return Description("plain", [], _state_of(cls, "plain"), [])
+    except Exception:  # as in _describe
+        return Description("plain", [], "custom", [])
 
 
 def field_names(cls: type) -> list[str]:
@@ -103,17 +114,19 @@ def _kind_and_fields(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
 
 def _declared(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
     if issubclass(cls, enum.Enum):
-        return "enum", [(name, value_text(member._value_)) for name, member in cls.__members__.items()]
+        members = [(name, member._value_) for name, member in cls.__members__.items()]
+        # Before CPython 3.13 a class within an enum is a member.
+        return "enum", [(name, value_text(value)) for name, value in members if not isinstance(value, type)]
     if static(cls, "__dataclass_fields__") is not None:
         from dataclasses import fields
 
         table: Any = cls
         pairs = [(f.name, _text(f.type)) for f in fields(table)]
-        return "dataclass", pairs + _undecorated(cls, "__dataclass_fields__")
+        return "dataclass", pairs + _untaken(cls, "__dataclass_fields__")
     attributes = static(cls, "__attrs_attrs__")
     if attributes is not None:
         pairs = [(a.name, _text(a.type) if a.type is not None else "") for a in attributes]
-        return "attrs", pairs + _undecorated(cls, "__attrs_attrs__")
+        return "attrs", pairs + _untaken(cls, "__attrs_attrs__")
     pydantic_fields = static(cls, "__pydantic_fields__")
     if isinstance(pydantic_fields, dict):
         return "pydantic", [(name, _text(info.annotation)) for name, info in pydantic_fields.items()]
@@ -122,21 +135,20 @@ def _declared(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
         return "msgspec", _annotated(cls, struct_fields)
     if issubclass(cls, tuple) and isinstance(static(cls, "_fields"), tuple) and static(cls, "_make") is not None:
         return "namedtuple", _annotated(cls, static(cls, "_fields"))
-    slots = list(_slots(cls))
+    slots = list(_slots(cls.__mro__))
     names = [*slots, *(name for name in _instance_annotations(cls.__mro__) if name not in slots)]
     if not names:
         return None, []
     return ("slots" if slots else "plain"), _annotated(cls, tuple(names))
 
 
-def _undecorated(cls: type, marker: str) -> list[tuple[str, str]]:
-    """Give what a subclass declares that its framework never saw. Its values lie in the instance dictionary."""
-    below = []
-    for base in cls.__mro__:
-        if marker in base.__dict__:
-            break
-        below.append(base)
-    return _annotated(cls, tuple(_instance_annotations(tuple(below)))) if below and not _is_listed(cls) else []
+def _untaken(cls: type, marker: str) -> list[tuple[str, str]]:
+    """Give what bases and subclasses declare that the framework never saw: slots, and annotated names."""
+    if _is_listed(cls):
+        return []  # only the framework's fields are pickled
+    others = tuple(base for base in cls.__mro__ if marker not in base.__dict__)
+    names = [*_slots(others), *_instance_annotations(others)]
+    return _annotated(cls, tuple(dict.fromkeys(names)))
 
 
 def _is_listed(cls: type) -> bool:
@@ -180,9 +192,9 @@ def _instance_annotations(classes: tuple[type, ...]) -> Iterator[str]:
             yield name
 
 
-def _slots(cls: type) -> Iterator[str]:
-    """Give the slots of a class and its bases, bases first, as pickle stores them: private names mangled."""
-    for base in reversed(cls.__mro__):
+def _slots(classes: tuple[type, ...]) -> Iterator[str]:
+    """Give the slots of classes, in resolution order, bases first, as pickle stores them: private names mangled."""
+    for base in reversed(classes):
         slots = base.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name in ("__dict__", "__weakref__"):
@@ -230,6 +242,13 @@ def _state_of(cls: type, kind: str) -> str:
 _Example = collections.namedtuple("_Example", "field")
 
 
+def is_foreign(cls: type, kind: str) -> bool:
+    """Tell whether the state is set by what another framework than the class's own has generated."""
+    method = static(cls, "__setstate__")
+    name = getattr(method, "__module__", None), getattr(method, "__name__", None)
+    return any(name in generated for other, generated in _GENERATED.items() if other != kind)
+
+
 def _is_made_by_namedtuple(method: Any) -> bool:
     return getattr(method, "__code__", None) is vars(_Example)["__getnewargs__"].__code__
 
@@ -238,9 +257,14 @@ def _shape_of(cls: type, kind: str) -> str:
     """Tell how a state is pickled (spec 6.2, shape)."""
     if kind == "enum":
         return "value"
-    if kind in ("msgspec", "namedtuple"):
+    if kind == "msgspec":
+        positional = type.__getattribute__(cls, "__match_args__")  # the others are keyword-only
+        return "arguments" if positional == type.__getattribute__(cls, "__struct_fields__") else "dict"
+    if kind == "namedtuple":
         return "arguments"
     getter = static(cls, "__getstate__")
     if getter is not None and getter is not vars(object).get("__getstate__"):
         return "list" if getattr(getter, "__name__", "") == "_dataclass_getstate" else "dict"
-    return "slots" if any(True for _ in _slots(cls)) else "dict"
+    if not any(True for _ in _slots(cls.__mro__)):
+        return "dict"
+    return "mixed" if cls.__dictoffset__ else "slots"

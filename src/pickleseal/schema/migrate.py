@@ -11,13 +11,14 @@ from typing import Any
 
 from ..errors import InvalidObjectError, MigrationError, printable, text_of
 from .defaults import Default
-from .describe import Description
+from .describe import Description, static
 from .entries import Migration, State
 from .values import value_text
 
 __all__ = ["Plan"]
 
 _ATTRS_HASH = "_attrs_cached_hash"
+_NEVER = frozenset({"__class__", "__dict__"})
 _HELD = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
 
 
@@ -84,13 +85,15 @@ class Plan:
         members = [pair for base in cls.__mro__ for pair in vars(base).items()]
         self.in_slots = frozenset(name for name, value in members if isinstance(value, MemberDescriptorType))
 
-    def make(self, arguments: tuple[Any, ...]) -> Any:
+    def make(self, arguments: tuple[Any, ...], by_name: bool = False) -> Any:
         """Make an object from the arguments of its NEWOBJ or REDUCE: a namedtuple, an enum member, a struct.
+
+        `by_name` says that the one argument is a dict of all values.
 
         Raises:
             MigrationError: the values do not fit, a migration raised, or the class refused them.
         """
-        values = self._values_of_arguments(arguments)
+        values = dict(arguments[0]) if by_name else self._values_of_arguments(arguments)
         unknown = self.before == "enum" and values["name"] is None and all(text for _, text in self._members())
         values, missing = self._migrated(values, declared=True)
         if unknown and values.get("name") is None and values.get("value") is arguments[0]:
@@ -159,7 +162,7 @@ class Plan:
         """Tell an instance dictionary with slots from two values in order."""
         if not (isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, dict | None) for part in state)):
             return False
-        return self.shape == "slots" or all(isinstance(key, str) for part in state for key in part or ())
+        return self.shape in ("mixed", "slots") or all(isinstance(key, str) for part in state for key in part or ())
 
     def _without_caches(self, values: Mapping[str, Any]) -> State:
         """Copy a state, without what attrs keeps there for itself."""
@@ -171,8 +174,6 @@ class Plan:
             if len(arguments) != 1:
                 raise self._error("an enum member is made of its value", 1, len(arguments))
             return {"name": self._member_name(arguments[0]), "value": arguments[0]}
-        if self.before == "msgspec" and len(arguments) == 1 and isinstance(arguments[0], dict):
-            return dict(arguments[0])
         return self._by_position(arguments)
 
     def _by_position(self, values: Any) -> State:
@@ -203,6 +204,8 @@ class Plan:
         `declared` says that all values are fields; else there may be more, as an instance's `__dict__` has them.
         """
         before = frozenset(values)
+        if not before.isdisjoint(_NEVER):
+            raise self._error("its state sets what is no field", None, ", ".join(before & _NEVER))
         for step in self.steps:
             values = self._step(step, values)
         if self.now.kind == "enum":
@@ -210,6 +213,10 @@ class Plan:
         for old, new in self.renames.items():
             if old in values and old not in self.today and (new not in values or new not in self.old):
                 values[new] = values.pop(old)
+        if not declared and not self.cls.__dictoffset__:
+            for field in before.difference(self.old, self.today):  # a filled cached_property, say
+                if hasattr(static(self.cls, field), "__get__") and field not in self.in_slots:
+                    values.pop(field, None)
         if not self.takes_any and self.now.kind != "pydantic" and not values.keys() <= self.today.keys():
             undeclared = frozenset() if declared else before.difference(self.old)
             unknown = [field for field in values if field not in self.today and field not in undeclared]
@@ -218,12 +225,17 @@ class Plan:
         missing = []
         if not self.today.keys() <= values.keys():
             for field in self.today:
-                if field in values or (field in self.old and field not in before):
+                if field in values or (field in self.old and field not in before and not self._is_to_fill(field)):
                     continue
                 if field not in self.defaults:
                     raise self._misfit(f"{field!r} has no value and no default", "set it, or give it a default")
                 missing.append(field)
         return values, missing
+
+    def _is_to_fill(self, field: str) -> bool:
+        """Tell whether a recorded field that an object lacks has a default now that does not lie on the class."""
+        on_class = static(self.cls, field)
+        return field in self.defaults and (on_class is None or isinstance(on_class, MemberDescriptorType))
 
     def _misfit(self, text: str, fix: str) -> MigrationError:
         after = ""

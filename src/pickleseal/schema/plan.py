@@ -5,21 +5,21 @@ and runs nothing of the classes.
 """
 
 from collections.abc import Iterable, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 from ..errors import SchemaVersionError, SchemaWarning
 from .compare import BY_NAME, REFUSED, RESOLVED, WARNED, Change, can_migrate, compare
 from .defaults import Default, default_of
-from .describe import Description, describe, is_library_class
+from .describe import Description, describe, describe_any, is_foreign, is_library_class, static
 from .entries import Registered
 from .migrate import Plan
 from .refusal import Refused, refusal, ways_of
 from .registry import Registry
 
-__all__ = ["make_plans"]
+__all__ = ["make_plans", "makes_others"]
 
-_UNDESCRIBED = Description("plain", [], "default", [])  # it may be anything, so it has no shape
+_GUARDS = "pickleseal.payload.guards"  # whose functions make values of the standard library and arrays
 # These kinds pickle their values in order, always or in some settings: another order has to be resolved by name.
 _IN_ORDER = frozenset({"attrs", "dataclass", "msgspec", "namedtuple"})
 
@@ -64,16 +64,18 @@ def make_plans(
             fix = f": loaded as it is; if that is wrong: {change.fix}; else upgrade() the file"
             notes.append(SchemaWarning(str(change) + fix))
     made = {key: plan for key, plan in plans.items() if plan is not None}
-    if any(map(_makes_others, classes.values())):
+    if any(map(makes_others, classes.values())):
         for entry in registry._validated():
             cls = entry.current()
-            made.setdefault(id(cls), Plan(entry.name, cls, None, _UNDESCRIBED, validate=entry.validate))
+            made.setdefault(id(cls), Plan(entry.name, cls, None, describe_any(cls), validate=entry.validate))
     return made
 
 
-def _makes_others(value: Any) -> bool:
-    """Tell whether a global may make objects of classes that the payload does not name: a function of the user's."""
-    return isinstance(value, FunctionType | BuiltinFunctionType | MethodType)
+def makes_others(value: Any) -> bool:
+    """Tell whether a global may make objects of classes that the payload does not name: a function, or a `__new__`."""
+    if isinstance(value, type):
+        return isinstance(static(value, "__new__"), FunctionType) and not is_library_class(value)
+    return type(value).__module__ != _GUARDS
 
 
 def _agree(plan: Plan | None, other: Plan | None) -> bool:
@@ -117,7 +119,7 @@ def _plan(
     changes: list[Change],
 ) -> Plan | None:
     """Plan for one class, and note its changes."""
-    now = describe(cls) or _UNDESCRIBED
+    now = describe_any(cls)
     validate = entry.validate if entry is not None else None
     unchanged = None if validate is None else Plan(name, cls, None, now, validate=validate)
     if drift == "ignore":
@@ -128,13 +130,19 @@ def _plan(
     if recorded != version:
         return _older(name, was, cls, entry, registry, now, changes)
     if was is None or _is_same(was, now):
-        if drift == "strict" and was is not None and now.kind == "enum" and not all(text for _, text in now.fields):
-            changes.append(Change(name, "unrecorded", None, None, None, REFUSED, None, now.kind))
+        unknown = [field for field, text in now.fields if not text] if now.kind == "enum" else []
+        if drift == "strict" and was is not None and unknown:
+            changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, REFUSED, None, now.kind))
         return unchanged
     renames = entry.renames if entry is not None else {}
     defaults = _defaults(cls, now)
     found = compare(name, was, now, renames, lambda field: field in defaults, ways_of(cls, entry))
-    if drift != "strict" and "custom" in (was["state"], now.state):
+    if was["state"] != now.state and is_foreign(cls, now.kind):
+        fix = "keep the framework of the class and its bases, or raise the version and write a migration"
+        changes.append(
+            Change(name, "state", None, was["state"], "what another framework makes", REFUSED, fix, now.kind)
+        )
+    elif drift != "strict" and "custom" in (was["state"], now.state):
         return unchanged  # its own business
     changes += found
     if now.kind == "enum":
@@ -156,7 +164,7 @@ def _is_same(was: Mapping[str, Any], now: Description) -> bool:
 
 def _may_differ(was: Mapping[str, Any], now: Description) -> bool:
     """Tell whether the state may be stored in another shape than the class takes: early artifacts do not say."""
-    return "shape" not in was and now.kind in BY_NAME
+    return "shape" not in was and now.kind in BY_NAME and bool(was["fields"] or now.fields)
 
 
 def _needs_work(change: Change, kind: str) -> bool:

@@ -6,14 +6,12 @@ Made once for each class and state of a registry: small objects are packed by th
 import weakref
 from typing import Any, NamedTuple
 
-from .describe import Description, describe, is_library_class
+from .describe import describe, describe_any, is_library_class
 from .names import global_name, type_name
 from .packages import pins_of_bases
 from .registry import Registry, former_owner, is_registered_elsewhere
 
 __all__ = ["Record", "record"]
-
-_EMPTY = Description("plain", [], "default", [], "dict")
 
 
 class Record(NamedTuple):
@@ -50,7 +48,7 @@ def _record(cls: type, registry: Registry) -> Record:
         description = None if is_library_class(cls) else describe(cls)
     else:
         name, version = registered.name, registered.version
-        description = describe(cls) or _EMPTY
+        description = describe_any(cls)
     trouble = None if registered is not None else _trouble(cls, name, registry)
     if description is None:
         return Record(name, version, None, pins, trouble)

@@ -34,7 +34,7 @@ def value_text(value: Any, depth: int = 0) -> str:
 
 def _literal(value: Any) -> str:
     try:
-        return _short(repr(value))
+        return _short(ascii(value))  # repr differs with the Unicode tables of a Python
     except ValueError:  # an integer of thousands of digits
         return ""
 
