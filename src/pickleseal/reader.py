@@ -220,7 +220,7 @@ def _judge(
         return _NOTHING
     types, registry = fields.get("types", _NO_TYPES), policy.registry
     generation = registry._generation
-    places = policy._places(names, types) if policy.renames or not registry._is_empty else {}
+    places = policy._places(names, types) if policy.renames or registry._names else {}
     resolved = resolve_globals(names, trusted, places)
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
     if are_settled(types, resolved, registry, policy.drift):

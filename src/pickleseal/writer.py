@@ -19,11 +19,13 @@ from .payload.pickler import Pickled, not_portable, pickle_object
 from .payload.trust import is_dangerous
 from .schema.names import frames_up
 from .schema.packages import packages_of
-from .schema.record import record
+from .schema.record import Record, record
 from .schema.registry import Registry, default_registry
 
 __all__ = ["Writer", "encode_object", "pack", "pack_parts"]
 
+# What most small objects are: nothing is to be looked up for them.
+_PLAIN = {id(cls): Record(f"builtins:{cls.__name__}", 0, None, {}) for cls in (dict, list, tuple, str, bytes, int, set)}
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # as `platform` has it, 3 ms cheaper
 _BUILD = {
     "implementation": _IMPLEMENTATIONS.get(sys.implementation.name, sys.implementation.name),
@@ -163,7 +165,8 @@ def encode_object(
 ) -> list[Part]:
     """Pack an object with further header members as they are. Spec section 12; errors as for `pack_parts`."""
     registry = writer.registry
-    root = record(type(obj), registry)
+    cls = type(obj)
+    root = (_PLAIN.get(id(cls)) if not registry._names else None) or record(cls, registry)
     if name is None:
         name = root.name
         if not is_name(name):

@@ -22,6 +22,7 @@ from ..schema.plan import makes_others
 __all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
 
 SMALLEST = 16_384  # bytes of payload; below, making classes costs more than it saves
+_MARK = "__pickleseal_stand_in__"
 _HEAP, _BASE = 1 << 9, 1 << 10  # CPython's Py_TPFLAGS_HEAPTYPE and Py_TPFLAGS_BASETYPE
 _COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 
@@ -51,11 +52,17 @@ def _is_simple(plan: Plan) -> bool:
         and not plan.made_of_arguments
         and all(base.__flags__ & (_HEAP | _BASE) == _HEAP | _BASE for base in cls.__mro__[:-1])
         and not any(name in base.__dict__ for base in cls.__mro__[:-1] for name in ("__init_subclass__", "__new__"))
-        and not type.__subclasses__(cls)  # somebody may look at them
+        and _has_no_other_subclass(cls)
         # Code of the class that runs while an object is restored would see the stand-in.
         and (plan.was is None or plan.now.state == "default")
         and not any(getattr(a.default, "takes_self", False) for a in getattr(cls, "__attrs_attrs__", ()))
     )
+
+
+def _has_no_other_subclass(cls: type) -> bool:
+    """Tell whether a class has no subclass but stand-ins: where there are some, somebody may look at them."""
+    below: list[type] = type.__subclasses__(cls)
+    return all(_MARK in sub.__dict__ for sub in below)
 
 
 class StandIns:
@@ -94,7 +101,13 @@ def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]]) -> type:
         if check:
             validated.append((self, plan))
 
-    members = {"__slots__": (), "__setstate__": __setstate__, "__module__": cls.__module__, "__doc__": cls.__doc__}
+    members = {
+        "__slots__": (),
+        _MARK: True,
+        "__setstate__": __setstate__,
+        "__module__": cls.__module__,
+        "__doc__": cls.__doc__,
+    }
     return type(cls.__name__, (cls,), {**members, "__qualname__": cls.__qualname__})
 
 

@@ -204,7 +204,12 @@ def load_object(
         UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
     """
     try:
-        return _load(payload, buffers, resolved, plans)
+        guard = _needs_guard(payload, resolved)
+        if plans or guard:
+            return _load_seen(payload, buffers, resolved, plans, guard)
+        unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
+        unpickler.resolved = resolved
+        return unpickler.load()
     except MissingExtraError as exc:
         raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
     except Exception as exc:
@@ -216,24 +221,21 @@ def load_object(
         raise UnpickleError(reason, hint=hint) from exc
 
 
-def _load(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
-    guard = _needs_guard(payload, resolved)
-    if not plans and not guard:
-        return _in_c(payload, buffers, resolved)
+def _load_seen(
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]", guard: bool
+) -> Any:
+    """Load a payload of which objects have to be seen while they are made."""
     from .standin import CanNotStandInError, StandIns, can_stand_in
 
     if not guard and can_stand_in(payload, resolved, plans):
         stand_ins = StandIns(resolved, plans)
         with suppress(CanNotStandInError):
-            obj = _in_c(payload, buffers, stand_ins.table)
+            unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
+            unpickler.resolved = stand_ins.table
+            obj = unpickler.load()
+            del unpickler  # it refers to what it made
             if stand_ins.are_gone():
                 for made, plan in stand_ins.validated:
                     plan.check(made)
                 return obj
     return _ExactUnpickler(payload, buffers, resolved, plans, guard).load()
-
-
-def _in_c(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> Any:
-    unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
-    unpickler.resolved = resolved
-    return unpickler.load()

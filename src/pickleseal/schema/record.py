@@ -14,6 +14,9 @@ from .registry import Registry, former_owner, is_registered_elsewhere
 __all__ = ["Record", "record"]
 
 
+_attribute = type.__getattribute__  # past a metaclass's own ways
+
+
 class Record(NamedTuple):
     """What the header says of one class."""
 
@@ -29,14 +32,20 @@ def record(cls: type, registry: Registry) -> Record:
 
     The standard library's classes have no entry: their layout is a matter of `build.python`.
     """
-    known, home = registry._records.get(id(cls)), global_name(cls)
-    if known is not None and known[0]() is cls and known[1] == registry._generation and known[2] == home:
-        made: Record = known[3]
+    known = registry._records.get(id(cls))
+    if (
+        known is not None
+        and known[0]() is cls
+        and known[1] == registry._generation
+        and known[2] == _attribute(cls, "__qualname__")  # somebody may have set another
+        and known[3] == _attribute(cls, "__module__")
+    ):
+        made: Record = known[4]
         return made
     generation, key = registry._generation, id(cls)
     made = _record(cls, registry)
     kept = weakref.ref(cls, lambda _: registry._records.pop(key, None))
-    registry._records[key] = kept, generation, home, made
+    registry._records[key] = kept, generation, _attribute(cls, "__qualname__"), _attribute(cls, "__module__"), made
     return made
 
 

@@ -19,7 +19,7 @@ _MOST_SETTLED = 256
 
 def are_settled(types: Mapping[str, Any], resolved: Mapping[Any, Any], registry: Registry, drift: str) -> bool:
     """Tell whether there is nothing to do for a header's classes: this very question was answered before."""
-    if not types and registry._is_empty and drift != "strict":
+    if not types and not registry._names and drift != "strict":
         return True
     known = _settled.get(id(types))
     return (
