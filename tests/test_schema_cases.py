@@ -652,3 +652,18 @@ class TestMoreHardCases:
         obj = evolved(text, new, make)
         assert (obj.a, obj.c) == (1, 2)
         assert evolved(text, text + " b: int = 0\n", make).__dict__ == {"a": 1, "c": 2, "b": 0}
+
+    def test_a_class_that_can_have_no_field_gains_one(self) -> None:
+        old = "class T:\n __slots__ = ()\n"
+        with pytest.raises(SchemaDriftError, match="'a' was added"):
+            evolved(old, "class T:\n __slots__ = ('a',)\n", lambda m: m.T())
+        assert evolved(old, D + "@dataclass(frozen=True)\nclass T:\n a: int = 3\n", lambda m: m.T(), drift="ignore")
+        with pytest.warns(SchemaWarning):
+            assert evolved(old, D + "@dataclass(slots=True)\nclass T:\n a: int = 3\n", lambda m: m.T()).a == 3
+
+    def test_methods_of_attrs_that_know_the_fields_of_a_base_alone(self) -> None:
+        pytest.importorskip("attrs")
+        text = "import attrs\n@attrs.define\nclass B:\n a: int\n@attrs.define({})\nclass T(B):\n b: int\n"
+        with pytest.raises(SchemaDriftError, match="another framework"):
+            evolved(text.format(""), text.format("getstate_setstate=False"), lambda m: m.T(1, 2))
+        assert evolved(text.format(""), text.format("eq=False"), lambda m: m.T(1, 2)).b == 2

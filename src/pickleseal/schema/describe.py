@@ -138,7 +138,8 @@ def _declared(cls: type) -> tuple[str | None, list[tuple[str, str]]]:
     slots = list(_slots(cls.__mro__))
     names = [*slots, *(name for name in _instance_annotations(cls.__mro__) if name not in slots)]
     if not names:
-        return None, []
+        has_none = not cls.__dictoffset__ and "__slots__" in cls.__dict__  # and can't have any
+        return ("slots" if has_none else None), []
     return ("slots" if slots else "plain"), _annotated(cls, tuple(names))
 
 
@@ -230,6 +231,8 @@ def _state_of(cls: type, kind: str) -> str:
             continue
         if (getattr(method, "__module__", None), getattr(method, "__name__", None)) not in standard:
             return "custom"
+        if kind == "attrs" and _is_partial(cls, name):
+            return "custom"
     for name in ("__getnewargs__", "__getnewargs_ex__"):
         method = static(cls, name)
         if method is None or (kind == "namedtuple" and _is_made_by_namedtuple(method)):
@@ -243,10 +246,19 @@ _Example = collections.namedtuple("_Example", "field")
 
 
 def is_foreign(cls: type, kind: str) -> bool:
-    """Tell whether the state is set by what another framework than the class's own has generated."""
+    """Tell whether the state is set by what was generated for another framework, or for a base with fewer fields."""
     method = static(cls, "__setstate__")
     name = getattr(method, "__module__", None), getattr(method, "__name__", None)
+    if name in _GENERATED["attrs"] and kind == "attrs":
+        return _is_partial(cls, "__setstate__")
     return any(name in generated for other, generated in _GENERATED.items() if other != kind)
+
+
+def _is_partial(cls: type, name: str) -> bool:
+    """Tell whether a method that attrs generated is a base's, which knows the fields of the base alone."""
+    owner = next(base for base in cls.__mro__ if name in base.__dict__)
+    known, needed = static(owner, "__attrs_attrs__", ()), static(cls, "__attrs_attrs__", ())
+    return [a.name for a in known] != [a.name for a in needed]
 
 
 def _is_made_by_namedtuple(method: Any) -> bool:
