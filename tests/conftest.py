@@ -1,6 +1,7 @@
 """Profiles for hypothesis, and rewriting of asserts in helper modules (so that they also hold under python -O)."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -10,3 +11,13 @@ pytest.register_assert_rewrite("support", "independent_reader")
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("soak", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="module", params=["exact", "stand-ins"])
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Take both ways to load objects of changed classes in turn."""
+    from pickleseal.payload import standin
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standin, "SMALLEST", 0 if request.param == "stand-ins" else 2**60)
+        yield

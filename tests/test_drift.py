@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from evolving import FIELDS, FOLDER, HEADS, VALUES, installed, module_name, sour
 
 import pickleseal
 from pickleseal.errors import SchemaDriftError, SchemaVersionError, SchemaWarning
-from pickleseal.payload import standin
 
 ACCOUNT, QTY, PRICE = FIELDS
 BY_NAME = {kind for kind in HEADS if kind.partition("_")[0] in ("attrs", "dataclass", "plain", "slots")}
@@ -22,13 +20,7 @@ MODES = ("resolve", "strict", "ignore")
 
 LOAD, WARN, DRIFT, VERSION, PLAIN = "load", "warn", "schema-drift", "schema-version", "as bare pickle"
 
-
-@pytest.fixture(autouse=True, scope="module", params=["exact", "stand-ins"])
-def engine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Everything here holds for both ways to load objects of changed classes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standin, "SMALLEST", 0 if request.param == "stand-ins" else 2**60)
-        yield
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 def changed(change: str, kind: str) -> str | None:

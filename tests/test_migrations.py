@@ -8,7 +8,6 @@ import importlib.util
 import pickle
 import random
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,8 @@ from pickleseal.errors import (
     TypeMismatchError,
     UntrustedGlobalError,
 )
-from pickleseal.payload import standin
 
-
-@pytest.fixture(autouse=True, scope="module", params=["exact", "stand-ins"])
-def engine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Everything here holds for both ways to load objects of changed classes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standin, "SMALLEST", 0 if request.param == "stand-ins" else 2**60)
-        yield
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 class TestObjectsKeepTheirPlace:
