@@ -23,7 +23,7 @@ from .payload.arrays import (
 )
 from .policy import Policy
 from .reader import unpack
-from .schema.compare import Change
+from .schema.change import Change
 from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
 from .storage.upgrade import upgrade

@@ -6,13 +6,11 @@ The rules are those of spec 6.3. Comparing looks at names and texts alone; it ru
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..errors import printable
+from .change import REFUSED, RESOLVED, WARNED, Change
 from .describe import Description
 
-__all__ = ["BY_NAME", "REFUSED", "RESOLVED", "WARNED", "Change", "Ways", "can_migrate", "compare"]
+__all__ = ["BY_NAME", "Ways", "can_migrate", "compare"]
 
-_SHOWN = 120  # characters of a name or text out of a header
-RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 # Kinds whose instances are made empty and get their state by field names afterwards: one can become another.
 BY_NAME = frozenset({"attrs", "dataclass", "plain", "slots"})
 
@@ -23,53 +21,6 @@ def can_migrate(was: str, now: str) -> bool:
     Where objects are made empty and filled afterwards, they can't become what has to be made with its values.
     """
     return was == now or ("pydantic" not in (was, now) and (was not in BY_NAME or now in BY_NAME))
-
-
-class Change(NamedTuple):
-    """One difference between a class as it was recorded and as it is.
-
-    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `shape`,
-    `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for
-    `removed`, `now` is the name that the field may have today. `level` says what `drift="resolve"` does: `resolved`,
-    `warned`, `refused`.
-    """
-
-    type: str
-    what: str
-    field: str | None
-    was: str | None
-    now: str | None
-    level: str
-    fix: str | None
-    kind: str = ""  # of the class as it is
-
-    def __str__(self) -> str:
-        return f"{printable(self.type, _SHOWN)}: {self.text}"
-
-    @property
-    def text(self) -> str:
-        """What changed, in one clause, without the class."""
-        was, now = (side if side is None else printable(side, _SHOWN) for side in (self.was, self.now))
-        field = None if self.field is None else printable(self.field, _SHOWN)
-        return _TEXTS[self.what].format(field=field, was=was, now=now)
-
-
-_TEXTS = {
-    "added": "{field!r} was added",
-    "annotation": "{field!r} was annotated {was} and is {now}",
-    "default": "the default of {field!r}, which lives on the class, was {was} and is {now}",
-    "merged": "it is one class with {was} today, and the artifact has both, in different shapes",
-    "kind": "it was of kind {was} and is of kind {now}",
-    "removed": "{field!r} was removed or renamed",
-    "renamed": "{field!r} is {now!r} today",
-    "reordered": "the order was {was} and is {now}",
-    "shape": "its state was pickled as {was} and is as {now}",
-    "state": "its state was {was} and is {now}",
-    "uncompared": "the values of {field} have no text, so nothing tells whether they changed",
-    "unrecorded": "the artifact does not say what it looked like",
-    "value": "the value of {field!r} was {was} and is {now}",
-    "version": "it was at version {was} and is at version {now}",
-}
 
 
 class Ways(NamedTuple):

@@ -5,7 +5,6 @@ annotation is evaluated; `dataclasses`, attrs, pydantic and msgspec leave what i
 the header says of a class follows from its description (spec 6.2).
 """
 
-import collections
 import copyreg
 import enum
 import sys
@@ -242,9 +241,6 @@ def _state_of(cls: type, kind: str) -> str:
     return "default"
 
 
-_Example = collections.namedtuple("_Example", "field")
-
-
 def is_foreign(cls: type, kind: str) -> bool:
     """Tell whether the state is set by what was generated for another framework, or for a base with fewer fields."""
     method = static(cls, "__setstate__")
@@ -262,7 +258,7 @@ def _is_partial(cls: type, name: str) -> bool:
 
 
 def _is_made_by_namedtuple(method: Any) -> bool:
-    return getattr(method, "__code__", None) is vars(_Example)["__getnewargs__"].__code__
+    return getattr(method, "__code__", None) is vars(Description)["__getnewargs__"].__code__
 
 
 def _shape_of(cls: type, kind: str) -> str:

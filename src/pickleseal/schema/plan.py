@@ -9,7 +9,8 @@ from types import FunctionType
 from typing import Any
 
 from ..errors import SchemaVersionError, SchemaWarning
-from .compare import BY_NAME, REFUSED, RESOLVED, WARNED, Change, can_migrate, compare
+from .change import REFUSED, RESOLVED, WARNED, Change
+from .compare import BY_NAME, can_migrate, compare
 from .defaults import Default, default_of
 from .describe import Description, describe, describe_any, is_foreign, is_library_class, static
 from .entries import Registered

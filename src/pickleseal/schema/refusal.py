@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from ..errors import SchemaDriftError
-from .compare import REFUSED, Change, Ways
+from .change import REFUSED, Change
+from .compare import Ways
 from .entries import Registered
 from .names import global_name
 
