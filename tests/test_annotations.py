@@ -56,6 +56,7 @@ SAME = [
     ("Literal[-1]", ["Literal[-1]"]),
     ("Literal[Color.RED]", ["Literal[Color.RED]"]),
     ("Literal['x'] | None", ["Optional[Literal['x']]", "Union[Literal['x'], None]"]),
+    ("Literal['a | b'] | int", ["Union[Literal['a | b'], int]", "Union[int, Literal['a | b']]"]),
     ("Decimal", ["Decimal", "decimal.Decimal"]),
     ("T", ["T"]),
     ("Box[int]", ["Box[int]", "Box['int']"]),

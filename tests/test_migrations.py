@@ -462,6 +462,20 @@ def adopted(payload: bytes, core: bytes) -> bytes:
     return data
 
 
+@pytest.mark.parametrize("way", ["registered", "renames"])
+def test_an_enum_class_that_was_renamed(way: str) -> None:
+    data = pack_old("import enum\nclass Color(enum.Enum):\n    RED = 1\n", lambda m: m.Color.RED)
+    text = "import enum\nclass Paint(enum.Enum):\n    RED = 1\n"
+    registry = Registry()
+    with installed(MODULE, text, registry=registry) as module:
+        if way == "registered":
+            registry.register(module.Paint, "Paint", formerly=[f"{MODULE}:Color"])
+            policy = Policy(registry=registry)
+        else:
+            policy = Policy(registry=registry, renames={f"{MODULE}:Color": f"{MODULE}:Paint"})
+        assert pickleseal.unpack(data, trust=[module.Paint], policy=policy) is module.Paint.RED
+
+
 class TestRegistry:
     def test_two_classes_under_one_name(self) -> None:
         registry = Registry()

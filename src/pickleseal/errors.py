@@ -64,6 +64,14 @@ def printable(value: object, limit: int = _SHOWN) -> str:
     return safe if len(text) <= limit else f"{safe}... ({len(text)} characters)"
 
 
+def shown(value: object, limit: int = 200) -> str:
+    """Return the printable `repr` of a value, or its class where that fails. Errors that hold texts can be pickled."""
+    try:
+        return printable(repr(value), limit)
+    except Exception:
+        return type(value).__name__
+
+
 def text_of(exc: BaseException) -> str:
     """Return `str(exc)`, or its class where that fails: exceptions of strangers may refuse to be shown."""
     try:

@@ -75,7 +75,7 @@ class Policy:
     def _places(self, names: list[str], types: Mapping[str, Any]) -> dict[str, str | type]:
         """Return where globals are today, for those that are registered or renamed: a class, or another name."""
         found: dict[str, str | type] = {}
-        if not self.registry._is_empty:
+        if self.registry._names:
             for name, was in types.items():
                 entry = self.registry._by_name(name)
                 if entry is not None:
@@ -122,11 +122,10 @@ def origin(fields: Mapping[str, Any]) -> str:
 def advice(error: ReadError, fields: Mapping[str, Any], policy: Policy) -> str | None:
     """Return the hint of a refusal that is about classes, with what the header and the registry know about them."""
     hints = []
-    unknown = [
-        n for n in (fields["type"], *fields.get("types", ())) if ":" not in n and not policy.registry._by_name(n)
-    ]
+    # Registered names have no colon; `type` alone may be any label.
+    unknown = [name for name in fields.get("types", ()) if ":" not in name and not policy.registry._by_name(name)]
     if unknown and not isinstance(error, TypeMismatchError):
-        names = ", ".join(dict.fromkeys(unknown))
+        names = ", ".join(unknown)
         hints.append(f"import the module that registers {names}, or give its registry in Policy(registry=...)")
     if isinstance(error, ClassMissingError) and error.hint is None:
         hints.append(_ways_out(str(error.found), policy.registry))

@@ -43,9 +43,9 @@ __all__ = [
     "BytesSource",
     "Judged",
     "Source",
-    "check_policy",
-    "read_artifact",
+    "read_body",
     "read_header",
+    "read_judged",
     "read_object",
     "unpack",
     "verify_source",
@@ -157,23 +157,27 @@ def verify_source(source: Source, limits: Limits) -> Header:
 
 def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None) -> Any:
     """All steps: the object, or the first refusal. `unpack` says the rest."""
-    return read_artifact(source, expect, trust, policy)[1]
-
-
-def read_artifact(
-    source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None
-) -> tuple[Header, Any]:
-    """All steps: header and object, or the first refusal."""
     policy = check_is_policy(policy)
-    trusted = _trusted(trust, expect)
+    header, judged = read_judged(source, expect, _trusted(trust, expect), policy)
+    return read_body(source, header, judged, expect)
+
+
+def read_judged(
+    source: Source, expect: type[Any] | str | None, trusted: Trusted, policy: Policy
+) -> tuple[Header, "Judged"]:
+    """Steps 1 to 15: the header, and what is to be done with the payload. Unpickles nothing."""
     header = read_header(source, policy.limits)
+    _check_codecs(header._fields["sections"])
+    is_small = header.preamble.header_len <= SMALL_HEADER
+    return header, check_policy(header._fields, expect, trusted, policy, is_small)
+
+
+def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any] | str | None) -> Any:
+    """Steps 16 to 20: the object, after `read_judged` of the same source."""
     fields = header._fields
-    _check_codecs(fields["sections"])
-    judged = check_policy(fields, expect, trusted, policy, header.preamble.header_len <= SMALL_HEADER)
     sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
     buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
-    name = getattr(source, "name", None)
-    return header, _run(fields, sections[0], buffers, judged, expect, name)
+    return _run(fields, sections[0], buffers, judged, expect, getattr(source, "name", None))
 
 
 def _trusted(trust: Trust, expect: object) -> Trusted:
@@ -193,7 +197,7 @@ _NO_TYPES: dict[str, Any] = {}
 
 
 def check_policy(
-    fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy, is_small: bool = False
+    fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy, is_small: bool
 ) -> Judged:
     """Step 15: protocol, type, trust, packages, schemas. Runs nothing of the payload.
 

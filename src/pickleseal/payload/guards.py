@@ -7,7 +7,7 @@ They are handed out as objects without attributes, so that a payload can call th
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UntrustedGlobalError
+from ..errors import UnpickleError, UntrustedGlobalError
 from . import arrays
 
 __all__ = ["GUARDED"]
@@ -49,6 +49,12 @@ def _re_compile(pattern: Any, flags: Any = 0) -> Any:
     if type(pattern) in (str, bytes) and isinstance(flags, int) and not int(flags) & re.DEBUG:
         return re.compile(pattern, flags)
     raise _misused("a pattern with odd arguments", "text and flags without DEBUG", type(pattern).__name__)
+
+
+def refuse_class(slots: Any) -> None:
+    """Refuse slots that BUILD would set one by one, if the class of the object is among them."""
+    if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
+        raise UnpickleError("the payload sets the class of an object, or may", "slots by name", type(slots).__name__)
 
 
 def _fixed(name: str, function: Callable[..., Any]) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 from ..schema.compare import BY_NAME
 from ..schema.migrate import Plan
 from ..schema.plan import makes_others
+from .guards import refuse_class
 
 __all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
 
@@ -119,7 +120,6 @@ def _build(obj: Any, state: Any) -> None:
     if state:
         obj.__dict__.update(state)
     if slots:
-        if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
-            raise CanNotStandInError  # the exact unpickler refuses it
+        refuse_class(slots)
         for name, value in slots.items():
             setattr(obj, name, value)

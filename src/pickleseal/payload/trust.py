@@ -195,7 +195,8 @@ def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
     if cls is type or is_dangerous(global_name(cls)) or _is_numpy(cls):
         hint = "it makes anything out of its arguments, so a payload must never get hold of it"
         raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
-    return trusted.get(name) or cls
+    named = trusted.get(name)
+    return cls if named is None else named
 
 
 def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trusted) -> str | None:

@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from .guards import refuse_class
 
 if TYPE_CHECKING:
     from ..schema.migrate import Plan
 
-__all__ = ["load_object", "refuse_class"]
+__all__ = ["load_object"]
 
 _IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
 _DTYPE = "pickleseal", "rebuild_dtype"
@@ -159,12 +160,6 @@ class _ExactUnpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
-
-
-def refuse_class(slots: Any) -> None:
-    """Refuse slots that BUILD would set one by one, if the class of the object is among them."""
-    if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
-        raise UnpickleError("the payload sets the class of an object, or may", "slots by name", type(slots).__name__)
 
 
 def _is_rebuild(func: Any) -> bool:

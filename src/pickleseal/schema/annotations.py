@@ -122,7 +122,7 @@ def _normal(node: ast.expr, depth: int) -> str:
     if isinstance(node, ast.Constant):
         return _constant(node.value, depth)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _union([node.left, node.right], depth)
+        return _union([node], depth)
     if isinstance(node, ast.List):
         return "[" + ", ".join(_normal(item, depth + 1) for item in node.elts) + "]"
     if isinstance(node, ast.Subscript):
@@ -142,13 +142,9 @@ def _constant(value: object, depth: int) -> str:
 
 def _subscript(node: ast.Subscript, depth: int) -> str:
     base = _normal(node.value, depth + 1)
-    items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if base == "Optional":
-        return _union([*items, ast.Constant(None)], depth)
-    if base == "Union":
-        return _union(items, depth)
-    if base in _WRAPPERS and items:
-        return _normal(items[0], depth + 1)
+    items = _items(node)
+    if base in ("Optional", "Union", *_WRAPPERS):
+        return _union([node], depth)
     if base in _FIRST:
         items = items[:1]
     if base == "Literal":
@@ -172,28 +168,32 @@ def _union(items: list[ast.expr], depth: int) -> str:
     """Flatten, drop duplicates, order by name, None last: unions are sets."""
     members: set[str] = set()
     for item in items:
-        members.update(_split(_normal(item, depth + 1)))
+        members.update(_members(item, depth + 1))
     last = ["None"] if "None" in members else []
     return " | ".join(sorted(members - {"None"}) + last)
 
 
-def _split(text: str) -> list[str]:
-    """Split a normal form at the bars that are not within brackets or quotes."""
-    parts, level, start = [], 0, 0
-    if "'" in text or '"' in text:  # a Literal may hold anything
-        return [text] if " | " not in text else _split_ast(text)
-    for index, char in enumerate(text):
-        level += (char == "[") - (char == "]")
-        if char == "|" and not level:
-            parts.append(text[start:index].strip())
-            start = index + 1
-    return [*parts, text[start:].strip()]
+def _members(node: ast.expr, depth: int) -> list[str]:
+    """Return the normal forms of what a node is a union of: itself, where it is none."""
+    if depth > _DEEPEST:
+        raise _UnknownError
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _members(ast.parse(node.value.strip(), mode="eval").body, depth + 1)
+    items: list[ast.expr] = []
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        items = [node.left, node.right]
+    elif isinstance(node, ast.Subscript):
+        base, inner = _normal(node.value, depth + 1), _items(node)
+        if base == "Optional":
+            items = [*inner, ast.Constant(None)]
+        elif base == "Union":
+            items = inner
+        elif base in _WRAPPERS:
+            items = inner[:1]
+    if not items:
+        return [_normal(node, depth)]
+    return [member for item in items for member in _members(item, depth + 1)]
 
 
-def _split_ast(text: str) -> list[str]:
-    node = ast.parse(text, mode="eval").body
-    parts = []
-    while isinstance(node, ast.BinOp):
-        parts.append(ast.unparse(node.right))
-        node = node.left
-    return [*parts, ast.unparse(node)]
+def _items(node: ast.Subscript) -> list[ast.expr]:
+    return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]

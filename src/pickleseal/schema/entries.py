@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..errors import RegistryError, printable
+from ..errors import RegistryError, shown
 from ..format.grammar import is_global, is_name
 from ..format.limits import MAX_INTEGER
 from .describe import field_names
@@ -12,7 +12,6 @@ from .names import global_name
 
 __all__ = [
     *("Migration", "Registered", "State", "check_name", "check_renames", "check_version", "make_entry", "same_source"),
-    "shown",
 ]
 
 State = dict[str, Any]  # what a migration takes and returns: values by field name
@@ -79,14 +78,6 @@ def _check_targets(cls: type, renames: dict[str, str]) -> dict[str, str]:
             hint = "raise the version, and give renames= to a migration: the new field is another one of the old name"
             raise RegistryError("a renamed field is there under its old name, too", None, old, hint, "renames")
     return renames
-
-
-def shown(value: object) -> str:
-    """Show what a caller gave: errors hold texts, which survive pickling whatever the value was."""
-    try:
-        return printable(repr(value), 200)
-    except Exception:
-        return type(value).__name__
 
 
 def check_name(name: object) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, MemberDescriptorType
 from typing import Any
 
-from ..errors import InvalidObjectError, MigrationError, printable, text_of
+from ..errors import InvalidObjectError, MigrationError, shown, text_of
 from .defaults import Default
 from .describe import Description, static
 from .entries import Migration, State
@@ -18,15 +18,9 @@ from .values import value_text
 __all__ = ["Plan"]
 
 _ATTRS_HASH = "_attrs_cached_hash"
+_SHOWN = 120  # characters of an object that is no longer valid
 _NEVER = frozenset({"__class__", "__dict__"})
 _HELD = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
-
-
-def _shown(obj: Any) -> str:
-    try:
-        return printable(repr(obj), 120)
-    except Exception:
-        return type(obj).__name__
 
 
 def _keeps_hash(cls: Any) -> bool:
@@ -98,7 +92,7 @@ class Plan:
         values, missing = self._migrated(values, declared=True)
         if unknown and values.get("name") is None and values.get("value") is arguments[0]:
             hint = "return a name or another value for it in a migration"
-            raise self._error("a value that was no member when it was written", None, _shown(arguments[0]), hint)
+            raise self._error("a value that was no member when it was written", None, shown(arguments[0]), hint)
         try:
             return self._made(values, missing)
         except MigrationError:
@@ -136,10 +130,10 @@ class Plan:
             is_sound = verdict is None or bool(verdict)
         except Exception as exc:
             reason = f"its validate raised {type(exc).__name__}: {text_of(exc)}"
-            raise InvalidObjectError(reason, None, _shown(obj), None, f"types.{self.name}") from exc
+            raise InvalidObjectError(reason, None, shown(obj, _SHOWN), None, f"types.{self.name}") from exc
         if not is_sound:
-            reason = f"its validate returned {_shown(verdict)}"
-            raise InvalidObjectError(reason, None, _shown(obj), None, f"types.{self.name}")
+            reason = f"its validate returned {shown(verdict)}"
+            raise InvalidObjectError(reason, None, shown(obj, _SHOWN), None, f"types.{self.name}")
 
     # --- reading the pickled shape ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import MissingExtraError, PackageVersionError, PackageWarning, printable
 from ..format.grammar import is_name
-from .names import is_standard
+from .names import global_name, is_standard
 
 __all__ = ["check_packages", "check_rules", "packages_of", "pins_of_bases"]
 
@@ -55,7 +55,7 @@ def packages_of(names: Iterable[str]) -> dict[str, str]:
 
 def pins_of_bases(cls: type) -> dict[str, str]:
     """Return the distributions, with versions, in which the bases of a class lie."""
-    return packages_of(f"{base.__module__}:" for base in type.__getattribute__(cls, "__mro__")[1:-1])
+    return packages_of(map(global_name, type.__getattribute__(cls, "__mro__")[1:-1]))
 
 
 @functools.lru_cache(4096)

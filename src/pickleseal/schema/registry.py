@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, TypeVar
 
-from ..errors import RegistryError
+from ..errors import RegistryError, shown
 from .entries import (
     Migration,
     Registered,
@@ -20,7 +20,6 @@ from .entries import (
     check_version,
     make_entry,
     same_source,
-    shown,
 )
 from .names import global_name
 
@@ -68,8 +67,8 @@ class Registry:
 
     def __repr__(self) -> str:
         names = sorted(self._names)
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        return f"<Registry of {len(names)} class{'es' * (len(names) != 1)}{': ' * bool(names)}{shown}>"
+        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        return f"<Registry of {len(names)} class{'es' * (len(names) != 1)}{': ' * bool(names)}{listed}>"
 
     def artifact(
         self,
@@ -134,7 +133,7 @@ class Registry:
         entry = make_entry(cls, name, version, formerly, renames, validate)
         home = global_name(cls)
         with self._lock:
-            self._checkentry(entry, home)
+            self._check_entry(entry, home)
             known = self._names.get(name)
             homes = {key: value for key, value in self._globals.items() if value is not known}
             homes.update(dict.fromkeys((home, *entry.formerly), entry))
@@ -195,11 +194,6 @@ class Registry:
                     hint = f'write @migration("{name}", from_version={reached})'
                     raise RegistryError("migrations end before the class's version", entry.version, reached, hint, name)
 
-    @property
-    def _is_empty(self) -> bool:
-        """Whether no class is registered."""
-        return not self._names
-
     def _validated(self) -> list[Registered]:
         """Return what is registered with a `validate`."""
         return [entry for entry in self._names.values() if entry.validate is not None]
@@ -256,7 +250,7 @@ class Registry:
                 )
             self._migrations[name] = [*steps, step]
 
-    def _checkentry(self, entry: Registered, home: str) -> None:
+    def _check_entry(self, entry: Registered, home: str) -> None:
         known = self._names.get(entry.name)
         if known is not None and global_name(known.cls) != home:
             hint = "register one of them: a class that moved keeps its name and needs nothing else"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..format.checksum import checksum_hex
+from .names import global_name
 
 __all__ = ["value_text"]
 
@@ -12,8 +13,8 @@ _ITEMS = 100  # of a tuple or frozenset
 # Types of the standard library whose repr says all of the value, on every Python version.
 _PLAIN = frozenset(
     {
-        *("datetime.date", "datetime.time", "datetime.timedelta", "datetime.timezone", "decimal.Decimal"),
-        *("fractions.Fraction", "uuid.UUID", "builtins.complex", "builtins.range", "datetime.datetime"),
+        *("datetime:date", "datetime:time", "datetime:timedelta", "datetime:timezone", "decimal:Decimal"),
+        *("fractions:Fraction", "uuid:UUID", "builtins:complex", "builtins:range", "datetime:datetime"),
     }
 )
 
@@ -25,9 +26,9 @@ def value_text(value: Any, depth: int = 0) -> str:
         return _literal(value)
     if kind in (tuple, frozenset):
         return _items(value, depth)
-    if f"{kind.__module__}.{kind.__qualname__}" in _PLAIN:
+    if global_name(kind) in _PLAIN:
         zone = getattr(value, "tzinfo", None)
-        if zone is None or f"{type(zone).__module__}.{type(zone).__qualname__}" == "datetime.timezone":
+        if zone is None or global_name(type(zone)) == "datetime:timezone":
             return _short(repr(value))
     return ""
 

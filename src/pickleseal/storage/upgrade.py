@@ -7,8 +7,8 @@ from typing import Any
 from ..errors import PolicyError, ReadError
 from ..format.header import Header
 from ..payload.trust import build_trust
-from ..policy import DEFAULT_POLICY, Policy
-from ..reader import Judged, Trust, check_policy, read_artifact, read_header
+from ..policy import Policy, check_is_policy
+from ..reader import Judged, Trust, read_body, read_judged
 from ..schema.names import global_name
 from ..schema.record import record
 from ..writer import Writer, encode_object
@@ -58,26 +58,25 @@ def upgrade(
     >>> upgrade(path)
     False
     """
-    policy = DEFAULT_POLICY if policy is None else policy
-    name = os.fsdecode(path)
+    policy = check_is_policy(policy)
     writer = Writer(registry=policy.registry) if writer is None else writer
-    if not isinstance(writer, Writer) or not isinstance(policy, Policy):
-        raise TypeError("upgrade: expected a Policy and a Writer")
+    if not isinstance(writer, Writer):
+        raise TypeError(f"writer: expected a Writer, found {type(writer).__name__}")
     if policy.drift == "ignore":
         raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
     if writer.registry is not policy.registry:
         raise ValueError("upgrade: expected one registry in policy and writer, else names and versions get lost")
+    name, trusted = os.fsdecode(path), build_trust(trust)
     try:
         with io.FileIO(name) as file:
-            header = read_header(FileSource(file, whole=True), policy.limits)
-        if header.preamble.seal_len:
-            hint = "load it and dump it again, with a key"
-            raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
-        judged = check_policy(header._fields, None, build_trust(trust), policy)
-        if _is_current(header._fields, judged, policy, writer):
-            return False
-        with io.FileIO(name) as file:
-            header, obj = read_artifact(FileSource(file, whole=True), None, trust, policy)
+            source = FileSource(file, whole=True)
+            header, judged = read_judged(source, None, trusted, policy)
+            if header.preamble.seal_len:
+                hint = "load it and dump it again, with a key"
+                raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
+            if _is_current(header._fields, judged, policy):
+                return False
+            obj = read_body(source, header, judged, None)
     except ReadError as exc:
         exc.path = name
         raise
@@ -86,7 +85,7 @@ def upgrade(
     return True
 
 
-def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy, writer: Writer) -> bool:
+def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy) -> bool:
     """Tell whether an artifact would come out of the writer with the same names, schemas and versions."""
     if judged.plans and any(plan.was is not None for plan in judged.plans.values()):
         return False
@@ -97,7 +96,7 @@ def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy, writer: 
         if isinstance(value, type):
             if name in moved and global_name(value) != name:
                 return False
-            now = record(value, writer.registry)
+            now = record(value, policy.registry)
             if now.entry is not None:
                 recorded[now.name] = now.entry
     return bool(recorded == fields.get("types", {}) and policy._name_today(fields["type"]) == fields["type"])
