@@ -119,9 +119,14 @@ DEFAULT_LIMITS: dict[str, int] = {
 }
 
 
+_LATER = {"max_depth", "max_memory", "max_seconds"}  # of step 20, which this reader leaves to others
+
+
 def _limits(given: Mapping[str, int] | None) -> dict[str, int]:
     limits = dict(DEFAULT_LIMITS)
     for name, value in (given or {}).items():
+        if name in _LATER:
+            continue
         if name not in limits:
             raise ValueError(f"no such limit: {name}")
         limits[name] = value

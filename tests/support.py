@@ -46,6 +46,8 @@ def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if "limits" in told:
         fields["limits"] = pickleseal.Limits(**told["limits"])
+    if "level" in told:
+        fields["level"] = told["level"]
     if "packages" in told:
         fields["packages"] = told["packages"]
     if "protocols" in told:

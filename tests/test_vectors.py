@@ -20,7 +20,7 @@ VERIFIED = {*range(1, 15), 16, 17, 18, 19}
 PEEKED = set(range(1, 14))
 ABOUT_CLASSES = {"class-missing", "package-version", "schema-drift", "schema-version"}
 # These need code of the application; tests/test_migrations.py shows them.
-BEYOND_VECTORS = {"invalid-object", "migration-failed"}
+BEYOND_VECTORS = {"invalid-object", "isolation-failed", "migration-failed"}
 
 
 @pytest.mark.parametrize("entry", cases("valid"))

@@ -14,10 +14,12 @@ from typing import Any, ClassVar, TypeVar
 __all__ = [
     "ClassMissingError",
     "CodecDataError",
+    "ForbiddenOperationError",
     "HeaderChecksumError",
     "HeaderEncodingError",
     "HeaderSchemaError",
     "InvalidObjectError",
+    "IsolationError",
     "LayoutError",
     "LimitExceededError",
     "MigrationError",
@@ -396,6 +398,24 @@ class UndeclaredGlobalError(ReadError):
     """The payload asked for a name that the header's `globals` lacks. It was not imported."""
 
     code = "undeclared-global"
+    step = 20
+
+
+class ForbiddenOperationError(ReadError):
+    """The payload does to an object what no honest pickle does: it changes a class, calls an object, and the like.
+
+    Either nothing was run but CPython's unpickler on inert objects, or what was changed was restored.
+    """
+
+    code = "forbidden-operation"
+    step = 20
+    default_hint = "do not load this: it was made to get more than it was allowed"
+
+
+class IsolationError(ReadError):
+    """The dry run in a child process did not end well: it took too much time or memory, crashed, or could not start."""
+
+    code = "isolation-failed"
     step = 20
 
 

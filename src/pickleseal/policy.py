@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
 from .format.limits import Limits
+from .payload.levels import LEVELS, Isolation, Level
 from .payload.trust import is_dangerous
 from .schema.packages import check_rules
 from .schema.registry import Registry, default_registry
@@ -32,6 +33,13 @@ class Policy:
             specifier that the recorded version has to meet; `"*"` is for all others, and `warn` where it is not given.
             `warn` and `refuse` act where the major version differs (the minor one, for 0.x).
         registry: registered names, versions and migrations. Its classes are trusted.
+        level: what a payload may do. `guarded`: what its allow-list of classes and functions admits; none of them is
+            changed or called in a way that no honest pickle knows. `strict`, for sources that are not yours: it runs on
+            inert objects first, under caps for hashing and nesting. `signed`: everything that the holder of a key
+            signed, so `keys` are needed. `never-left-my-hands`: everything, for bytes that nobody else could have
+            written to. The last two import every module that the header names and run what it says.
+        isolated: whether a payload runs on inert objects in a child process first, with `limits.max_seconds` of
+            processor time and `limits.max_memory`. With any level. Needs a POSIX system.
 
     Raises:
         TypeError, ValueError: a field is not what it should be.
@@ -47,6 +55,9 @@ class Policy:
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     registry: Registry = default_registry
+    level: str = "guarded"
+    isolated: bool = False
+    _level: Level = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, Limits):
@@ -59,6 +70,7 @@ class Policy:
             raise TypeError(f"registry: expected a Registry, found {type(self.registry).__name__}")
         object.__setattr__(self, "renames", _check_renames(self.renames))
         object.__setattr__(self, "packages", check_rules(self.packages))
+        object.__setattr__(self, "_level", _level_of(self.level, self.isolated, self.limits))
 
     def _renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same where it says nothing."""
@@ -97,6 +109,15 @@ class Policy:
         """Return what a recorded type is called today: its registered name, or its global where it has none."""
         entry = self.registry._by_name(name) or self.registry._by_name(self._renamed(name))
         return entry.name if entry is not None else self._renamed(name)
+
+
+def _level_of(name: object, isolated: object, limits: Limits) -> Level:
+    if not isinstance(name, str) or name not in LEVELS:
+        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, found {name!r}")
+    if not isinstance(isolated, bool):
+        raise TypeError(f"isolated: expected a bool, found {isolated!r}")
+    isolation = Isolation(limits.max_seconds, limits.max_memory) if isolated else None
+    return Level(name, limits.max_depth, limits.max_memory, isolation)
 
 
 def check_is_policy(policy: object) -> Policy:

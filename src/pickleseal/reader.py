@@ -27,9 +27,9 @@ from .format.limits import ALIGNMENT, Limits
 from .format.plain import decode_plain
 from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .format.skeleton import SMALL_HEADER
+from .payload.levels import Level, load_at
 from .payload.scan import check_envelope
-from .payload.trust import Trusted, build_trust, resolve_globals
-from .payload.unpickler import load_object
+from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
 from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
@@ -127,7 +127,9 @@ def _check_codecs(sections: list[dict[str, Any]]) -> None:
             check_codec(entry["codec"], f"sections[{index}]")
 
 
-def _read_sections(source: Source, fields: dict[str, Any], frame_len: int, keep_buffers: bool) -> list[Any]:
+def _read_sections(
+    source: Source, fields: dict[str, Any], frame_len: int, keep_buffers: bool, is_checked: bool = True
+) -> list[Any]:
     """Steps 16 to 19: read, judge and decode the sections, then judge the pickle. Runs no opcode."""
     stored, readonly, index = [], [], 0
     for entry in fields["sections"]:
@@ -143,7 +145,8 @@ def _read_sections(source: Source, fields: dict[str, Any], frame_len: int, keep_
         if "codec" in entry:
             stored[index] = decode_section(entry, stored[index], f"sections[{index}]")
         index += 1
-    check_envelope(stored[0], fields["pickle"]["protocol"], readonly)
+    if is_checked:
+        check_envelope(stored[0], fields["pickle"]["protocol"], readonly)
     return stored
 
 
@@ -159,7 +162,7 @@ def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, po
     """All steps: the object, or the first refusal. `unpack` says the rest."""
     policy = check_is_policy(policy)
     header, judged = read_judged(source, expect, _trusted(trust, expect), policy)
-    return read_body(source, header, judged, expect)
+    return read_body(source, header, judged, expect, policy)
 
 
 def read_judged(
@@ -172,12 +175,12 @@ def read_judged(
     return header, check_policy(header._fields, expect, trusted, policy, is_small)
 
 
-def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any] | str | None) -> Any:
-    """Steps 16 to 20: the object, after `read_judged` of the same source."""
-    fields = header._fields
-    sections = _read_sections(source, fields, header.frame_len, keep_buffers=True)
+def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any] | str | None, policy: Policy) -> Any:
+    """Steps 16 to 20: the object, after `read_judged` of the same source with the same policy."""
+    fields, level = header._fields, policy._level
+    sections = _read_sections(source, fields, header.frame_len, True, level.is_checked)
     buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
-    return _run(fields, sections[0], buffers, judged, expect, getattr(source, "name", None))
+    return _run(fields, sections[0], buffers, judged, expect, level, getattr(source, "name", None))
 
 
 def _trusted(trust: Trust, expect: object) -> Trusted:
@@ -225,7 +228,8 @@ def _judge(
     types, registry = fields.get("types", _NO_TYPES), policy.registry
     generation = registry._generation
     places = policy._places(names, types) if policy.renames or registry._names else {}
-    resolved = resolve_globals(names, trusted, places)
+    resolve = resolve_globals if policy._level.is_checked else resolve_all
+    resolved = resolve(names, trusted, places)
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
     if are_settled(types, resolved, registry, policy.drift):
         return Judged(resolved, {}, notes)
@@ -245,11 +249,12 @@ def _run(
     buffers: list[memoryview],
     judged: Judged,
     expect: type[Any] | str | None,
+    level: Level,
     name: str | None = None,
 ) -> Any:
     """Step 20."""
     try:
-        obj = load_object(payload, buffers, judged.resolved, judged.plans)
+        obj = load_at(level, payload, fields["pickle"]["protocol"], buffers, judged.resolved, judged.plans)
     except (MigrationError, InvalidObjectError) as exc:
         if exc.hint is None:
             exc.hint = f"in the artifact of type {fields['type']}, version {fields['version']}, {origin(fields)}"
@@ -336,5 +341,5 @@ def unpack(
             fields, payload = plain
             judged = check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY, True)
             check_envelope(payload, fields["pickle"]["protocol"], [])
-            return _run(fields, payload, [], judged, expect)
+            return _run(fields, payload, [], judged, expect, DEFAULT_POLICY._level)
     return read_object(BytesSource(data), expect, trust, policy)

@@ -16,13 +16,19 @@ MAX_RECORDS = 2**32 - 1  # spec 6
 MAX_SIGNATURES = 64  # spec 10
 MAX_ZSTD_WINDOW = 8_388_608  # spec 7.2: the bound that RFC 8878 recommends
 DEFAULT_MAX_DECODED = 2**30  # spec 14: a reader allocates by it, so it is not the format's limit
+DEFAULT_MAX_DEPTH = 2000  # spec 14: CPython's pickler gives up at some 1,000 levels unless it is told otherwise
+DEFAULT_MAX_MEMORY = 2**30  # spec 14
+DEFAULT_MAX_SECONDS = 10  # spec 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How large an artifact may be before it is refused with `LimitExceededError` (spec section 14).
 
-    All are in bytes, save `max_sections`. They bound what is read, never what a payload does once it runs.
+    In bytes, save `max_sections`, `max_depth` and `max_seconds`. The first four bound what is read. The others bound a
+    payload before it runs, where the trust level looks so far: `max_depth` how deep tuples in keys, and containers in
+    C, may be nested; `max_memory` what empty sets may take, and with `isolated=True` what its dry run may take;
+    `max_seconds` the processor time of that. Nothing bounds what the code of trusted classes does.
 
     >>> Limits(max_frame=10_000_000).max_header
     1048576
@@ -35,6 +41,9 @@ class Limits:
     max_header: int = MAX_HEADER
     max_sections: int = MAX_SECTIONS
     max_decoded: int = DEFAULT_MAX_DECODED
+    max_depth: int = DEFAULT_MAX_DEPTH
+    max_memory: int = DEFAULT_MAX_MEMORY
+    max_seconds: int = DEFAULT_MAX_SECONDS
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -42,6 +51,9 @@ class Limits:
             ("max_header", MAX_HEADER),
             ("max_sections", MAX_SECTIONS),
             ("max_decoded", MAX_INTEGER),
+            ("max_depth", MAX_INTEGER),
+            ("max_memory", MAX_INTEGER),
+            ("max_seconds", MAX_INTEGER),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):

@@ -239,6 +239,15 @@ def _shape(shape: object) -> tuple[int, ...]:
     raise ValueError("shape: expected a tuple of non-negative integers")
 
 
+def size_of(shape: object) -> int:
+    """Return how many elements an array of this shape has.
+
+    Raises:
+        ValueError: not a shape.
+    """
+    return prod(_shape(shape))
+
+
 def _order(order: object) -> str:
     if order == "C" or order == "F":
         return str(order)

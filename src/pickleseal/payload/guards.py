@@ -4,17 +4,20 @@ Each does the one harmless thing that it is needed for, and refuses the rest as 
 They are handed out as objects without attributes, so that a payload can call them and change nothing about them.
 """
 
-from collections.abc import Callable
+import functools
+import operator
+import types
+from collections.abc import Callable, Collection
 from typing import Any
 
-from ..errors import UnpickleError, UntrustedGlobalError
+from ..errors import LimitExceededError, UnpickleError, UntrustedGlobalError
 from . import arrays
 
-__all__ = ["GUARDED"]
+__all__ = ["GUARDED", "attributes_of", "object_arrays", "refuse_class"]
 
 
 def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
-    hint = "bound methods and the like cannot be loaded; if this came from outside, it is an attempt to get more"
+    hint = "if this came from outside, it is an attempt to get more"
     return UntrustedGlobalError(f"the payload asks for {what}", f"{expected} only", found, hint).at(20)
 
 
@@ -25,7 +28,31 @@ def _getattr(owner: object, name: object) -> Any:
     if owner is ZoneInfo and type(name) is str and name == "_unpickle":
         return ZoneInfo._unpickle  # type: ignore[attr-defined]
     found = name if type(name) is str else type(name).__name__
-    raise _misused("an attribute", "ZoneInfo._unpickle", found)
+    raise _misused("an attribute", "a method of a class that you trust", found)
+
+
+def attributes_of(classes: Collection[type]) -> Any:
+    """Return what stands in for `getattr` where a payload's classes are known: bound methods of these classes.
+
+    Of a class only what is bound to the class itself (`classmethod`, `staticmethod`). No names with two underscores in
+    front, no properties, nothing of an object's own attributes: reading it runs no code.
+    """
+
+    def find(owner: Any, name: Any) -> Any:
+        if type(name) is str and not name.startswith("__"):
+            is_class = isinstance(owner, type)
+            cls = owner if is_class else type(owner)
+            kinds = (classmethod, staticmethod) if is_class else (types.FunctionType, classmethod, staticmethod)
+            if any(cls is one for one in classes):
+                for base in cls.__mro__:
+                    if name in base.__dict__:
+                        method = base.__dict__[name]
+                        if type(method) in kinds:
+                            return method.__get__(None if is_class else owner, cls)
+                        break
+        return _getattr(owner, name)
+
+    return _fixed("getattr", find)
 
 
 def _type(value: object) -> type:
@@ -42,13 +69,56 @@ def _bytearray(data: Any = b"") -> bytearray:
     raise _misused("a bytearray by size", "bytes", type(data).__name__)
 
 
+def _or(left: Any, right: Any) -> Any:
+    """Stand in for `operator.or_`, which unions need: of types only."""
+    if isinstance(left, _TYPES) and isinstance(right, _TYPES):
+        return operator.or_(left, right)
+    raise _misused("the union of objects", "types", f"{type(left).__name__}, {type(right).__name__}")
+
+
+_TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
+
+
+def _reduce(function: Any, items: Any) -> Any:
+    """Stand in for `functools.reduce`, by which `int | None` is pickled: `(or_, a tuple of types)` only."""
+    if function is GUARDED["_operator:or_"] and type(items) is tuple and 1 < len(items) < 1000:
+        return functools.reduce(_or, items)
+    raise _misused("the reduction of something", "a union of types", type(function).__name__)
+
+
+def _getitem(owner: Any, key: Any) -> Any:
+    """Stand in for `operator.getitem`, by which `Box[int]` is pickled: the parameters of a generic class only."""
+    if isinstance(owner, type) and hasattr(owner, "__class_getitem__"):
+        return owner[key]  # type: ignore[index]
+    raise _misused("an item of an object", "a generic class", type(owner).__name__)
+
+
+_LONGEST_PATTERN = 65_536  # characters
+
+
 def _re_compile(pattern: Any, flags: Any = 0) -> Any:
     """Stand in for `re._compile`, which prints where its flags say DEBUG: a pattern and flags only."""
     import re
 
-    if type(pattern) in (str, bytes) and isinstance(flags, int) and not int(flags) & re.DEBUG:
+    is_pattern = type(pattern) in (str, bytes) and len(pattern) <= _LONGEST_PATTERN
+    if is_pattern and isinstance(flags, int) and not int(flags) & re.DEBUG:
         return re.compile(pattern, flags)
     raise _misused("a pattern with odd arguments", "text and flags without DEBUG", type(pattern).__name__)
+
+
+def object_arrays(most: int) -> Any:
+    """Return what makes arrays of objects where a payload is known: of `most` elements in all."""
+    left = most
+
+    def rebuild(shape: object, order: object) -> Any:
+        nonlocal left
+        left -= arrays.size_of(shape)
+        if left < 0:
+            reason = "the payload makes arrays of more objects than it can hold"
+            raise LimitExceededError(reason, f"at most {most}", None, None, "payload").at(20)
+        return arrays.rebuild_object_array(shape, order)
+
+    return _fixed("rebuild_object_array", rebuild)
 
 
 def refuse_class(slots: Any) -> None:
@@ -78,6 +148,9 @@ GUARDED: dict[str, Any] = {
     "builtins:bytearray": _fixed("bytearray", _bytearray),
     "builtins:getattr": _fixed("getattr", _getattr),
     "builtins:type": _fixed("type", _type),
+    "_functools:reduce": _fixed("reduce", _reduce),
+    "_operator:getitem": _fixed("getitem", _getitem),
+    "_operator:or_": _fixed("or_", _or),
     "re:_compile": _fixed("_compile", _re_compile),
     **{f"pickleseal:{name}": _fixed(name, getattr(arrays, name)) for name in arrays.__all__},
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import PickleEnvelopeError
 
-__all__ = ["check_envelope"]
+__all__ = ["SIZED", "check_envelope", "plain_run"]
 
 _NO_ARGUMENT = b"()]}NtdlaesubR0" + b"1\x81\x85\x86\x87\x88\x89"  # protocol 2: MARK .. NEWFALSE
 _NO_ARGUMENT_4 = b"\x8f\x90\x91\x92\x93\x94"  # EMPTY_SET ADDITEMS FROZENSET NEWOBJ_EX STACK_GLOBAL MEMOIZE
@@ -28,26 +28,36 @@ def _class(members: bytes) -> bytes:
 
 
 def _counted(opcode: bytes) -> bytes:
-    """An opcode with a one-byte length: two levels of alternatives, because the engine tries them one by one."""
-    groups = []
-    for low in range(0, 256, 16):
-        items = b"|".join(b"\\x%02x.{%d}" % (n, n) if n else b"\\x00" for n in range(low, low + 16))
-        groups.append(b"(?=[\\x%02x-\\x%02x])(?:%s)" % (low, low + 15, items))
+    """An opcode with a one-byte length. The engine tries alternatives one by one: short ones first, then in groups."""
+    items = [b"\\x%02x.{%d}" % (n, n) if n else b"\\x00" for n in range(256)]
+    groups = items[:32]
+    for low in range(32, 256, 32):
+        groups.append(b"(?=[\\x%02x-\\x%02x])(?:%s)" % (low, low + 31, b"|".join(items[low : low + 32])))
     return opcode + b"(?:" + b"|".join(groups) + b")"
 
 
 @functools.cache  # compiled when first needed: that takes a millisecond each
-def _plain_run(protocol: int) -> Callable[..., Any]:
-    one = _class(_NO_ARGUMENT + (_NO_ARGUMENT_4 if protocol >= 4 else b""))
+def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable[..., Any]:
+    """Return the `match` of a pattern for runs of plain opcodes, save those in `stop_at` where `but` does not match."""
+    members = _NO_ARGUMENT + (_NO_ARGUMENT_4 if protocol >= 4 else b"")
+    one = _class(bytes(byte for byte in members if byte not in stop_at))
     then = one + (b"*+" if _POSSESSIVE else b"{0,4000}")
     some = b"++" if _POSSESSIVE else b"{1,4000}"
-    alternatives = [b"[hK]." + then, _counted(b"\\x8c") + then] if protocol >= 4 else [b"[hKq]." + then]
+    if protocol >= 4:
+        text = _counted(b"\\x8c") + then
+        # What stands behind a memo get is often a value: to take both at once saves a round.
+        value = b"(?:[hK]." + then + b"|" + text + b"|G........" + then + b"|)"
+        alternatives = [b"[hK]." + then + value, text]
+    else:
+        alternatives = [b"[hKq]." + then]
     alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:[Jj]....)" + some + then, one + then]
+    if but:
+        alternatives.append(but)
     return re.compile(b"(?s)(?:" + b"|".join(alternatives) + b")" + _REPEAT).match
 
 
 # What the pattern leaves over. Opcodes with a length: opcode -> (size of the length, signed, protocols that permit it).
-_SIZED = {
+SIZED = {
     0x54: (4, True, (2,)),  # BINSTRING
     0x55: (1, False, (2,)),  # SHORT_BINSTRING
     0x58: (4, False, (2, 3, 4, 5)),  # BINUNICODE
@@ -86,7 +96,7 @@ def check_envelope(payload: bytes, protocol: int, readonly: list[bool]) -> None:
         and payload[0] == 0x80
         and int.from_bytes(payload[3:11], "little") == end - 11
     ):  # one FRAME around all of it, as every small pickle has: plain opcodes up to STOP, or the long way
-        position = _plain_run(protocol)(payload, 11).end()
+        position = plain_run(protocol)(payload, 11).end()
         if position == end - 1 and payload[position] == _STOP:
             return
     _Scan(payload, protocol, readonly).run()
@@ -109,7 +119,7 @@ class _Scan:
         data, end, protocol = self.data, self.end, self.protocol
         if data[:2] != bytes((0x80, protocol)):
             raise self._error("does not begin with PROTO", 0, f"80 {protocol:02x}", data[:2].hex(" "))
-        match = _plain_run(protocol)
+        match = plain_run(protocol)
         position = 2
         while True:
             stop = self.frame_end or end
@@ -136,7 +146,7 @@ class _Scan:
 
     def _opcode(self, opcode: int, position: int) -> int:
         """Check one opcode that the pattern left over and return the offset of the next."""
-        sized = _SIZED.get(opcode)
+        sized = SIZED.get(opcode)
         if sized is not None:
             width, signed, protocols = sized
             if self.protocol in protocols:

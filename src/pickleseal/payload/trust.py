@@ -19,7 +19,7 @@ from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, text_
 from ..schema.names import global_name, resolve, spellings
 from .guards import GUARDED
 
-__all__ = ["Trusted", "build_trust", "is_dangerous", "resolve_globals"]
+__all__ = ["Trusted", "build_trust", "is_dangerous", "is_listed", "resolve_all", "resolve_globals"]
 
 Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
 
@@ -38,7 +38,7 @@ _VALUE_TYPES = {
     "pathlib": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
     "pathlib._local": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
     "time": ("struct_time",),
-    "types": ("SimpleNamespace",),
+    "types": ("GenericAlias", "SimpleNamespace"),
     "uuid": ("SafeUUID", "UUID"),
     "zoneinfo": ("ZoneInfo",),
 }
@@ -136,7 +136,7 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
             raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
         if name in GUARDED and value is None:
             continue  # a header's own list may be passed on: the guarded substitute stays in place
-        if value is getattr or value is type or is_dangerous(name):
+        if value is getattr or _makes_classes(value) or is_dangerous(name):
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
         if name.startswith(("numpy.", "pathlib.")):
@@ -154,6 +154,41 @@ def is_dangerous(name: str) -> bool:
     parts = qualname.split(".")
     through = {module.partition(".")[0], *parts[:-1]}  # `logging:os.system` is os.system as well
     return not through.isdisjoint(_REFUSED_MODULES) or parts[0] in _REFUSED.get(module, ())
+
+
+def is_listed(name: str) -> bool:
+    """Tell whether a global is a value type that every reader hands out."""
+    return name in _LISTED
+
+
+def _makes_classes(value: object) -> bool:
+    """Tell whether a value is `type` or a metaclass, whose calls make classes with any methods and bases."""
+    return isinstance(value, type) and issubclass(value, type)
+
+
+def resolve_all(
+    names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
+) -> dict[tuple[str, str], Any]:
+    """Map each declared global to what it is here, whatever it is. Imports every module that the header names.
+
+    Args:
+        names, trusted, places: as for `resolve_globals`; they say where to look, and refuse nothing.
+
+    Raises:
+        ClassMissingError: a name can't be imported here.
+    """
+    resolved: dict[tuple[str, str], Any] = {}
+    for name in names:
+        module, _, qualname = name.partition(":")
+        place = places.get(name, name)
+        if type(place) is not str:
+            value = place
+        elif trusted.get(place) is not None:
+            value = trusted[place]
+        else:
+            value = GUARDED[place] if module == "pickleseal" and place in GUARDED else _import(place)
+        resolved[module, qualname] = value
+    return resolved
 
 
 def resolve_globals(
@@ -192,7 +227,7 @@ def resolve_globals(
 
 def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
     """Return a registered class, or what the caller trusts in just that place."""
-    if cls is type or is_dangerous(global_name(cls)) or _is_numpy(cls):
+    if _makes_classes(cls) or is_dangerous(global_name(cls)) or _is_numpy(cls):
         hint = "it makes anything out of its arguments, so a payload must never get hold of it"
         raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
     named = trusted.get(name)
@@ -232,6 +267,9 @@ def _object_for(name: str, trusted: Trusted) -> Any:
     if isinstance(getattr(value, "__module__", None), str) and is_dangerous(global_name(value)):
         hint = "it runs what its arguments say, so a payload must never get hold of it"
         raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
+    if _makes_classes(value):
+        hint = "it makes classes with methods of the payload's choice, so a payload must never get hold of it"
+        raise PolicyError("a metaclass", None, name, hint, "globals")
     return value
 
 

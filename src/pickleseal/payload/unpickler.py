@@ -7,7 +7,8 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from ..errors import MigrationError, MissingExtraError, ReadError, UnpickleError, text_of
+from .engine import Resolved, new_unpickler, undeclared
 from .guards import refuse_class
 
 if TYPE_CHECKING:
@@ -16,34 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["load_object"]
 
 _IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
-_DTYPE = "pickleseal", "rebuild_dtype"
-Resolved = dict[tuple[str, str], Any]
-
-
-class _Unpickler(pickle.Unpickler):
-    """CPython's unpickler; the table is the only source of globals (spec 8, Imports)."""
-
-    __slots__ = ("resolved",)
-    resolved: Resolved
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        try:
-            return self.resolved[module, name]
-        except KeyError:
-            raise UndeclaredGlobalError(
-                "the payload imports a name that its header does not declare", None, f"{module}:{name}", None, "globals"
-            ) from None
-
-    def persistent_load(self, pid: Any, /) -> Any:
-        raise UndeclaredGlobalError("the payload uses a persistent id", None, None)  # E2 refuses these opcodes before
 
 
 class _ExactUnpickler(pickle._Unpickler):
     """Python's own unpickler, which sees every object that is made: CPython's has no hook at NEWOBJ, REDUCE and BUILD.
 
     It is for the payloads that need one: objects of classes that changed or are validated get their state through a
-    `Plan`, and BUILD must not reach the `__setstate__` of numpy's dtypes. (A forged state makes a dtype whose fields
-    lie outside its items, and an array of it reads and writes foreign memory.)
+    `Plan`.
     """
 
     stack: list[Any]
@@ -56,18 +36,19 @@ class _ExactUnpickler(pickle._Unpickler):
         buffers: Sequence[Any],
         resolved: Resolved,
         plans: "Mapping[int, Plan]",
-        guard_numpy: bool,
     ) -> None:
         super().__init__(io.BytesIO(payload), buffers=buffers)
         self.resolved = resolved
         self._plans = plans
-        self._guard_numpy = guard_numpy
         # Objects made and still without their state, by id: (object, plan, whether it has been filled already).
         self._unfinished: dict[int, tuple[Any, Plan, bool]] = {}
         self._validated: list[tuple[Any, Plan]] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        return _Unpickler.find_class(self, module, name)  # type: ignore[arg-type]
+        try:
+            return self.resolved[module, name]
+        except KeyError:
+            raise undeclared(module, name) from None
 
     def load(self) -> Any:
         obj = super().load()
@@ -152,8 +133,6 @@ class _ExactUnpickler(pickle._Unpickler):
             plan = self._plans.get(id(type(target)))
             if plan is not None and plan.was is not None and not plan.made_of_arguments:
                 raise UnpickleError("the payload sets the state of an object twice", None, plan.name)
-            if self._guard_numpy:
-                _refuse_numpy(target)
         super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
@@ -168,25 +147,6 @@ def _is_rebuild(func: Any) -> bool:
     return module == "msgspec" and getattr(func, "__name__", None) == "rebuild"
 
 
-def _refuse_numpy(target: Any) -> None:
-    import numpy as np
-
-    if type(target) is np.ndarray or isinstance(target, np.dtype | np.generic):
-        what = type(target).__name__
-        raise UnpickleError("the payload sets the state of a numpy object", "a rebuild function", what)
-
-
-# numpy's own pickling, which sets states. Who trusts these by name takes them as they are (SECURITY.md).
-_RAW_NUMPY = frozenset({"dtype", "_reconstruct", "scalar", "_frombuffer"})
-
-
-def _needs_guard(payload: bytes, resolved: Resolved) -> bool:
-    """Tell whether a payload may reach a dtype with BUILD, without its reader having asked for just that."""
-    if _DTYPE not in resolved or pickle.BUILD not in payload:
-        return False
-    return not any(name in _RAW_NUMPY and module.partition(".")[0] == "numpy" for module, name in resolved)
-
-
 def load_object(
     payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]" = MappingProxyType({})
 ) -> Any:
@@ -199,12 +159,9 @@ def load_object(
         UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
     """
     try:
-        guard = _needs_guard(payload, resolved)
-        if plans or guard:
-            return _load_seen(payload, buffers, resolved, plans, guard)
-        unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
-        unpickler.resolved = resolved
-        return unpickler.load()
+        if plans:
+            return _load_seen(payload, buffers, resolved, plans)
+        return new_unpickler(payload, buffers, resolved).load()
     except MissingExtraError as exc:
         raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
     except Exception as exc:
@@ -216,21 +173,18 @@ def load_object(
         raise UnpickleError(reason, hint=hint) from exc
 
 
-def _load_seen(
-    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]", guard: bool
-) -> Any:
+def _load_seen(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
     """Load a payload of which objects have to be seen while they are made."""
     from .standin import CanNotStandInError, StandIns, can_stand_in
 
-    if not guard and can_stand_in(payload, resolved, plans):
+    if can_stand_in(payload, resolved, plans):
         stand_ins = StandIns(resolved, plans)
         with suppress(CanNotStandInError):
-            unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
-            unpickler.resolved = stand_ins.table
+            unpickler = new_unpickler(payload, buffers, stand_ins.table)
             obj = unpickler.load()
             del unpickler  # it refers to what it made
             if stand_ins.are_gone():
                 for made, plan in stand_ins.validated:
                     plan.check(made)
                 return obj
-    return _ExactUnpickler(payload, buffers, resolved, plans, guard).load()
+    return _ExactUnpickler(payload, buffers, resolved, plans).load()

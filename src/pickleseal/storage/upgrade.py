@@ -76,7 +76,7 @@ def upgrade(
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
             if _is_current(header._fields, judged, policy):
                 return False
-            obj = read_body(source, header, judged, None)
+            obj = read_body(source, header, judged, None, policy)
     except ReadError as exc:
         exc.path = name
         raise

@@ -1,0 +1,177 @@
+"""Invalid vectors of the trust levels (spec 8.2): payloads that no honest pickler writes, refused at step 20.
+
+They name value types of the standard library only, and do no harm where a reader runs them: at most they set an
+attribute of `ipaddress.IPv4Address` or of `http.HTTPStatus.OK`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frames import Frame, framed, named, text
+from invalid_frame import Vector
+
+__all__ = ["LEVELS"]
+
+LEVELS: dict[str, Vector] = {}
+ADDRESS, STATUS = named("ipaddress", "IPv4Address"), named("http", "HTTPStatus")
+UUID, DTYPE = named("uuid", "UUID"), named("pickleseal", "rebuild_dtype")
+LIST, RANGE = named("builtins", "list"), named("builtins", "range")
+HUGE = b"\x8a\x06" + (2**40).to_bytes(6, "little")  # LONG1
+
+
+def _level(
+    name: str, about: str, body: bytes, *names: str, error: str = "forbidden-operation", level: str = "", **limits: int
+) -> None:
+    policy: dict[str, Any] = {"level": level} if level else {}
+    if limits:
+        policy["limits"] = limits
+    assert name not in LEVELS
+    LEVELS[f"level-{name}"] = about, error, 20, Frame(framed(body), globals=sorted(names)).data, policy
+
+
+def _slots(name: str, value: bytes = b"N") -> bytes:
+    return b"N}" + text(name) + value + b"s\x86"
+
+
+_level("class-slots", "BUILD sets an attribute of a class", ADDRESS + _slots("x") + b"b", "ipaddress:IPv4Address")
+_level(
+    "class-slots-then-fail",
+    "BUILD sets an attribute of a class, then the payload fails",
+    ADDRESS + _slots("x") + b"b0h\x63",
+    "ipaddress:IPv4Address",
+)
+_level("class-items", "SETITEM on a class", UUID + b"NNs", "uuid:UUID", level="strict")
+_level("class-append", "APPEND on a class", UUID + b"Na", "uuid:UUID", level="strict")
+_level(
+    "enum-state",
+    "BUILD changes a member of an enum",
+    STATUS + b"K\xc8\x85R}" + text("phrase") + b"Nsb",
+    "http:HTTPStatus",
+)
+_level(
+    "call-object",
+    "REDUCE calls an object that is neither class nor function",
+    UUID + b")\x81)R",
+    "uuid:UUID",
+    level="strict",
+)
+_level(
+    "state-twice",
+    "a second BUILD on one object",
+    UUID + b")\x81}" + text("int") + b"K\x01sb}" + text("int") + b"K\x02sb",
+    "uuid:UUID",
+    level="strict",
+)
+_level(
+    "setstate",
+    "a state that gives an object a __setstate__ of its own",
+    named("types", "SimpleNamespace") + b")R}" + text("__setstate__") + LIST + b"sb",
+    "builtins:list",
+    "types:SimpleNamespace",
+)
+_level(
+    "swap-class",
+    "a state that swaps the class of an object",
+    UUID + b")\x81" + _slots("__class__", STATUS) + b"b",
+    "http:HTTPStatus",
+    "uuid:UUID",
+)
+_level(
+    "dtype-state",
+    "BUILD sets the state of a dtype",
+    DTYPE + text("<f8") + b"\x85R(K\x03" + text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb",
+    "pickleseal:rebuild_dtype",
+)
+_level(
+    "text-of-objects",
+    "the text of a tuple, which may be exponentially long",
+    named("builtins", "str") + b"N\x85\x85R",
+    "builtins:str",
+)
+_level(
+    "text-of-name",
+    "bytes made into a name, so that it does not stand in the payload",
+    UUID + b")\x81}" + named("builtins", "str") + b"C\x0f\\x5f_setstate__" + text("unicode_escape") + b"\x86RNsb",
+    "builtins:str",
+    "uuid:UUID",
+)
+_level(
+    "addresses",
+    "a list of all the addresses of a network",
+    LIST + named("ipaddress", "IPv4Network") + text("0.0.0.0/0") + b"\x85R\x85R",
+    "builtins:list",
+    "ipaddress:IPv4Network",
+)
+_level(
+    "fraction",
+    "a fraction of a billion digits",
+    named("fractions", "Fraction") + text("1e999999999") + b"\x85R",
+    "fractions:Fraction",
+)
+_level(
+    "list-of-range",
+    "a list of a range of 2^40",
+    LIST + RANGE + HUGE + b"\x85R\x85R",
+    "builtins:list",
+    "builtins:range",
+    error="limit-exceeded",
+)
+_level(
+    "bytes-by-size",
+    "2^40 zero bytes by a number",
+    named("builtins", "bytes") + HUGE + b"\x85R",
+    "builtins:bytes",
+    error="limit-exceeded",
+)
+_level(
+    "object-array",
+    "an array of 2^40 objects without any object",
+    named("pickleseal", "rebuild_object_array") + HUGE + b"\x85" + text("C") + b"\x86R",
+    "pickleseal:rebuild_object_array",
+    error="limit-exceeded",
+)
+_level(
+    "copies",
+    "a list of 10,000 copied by 10,000 calls",
+    LIST + b"](" + b"N" * 10_000 + b"e\x94" + b"h\x02h\x03\x85R0" * 10_000,
+    "builtins:list",
+    error="limit-exceeded",
+    level="strict",
+)
+_level(
+    "sets",
+    "nothing but empty sets",
+    b"](" + b"\x8f" * 1000 + b"e",
+    error="limit-exceeded",
+    max_memory=100_000,
+)
+_tower = b"N\x85" + b"".join(b"\x94h" + bytes((index,)) + b"\x86" for index in range(60))
+_level(
+    "tower", "a tower of tuples as a key, of 2^60 steps", b"}" + _tower + b"Ns", error="limit-exceeded", level="strict"
+)
+_level(
+    "deep-key",
+    "3,000 nested tuples as a key",
+    b"}" + b"N" + b"\x85" * 3000 + b"Ns",
+    error="limit-exceeded",
+    level="strict",
+)
+_level(
+    "integers",
+    "1,001 integers with the same hash as members of a set",
+    b"\x8f(" + b"".join(b"\x8a\x0a" + (7 + k * (2**61 - 1)).to_bytes(10, "little") for k in range(8, 1010)) + b"\x90",
+    error="limit-exceeded",
+    level="strict",
+)
+_get = [b"j" + index.to_bytes(4, "little") for index in range(3004)]  # LONG_BINGET
+_level(
+    "deep-deques",
+    "3,000 deques, each in the next, which overflow the stack of C when they are deallocated",
+    named("collections", "deque")
+    + b")R\x94"
+    + b"".join(b"h\x02)R\x94" + _get[index] + b"a" for index in range(3, 3003)),
+    "collections:deque",
+    error="limit-exceeded",
+    level="strict",
+)

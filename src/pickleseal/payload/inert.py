@@ -1,0 +1,283 @@
+"""Inert objects: what a payload gets in a dry run in place of everything that it imports.
+
+An inert class makes inert objects, which take what opcodes do to real ones (state, items, a hash) and do nothing else.
+What no honest pickle does is refused: state for a class or a function, a second state, a class swapped by a
+state, a call of an object. What small payloads do to be large (copies, `range` by the billion, hashes of towers) is
+counted by the `Meter`, and refused beyond its budget.
+
+No code of the real classes runs. Only what they are is looked at: their name, their bases, what they define.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from ..errors import ForbiddenOperationError
+from ..schema.names import global_name
+from . import calls
+from .meter import Meter
+
+__all__ = ["InertObject", "Traits", "inert", "stand_in", "traits_of", "using"]
+
+_OURS = threading.local()  # .meter: that of the dry run in this thread
+
+
+class using:  # noqa: N801
+    """Let the inert objects of this thread use a meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+
+    def __enter__(self) -> None:
+        self.before = getattr(_OURS, "meter", None)  # a finalizer may load something within a dry run
+        _OURS.meter = self.meter
+
+    def __exit__(self, *exc: object) -> None:
+        _OURS.meter = self.before
+
+
+def _meter() -> Meter:
+    meter: Meter = _OURS.meter
+    return meter
+
+
+def forbidden(what: str, found: str) -> ForbiddenOperationError:
+    return ForbiddenOperationError(f"the payload {what}", None, found).at(20)
+
+
+def _on_a_class(self: Any) -> Any:
+    raise forbidden("changes a class or a function", self._global)
+
+
+class _Inert(type):
+    """The class of inert classes."""
+
+    _global: str
+    _check: Callable[[Meter, tuple[Any, ...]], None] | None
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return _make(cls, *args, **kwargs)
+
+    def __setitem__(cls, key: object, value: object) -> None:
+        raise forbidden("changes a class or a function", cls._global)
+
+    # Properties of the metaclass come before what the class has for its instances.
+    __setstate__ = append = extend = add = property(_on_a_class)
+
+
+def _make(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """`__new__` of inert classes of which the arguments matter."""
+    if cls._check is not None:
+        cls._check(_meter(), args)
+    made = object.__new__(cls)
+    made.parts = [*args, *kwargs.values()] if kwargs else [*args]
+    if cls._is_deep:
+        _meter().deep.append(made)
+    return made
+
+
+class InertObject(metaclass=_Inert):
+    """An object of an inert class, or what an inert function returned."""
+
+    _global = "an object"
+    _check = None
+    _is_deep = False
+    _built = False
+    parts: list[Any] | tuple[()] = ()  # what it was made of
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take any arguments, so that `object.__new__` does, too."""
+
+    def __setstate__(self, state: Any) -> None:
+        if self._built:
+            raise forbidden("sets the state of an object twice", self._global)
+        self._built = True
+        if type(state) is dict:
+            _check_state(state, self._global)
+        elif type(state) is tuple and len(state) == 2:
+            for part in state:
+                if type(part) is dict:
+                    _check_state(part, self._global)
+            if type(state[1]) is dict and any(_is_named(state[1], name) for name in ("__class__", "__dict__")):
+                raise forbidden("swaps the class of an object", self._global)
+        self.parts = [*self.parts, state]
+
+    def __call__(self, *args: Any) -> Any:
+        raise forbidden("calls an object that is neither a class nor a function", self._global)
+
+    def _may_be(self, name: str) -> bool:
+        return name in self.parts
+
+
+def _check_state(state: dict[Any, Any], name: str) -> None:
+    _meter().spend(len(state))
+    if _is_named(state, "__setstate__"):
+        raise forbidden("gives an object a __setstate__", name)
+
+
+def _is_named(state: dict[Any, Any], name: str) -> bool:
+    """Tell whether a state has a key that is, or may be, equal to a name: a text of a class of its own, too."""
+    if name in state:
+        return True
+    return any(isinstance(key, InertObject) and key._may_be(name) for key in state)
+
+
+def _hash(self: Any) -> int:
+    """Spend what hashing the real object may cost, once for each time that it is hashed."""
+    meter, left = _meter(), [*self.parts]
+    while left:
+        part = left.pop()
+        meter.spend(1)
+        kind = type(part)
+        if kind is tuple or kind is list or kind is frozenset:
+            left += part
+        elif kind is dict:
+            left += part.values()
+        elif isinstance(part, InertObject):
+            left += part.parts
+    return id(self) >> 4
+
+
+def _append(self: Any, item: Any) -> None:
+    if type(self.parts) is tuple:
+        self.parts = []
+    self.parts.append(item)
+
+
+def _extend(self: Any, items: Any) -> None:
+    if type(self.parts) is tuple:
+        self.parts = []
+    self.parts += items
+
+
+def _set_item(self: Any, key: Any, value: Any) -> None:
+    hash(key)
+    _append(self, value)
+    self.parts.append(key)
+
+
+def _add(self: Any, item: Any) -> None:
+    hash(item)
+    _append(self, item)
+
+
+_ITEMS: dict[str, Any] = {"append": _append, "extend": _extend, "__setitem__": _set_item, "add": _add}
+
+
+class InertMember(InertObject):
+    """A member of an enum: there is one for all, so nothing may change it."""
+
+    _global = "a member of an enum"
+
+    def __setstate__(self, state: Any) -> None:
+        raise forbidden("sets the state of a member of an enum", self._global)
+
+
+class InertResult(InertObject):
+    """What a function returned: anything."""
+
+    __hash__ = _hash
+    append, extend, add, __setitem__ = _append, _extend, _add, _set_item
+
+
+class InertArray(InertObject):
+    """An array, a scalar or a dtype of numpy, made by this library. A forged state of one reaches foreign memory."""
+
+    _global = "an object of numpy"
+    __hash__ = _hash
+
+    def __setstate__(self, state: Any) -> None:
+        raise forbidden("sets the state of an object of numpy", self._global)
+
+    def _may_be(self, name: str) -> bool:
+        return any(type(part) is str and "U" in part for part in self.parts[:1])  # a text of numpy's
+
+
+class InertFunction:
+    """A function. It can be called, and nothing else can be done to it."""
+
+    __slots__ = ("_check", "_global")
+
+    def __init__(self, name: str) -> None:
+        self._global = name
+        self._check = calls.FUNCTIONS.get(name)
+
+    def __call__(self, *args: Any) -> Any:
+        if self._check is not None:
+            self._check(_meter(), args)
+        if self._global == "builtins:getattr":
+            return _attribute(*args)
+        made = InertArray() if self._global.startswith("pickleseal:") else InertResult()
+        made.parts = [*args]
+        if self._global == "pickleseal:rebuild_object_array":
+            _meter().deep.append(made)
+        return made
+
+    __setstate__ = append = extend = add = property(_on_a_class)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        raise forbidden("changes a class or a function", self._global)
+
+
+def _attribute(owner: Any = None, name: Any = None, *_: Any) -> Any:
+    """`getattr`: the method of a class may be called, that of an object is a value."""
+    if type(name) is not str or not isinstance(owner, InertObject | _Inert):
+        raise forbidden("asks for an attribute of something else than its classes and objects", "getattr")
+    return InertFunction(name) if isinstance(owner, _Inert) else InertResult()
+
+
+class Traits(NamedTuple):
+    """What inert objects have to know of a global. Plain values: a dry run may happen in another process."""
+
+    name: str
+    kind: str  # "class", "enum" or "function"
+    check: str | None = None  # the value type whose calls are checked, if it is one
+    is_deep: bool = False
+    hash: str = "identity"  # or "none" or "own"
+    items: tuple[str, ...] = ()  # methods by which it takes items
+
+
+def traits_of(name: str, value: Any) -> Traits:
+    """Return the traits of a global that a payload calls `name`."""
+    if not isinstance(value, type):
+        return Traits(name, "function")
+    own = global_name(value)
+    kind = calls.kind_of(value)
+    if kind.is_enum:
+        return Traits(own, "enum")
+    hashed = type.__getattribute__(value, "__hash__")
+    how = "none" if hashed is None else "identity" if hashed is object.__hash__ else "own"
+    items = tuple(item for item in _ITEMS if any(item in base.__dict__ for base in value.__mro__))
+    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items)
+
+
+def inert(traits: Traits) -> Any:
+    """Make what stands for a global in a dry run."""
+    if traits.kind == "function":
+        return InertFunction(traits.name)
+    if traits.kind == "enum":
+        return _Inert("InertEnum", (InertMember,), {"_global": traits.name})
+    check = calls.CLASSES.get(traits.check or "")
+    members: dict[str, Any] = {item: _ITEMS[item] for item in traits.items}
+    members |= {"_global": traits.name, "_check": check, "_is_deep": traits.is_deep}
+    if traits.hash == "none":
+        members["__hash__"] = None
+    elif traits.hash == "own":
+        members["__hash__"] = _hash
+    if check is not None or traits.is_deep or traits.hash == "own":
+        members["__new__"] = _make
+    return _Inert("Inert", (InertObject,), members)
+
+
+_made: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
+
+
+def stand_in(name: str, value: Any) -> Any:
+    """Return what stands for a global in a dry run in this process. Made once for each class."""
+    if not isinstance(value, type):
+        return InertFunction(name)
+    found = _made.get(value)
+    if found is None:
+        found = _made[value] = inert(traits_of(name, value))
+    return found

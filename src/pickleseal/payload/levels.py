@@ -1,0 +1,152 @@
+"""The trust levels: what is checked of a payload beyond its envelope before it runs, and while it does.
+
+`guarded` and `strict` differ in whether there is always a dry run; the two others run what their caller vouches for. No
+error leads from one to another.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import LimitExceededError, ReadError
+from .calls import needs_dry_run
+from .guards import GUARDED, attributes_of, object_arrays
+from .snapshot import Snapshot
+from .unpickler import load_object
+
+if TYPE_CHECKING:
+    from ..schema.migrate import Plan
+    from .engine import Resolved
+
+__all__ = ["LEVELS", "Isolation", "Level", "load_at"]
+
+LEVELS = ("guarded", "strict", "signed", "never-left-my-hands")
+_BUILD, _EMPTY_SET = b"b", b"\x8f"
+_GETATTR, _DTYPE = ("builtins", "getattr"), ("pickleseal", "rebuild_dtype")
+_OBJECTS, _SCALAR = ("pickleseal", "rebuild_object_array"), ("pickleseal", "rebuild_scalar")
+_NAMES = (b"__setstate__", b"__class__", b"__dict__")  # that turn a state into something else
+
+
+class Isolation(NamedTuple):
+    """Limits of a dry run in a child: processor time in seconds, and memory in bytes beyond what it starts with."""
+
+    seconds: int
+    memory: int
+
+
+class Level(NamedTuple):
+    """One of `LEVELS`, and what goes with it."""
+
+    name: str
+    max_depth: int
+    max_memory: int
+    isolation: Isolation | None
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether payloads are judged by this library, and not only by who vouches for them."""
+        return self.name in ("guarded", "strict")
+
+
+def load_at(
+    level: Level,
+    payload: bytes,
+    protocol: int,
+    buffers: Sequence[Any],
+    resolved: "Resolved",
+    plans: "Mapping[int, Plan]" = MappingProxyType({}),
+) -> Any:
+    """Unpickle a payload as a level says. It has passed the envelope's check, at the levels that have one.
+
+    Raises:
+        ForbiddenOperationError, LimitExceededError, IsolationError: the level's own checks.
+        ReadError: as for `load_object`.
+    """
+    if level.is_checked:
+        _check_size(payload, level.max_memory)
+    if level.isolation is not None:
+        from .isolated import check_isolated
+
+        check_isolated(payload, protocol, resolved, level.max_depth, *level.isolation)
+    if not level.is_checked or not resolved:
+        if level.name == "strict" and level.isolation is None:
+            _check_hashes(payload, protocol, level)
+        return load_object(payload, buffers, resolved, plans)
+    was_run = level.isolation is not None
+    if not was_run and (level.name == "strict" or _is_suspect(payload, resolved)):
+        if level.name == "strict":
+            _check_hashes(payload, protocol, level)
+        _check_operations(payload, buffers, resolved, level)
+        was_run = True
+    snapshot = Snapshot(resolved.values() if _BUILD in payload else ())
+    resolved = _bounded(payload, resolved)
+    if not snapshot:
+        return load_object(payload, buffers, resolved, plans)
+    try:
+        return load_object(payload, buffers, resolved, plans)
+    finally:
+        # After a dry run it is known that the payload did not do it: then it was the code of a class, or a thread.
+        if snapshot.has_changed() and not was_run:
+            _judge_change(snapshot, payload, buffers, resolved, level)
+
+
+_SET_SIZE, _USUAL = 232, 48  # bytes: an empty set with its places in stack and memo; what other opcodes take at most
+
+
+def _check_size(payload: bytes, most: int) -> None:
+    """Refuse a payload of so many empty sets that they take more than `most`, and more than any other payload."""
+    most = max(most, _USUAL * len(payload))
+    if _SET_SIZE * len(payload) > most and (found := _SET_SIZE * payload.count(_EMPTY_SET)) > most:
+        hint = "Policy(limits=Limits(max_memory=...)) admits more"
+        raise LimitExceededError("sets beyond all measure", f"at most {most} bytes", found, hint, "payload").at(20)
+
+
+def _judge_change(
+    snapshot: Snapshot, payload: bytes, buffers: Sequence[Any], resolved: "Resolved", level: Level
+) -> None:
+    """Find out whether it was the payload that changed a class; if so, undo it and refuse."""
+    try:
+        _check_operations(payload, buffers, resolved, level)
+    except ReadError:
+        snapshot.restore()
+        raise
+
+
+def _check_operations(payload: bytes, buffers: Sequence[Any], resolved: "Resolved", level: Level) -> None:
+    from .dryrun import check_operations
+
+    check_operations(payload, buffers, resolved, level.max_depth)
+
+
+def _check_hashes(payload: bytes, protocol: int, level: Level) -> None:
+    from .towers import check_hashes
+
+    check_hashes(payload, protocol, level.max_depth)
+
+
+def _is_suspect(payload: bytes, resolved: "Resolved") -> bool:
+    """Tell whether a payload at level `guarded` has the means to do more than to make objects."""
+    if needs_dry_run(resolved):
+        return True
+    if _BUILD not in payload:
+        return False
+    return _DTYPE in resolved or _SCALAR in resolved or (b"__" in payload and any(name in payload for name in _NAMES))
+
+
+def _bounded(payload: bytes, resolved: "Resolved") -> "Resolved":
+    """Replace the guarded functions that have to know the payload's classes or its length."""
+    if _OBJECTS not in resolved and _GETATTR not in resolved:
+        return resolved
+    from .trust import is_listed
+
+    bounded = dict(resolved)
+    if _OBJECTS in resolved:
+        bounded[_OBJECTS] = object_arrays(len(payload))
+    if _GETATTR in resolved and resolved[_GETATTR] is GUARDED["builtins:getattr"]:
+        named = [
+            value
+            for (module, name), value in resolved.items()
+            if isinstance(value, type) and not is_listed(f"{module}:{name}")
+        ]
+        bounded[_GETATTR] = attributes_of(named)
+    return bounded

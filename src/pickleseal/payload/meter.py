@@ -1,0 +1,27 @@
+"""The budget of a dry run."""
+
+from typing import Any
+
+from ..errors import LimitExceededError
+
+__all__ = ["Meter"]
+
+
+class Meter:
+    """What one dry run may spend on copies and hashes, and what it has made that must not be nested too deep."""
+
+    __slots__ = ("deep", "left")
+
+    def __init__(self, budget: int) -> None:
+        self.left = budget
+        self.deep: list[Any] = []  # objects whose deallocation recurses in C
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            hint = (
+                "a payload of this length has no honest use for it; if you trust its writer, use a level below strict"
+            )
+            raise LimitExceededError("the payload copies or hashes out of proportion", hint=hint, where="payload").at(
+                20
+            )
