@@ -6,9 +6,11 @@ from typing import Any
 
 from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
 from .format.limits import Limits
+from .keys import KeyRing
 from .payload.trust import is_dangerous
 from .schema.packages import check_rules
 from .schema.registry import Registry, default_registry
+from .signing import check_keys
 
 __all__ = ["DEFAULT_POLICY", "Policy", "advice", "check_is_policy", "origin"]
 
@@ -32,6 +34,9 @@ class Policy:
             specifier that the recorded version has to meet; `"*"` is for all others, and `warn` where it is not given.
             `warn` and `refuse` act where the major version differs (the minor one, for 0.x).
         registry: registered names, versions and migrations. Its classes are trusted.
+        keys: at least one of them must have signed the artifact, for the ring's purpose; one without a seal is refused.
+            None: nothing is verified, and a seal is only checked to be well-formed.
+        signed_by: ids among `keys` of which all must have signed.
 
     Raises:
         TypeError, ValueError: a field is not what it should be.
@@ -47,6 +52,8 @@ class Policy:
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     registry: Registry = default_registry
+    keys: KeyRing | None = None
+    signed_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, Limits):
@@ -59,6 +66,7 @@ class Policy:
             raise TypeError(f"registry: expected a Registry, found {type(self.registry).__name__}")
         object.__setattr__(self, "renames", _check_renames(self.renames))
         object.__setattr__(self, "packages", check_rules(self.packages))
+        check_keys(self.keys, self.signed_by)
 
     def _renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same where it says nothing."""
