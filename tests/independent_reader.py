@@ -172,7 +172,7 @@ class _Head:
     sections_start: int
 
 
-def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys = _Keys()) -> _Head:  # noqa: B008
+def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None = None) -> _Head:
     available = len(data)
 
     if bytes(data[:8]) != MAGIC[:available]:
@@ -229,7 +229,7 @@ def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys = _Keys(
             signatures = _check_seal(bytes(data[seal_start:sections_start]))
         except _Defect as defect:
             raise Refused("seal-invalid", 9, str(defect)) from None
-    if keys.keys:
+    if keys is not None and keys.keys:
         body = bytes(data[0:16]) + bytes(data[40:56]) + header_bytes
         good = {signature["key"] for signature in signatures if _is_signed(signature, keys, body)}
         if not good or not good.issuperset(keys.signed_by):

@@ -221,10 +221,10 @@ class KeyRing:
 
     Runs no code of an artifact. A ring can't be pickled. Spec section 10.
 
-    >>> ring = KeyRing([Key.generate("2026-01")], purpose="models")
+    >>> ring = KeyRing([Key.generate("jobs-2026")], purpose="models")
     >>> data = pack([1, 2], writer=Writer(keys=ring))
     >>> verify(data, policy=Policy(keys=ring)).verified
-    (('hmac-sha256', '2026-01'),)
+    (('hmac-sha256', 'jobs-2026'),)
     """
 
     __slots__ = ("_by_identity", "_keys", "_purpose")

@@ -31,7 +31,7 @@ __all__ = [
 
 _ALG = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _SIGNATURE_LEN = {"hmac-sha256": 32, "ed25519": 64}
-_TYPE = "application/vnd.pickleseal.head.v1"  # spec 10
+_TYPE = "application/vnd.pickleseal.head.v1"  # spec 10, as in DSSE
 _PURPOSE = re.compile(r"[A-Za-z0-9._:/-]{0,255}", re.ASCII)
 _SIGNED_FIELDS = struct.Struct("<8sHHIQQ")  # preamble bytes 0-15 and 40-55
 
