@@ -7,10 +7,13 @@ whichever thread is done first (spec section 11, step 16).
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ReadError
 from .format.frame import Part
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["THREAD_FROM", "Crew", "pays", "sha256_hex", "sha256_of_all"]
 
@@ -38,20 +41,23 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+        self._pool: ThreadPoolExecutor | None = None
+        try:
+            import concurrent.futures
 
-        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(_cores())
+            self._pool = concurrent.futures.ThreadPoolExecutor(_cores())
+        except RuntimeError:  # the interpreter exits, and the module can't be loaded any more
+            pass
         self._verdicts: list[Callable[[], None]] = []
         self.stopped = False
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Start some work and return what waits for its result. The work may be done twice."""
+        """Start some work and return what waits for its result. Work that no thread takes is done at once."""
         if self._pool is not None:
             try:
                 return self._pool.submit(work).result
-            except RuntimeError:  # no thread to be had, as at the interpreter's exit
-                self._pool.shutdown()
-                self._pool = None
+            except RuntimeError:  # no thread to be had; what was handed over before is done by those that there are
+                pass
         result = work()
         return lambda: result
 

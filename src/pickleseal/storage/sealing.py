@@ -38,7 +38,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     durably; whoever replaces it in the meantime loses.
 
     Args:
-        path: a file of exactly one artifact, of any size: it does not go through memory as a whole.
+        path: a file of exactly one artifact. Its buffers do not go through memory as a whole; the pickle does.
         keys: a ring, for its purpose, or one key, for none.
 
     Returns:
