@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from support import VECTORS, cases, flips, key_of, read, verdict_of
 
 import pickleseal
-from pickleseal import Key, KeyRing, Limits, Policy, Writer, hashing, pack, peek, seal, unpack, upgrade, verify
+from pickleseal import Key, KeyRing, Limits, Policy, Writer, hashing, keys, pack, peek, seal, unpack, upgrade, verify
 from pickleseal.errors import (
     MissingExtraError,
     PackError,
@@ -29,10 +29,13 @@ from pickleseal.errors import (
     SectionChecksumError,
     SignatureError,
 )
+from pickleseal.format.checksum import checksum
 from pickleseal.format.frame import encode_frame
 from pickleseal.format.limits import MAX_HEADER
 from pickleseal.format.preamble import encode_preamble
 from pickleseal.format.seal import Signature, decode_seal, encode_seal, pre_authentication
+from pickleseal.reader import verify_source
+from pickleseal.storage.source import FileSource
 
 try:
     import cryptography  # noqa: F401
@@ -105,6 +108,30 @@ class TestProperties:
             except ReadError:
                 continue
             pytest.fail(f"bit {bit} of byte {offset}")
+
+    @given(st.data())
+    def test_whatever_stands_in_the_seal_only_the_key_s_signature_counts(self, data: st.DataObject) -> None:
+        good = pack({"id": 1}, writer=FIXED)
+        preamble = peek(good).preamble
+        text, seal_bytes = good[64 : 64 + preamble.header_len], good[64 + preamble.header_len : preamble.head_len]
+        changed = bytearray(seal_bytes[8:])
+        for at, value in data.draw(
+            st.lists(st.tuples(st.integers(0, len(changed) - 1), st.integers(0, 255)), max_size=3)
+        ):
+            changed[at] = value
+        body = bytes(changed) if data.draw(st.booleans()) else data.draw(st.binary(max_size=300))
+        body += b" " * (-(len(body) + 8) % 64)
+        forged = checksum(body).to_bytes(8, "little") + body
+        frame_len = preamble.frame_len - preamble.seal_len + len(forged)
+        frame = encode_preamble(frame_len, text, len(forged)) + text + forged + good[preamble.head_len :]
+        try:
+            header = verify(frame, policy=POLICY)
+        except ReadError as error:
+            assert error.step == 9
+            assert forged != seal_bytes
+        else:
+            assert forged == seal_bytes
+            assert header.verified == (("hmac-sha256", "k"),)
 
     @given(st.binary(max_size=200), PURPOSES, st.binary(max_size=200), PURPOSES)
     def test_two_bodies_and_purposes_are_never_signed_alike(self, one: bytes, p: str, two: bytes, q: str) -> None:
@@ -251,6 +278,27 @@ class TestKeys:
                 wrong()
         public = base64.b64decode(private.public().to_text().split()[4])
         assert Key.ed25519("k", raw, public).can_sign
+
+    def test_keys_for_which_anyone_can_sign_are_refused(self) -> None:
+        pytest.importorskip("cryptography")
+        p = 2**255 - 19
+        d = -121665 * pow(121666, -1, p) % p
+
+        def double(x: int, y: int) -> tuple[int, int]:
+            t = d * x * x * y * y
+            return 2 * x * y * pow(1 + t, -1, p) % p, (y * y + x * x) * pow(1 - t, -1, p) % p
+
+        assert len(keys._SMALL_ORDER) == 7
+        for encoded in keys._SMALL_ORDER:
+            y = encoded % p
+            square = (y * y - 1) * pow(d * y * y + 1, -1, p) % p
+            x = pow(square, (p + 3) // 8, p)
+            x = x if x * x % p == square else x * pow(2, (p - 1) // 4, p) % p
+            assert x * x % p == square
+            assert double(*double(*double(x, y))) == (0, 1)
+            for sign in (0, 1 << 255):
+                with pytest.raises(ValueError, match="small order"):
+                    Key.ed25519("k", public=(encoded | sign).to_bytes(32, "little"))
 
     def test_without_the_extra_ed25519_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
@@ -720,6 +768,15 @@ class TestAllCores:
         pack([pickle.PickleBuffer(bytearray(2 << 20))], writer=FIXED)  # one section is not worth a thread
         pack([pickle.PickleBuffer(bytearray(20_000))] * 9, writer=FIXED)
         assert not started
+
+    def test_a_source_that_goes_on_to_another_frame_judges_it(self, cores: None, tmp_path: Path) -> None:
+        path = tmp_path / "two.pseal"
+        path.write_bytes(artifact(set()) + artifact({2}))
+        for buffering in (0, -1):
+            with open(path, "rb", buffering) as file:
+                source = FileSource(file, whole=False)
+                verify_source(source, Policy())
+                assert refused(lambda source=source: verify_source(source, Policy())).where == "sections[2]"  # type: ignore[misc]
 
     def test_without_threads_it_hashes_all_the_same(self, cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
         import concurrent.futures

@@ -62,7 +62,7 @@ class Crew:
         return lambda: result
 
     def judge_later(self, verdict: Callable[[], None]) -> None:
-        """Keep a check that waits for work. It raises where it refuses."""
+        """Keep a check that waits for work, for when the context is left. It raises where it refuses."""
         self._verdicts.append(verdict)
 
     def __enter__(self) -> "Crew":

@@ -21,6 +21,18 @@ HMAC = "hmac-sha256"
 ED25519 = "ed25519"
 _LEAST_SECRET = 32  # bytes: as long as the hash, RFC 2104 section 3
 _MARK = "pickleseal-key-v1"
+# y of the points of small order, in every encoding, without the sign of x (RFC 8032, 5.1.2): anyone can sign for these.
+_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+        2**255 - 20,
+        2**255 - 19,
+        2**255 - 18,
+    }
+)
 _FORM = f"{_MARK} ALG ID private|public|secret BASE64"
 
 
@@ -82,8 +94,8 @@ class Key:
         The public one follows from the private; where both are given they have to agree.
 
         Raises:
-            TypeError, ValueError: a key is not 32 bytes, none is given, or they do not belong together; the id is no
-                key in the sense of the spec.
+            TypeError, ValueError: a key is not 32 bytes, none is given, they do not belong together, or the public one
+                is a point of small order; the id is no key in the sense of the spec.
             MissingExtraError: `cryptography` is not installed.
         """
         asymmetric = _ed25519()
@@ -97,6 +109,8 @@ class Key:
         if public is None:
             raise ValueError("expected a private or a public key")
         public = _as_bytes("public", public, 32, 32)
+        if int.from_bytes(public, "little") & (2**255 - 1) in _SMALL_ORDER:
+            raise ValueError("public: a point of small order, for which anyone can sign")
         return cls._make(id, ED25519, None, public, asymmetric.Ed25519PublicKey.from_public_bytes(public))
 
     @classmethod
@@ -255,6 +269,8 @@ class KeyRing:
                 error shows what a line holds.
             MissingExtraError: a key is of Ed25519, and `cryptography` is not installed.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected text, found {type(text).__name__}")
         keys = []
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip() and not line.lstrip().startswith("#"):

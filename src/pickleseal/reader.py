@@ -149,6 +149,7 @@ def _read_sections(source: Source, fields: dict[str, Any], frame_len: int, keep_
     if "sha256" in entries[0] and pays(entry["len"] for entry in entries):
         with Crew() as source.crew:
             stored = _take_sections(source, entries, keep_buffers)
+        source.crew = None  # a source may go on to another frame
     else:
         stored = _take_sections(source, entries, keep_buffers)
     if not source.at_end():

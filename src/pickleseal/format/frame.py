@@ -70,7 +70,8 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits, verify: Verify 
     _check_layout(fields["sections"], preamble, limits)
     if "crit" in fields:
         raise UnsupportedCriticalError("not understood", "none", ", ".join(fields["crit"]), "upgrade pickleseal")
-    return Header(fields, preamble, tuple((alg, key) for alg, key, _ in signatures), verified)
+    claims = tuple((alg, key) for alg, key, _ in signatures) if signatures else ()
+    return Header(fields, preamble, claims, verified)
 
 
 skeletons = Skeletons()
