@@ -115,12 +115,13 @@ class Frame:
         self.seal = make_seal({"signatures": list(signatures) or [self.signature()]})
         return self
 
-    def signature(self, key: str = "test-2026") -> dict[str, str]:
+    def signed_body(self) -> bytes:
+        """What a signature is about (spec 10)."""
+        return self.preamble_fields()[:16] + self.preamble_fields()[40:56] + self.header_bytes()
+
+    def signature(self, key: str = "test-2026", secret: bytes = KEY, purpose: str = "") -> dict[str, str]:
         """HMAC-SHA256 over the DSSE pre-authentication encoding (spec 10)."""
-        body = self.preamble_fields()[:16] + self.preamble_fields()[40:56] + self.header_bytes()
-        encoded = b"DSSEv1 %d %s %d %s" % (len(SIGNED_TYPE), SIGNED_TYPE, len(body), body)
-        raw = hmac.new(KEY, encoded, hashlib.sha256).digest()
-        return {"alg": "hmac-sha256", "key": key, "sig": base64.b64encode(raw).decode()}
+        return mac(key, pae(self.signed_body(), purpose), secret)
 
     def body(self) -> bytes:
         return b"".join(pad64(raw, self.padding) for raw in self.sections)
@@ -147,6 +148,18 @@ class Frame:
         fields = self.preamble_fields()
         checksum = self.preamble.get("preamble_xxh3", xxh3(fields))
         return fields + struct.pack("<Q", checksum) + self.header_bytes() + self.seal + self.body()
+
+
+def pae(body: bytes, purpose: str = "") -> bytes:
+    """The DSSE pre-authentication encoding (spec 10)."""
+    kind = SIGNED_TYPE + (b";purpose=" + purpose.encode() if purpose else b"")
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(body), body)
+
+
+def mac(key: str, message: bytes, secret: bytes = KEY) -> dict[str, str]:
+    """A signature by HMAC-SHA256."""
+    raw = hmac.new(secret, message, hashlib.sha256).digest()
+    return {"alg": "hmac-sha256", "key": key, "sig": base64.b64encode(raw).decode()}
 
 
 DROP = object()  # a header member with this value is left out

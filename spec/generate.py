@@ -14,6 +14,7 @@ from invalid_envelope import ENVELOPE
 from invalid_frame import FRAME
 from invalid_header import HEADER
 from invalid_levels import LEVELS
+from signed import signed_invalid, signed_valid
 from valid import VALID
 
 HERE = Path(__file__).resolve().parent
@@ -21,14 +22,15 @@ VECTORS = HERE / "vectors"
 
 
 def build() -> dict[str, bytes]:
-    """Return every generated file, by path relative to `spec/`."""
+    """Return every generated file, by path relative to `spec/`. Ed25519 signatures need the package cryptography."""
     files: dict[str, bytes] = {}
     valid, invalid = [], []
-    for name, (about, frame, policy) in VALID.items():
+    for name, (about, frame, policy) in {**VALID, **signed_valid()}.items():
         files[f"vectors/valid/{name}.pseal"] = frame.data
         entry: dict[str, Any] = {"file": f"valid/{name}.pseal", "about": about, "header": frame.header()}
         valid.append({**entry, **({"policy": policy} if policy else {})})
-    for name, (about, error, step, data, policy) in {**FRAME, **HEADER, **ENVELOPE, **LEVELS}.items():
+    invalids = {**FRAME, **HEADER, **ENVELOPE, **LEVELS, **signed_invalid()}
+    for name, (about, error, step, data, policy) in invalids.items():
         files[f"vectors/invalid/{name}.pseal"] = data
         entry = {"file": f"invalid/{name}.pseal", "about": about, "error": error, "step": step}
         invalid.append({**entry, **({"policy": policy} if policy else {})})

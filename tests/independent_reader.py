@@ -9,7 +9,8 @@ runs a pickle opcode: it implements steps 1-19 of section 11.
     check(data)   steps 1-19
 
 Each returns the parsed header, or raises `Refused` with the error class of section 15 and the step of section 11.
-No bytes make it raise anything else. It understands no `crit` name and verifies no signature.
+No bytes make it raise anything else. It understands no `crit` name. `verify` and `check` take keys as the manifest of
+the vectors has them, a purpose, and the identities of those that have to sign; without keys it verifies no signature.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import base64
 import binascii
 import datetime
 import hashlib
+import hmac
 import importlib
 import itertools
 import json
@@ -57,9 +59,16 @@ def peek(data: bytes, *, limits: Mapping[str, int] | None = None) -> dict[str, A
     return _read_head(memoryview(data), _limits(limits)).header
 
 
-def verify(data: bytes, *, limits: Mapping[str, int] | None = None) -> dict[str, Any]:
+def verify(
+    data: bytes,
+    *,
+    limits: Mapping[str, int] | None = None,
+    keys: Collection[Mapping[str, str]] = (),
+    purpose: str = "",
+    signed_by: Collection[str] = (),
+) -> dict[str, Any]:
     """Steps 1-14 and 16-19: judge a whole artifact, without policy, and return its header."""
-    head = _read_head(memoryview(data), _limits(limits))
+    head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, signed_by))
     _check_codecs(head.header)
     _read_body(memoryview(data), head)
     return head.header
@@ -72,9 +81,12 @@ def check(
     expect: str | None = None,
     trust: Collection[str] | None = None,
     limits: Mapping[str, int] | None = None,
+    keys: Collection[Mapping[str, str]] = (),
+    purpose: str = "",
+    signed_by: Collection[str] = (),
 ) -> dict[str, Any]:
     """Steps 1-19. `trust` holds globals (`module:qualname`); None leaves `untrusted-global` out."""
-    head = _read_head(memoryview(data), _limits(limits))
+    head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, signed_by))
     header = head.header
     _check_codecs(header)
     if header["pickle"]["protocol"] not in tuple(protocols):
@@ -150,13 +162,22 @@ PREAMBLE = struct.Struct("<8sHHIQIIQQQQ")
 
 
 @dataclass
+class _Keys:
+    """What the reader was told: keys as in the manifest, none if no signature is required."""
+
+    keys: Collection[Mapping[str, str]] = ()
+    purpose: str = ""
+    signed_by: Collection[str] = ()
+
+
+@dataclass
 class _Head:
     header: dict[str, Any]
     frame_len: int
     sections_start: int
 
 
-def _read_head(data: memoryview, limits: Mapping[str, int]) -> _Head:
+def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None = None) -> _Head:
     available = len(data)
 
     if bytes(data[:8]) != MAGIC[:available]:
@@ -207,11 +228,17 @@ def _read_head(data: memoryview, limits: Mapping[str, int]) -> _Head:
     if _xxh3(header_bytes) != header_xxh3:
         raise Refused("header-checksum", 8)
 
+    signatures: list[dict[str, str]] = []
     if seal_len > 0:
         try:
-            _check_seal(bytes(data[seal_start:sections_start]))
+            signatures = _check_seal(bytes(data[seal_start:sections_start]))
         except _Defect as defect:
             raise Refused("seal-invalid", 9, str(defect)) from None
+    if keys is not None and keys.keys:
+        body = bytes(data[0:16]) + bytes(data[40:56]) + header_bytes
+        good = {signature["key"] for signature in signatures if _is_signed(signature, keys, body)}
+        if not good or not good.issuperset(keys.signed_by):
+            raise Refused("signature-invalid", 9)
 
     try:
         header = _decode_header(header_bytes)
@@ -530,14 +557,37 @@ def _check_pairs(pairs: Any) -> set[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Section 10: the seal's checksum, encoding and form
+# Section 10: the seal's checksum, encoding and form; its signatures
 # ---------------------------------------------------------------------------------------------------------------------
 
 _ALG = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SIG_LEN = {"hmac-sha256": 32, "ed25519": 64}
 
 
-def _check_seal(seal: bytes) -> None:
+def _is_signed(signature: dict[str, str], keys: _Keys, body: bytes) -> bool:
+    """Whether the key with the signature's identity and algorithm is at hand, and verifies it."""
+    kind = b"application/vnd.pickleseal.head.v1"
+    if keys.purpose:
+        kind += b";purpose=" + keys.purpose.encode("ascii")
+    message = b" ".join((b"DSSEv1", str(len(kind)).encode(), kind, str(len(body)).encode(), body))
+    raw = base64.b64decode(signature["sig"])
+    for key in keys.keys:
+        if (key["id"], key["alg"]) != (signature["key"], signature["alg"]):
+            continue
+        if key["alg"] == "hmac-sha256":
+            return hmac.compare_digest(hmac.new(bytes.fromhex(key["secret"]), message, hashlib.sha256).digest(), raw)
+        if key["alg"] == "ed25519":
+            exceptions = importlib.import_module("cryptography.exceptions")
+            ed25519 = importlib.import_module("cryptography.hazmat.primitives.asymmetric.ed25519")
+            try:
+                ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key["public"])).verify(raw, message)
+            except exceptions.InvalidSignature:
+                return False
+            return True
+    return False
+
+
+def _check_seal(seal: bytes) -> list[dict[str, str]]:
     if _xxh3(seal[8:]) != int.from_bytes(seal[:8], "little"):
         raise _Defect("checksum")
     text = seal[8:].rstrip(b" ")
@@ -554,6 +604,7 @@ def _check_seal(seal: bytes) -> None:
         raw = _decode_base64(signature["sig"])
         _require(len(raw) == _SIG_LEN.get(signature["alg"], max(1, len(raw))), "sig: length")
     _require(_is_ascending([(signature["key"], signature["alg"]) for signature in signatures]), "signatures: order")
+    return signatures
 
 
 def _decode_base64(value: Any) -> bytes:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 TESTS = [
     "tests/test_vectors.py",
+    "tests/test_seals.py",
     "tests/test_drift.py",
     "tests/test_migrations.py",
     "tests/test_schema_cases.py",
@@ -62,7 +63,7 @@ def run(command: str, version: str) -> bool:
     if not stamp.exists() or stamp.read_text() != " ".join(packages):
         subprocess.run([command, "-m", "venv", str(folder)], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "--editable", f"{ROOT}[zstd]", *packages], check=True)
+        subprocess.run([*install, "--editable", f"{ROOT}[ed25519,zstd]", *packages], check=True)
         stamp.write_text(" ".join(packages))
     done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS], cwd=ROOT, check=False)
     return done.returncode == 0

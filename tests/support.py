@@ -52,11 +52,24 @@ def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
         fields["packages"] = told["packages"]
     if "protocols" in told:
         fields["protocols"] = tuple(told["protocols"])
+    if "keys" in told:
+        fields["keys"] = pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", ""))
+        fields["signed_by"] = tuple(told.get("signed_by", ()))
     return {
         "expect": told.get("expect"),
         "trust": told.get("trust", ()),
         "policy": pickleseal.Policy(**fields),
     }
+
+
+def key_of(entry: dict[str, str]) -> pickleseal.Key:
+    """Turn a manifest's key into one of ours. Ed25519 needs an extra, without which the test is skipped."""
+    import pytest
+
+    if entry["alg"] == "hmac-sha256":
+        return pickleseal.Key.hmac(entry["id"], bytes.fromhex(entry["secret"]))
+    pytest.importorskip("cryptography")
+    return pickleseal.Key.ed25519(entry["id"], public=bytes.fromhex(entry["public"]))
 
 
 def ensure(condition: bool) -> None:

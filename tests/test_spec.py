@@ -91,7 +91,7 @@ def test_the_registry_lists_the_code_s_error_classes_and_steps() -> None:
         for cls in vars(errors).values()
         if isinstance(cls, type) and issubclass(cls, errors.ReadError) and cls is not errors.ReadError
     }
-    assert set(listed) - {"signature-invalid"} == set(in_code)  # reserved: signatures are not verified yet (18)
+    assert set(listed) == set(in_code)
     for code, step in in_code.items():
         assert step in listed[code], code
     steps = TEXT.split("## 11 ")[1].split("## 12 ")[0]

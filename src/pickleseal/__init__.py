@@ -14,6 +14,7 @@ from . import errors
 from ._version import __version__
 from .format.header import ClassSchema, Header, Section
 from .format.limits import Limits
+from .keys import Key, KeyRing
 from .payload.arrays import (
     fill_object_array,
     rebuild_array,
@@ -26,6 +27,7 @@ from .reader import unpack
 from .schema.change import Change
 from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
+from .storage.sealing import seal
 from .storage.upgrade import upgrade
 from .writer import Writer, pack, pack_parts
 
@@ -33,6 +35,8 @@ __all__ = [
     "Change",
     "ClassSchema",
     "Header",
+    "Key",
+    "KeyRing",
     "Limits",
     "Policy",
     "Registry",
@@ -56,6 +60,7 @@ __all__ = [
     "rebuild_object_array",
     "rebuild_scalar",
     "register",
+    "seal",
     "unpack",
     "upgrade",
     "verify",

@@ -42,6 +42,7 @@ __all__ = [
     "SealError",
     "SectionChecksumError",
     "SectionPaddingError",
+    "SignatureError",
     "TrailingBytesError",
     "TruncatedError",
     "TypeMismatchError",
@@ -253,6 +254,13 @@ class SealError(ReadError):
     """The seal is damaged or malformed."""
 
     code = "seal-invalid"
+    step = 9
+
+
+class SignatureError(ReadError):
+    """No signature verifies with the caller's keys, or not all that the caller asks for. `hint` names the ids."""
+
+    code = "signature-invalid"
     step = 9
 
 

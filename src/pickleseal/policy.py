@@ -6,10 +6,12 @@ from typing import Any
 
 from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
 from .format.limits import Limits
+from .keys import KeyRing
 from .payload.levels import LEVELS, Isolation, Level
 from .payload.trust import is_dangerous
 from .schema.packages import check_rules
 from .schema.registry import Registry, default_registry
+from .signing import check_keys
 
 __all__ = ["DEFAULT_POLICY", "Policy", "advice", "check_is_policy", "origin"]
 
@@ -40,6 +42,9 @@ class Policy:
             written to. The last two import every module that the header names and run what it says.
         isolated: whether a payload runs on inert objects in a child process first, with `limits.max_seconds` of
             processor time and `limits.max_memory`. With any level. Needs a POSIX system.
+        keys: at least one of them must have signed the artifact, for the ring's purpose; one without a seal is refused.
+            None: nothing is verified, and a seal is only checked to be well-formed.
+        signed_by: ids among `keys` of which all must have signed.
 
     Raises:
         TypeError, ValueError: a field is not what it should be.
@@ -57,6 +62,8 @@ class Policy:
     registry: Registry = default_registry
     level: str = "guarded"
     isolated: bool = False
+    keys: KeyRing | None = None
+    signed_by: tuple[str, ...] = ()
     _level: Level = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +78,9 @@ class Policy:
         object.__setattr__(self, "renames", _check_renames(self.renames))
         object.__setattr__(self, "packages", check_rules(self.packages))
         object.__setattr__(self, "_level", _level_of(self.level, self.isolated, self.limits))
+        check_keys(self.keys, self.signed_by)
+        if self.level == "signed" and self.keys is None:
+            raise ValueError("level: signed needs keys=KeyRing(...), by which the seal is verified")
 
     def _renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same where it says nothing."""

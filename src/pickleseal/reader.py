@@ -5,6 +5,7 @@ once, so that bytes, files and pipes get the same verdict. No step looks back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, overload
 
 from .errors import (
@@ -21,12 +22,13 @@ from .errors import (
     printable,
 )
 from .format.codec import check_codec, decode_section
-from .format.frame import check_section, decode_head
+from .format.frame import SectionCheck, check_section, decode_head
 from .format.header import Header
-from .format.limits import ALIGNMENT, Limits
+from .format.limits import ALIGNMENT
 from .format.plain import decode_plain
 from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .format.skeleton import SMALL_HEADER
+from .hashing import THREAD_FROM, Crew, pays, sha256_hex
 from .payload.levels import Level, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
@@ -35,6 +37,7 @@ from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
 from .schema.record import record
 from .schema.settled import are_settled, settle
+from .signing import verifier
 
 if TYPE_CHECKING:
     from .schema.migrate import Plan
@@ -58,6 +61,8 @@ Trust = Iterable[type | Callable[..., Any] | str]
 class Source(Protocol):
     """Where a frame's bytes come from, in order."""
 
+    crew: Crew | None  # threads for SHA-256, where there is enough to do; they may give a section's verdict later
+
     def take(self, count: int) -> bytes:
         """Return the next `count` bytes, or fewer where the input ends."""
 
@@ -74,13 +79,14 @@ class Source(Protocol):
 class BytesSource:
     """One artifact in memory. Mutable input is copied first, so that nothing changes between check and use."""
 
-    __slots__ = ("_data", "_position")
+    __slots__ = ("_data", "_position", "crew")
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         if type(data) is not bytes:
             data = _immutable(data)
         self._data = data
         self._position = 0
+        self.crew: Crew | None = None
 
     def take(self, count: int) -> bytes:
         start = self._position
@@ -95,7 +101,15 @@ class BytesSource:
             where = f"sections[{index}]"
             raise TruncatedError("the input ends within a section", end, len(self._data), None, where).at(16)
         stored = self._data[start : start + length] if index == 0 else memoryview(self._data)[start : start + length]
-        check_section(index, entry, stored, self._data[start + length : end])
+        padding = self._data[start + length : end]
+        if self.crew is None or length < THREAD_FROM:
+            check_section(index, entry, stored, padding)
+            return stored
+        check = SectionCheck(index, entry, with_sha256=False)
+        check.update(stored)
+        check.finish_xxh3()
+        digest = self.crew.start(partial(sha256_hex, (stored,)))
+        self.crew.judge_later(lambda: check.finish_rest(padding, digest()))
         return stored
 
     def at_end(self) -> bool:
@@ -114,10 +128,12 @@ def _immutable(data: object) -> bytes:
         raise TypeError(f"data: expected bytes-like, found {found}; load() takes paths and files") from None
 
 
-def read_header(source: Source, limits: Limits) -> Header:
-    """Steps 1 to 13: read and judge the header. Imports nothing and unpickles nothing."""
+def read_header(source: Source, policy: Policy) -> Header:
+    """Steps 1 to 13: read and judge the header, by the limits and keys of a policy. Imports and unpickles nothing."""
+    limits = policy.limits
     preamble = decode_preamble(source.take(PREAMBLE_SIZE), limits)
-    return decode_head(preamble, source.take(preamble.header_len + preamble.seal_len), limits)
+    verify = None if policy.keys is None else verifier(policy.keys, policy.signed_by)
+    return decode_head(preamble, source.take(preamble.header_len + preamble.seal_len), limits, verify)
 
 
 def _check_codecs(sections: list[dict[str, Any]]) -> None:
@@ -131,28 +147,38 @@ def _read_sections(
     source: Source, fields: dict[str, Any], frame_len: int, keep_buffers: bool, is_checked: bool = True
 ) -> list[Any]:
     """Steps 16 to 19: read, judge and decode the sections, then judge the pickle. Runs no opcode."""
-    stored, readonly, index = [], [], 0
-    for entry in fields["sections"]:
-        stored.append(source.section(index, entry, keep_buffers or not index or "codec" in entry))
-        if index:
-            readonly.append("readonly" in entry)
-        index += 1
+    entries = fields["sections"]
+    if "sha256" in entries[0] and pays(entry["len"] for entry in entries):
+        with Crew() as source.crew:
+            stored = _take_sections(source, entries, keep_buffers)
+        source.crew = None  # a source may go on to another frame
+    else:
+        stored = _take_sections(source, entries, keep_buffers)
     if not source.at_end():
         hint = "a stream? open it as a file and load frame by frame"
         raise TrailingBytesError("bytes follow the frame", f"{frame_len} bytes", "more", hint)
     index = 0
-    for entry in fields["sections"]:
+    for entry in entries:
         if "codec" in entry:
             stored[index] = decode_section(entry, stored[index], f"sections[{index}]")
         index += 1
     if is_checked:
-        check_envelope(stored[0], fields["pickle"]["protocol"], readonly)
+        check_envelope(stored[0], fields["pickle"]["protocol"], ["readonly" in entry for entry in entries[1:]])
     return stored
 
 
-def verify_source(source: Source, limits: Limits) -> Header:
-    """Steps 1 to 14 and 16 to 19: everything but policy and running. Buffers are not kept in memory."""
-    header = read_header(source, limits)
+def _take_sections(source: Source, entries: list[dict[str, Any]], keep_buffers: bool) -> list[Any]:
+    """Step 16: read and judge the sections."""
+    stored, index = [], 0
+    for entry in entries:
+        stored.append(source.section(index, entry, keep_buffers or not index or "codec" in entry))
+        index += 1
+    return stored
+
+
+def verify_source(source: Source, policy: Policy) -> Header:
+    """Steps 1 to 14 and 16 to 19: all but step 15 and running. Buffers are not kept in memory."""
+    header = read_header(source, policy)
     _check_codecs(header._fields["sections"])
     _read_sections(source, header._fields, header.frame_len, keep_buffers=False)
     return header
@@ -169,7 +195,7 @@ def read_judged(
     source: Source, expect: type[Any] | str | None, trusted: Trusted, policy: Policy
 ) -> tuple[Header, "Judged"]:
     """Steps 1 to 15: the header, and what is to be done with the payload. Unpickles nothing."""
-    header = read_header(source, policy.limits)
+    header = read_header(source, policy)
     _check_codecs(header._fields["sections"])
     is_small = header.preamble.header_len <= SMALL_HEADER
     return header, check_policy(header._fields, expect, trusted, policy, is_small)

@@ -15,12 +15,16 @@ from .errors import PackError, PackWarning
 from .format.frame import Part, encode_frame
 from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
+from .format.seal import Sign
+from .hashing import sha256_of_all
+from .keys import KeyRing
 from .payload.pickler import Pickled, not_portable, pickle_object
 from .payload.trust import is_dangerous
 from .schema.names import frames_up
 from .schema.packages import packages_of
 from .schema.record import Record, record
 from .schema.registry import Registry, default_registry
+from .signing import check_keys, signer
 
 __all__ = ["Writer", "encode_object", "pack", "pack_parts"]
 
@@ -37,7 +41,7 @@ _BUILD = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Writer:
-    """How artifacts are written: what they say of build, time and classes. Immutable, shared freely.
+    """How artifacts are written: what they say of build, time and classes, and who signs. Immutable, shared freely.
 
     Args:
         build: labels of the application, added to the header's `build` (`{"app": "billing", "commit": "1f3c"}`).
@@ -45,12 +49,14 @@ class Writer:
         created: the time stamp of every artifact, a `datetime` with a time zone. None: the clock, or
             `SOURCE_DATE_EPOCH` (seconds) in the environment. With a fixed time, the same object gives the same bytes.
         registry: names and versions of classes.
+        keys: every artifact is signed by the newest of these keys that can sign, for the ring's purpose. It records the
+            SHA-256 of its sections then, which is most of what signing costs. None: no seal.
 
     The environment is read once, when the Writer is made. The default writer is made when it is first used.
 
     Raises:
         TypeError, ValueError: a label is not a string under a key, or `created` has no time zone, or
-            `SOURCE_DATE_EPOCH` is no number.
+            `SOURCE_DATE_EPOCH` is no number, or none of the keys can sign.
 
     >>> from datetime import datetime, timezone
     >>> fixed = Writer(created=datetime(2026, 1, 1, tzinfo=timezone.utc))
@@ -61,8 +67,10 @@ class Writer:
     build: Mapping[str, str] = field(default_factory=dict)
     created: datetime | None = None
     registry: Registry = default_registry
+    keys: KeyRing | None = None
     _build: dict[str, str] = field(init=False, repr=False, compare=False)
     _created: str | None = field(init=False, repr=False, compare=False)
+    _sign: Sign | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.registry, Registry):
@@ -72,6 +80,8 @@ class Writer:
         labels = {**_BUILD, **given, **_user_labels("build", self.build)}
         object.__setattr__(self, "_build", labels)
         object.__setattr__(self, "_created", _fixed_time(self.created))
+        check_keys(self.keys, ())
+        object.__setattr__(self, "_sign", None if self.keys is None else signer(self.keys))
 
 
 def _fixed_time(created: datetime | None) -> str | None:
@@ -137,7 +147,7 @@ def pack_parts(
         obj: any picklable object.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
-        writer: build labels and time stamp; None: the default `Writer()`.
+        writer: build labels, time stamp and keys; None: the default `Writer()`.
 
     Raises:
         PackError: the object cannot be pickled (`where` is the path to the part that cannot, `hint` what to store
@@ -193,11 +203,15 @@ def encode_object(
     if pickled.globals:
         _check_globals(pickled, registry)
         _describe(fields, pickled, registry)
-    parts = encode_frame(fields, sections)
+    sign = writer._sign
+    if sign is not None:
+        for entry, digest in zip(entries, sha256_of_all(sections), strict=True):
+            entry["sha256"] = digest
+    parts = encode_frame(fields, sections, sign)
     if len(parts[1]) > MAX_HEADER and "types" in fields:
         _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
         del fields["types"]
-        parts = encode_frame(fields, sections)
+        parts = encode_frame(fields, sections, sign)
     if len(parts[1]) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
     return parts

@@ -27,7 +27,7 @@ from .fields import validate
 from .header import Header
 from .limits import ALIGNMENT, Limits
 from .preamble import PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
-from .seal import decode_seal
+from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
 from .skeleton import Skeletons
 
 __all__ = ["SectionCheck", "check_section", "decode_head", "encode_frame", "padding_of"]
@@ -35,6 +35,7 @@ __all__ = ["SectionCheck", "check_section", "decode_head", "encode_frame", "padd
 Part = bytes | bytearray | memoryview
 
 _ZEROS = bytes(ALIGNMENT)
+STANDALONE = Preamble(VERSION_MINOR, 0, 0, 0, 0, 0, 0)  # of it, a signature covers all but the lengths
 
 
 def padding_of(length: int) -> int:
@@ -42,14 +43,16 @@ def padding_of(length: int) -> int:
     return -length % ALIGNMENT
 
 
-def decode_head(preamble: Preamble, data: bytes, limits: Limits) -> Header:
+def decode_head(preamble: Preamble, data: bytes, limits: Limits, verify: Verify | None = None) -> Header:
     """Decode header and seal from the bytes behind the preamble (spec 11, steps 7 to 13).
 
-    `data` is what the input had, at most header_len + seal_len bytes.
+    `data` is what the input had, at most header_len + seal_len bytes. `verify` judges the signatures, before the
+    header's JSON is looked at; without it they are claims.
 
     Raises:
         TruncatedError, HeaderChecksumError, SealError, HeaderEncodingError, HeaderSchemaError, LayoutError,
         LimitExceededError, UnsupportedCriticalError: as spec section 11 says.
+        SignatureError: from `verify`.
     """
     header_len = preamble.header_len
     if len(data) < header_len + preamble.seal_len:
@@ -57,7 +60,8 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits) -> Header:
     text = data[:header_len] if preamble.seal_len else data
     if checksum(text) != preamble.header_xxh3:
         raise HeaderChecksumError("the header is damaged")
-    claims = decode_seal(data[header_len:]) if preamble.seal_len else ()
+    signatures = decode_seal(data[header_len:]) if preamble.seal_len else ()
+    verified = verify(signed_body(preamble, text), signatures) if verify is not None else ()
     if preamble.seal_len or preamble.version_minor:
         fields = _decode_fields(text, preamble)
     else:
@@ -66,7 +70,8 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits) -> Header:
     _check_layout(fields["sections"], preamble, limits)
     if "crit" in fields:
         raise UnsupportedCriticalError("not understood", "none", ", ".join(fields["crit"]), "upgrade pickleseal")
-    return Header(fields, preamble, claims)
+    claims = tuple((alg, key) for alg, key, _ in signatures) if signatures else ()
+    return Header(fields, preamble, claims, verified)
 
 
 skeletons = Skeletons()
@@ -107,12 +112,18 @@ def _check_layout(sections: list[dict[str, Any]], preamble: Preamble, limits: Li
         raise LimitExceededError("decompresses to too much", f"at most {limits.max_decoded} bytes", decoded).at(12)
 
 
-def check_section(index: int, entry: dict[str, Any], stored: bytes | memoryview, padding: bytes) -> None:
-    """Check one section that is in memory as a whole (spec 11, step 16). Raises as `SectionCheck.finish` does."""
+def check_section(
+    index: int, entry: dict[str, Any], stored: bytes | memoryview, padding: bytes, sha256: str | None = None
+) -> None:
+    """Check one section that is in memory as a whole (spec 11, step 16). Raises as `SectionCheck.finish` does.
+
+    `sha256` is that of the stored bytes, where the caller has computed it.
+    """
     if "sha256" in entry or checksum_hex(stored) != entry["xxh3"] or padding.strip(b"\0"):
-        check = SectionCheck(index, entry)
+        check = SectionCheck(index, entry, with_sha256=sha256 is None)
         check.update(stored)
-        check.finish(padding)
+        check.finish_xxh3()
+        check.finish_rest(padding, sha256)
 
 
 class SectionCheck:
@@ -120,12 +131,13 @@ class SectionCheck:
 
     __slots__ = ("_digest", "_entry", "_sha256", "_where")
 
-    def __init__(self, index: int, entry: dict[str, Any]) -> None:
+    def __init__(self, index: int, entry: dict[str, Any], with_sha256: bool = True) -> None:
+        """Begin. `with_sha256` false: the caller computes the SHA-256 elsewhere and brings it at the end."""
         self._entry = entry
         self._where = f"sections[{index}]"
         self._digest = new_digest()
         self._sha256 = None
-        if "sha256" in entry:
+        if with_sha256 and "sha256" in entry:
             import hashlib  # loads OpenSSL: only where a seal asks for it
 
             self._sha256 = hashlib.sha256()
@@ -143,23 +155,33 @@ class SectionCheck:
             SectionChecksumError: the stored bytes are not those that were written.
             SectionPaddingError: a padding byte is not zero.
         """
+        self.finish_xxh3()
+        self.finish_rest(padding)
+
+    def finish_xxh3(self) -> None:
+        """Compare the checksum alone, the first thing to be compared."""
         found = self._digest.hexdigest()
         if found != self._entry["xxh3"]:
             raise SectionChecksumError("the section is damaged", self._entry["xxh3"], found, None, self._where)
-        if self._sha256 is not None and self._sha256.hexdigest() != self._entry["sha256"]:
-            found = self._sha256.hexdigest()
-            raise SectionChecksumError("SHA-256 differs", self._entry["sha256"], found, None, self._where)
+
+    def finish_rest(self, padding: bytes | memoryview, sha256: str | None = None) -> None:
+        """Compare what comes behind the checksum: the SHA-256, which may come from elsewhere, and the padding."""
+        if sha256 is None and self._sha256 is not None:
+            sha256 = self._sha256.hexdigest()
+        if sha256 is not None and sha256 != self._entry["sha256"]:
+            raise SectionChecksumError("SHA-256 differs", self._entry["sha256"], sha256, None, self._where)
         if padding != _ZEROS[: len(padding)]:
             raise SectionPaddingError("padding is not zero", "zero bytes", bytes(padding).hex(), None, self._where)
 
 
-def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> list[Part]:
+def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]], sign: Sign | None = None) -> list[Part]:
     """Lay out a frame as a list of parts, in order; nothing is joined or copied (spec 12, steps 2 to 4).
 
     Args:
         fields: the header without `sections`' lengths and checksums: `fields["sections"]` has one dict a section, with
-            what else is to be said of it (`readonly`), and is completed here.
+            what else is to be said of it (`readonly`; `sha256`, where there is to be a seal), and is completed here.
         sections: for each its stored bytes, as consecutive parts whose `len` is in bytes.
+        sign: what makes the signature of the seal; None: no seal.
 
     Raises:
         ValueError: a string in the header has no UTF-8 form.
@@ -184,4 +206,7 @@ def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> 
             body.append(_ZEROS[:padding])
         total += length + padding
     header = encode(fields)
-    return [encode_preamble(total + len(header), header), header, *body]
+    if sign is None:
+        return [encode_preamble(total + len(header), header), header, *body]
+    seal = encode_seal([sign(signed_body(STANDALONE, header))])
+    return [encode_preamble(total + len(header) + len(seal), header, len(seal)), header, seal, *body]

@@ -43,16 +43,21 @@ class Header:
     not that it is authentic.
     """
 
-    __slots__ = ("_fields", "_preamble", "_signatures")
+    __slots__ = ("_fields", "_preamble", "_signatures", "_verified")
 
     def __init__(
-        self, fields: dict[str, Any], preamble: Preamble, signatures: tuple[tuple[str, str], ...] = ()
+        self,
+        fields: dict[str, Any],
+        preamble: Preamble,
+        signatures: tuple[tuple[str, str], ...] = (),
+        verified: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._fields = fields
         self._preamble = preamble
         self._signatures = signatures
+        self._verified = verified
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:  # without `verified`: a pickle can say anything
         return Header, (self._fields, self._preamble, self._signatures)
 
     def __eq__(self, other: object) -> bool:
@@ -73,8 +78,16 @@ class Header:
 
     @property
     def signatures(self) -> tuple[tuple[str, str], ...]:
-        """What the seal claims: `(algorithm, key id)` of each signature. None of them was verified."""
+        """What the seal claims: `(algorithm, key id)` of each signature, verified or not."""
         return self._signatures
+
+    @property
+    def verified(self) -> tuple[tuple[str, str], ...]:
+        """The signatures that verified with the caller's keys; none where no keys were given, nor in a copy by pickle.
+
+        Of the sections they say something only where these were checked too, as `verify` and `load` do.
+        """
+        return self._verified
 
     @property
     def type(self) -> str:

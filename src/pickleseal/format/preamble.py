@@ -63,9 +63,12 @@ class Preamble(NamedTuple):
         return PREAMBLE_SIZE + self.header_len + self.seal_len
 
 
-def encode_preamble(frame_len: int, header: bytes) -> bytes:
-    """Encode the preamble of a standalone frame without a seal (spec 4.1)."""
-    fields = _FIELDS.pack(MAGIC, VERSION_MAJOR, VERSION_MINOR, 0, frame_len, len(header), 0, checksum(header), 0, 0)
+def encode_preamble(
+    frame_len: int, header: bytes, seal_len: int = 0, minor: int = VERSION_MINOR, stream_id: int = 0, seq: int = 0
+) -> bytes:
+    """Encode the preamble of a frame (spec 4.1)."""
+    lengths = frame_len, len(header), seal_len
+    fields = _FIELDS.pack(MAGIC, VERSION_MAJOR, minor, 0, *lengths, checksum(header), stream_id, seq)
     return fields + checksum(fields).to_bytes(8, "little")
 
 

@@ -7,12 +7,12 @@ replaced, the link stays.
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ..format.frame import Part
 
-__all__ = ["replace_file", "write_parts"]
+__all__ = ["replace_file", "replace_with", "write_parts"]
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
@@ -35,12 +35,30 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
         with open(target, "wb", buffering=0) as file:
             write_parts(file, parts)
         return
+    _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: _write_all(fd, parts), durable)
+
+
+def replace_with(path: str, length: int, write: Callable[[int], None]) -> None:
+    """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Durably; else as above.
+
+    Raises:
+        OSError: as from the operating system; whatever `write` raises.
+    """
+    target = os.path.realpath(path)
+    _replace_target(path, target, _mode_of(target), length, write, durable=True)
+
+
+def _replace_target(
+    path: str, target: str, mode: int | None, length: int, write: Callable[[int], None], durable: bool
+) -> None:
+    """Replace what is no directory, and sync the folder if asked."""
     if path.endswith(("/", os.sep)) or (mode is not None and stat.S_ISDIR(mode)):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     folder = os.path.dirname(target)
     folder_descriptor = _open_folder(folder) if durable else None  # first: no failure may follow the rename
     try:
-        _replace(folder, target, parts, durable, 0o666 if mode is None else stat.S_IMODE(mode), mode is not None)
+        new_mode = 0o666 if mode is None else stat.S_IMODE(mode)
+        _replace(folder, target, length, write, durable, new_mode, mode is not None)
         if folder_descriptor is not None:
             _sync_folder(folder_descriptor)
     finally:
@@ -48,7 +66,15 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
             os.close(folder_descriptor)
 
 
-def _replace(folder: str, target: str, parts: Sequence[Part], durable: bool, mode: int, exact_mode: bool) -> None:
+def _replace(
+    folder: str,
+    target: str,
+    length: int,
+    write: Callable[[int], None],
+    durable: bool,
+    mode: int,
+    exact_mode: bool,
+) -> None:
     """Write a temporary file beside the target and rename it. It is never more readable than the target."""
     temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -61,8 +87,8 @@ def _replace(folder: str, target: str, parts: Sequence[Part], durable: bool, mod
         try:
             if exact_mode and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
-            _preallocate(descriptor, sum(map(len, parts)))
-            _write_all(descriptor, parts)
+            _preallocate(descriptor, length)
+            write(descriptor)
             if durable:
                 os.fsync(descriptor)
         finally:

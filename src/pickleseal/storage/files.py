@@ -107,7 +107,8 @@ def peek(data: Input, *, policy: Policy | None = None) -> Header:
     Args:
         data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, or a binary file,
             which is left where it was if it is seekable, else behind the header.
-        policy: only its limits count.
+        policy: only its limits and keys count. With keys the signatures are verified, and `Header.verified` names those
+            that did; the payload they cover is `verify`'s matter.
 
     Raises:
         ReadError: steps 1 to 13 of spec section 11. On `TruncatedError`, `missing` says how many bytes more to bring.
@@ -115,10 +116,10 @@ def peek(data: Input, *, policy: Policy | None = None) -> Header:
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
     'risk'
     """
-    limits = check_is_policy(policy).limits
+    policy = check_is_policy(policy)
     start = _start_of(data)
     try:
-        return _with(data, lambda source: read_header(source, limits))
+        return _with(data, lambda source: read_header(source, policy))
     finally:
         if start is not None:
             with suppress(OSError, ValueError):  # it said that it could; the header counts for more
@@ -129,11 +130,12 @@ def verify(data: Input, *, policy: Policy | None = None) -> Header:
     """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
 
     Imports nothing and unpickles nothing; trust is not judged. Buffers are hashed on the way and not kept. Intact is
-    not authentic: whoever can write the bytes can write the checksums.
+    not authentic: whoever can write the bytes can write the checksums. Give keys to know who wrote them.
 
     Args:
         data: bytes of exactly one artifact, a path of one, or a binary file, of which one frame is read.
-        policy: only its limits count.
+        policy: only its limits and keys count. With keys the signatures are verified, and `Header.verified` names those
+            that did.
 
     Raises:
         ReadError: steps 1 to 14 and 16 to 19 of spec section 11.
@@ -141,8 +143,8 @@ def verify(data: Input, *, policy: Policy | None = None) -> Header:
     >>> verify(pack("report")).type
     'builtins:str'
     """
-    limits = check_is_policy(policy).limits
-    return _with(data, lambda source: verify_source(source, limits))
+    policy = check_is_policy(policy)
+    return _with(data, lambda source: verify_source(source, policy))
 
 
 def _with(data: Any, read: Callable[[Source], T]) -> T:

@@ -8,10 +8,12 @@ import io
 import os
 import stat
 import threading
+from functools import partial
 from typing import Any, BinaryIO
 
 from ..errors import TruncatedError
 from ..format.frame import SectionCheck, padding_of
+from ..hashing import THREAD_FROM, Crew, sha256_hex
 from .memory import allocate
 
 __all__ = ["FileSource"]
@@ -37,6 +39,7 @@ class FileSource:
         name = getattr(file, "name", None)
         self.name = name if isinstance(name, str) else None  # for warnings
         self._whole = whole
+        self.crew: Crew | None = None
         self._read_so_far = 0
         self._left = _bytes_left(file)
 
@@ -65,7 +68,13 @@ class FileSource:
             raise TruncatedError(
                 "the input ends within a section", end, self._read_so_far + self._left, None, where
             ).at(16)
-        check = SectionCheck(index, entry)
+        crew = self.crew if length >= THREAD_FROM else None
+        if crew is not None and not keep:
+            if self._left is not None and isinstance(self._file, io.FileIO) and hasattr(os, "preadv"):
+                self._skim_in_a_thread(index, entry, crew)
+                return None
+            crew = None
+        check = SectionCheck(index, entry, with_sha256=crew is None)
         stored: bytes | memoryview | None = None
         if not keep:
             self._skim(length, check)
@@ -77,8 +86,31 @@ class FileSource:
         padding = self.take(padding_of(length))
         if self._read_so_far < end:
             raise TruncatedError("the input ends within a section", end, self._read_so_far, None, where).at(16)
-        check.finish(padding)
+        check.finish_xxh3()
+        if crew is not None:
+            digest = crew.start(partial(sha256_hex, (stored,)))
+            crew.judge_later(lambda: check.finish_rest(padding, digest()))
+        else:
+            check.finish_rest(padding)
         return stored
+
+    def _skim_in_a_thread(self, index: int, entry: dict[str, Any], crew: Crew) -> None:
+        """Have a section of a regular file read and hashed by a thread, and step over it."""
+        start, length = self._file.tell(), entry["len"]
+        end = self._read_so_far + length
+        self._file.seek(start + length)
+        self._advance(length)
+        padding = self.take(padding_of(length))
+        done = crew.start(partial(_hash_range, self._file.fileno(), start, index, entry, crew))
+
+        def verdict() -> None:
+            count, check = done()
+            if count < length or len(padding) < padding_of(length):  # the file was cut off while it was read
+                found, where = end - length + count, f"sections[{index}]"
+                raise TruncatedError("the input ends within a section", end, found, None, where).at(16)
+            check.finish(padding)
+
+        crew.judge_later(verdict)
 
     def at_end(self) -> bool:
         return not self._whole or not self._file.read(1)
@@ -198,3 +230,16 @@ def _pread(fd: int, view: memoryview, begin: int, end: int, start: int, check: S
             check.update(target[:count])
         position += count
     return position - begin
+
+
+def _hash_range(fd: int, start: int, index: int, entry: dict[str, Any], crew: Crew) -> tuple[int, SectionCheck]:
+    """Hash a section where it lies in a file; return how many bytes there were, and the check."""
+    check, buffer = SectionCheck(index, entry), memoryview(bytearray(_CHUNK))
+    length, done = entry["len"], 0
+    while done < length and not crew.stopped:
+        count = os.preadv(fd, [buffer[: min(_CHUNK, length - done)]], start + done)
+        if not count:
+            break
+        check.update(buffer[:count])
+        done += count
+    return done, check

@@ -32,12 +32,13 @@ def upgrade(
 
     The object is loaded as `load` does it, migrations and all, and written in the place of the old file, atomically.
     `created`, `meta` and `ext` are kept; `ext["pickleseal.history"]` says what it was before. Whoever replaces the file
-    in the meantime loses: keep writers away while old artifacts are upgraded.
+    in the meantime loses: keep writers away while old artifacts are upgraded. A sealed artifact, whose signature has to
+    verify, is signed anew by the writer; signatures of others are lost.
 
     Args:
         path: a file of exactly one artifact.
         trust, policy: as for `load`.
-        writer: build labels; its registry is the policy's. None: today's.
+        writer: build labels and keys; its registry is the policy's. None: today's.
         durable: whether the file is synced to the disk.
 
     Returns:
@@ -45,7 +46,7 @@ def upgrade(
 
     Raises:
         ReadError: as for `load`; the file is left as it is.
-        PolicyError: the artifact has a seal, which would be lost.
+        PolicyError: the artifact has a seal, and policy and writer do not both have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
         ValueError: writer and policy have different registries, or the policy ignores drift.
@@ -71,8 +72,8 @@ def upgrade(
         with io.FileIO(name) as file:
             source = FileSource(file, whole=True)
             header, judged = read_judged(source, None, trusted, policy)
-            if header.preamble.seal_len:
-                hint = "load it and dump it again, with a key"
+            if header.preamble.seal_len and not (header.verified and writer.keys is not None):
+                hint = "give Policy(keys=...) that verify it, and Writer(keys=...) that sign it anew"
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
             if _is_current(header._fields, judged, policy):
                 return False
