@@ -13,6 +13,7 @@ import worked_example
 from invalid_envelope import ENVELOPE
 from invalid_frame import FRAME
 from invalid_header import HEADER
+from invalid_policy import POLICY
 from valid import VALID
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +28,7 @@ def build() -> dict[str, bytes]:
         files[f"vectors/valid/{name}.pseal"] = frame.data
         entry: dict[str, Any] = {"file": f"valid/{name}.pseal", "about": about, "header": frame.header()}
         valid.append({**entry, **({"policy": policy} if policy else {})})
-    for name, (about, error, step, data, policy) in {**FRAME, **HEADER, **ENVELOPE}.items():
+    for name, (about, error, step, data, policy) in {**FRAME, **HEADER, **POLICY, **ENVELOPE}.items():
         files[f"vectors/invalid/{name}.pseal"] = data
         entry = {"file": f"invalid/{name}.pseal", "about": about, "error": error, "step": step}
         invalid.append({**entry, **({"policy": policy} if policy else {})})

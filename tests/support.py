@@ -50,6 +50,7 @@ def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
         fields["packages"] = told["packages"]
     if "protocols" in told:
         fields["protocols"] = tuple(told["protocols"])
+    fields |= {name: told[name] for name in ("types", "build", "meta", "codecs") if name in told}
     return {
         "expect": told.get("expect"),
         "trust": told.get("trust", ()),

@@ -22,7 +22,9 @@ DEFAULT_MAX_DECODED = 2**30  # spec 14: a reader allocates by it, so it is not t
 class Limits:
     """How large an artifact may be before it is refused with `LimitExceededError` (spec section 14).
 
-    All are in bytes, save `max_sections`. They bound what is read, never what a payload does once it runs.
+    All are in bytes, save `max_sections`. `max_decoded` is for all compressed sections together, once they are decoded;
+    `max_section` for any single one, as it is stored and as it is decoded. They bound what is read, never what a
+    payload does once it runs.
 
     >>> Limits(max_frame=10_000_000).max_header
     1048576
@@ -35,6 +37,7 @@ class Limits:
     max_header: int = MAX_HEADER
     max_sections: int = MAX_SECTIONS
     max_decoded: int = DEFAULT_MAX_DECODED
+    max_section: int = MAX_INTEGER
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -42,6 +45,7 @@ class Limits:
             ("max_header", MAX_HEADER),
             ("max_sections", MAX_SECTIONS),
             ("max_decoded", MAX_INTEGER),
+            ("max_section", MAX_INTEGER),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
