@@ -24,7 +24,7 @@ _add(
     "a section above the caller's limit for single ones",
     "limit-exceeded",
     12,
-    VALID["buffer-1"][1].data,
+    Frame().data,
     {"limits": {"max_section": len(PAYLOAD) - 1}},
 )
 _add(
