@@ -187,8 +187,9 @@ def _with_unit(value: Any, units: Mapping[str, int], expected: str) -> int:
         if match is None:
             raise ValueError(f"expected {expected}, found {_found(value)}")
         if match[2] not in units:
-            meant = _meant(match[1] + match[2], [match[1] + unit for unit in units])
-            raise ValueError(f"expected {expected}, found {_found(value)}{meant}")
+            meant = [match[1] + unit for unit in units if unit.lower() == match[2].lower()]
+            hint = f"; did you mean {meant[0]!r}?" if meant else ""
+            raise ValueError(f"expected {expected}, found {_found(value)}{hint}")
         return int(match[1]) * units[match[2]]
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"expected {expected}, found {_found(value)}")
@@ -250,7 +251,7 @@ def _line_of(key: Key, text: str, loads: Callable[[str], dict[str, Any]]) -> int
         begin, lines = 1, text.split("\n")
         for number in range(1, len(lines) + 1):
             try:
-                table = loads("\n".join(lines[:number]))
+                table = loads("\n".join(lines[:number]) + "\n")
             except ValueError:  # within a value of several lines
                 continue
             if _has(table, key):

@@ -109,7 +109,7 @@ class QuarantineFolder:
     def _put(self, evidence: Evidence, code: str, reason: dict[str, Any], room: int) -> Kept:
         now, unique = time.time_ns() // 1000, os.urandom(8).hex()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**6)) + f".{now % 10**6:06d}Z"
-        data, text = (self._path(f"{_TEMPORARY}{unique}.{kind}") for kind in ("pseal", "json"))
+        data, text = (self._path(f"{_TEMPORARY}{unique}.{kind}.tmp") for kind in ("pseal", "json"))
         named: list[str] = []
         try:
             sha256, size = self._write(data, evidence.chunks(), room)  # a file may have changed since it was hashed
