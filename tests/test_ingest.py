@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import hashlib
 import io
 import json
@@ -29,7 +30,7 @@ from support import ROOT, VECTORS, cases, policy_of, read
 
 import pickleseal
 from pickleseal import Artifact, Event, Limits, Policy, Quarantine, Reader, pack
-from pickleseal.errors import ReadError, TypeMismatchError, UnpickleError
+from pickleseal.errors import PolicyError, ReadError, TypeMismatchError, UnpickleError
 
 GOOD = pack({"id": 7}, meta={"team": "risk"})
 OTHER = pack([7])
@@ -297,6 +298,27 @@ def test_of_a_pipe_what_was_read_is_kept(tmp_path: Path, extra: int) -> None:
     assert json.loads(Path(str(error.quarantined)).with_suffix(".json").read_text())["complete"]
 
 
+def test_of_a_compressed_file_the_bytes_that_were_read_are_kept(tmp_path: Path) -> None:
+    data = gzip.compress(OTHER + b"more")
+    with gzip.open(io.BytesIO(data)) as file:
+        error = reject(Reader(DICTS, quarantine=tmp_path), file)
+    assert Path(str(error.quarantined)).read_bytes() == OTHER  # its frame, decompressed
+    small = Reader(DICTS, quarantine=Quarantine(tmp_path, max_bytes=len(OTHER) - 1))
+    with gzip.open(io.BytesIO(data)) as file:
+        assert reject(small, file).quarantined is None
+
+
+def test_a_refusal_by_the_file_itself_is_one_without_a_header(tmp_path: Path) -> None:
+    class Guarded:
+        def read(self, count: int) -> bytes:
+            raise PolicyError("not signed by the gateway")
+
+    events: list[Event] = []
+    error = reject(Reader(quarantine=tmp_path, on_event=events.append), Guarded())
+    assert (error.step, events[0].type, events[0].size) == (15, None, None)
+    assert entries(tmp_path).popitem()[1]["complete"] is False
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_a_path_may_be_a_named_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
@@ -438,7 +460,7 @@ def test_log_records_are_structured_and_escaped(caplog: pytest.LogCaptureFixture
     assert (rejected.name, rejected.levelno, accepted.levelno) == ("pickleseal.reader", logging.WARNING, logging.DEBUG)
     assert (rejected.code, rejected.step, rejected.type) == ("type-mismatch", 15, "a\\u202eb")  # type: ignore[attr-defined]
     assert rejected.path == str(path).replace("\x1b", "\\x1b").replace("\n", "\\n")  # type: ignore[attr-defined]
-    assert (accepted.code, accepted.type, accepted.path) == (None, "builtins:dict", None)  # type: ignore[attr-defined]
+    assert (accepted.code, accepted.step, accepted.type) == (None, None, "builtins:dict")  # type: ignore[attr-defined]
     for record in caplog.records:
         assert record.getMessage().isprintable()
 

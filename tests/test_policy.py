@@ -96,6 +96,10 @@ class Plain:
     """A class that no reader trusts by itself."""
 
 
+class Moved:
+    """One that a test registers."""
+
+
 COMPARE: dict[str, Callable[[int, int], bool]] = {
     "": operator.eq,
     "==": operator.eq,
@@ -185,7 +189,7 @@ def test_times_at_the_ends_of_the_calendar(created: datetime) -> None:
 
 def test_types_count_by_what_they_are_called_today() -> None:
     registry = Registry()
-    registry.register(Plain, "jobs.Task", version=2, formerly=["old.mod:Task", "jobs.Job"])
+    registry.register(Moved, "jobs.Task", version=2, formerly=["old.mod:Task", "jobs.Job"])
     old = pack(7, type="jobs.Job")
     assert unpack(old, policy=Policy(types={"jobs.Task": "0"}, registry=registry)) == 7
     assert unpack(old, policy=Policy(types={"jobs.Job": "0"}, registry=registry)) == 7
@@ -477,6 +481,24 @@ def test_lines_in_tables_and_of_broken_syntax(tmp_path: Path, content: str, line
         Policy.from_toml(str(path))
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert text in str(caught.value)
+
+
+@needs_toml
+def test_fields_that_do_not_go_together_are_named_with_the_line_of_the_first(tmp_path: Path) -> None:
+    from pickleseal.policy_file import read_policy
+
+    def make(**fields: Any) -> Policy:
+        if len(fields) > 1:
+            raise ValueError("max_age: expected max_skew to be smaller, found 9")
+        return Policy(**fields)
+
+    path = tmp_path / "policy.toml"
+    path.write_text("max_skew = 9\n\nmax_age = 3\n")
+    with pytest.raises(ValueError, match=r"policy.toml:3: max_age: expected max_skew to be smaller, found 9"):
+        read_policy(path, make)
+    path.write_text("max_skew = 9\n\nmeta.a = 'b'\n")
+    with pytest.raises(ValueError, match=r"policy.toml:1: max_age: expected"):  # which is not there
+        read_policy(path, make)
 
 
 @needs_toml

@@ -81,11 +81,7 @@ class Evidence:
                 self._start = data.tell() if data.seekable() else None
             if self._start is None:
                 data = self._recorder = _Recorder(data, most)
-        try:
-            self._source = FileSource(data, whole=self.is_path)
-        except BaseException:
-            self.close()
-            raise
+        self._source = FileSource(data, whole=self.is_path)
 
     def __enter__(self) -> "Evidence":
         return self
@@ -124,7 +120,7 @@ class Evidence:
         """Return the header of what was refused at a step, where that is behind the header's own steps."""
         try:
             return read_header(BytesSource(self.head), limits) if step > 13 else None
-        except ReadError:
+        except ReadError:  # the file object itself raised the error, before the header was there
             return None
 
     def size(self) -> int | None:
@@ -133,8 +129,6 @@ class Evidence:
             return len(self._source._data)
         if self._recorder is not None:
             return self._recorder.size
-        if self._start is None:
-            return None
         position = self._file.tell()
         try:
             self._file.seek(self._start)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Event", "Quarantine", "Reader"]
 
+_DEBUG = 10  # logging.DEBUG
+
 
 class Artifact(NamedTuple):
     """What `Reader.read` returns: the header, and the object that it describes."""
@@ -165,10 +167,13 @@ class Reader:
             except ReadError as exc:
                 self._reject(exc, evidence, policy, start)
                 raise
-        seconds, name = time.perf_counter() - start, evidence.name
-        extra = _extra(None, 20, header.type, name)
-        _logger().debug("accepted: %s, %d bytes", extra["type"], header.frame_len, extra=extra)
-        self._tell(Event("accepted", None, header.type, header.version, header.frame_len, seconds, None, name))
+        logger, kind, size = _logger(), header.type, header.frame_len
+        if logger.isEnabledFor(_DEBUG):
+            extra = _extra(None, None, kind, evidence.name)
+            logger.debug("accepted: %s, %d bytes", extra["type"], size, extra=extra)
+        if self.on_event is not None:
+            seconds = time.perf_counter() - start
+            self._tell(Event("accepted", None, kind, header.version, size, seconds, None, evidence.name))
         return Artifact(header, obj)
 
     def _reject(self, exc: ReadError, evidence: Evidence, policy: Policy, start: float) -> None:
@@ -239,7 +244,7 @@ def _logger() -> "logging.Logger":
     return logging.getLogger("pickleseal.reader")
 
 
-def _extra(code: str | None, step: int, kind: str | None, name: str | None) -> dict[str, Any]:
+def _extra(code: str | None, step: int | None, kind: str | None, name: str | None) -> dict[str, Any]:
     """Return what a log record carries, escaped: some formatters print it as it is."""
     return {
         "code": code,

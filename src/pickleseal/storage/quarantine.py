@@ -160,7 +160,7 @@ class QuarantineFolder:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(self._path(_LOCK), flags, 0o600)
         try:
             end, pause = time.monotonic() + _WAIT, 0.001
