@@ -395,6 +395,7 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("registry = 1", "registry: set it in Python"),
     ('max_age = "30 days"', 'max_age: expected a duration such as "30d"'),
     ('max_age = "30D"', "found '30D'; did you mean '30d'?"),
+    ("max_age = {a = 1}", "max_age: expected a duration"),
     ("max_age = 1.5", "max_age: expected a duration"),
     (
         "max_age = true",
