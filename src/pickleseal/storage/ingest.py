@@ -96,7 +96,8 @@ class Reader:
 
     Immutable; threads may share one. What it accepts, `unpack` with the same policy accepts. Each artifact makes one
     record of the logger `pickleseal.reader` (rejected: WARNING, accepted: DEBUG, with `code`, `step`, `type` and
-    `path`) and one `Event`. What is no verdict on bytes makes neither: OSError, MissingExtraError, misuse.
+    `path`) and one `Event`. What is no verdict on bytes makes neither: OSError, MissingExtraError, misuse. (A payload
+    that fails for want of numpy is `unpickle-failed`, as everywhere.)
 
     Args:
         policy: what is accepted; None: `Policy()`.
