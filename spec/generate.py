@@ -14,6 +14,7 @@ from invalid_envelope import ENVELOPE
 from invalid_frame import FRAME
 from invalid_header import HEADER
 from invalid_levels import LEVELS
+from invalid_policy import POLICY
 from signed import signed_invalid, signed_valid
 from valid import VALID
 
@@ -29,7 +30,7 @@ def build() -> dict[str, bytes]:
         files[f"vectors/valid/{name}.pseal"] = frame.data
         entry: dict[str, Any] = {"file": f"valid/{name}.pseal", "about": about, "header": frame.header()}
         valid.append({**entry, **({"policy": policy} if policy else {})})
-    invalids = {**FRAME, **HEADER, **ENVELOPE, **LEVELS, **signed_invalid()}
+    invalids = {**FRAME, **HEADER, **POLICY, **ENVELOPE, **LEVELS, **signed_invalid()}
     for name, (about, error, step, data, policy) in invalids.items():
         files[f"vectors/invalid/{name}.pseal"] = data
         entry = {"file": f"invalid/{name}.pseal", "about": about, "error": error, "step": step}

@@ -84,8 +84,15 @@ def check(
     keys: Collection[Mapping[str, str]] = (),
     purpose: str = "",
     signed_by: Collection[str] = (),
+    types: Mapping[str, str] | None = None,
+    build: Mapping[str, str] | None = None,
+    meta: Mapping[str, str] | None = None,
+    codecs: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """Steps 1-19. `trust` holds globals (`module:qualname`); None leaves `untrusted-global` out."""
+    """Steps 1-19. `trust` holds globals (`module:qualname`); None leaves `untrusted-global` out.
+
+    `types`, `build`, `meta` and `codecs` are as section 18 has them; None leaves each out. `created` is not judged.
+    """
     head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, signed_by))
     header = head.header
     _check_codecs(header)
@@ -93,12 +100,46 @@ def check(
         raise Refused("policy", 15, f"pickle protocol {header['pickle']['protocol']}")
     if expect is not None and header["type"] != expect:
         raise Refused("type-mismatch", 15, repr(header["type"]))
+    if types is not None:
+        if header["type"] not in types:
+            raise Refused("type-mismatch", 15, repr(header["type"]))
+        if not _is_accepted(header["version"], types[header["type"]]):
+            raise Refused("policy", 15, f"version {header['version']}")
+    for member, wanted in (("build", build), ("meta", meta)):
+        labels = header.get(member, {})
+        for key, value in (wanted or {}).items():
+            if key not in labels or value not in ("*", labels[key]):
+                raise Refused("policy", 15, f"{member}.{key}")
+    if codecs is not None and any(section.get("codec", None) not in (None, *codecs) for section in header["sections"]):
+        raise Refused("policy", 15, "codec")
     if trust is not None:
         for name in header["globals"]:
             if name not in trust:
                 raise Refused("untrusted-global", 15, repr(name))
     _read_body(memoryview(data), head)
     return header
+
+
+def _is_accepted(version: int, rule: str) -> bool:
+    """Judge a version by a rule of section 18."""
+    if rule == "*":
+        return True
+    for part in rule.split(","):
+        part = part.strip(" ")
+        number = part.lstrip("=!<>")
+        operator, wanted = part[: len(part) - len(number)], int(number)
+        accepted = {
+            "": version == wanted,
+            "==": version == wanted,
+            "!=": version != wanted,
+            ">=": version >= wanted,
+            "<=": version <= wanted,
+            ">": version > wanted,
+            "<": version < wanted,
+        }
+        if not accepted[operator]:
+            return False
+    return True
 
 
 def _check_codecs(header: dict[str, Any]) -> None:
@@ -128,6 +169,7 @@ DEFAULT_LIMITS: dict[str, int] = {
     "max_header": MAX_HEADER_LEN,
     "max_sections": MAX_SECTIONS,
     "max_decoded": 1 << 30,
+    "max_section": MAX_INT,
 }
 
 
@@ -257,6 +299,8 @@ def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None =
         raise Refused("limit-exceeded", 12, "sections")
     if sum(section.get("raw_len", 0) for section in sections) > limits["max_decoded"]:
         raise Refused("limit-exceeded", 12, "raw_len")
+    if any(max(section["len"], section.get("raw_len", 0)) > limits["max_section"] for section in sections):
+        raise Refused("limit-exceeded", 12, "a section")
 
     if "crit" in header:
         raise Refused("unsupported-critical", 13, repr(header["crit"][0]))

@@ -21,6 +21,8 @@ TESTS = [
     "tests/test_migrations.py",
     "tests/test_schema_cases.py",
     "tests/test_packages.py",
+    "tests/test_policy.py",
+    "tests/test_ingest.py",
     "tests/test_annotations.py",
     "tests/test_properties.py",
     "tests/test_api.py",
@@ -58,6 +60,7 @@ def run(command: str, version: str) -> bool:
         "packaging>=22",
         "pydantic>=2.4",
         "pytest>=8",
+        "tomli>=2; python_version < '3.11'",
     ]
     stamp = folder / ".installed"
     if not stamp.exists() or stamp.read_text() != " ".join(packages):

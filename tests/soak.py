@@ -7,10 +7,14 @@ must be a result or a documented error, the same from both, the same from memory
 from __future__ import annotations
 
 import argparse
+import gc
 import io
+import logging
+import os
 import pickle
 import random
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -194,13 +198,52 @@ def check(data: bytes) -> str:
     return verdict
 
 
+def reject_many(count: int) -> None:
+    """Refuse artifacts with one Reader: objects and memory stay as they were, and the quarantine is bounded."""
+    logging.getLogger("pickleseal.reader").disabled = True
+    told = Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        quarantine = pickleseal.Quarantine(folder, max_count=100)
+        policy = pickleseal.Policy(types={"no.Such": "*"})
+        reader = pickleseal.Reader(policy, quarantine=quarantine, on_event=lambda event: told.update([event.outcome]))
+
+        def rounds(first: int, last: int) -> None:
+            for number in range(first, last):
+                data = SEEDS[number % len(SEEDS)]
+                try:
+                    reader.read(io.BytesIO(data) if number % 3 else data)
+                except ReadError:
+                    pass
+
+        rounds(0, 2000)
+        gc.collect()
+        objects, resident = len(gc.get_objects()), memory()
+        rounds(2000, count)
+        gc.collect()
+        grown, more = len(gc.get_objects()) - objects, memory() - resident
+        kept = len([name for name in os.listdir(folder) if name.endswith(".pseal")])
+    if grown > 1000 or more > 20_000_000 or kept > 100 or told != {"rejected": count}:
+        raise SystemExit(f"{count} rejections: {grown} more objects, {more} more bytes, {kept} kept, {told}")
+    print(f"{count:,} rejections: {grown} more objects, {more / 1e6:.1f} MB more memory, {kept} kept")
+
+
+def memory() -> int:
+    """Return the resident memory in bytes, where the system says it."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--rejections", type=int, default=100_000)
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
+    reject_many(options.rejections)
     rng, verdicts, schemas = random.Random(seed), Counter[str](), Counter[str]()
     end = time.monotonic() + options.seconds
     while time.monotonic() < end:

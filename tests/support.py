@@ -55,6 +55,7 @@ def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
     if "keys" in told:
         fields["keys"] = pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", ""))
         fields["signed_by"] = tuple(told.get("signed_by", ()))
+    fields |= {name: told[name] for name in ("types", "build", "meta", "codecs") if name in told}
     return {
         "expect": told.get("expect"),
         "trust": told.get("trust", ()),

@@ -20,6 +20,8 @@ FLOORS = {
     "keys": 2,
     "signing": 2,
     "policy": 1,
+    "policy_file": 1,
+    "rules": 1,
     "writer": 1,
     "reader": 1,
     "storage": 0,
@@ -27,7 +29,7 @@ FLOORS = {
 }
 DOORS = {"orjson": {"format/canonical.py"}, "xxhash": {"format/checksum.py"}}
 LONGEST = 400
-LISTS = {"errors.py": 450}  # one short class after the other
+LISTS = {"errors.py": 500}  # one short class after the other
 
 
 def modules() -> dict[str, ast.Module]:
@@ -118,7 +120,7 @@ def test_all_is_what_the_docs_list() -> None:
         assert f"`{name}`" in reference, f"docs/reference.md does not mention {name}"
     public = {name for name in vars(pickleseal) if not name.startswith("_")}
     assert public - set(pickleseal.__all__) <= {
-        *("format", "hashing", "keyfile", "keys", "payload", "policy", "reader"),
+        *("format", "hashing", "keyfile", "keys", "payload", "policy", "policy_file", "reader", "rules"),
         *("schema", "signing", "storage", "writer"),
     }
 
@@ -130,8 +132,10 @@ def test_every_public_function_says_what_it_raises_and_does() -> None:
             doc = value.__doc__ or ""
             assert len(doc) > 60, name
             if name not in (
+                "Artifact",
                 "Change",
                 "ClassSchema",
+                "Event",
                 "Header",
                 "Section",
                 "Policy",

@@ -293,7 +293,7 @@ class TestMemorySafety:
             + text("|")
             + b"NNNJ@B\x0f\x00K\x01K\x00tb"
         )
-        with pytest.raises(errors.UnpickleError, match="state of a numpy object"):
+        with pytest.raises(errors.ForbiddenOperationError, match="state of an object of numpy"):
             pickleseal.unpack(hostile(body, "pickleseal:rebuild_dtype"))
 
     def test_offsets_that_wrap_are_refused(self) -> None:
@@ -319,7 +319,7 @@ class TestMemorySafety:
         np = pytest.importorskip("numpy")
         state = b"(K\x03" + text("|") + b"NNNJ@B\x0f\x00K\x01K\x00tb"
         body = named("pickleseal", "rebuild_dtype") + text("|V8") + b"\x85R" + state + b"0" + named("numpy", "float64")
-        with pytest.raises(errors.UnpickleError, match="state of a numpy object"):
+        with pytest.raises(errors.ForbiddenOperationError, match="state of an object of numpy"):
             pickleseal.unpack(hostile(body, "pickleseal:rebuild_dtype", "numpy:float64"), trust=[np.float64])
 
     def test_honest_payloads_with_dtypes_and_objects_load(self) -> None:
@@ -353,12 +353,12 @@ class TestSubstitutesStayAsTheyAre:
     )
     def test_build_changes_nothing(self, name: str, state: bytes) -> None:
         body = named(*name.split(":")) + state + b"b"
-        with pytest.raises(errors.UnpickleError):
+        with pytest.raises((errors.UnpickleError, errors.ForbiddenOperationError)):
             pickleseal.unpack(hostile(body, name))
 
     def test_their_class_cannot_be_swapped(self) -> None:
         body = named("builtins", "type") + b"N}" + text("__class__") + named("shapes", "Empty") + b"s\x86b"
-        with pytest.raises(errors.UnpickleError):
+        with pytest.raises((errors.UnpickleError, errors.ForbiddenOperationError)):
             pickleseal.unpack(hostile(body, "builtins:type", "shapes:Empty"), trust=[shapes.Empty])
 
     def test_a_pattern_is_compiled_without_debug_output(self, capsys: pytest.CaptureFixture[str]) -> None:

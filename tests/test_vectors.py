@@ -18,6 +18,7 @@ from pickleseal.errors import ReadError
 # Steps of a verifier; the others need a policy, or run the payload.
 VERIFIED = {*range(1, 15), 16, 17, 18, 19}
 PEEKED = set(range(1, 14))
+JUDGED = ("expect", "protocols", "limits", "types", "build", "meta", "codecs")  # by the independent reader
 ABOUT_CLASSES = {"class-missing", "package-version", "schema-drift", "schema-version"}
 # These need code of the application; tests/test_migrations.py shows them.
 BEYOND_VECTORS = {"invalid-object", "isolation-failed", "migration-failed"}
@@ -100,7 +101,7 @@ class TestInvalid:
 
     def test_the_independent_reader_agrees(self, entry: dict[str, Any]) -> None:
         told = entry.get("policy", {})
-        arguments: dict[str, Any] = {key: told[key] for key in ("expect", "protocols", "limits") if key in told}
+        arguments: dict[str, Any] = {key: told[key] for key in JUDGED if key in told}
         arguments.update(_keys_of(entry))
         if entry["error"] == "untrusted-global":
             arguments["trust"] = set(told["trust"])

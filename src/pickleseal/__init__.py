@@ -27,18 +27,23 @@ from .reader import unpack
 from .schema.change import Change
 from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
+from .storage.ingest import Artifact, Event, Quarantine, Reader
 from .storage.sealing import seal
 from .storage.upgrade import upgrade
 from .writer import Writer, pack, pack_parts
 
 __all__ = [
+    "Artifact",
     "Change",
     "ClassSchema",
+    "Event",
     "Header",
     "Key",
     "KeyRing",
     "Limits",
     "Policy",
+    "Quarantine",
+    "Reader",
     "Registry",
     "Section",
     "Writer",

@@ -170,10 +170,14 @@ class MissingExtraError(PicklesealError, ImportError):
 
 
 class ReadError(PicklesealError, UnpicklingError):
-    """Base of all refusals. `step` is the step of the reader algorithm at which it happened, 1 to 20."""
+    """Base of all refusals. `step` is the step of the reader algorithm at which it happened, 1 to 20.
+
+    `quarantined` is the path where a `Reader` kept the refused bytes, or None.
+    """
 
     code = "read-error"
     step: int = 0
+    quarantined: str | None = None
 
     def at(self: E, step: int) -> E:
         """Set the step, for classes that stand for several."""

@@ -1,19 +1,34 @@
 """What a reader accepts: one immutable value, written once and passed around. Reading is `reader`'s business."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
+from .format.codec import CODECS
 from .format.limits import Limits
 from .keys import KeyRing
 from .payload.levels import LEVELS, Isolation, Level
-from .payload.trust import is_dangerous
+from .payload.trust import Trusted, build_trust, is_dangerous
+from .rules import (
+    check_codecs,
+    check_duration,
+    check_labels,
+    check_types,
+    judge_age,
+    judge_codecs,
+    judge_labels,
+    judge_type,
+)
 from .schema.packages import check_rules
 from .schema.registry import Registry, default_registry
 from .signing import check_keys
 
-__all__ = ["DEFAULT_POLICY", "Policy", "advice", "check_is_policy", "origin"]
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+__all__ = ["DEFAULT_POLICY", "Policy", "advice", "as_listed", "check_is_policy", "origin"]
 
 DRIFT_MODES = ("resolve", "strict", "ignore")
 
@@ -45,6 +60,18 @@ class Policy:
         keys: at least one of them must have signed the artifact, for the ring's purpose; one without a seal is refused.
             None: nothing is verified, and a seal is only checked to be well-formed.
         signed_by: ids among `keys` of which all must have signed.
+        trust: classes, functions, or exact `"module:qualname"` strings that payloads may import and call, beside those
+            that a call's own `trust=` names.
+        types: the types of artifacts that are accepted, by the header's `type` or what it is called today, each with
+            its schema versions: `"*"` for all, `"3"`, `"!=4"`, `">=2"`, or several that all hold, `">=2,<5"` (also
+            `==`, `<=`, `>`). Empty: all types.
+        max_age: how long ago `created` may be, as a timedelta or in seconds; None: not checked. By this machine's
+            clock. `created` is what the writer said: this is about what is stale, not protection.
+        max_skew: how far in the future `created` may be, likewise.
+        build, meta: labels that must be there, each with its exact value, or `"*"` for any value.
+        codecs: how sections may be compressed; empty: not at all.
+
+    Spec section 11, step 15, says in which order they are judged. A policy runs no code of an artifact.
 
     Raises:
         TypeError, ValueError: a field is not what it should be.
@@ -64,6 +91,14 @@ class Policy:
     isolated: bool = False
     keys: KeyRing | None = None
     signed_by: tuple[str, ...] = ()
+    trust: Iterable[type | Callable[..., Any] | str] = ()
+    types: Mapping[str, str] = field(default_factory=dict, hash=False)
+    max_age: "timedelta | float | None" = None
+    max_skew: "timedelta | float | None" = None
+    build: Mapping[str, str] = field(default_factory=dict, hash=False)
+    meta: Mapping[str, str] = field(default_factory=dict, hash=False)
+    codecs: tuple[str, ...] = CODECS
+    _trusted: Trusted = field(init=False, repr=False, compare=False)
     _level: Level = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +116,52 @@ class Policy:
         check_keys(self.keys, self.signed_by)
         if self.level == "signed" and self.keys is None:
             raise ValueError("level: signed needs keys=KeyRing(...), by which the seal is verified")
+        object.__setattr__(self, "trust", as_listed(self.trust))
+        object.__setattr__(self, "_trusted", build_trust(self.trust))
+        object.__setattr__(self, "types", check_types(self.types))
+        object.__setattr__(self, "max_age", check_duration("max_age", self.max_age))
+        object.__setattr__(self, "max_skew", check_duration("max_skew", self.max_skew))
+        object.__setattr__(self, "build", check_labels("build", self.build))
+        object.__setattr__(self, "meta", check_labels("meta", self.meta))
+        object.__setattr__(self, "codecs", check_codecs(self.codecs))
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> "Policy":
+        """Read a policy from a TOML file: its fields by name. Runs no code of an artifact.
+
+        `limits`, `types`, `packages`, `renames`, `build` and `meta` are tables, `trust` and `codecs` lists of strings,
+        `protocols` a list of integers. A duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds, a
+        size `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `registry` is set in Python:
+        `dataclasses.replace(policy, registry=...)`.
+
+        Raises:
+            ValueError: no TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found ...`.
+            OSError: from the operating system.
+            MissingExtraError: Python 3.10 without tomli, or a specifier in `packages` without packaging.
+
+        >>> import os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "policy.toml")
+        >>> with open(path, "w") as file:
+        ...     _ = file.write('max_age = "30d"')
+        >>> Policy.from_toml(path).max_age
+        datetime.timedelta(days=30)
+        """
+        from .policy_file import read_policy
+
+        return read_policy(path, cls)
+
+    def _admit(self, fields: Mapping[str, Any]) -> None:
+        """Judge what the policy asks of the header alone, besides protocol and trust (spec 11, step 15)."""
+        if self.types:
+            judge_type(fields, self.types, self._name_today)
+        if self.max_age is not None or self.max_skew is not None:
+            judge_age(fields["created"], self.max_age, self.max_skew)  # type: ignore[arg-type]  # by __post_init__
+        if self.build:
+            judge_labels("build", fields["build"], self.build)
+        if self.meta:
+            judge_labels("meta", fields.get("meta", {}), self.meta)
+        if self.codecs != CODECS:
+            judge_codecs(fields["sections"], self.codecs)
 
     def _renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same where it says nothing."""
@@ -141,6 +222,11 @@ def check_is_policy(policy: object) -> Policy:
     if isinstance(policy, Policy):
         return policy
     raise TypeError(f"policy: expected a Policy, found {policy!r}")
+
+
+def as_listed(trust: Any) -> Any:
+    """Return `trust` as a tuple, as an iterator gives its items once; what is no list is left for `build_trust`."""
+    return tuple(trust) if isinstance(trust, Iterable) and not isinstance(trust, str | bytes | type) else trust
 
 
 def origin(fields: Mapping[str, Any]) -> str:

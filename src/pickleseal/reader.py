@@ -46,6 +46,7 @@ __all__ = [
     "BytesSource",
     "Judged",
     "Source",
+    "check_body",
     "read_body",
     "read_header",
     "read_judged",
@@ -180,7 +181,7 @@ def verify_source(source: Source, policy: Policy) -> Header:
     """Steps 1 to 14 and 16 to 19: all but step 15 and running. Buffers are not kept in memory."""
     header = read_header(source, policy)
     _check_codecs(header._fields["sections"])
-    _read_sections(source, header._fields, header.frame_len, keep_buffers=False)
+    check_body(source, header)
     return header
 
 
@@ -199,6 +200,11 @@ def read_judged(
     _check_codecs(header._fields["sections"])
     is_small = header.preamble.header_len <= SMALL_HEADER
     return header, check_policy(header._fields, expect, trusted, policy, is_small)
+
+
+def check_body(source: Source, header: Header, is_checked: bool = True) -> None:
+    """Steps 16 to 19, after steps 1 to 15 of the same source. Runs no opcode, and keeps no buffer in memory."""
+    _read_sections(source, header._fields, header.frame_len, False, is_checked)
 
 
 def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any] | str | None, policy: Policy) -> Any:
@@ -228,7 +234,7 @@ _NO_TYPES: dict[str, Any] = {}
 def check_policy(
     fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy, is_small: bool
 ) -> Judged:
-    """Step 15: protocol, type, trust, packages, schemas. Runs nothing of the payload.
+    """Step 15: protocol, type, what else the policy asks of the header, trust, packages, schemas. Runs nothing.
 
     `is_small` says that the header is of a few kilobytes, so that the outcome may be kept.
     """
@@ -248,6 +254,7 @@ def _judge(
         raise PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, "pickle.protocol")
     if expect is not None:
         _check_type(fields, expect, policy)
+    policy._admit(fields)
     names = fields["globals"]
     if not names:
         return _NOTHING
@@ -255,7 +262,7 @@ def _judge(
     generation = registry._generation
     places = policy._places(names, types) if policy.renames or registry._names else {}
     resolve = resolve_globals if policy._level.is_checked else resolve_all
-    resolved = resolve(names, trusted, places)
+    resolved = resolve(names, {**policy._trusted, **trusted} if policy._trusted else trusted, places)
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
     if are_settled(types, resolved, registry, policy.drift):
         return Judged(resolved, {}, notes)

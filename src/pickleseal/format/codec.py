@@ -9,7 +9,9 @@ from typing import Any
 from ..errors import CodecDataError, UnsupportedCodecError
 from .limits import MAX_ZSTD_WINDOW
 
-__all__ = ["check_codec", "decode_section"]
+__all__ = ["CODECS", "check_codec", "decode_section"]
+
+CODECS = ("zstd",)  # spec 7.2
 
 
 def _zstd() -> Any:
@@ -22,8 +24,8 @@ def _zstd() -> Any:
 
 def check_codec(name: str, where: str) -> None:
     """Refuse a codec that is unknown, or known and not installed (spec 11, step 14)."""
-    if name != "zstd":
-        raise UnsupportedCodecError("unknown codec", "zstd", name, "upgrade pickleseal", f"{where}.codec")
+    if name not in CODECS:
+        raise UnsupportedCodecError("unknown codec", ", ".join(CODECS), name, "upgrade pickleseal", f"{where}.codec")
     try:
         _zstd()
     except ImportError:

@@ -25,7 +25,7 @@ from .canonical import check_values, decode, encode
 from .checksum import checksum, checksum_hex, new_digest
 from .fields import validate
 from .header import Header
-from .limits import ALIGNMENT, Limits
+from .limits import ALIGNMENT, MAX_INTEGER, Limits
 from .preamble import PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
 from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
 from .skeleton import Skeletons
@@ -110,6 +110,18 @@ def _check_layout(sections: list[dict[str, Any]], preamble: Preamble, limits: Li
         raise LimitExceededError("too many sections", f"at most {limits.max_sections}", len(sections)).at(12)
     if decoded > limits.max_decoded:
         raise LimitExceededError("decompresses to too much", f"at most {limits.max_decoded} bytes", decoded).at(12)
+    if limits.max_section < MAX_INTEGER:
+        _check_largest(sections, limits.max_section)
+
+
+def _check_largest(sections: list[dict[str, Any]], most: int) -> None:
+    """Compare the sections' single sizes, stored and decoded, with the caller's limit (spec 11, step 12)."""
+    for index, entry in enumerate(sections):
+        for member in ("len", "raw_len"):
+            if entry.get(member, 0) > most:
+                where = f"sections[{index}].{member}"
+                found = entry[member]
+                raise LimitExceededError("a section is too large", f"at most {most} bytes", found, None, where).at(12)
 
 
 def check_section(

@@ -25,10 +25,11 @@ DEFAULT_MAX_SECONDS = 10  # spec 14
 class Limits:
     """How large an artifact may be before it is refused with `LimitExceededError` (spec section 14).
 
-    In bytes, save `max_sections`, `max_depth` and `max_seconds`. The first four bound what is read. The others bound a
-    payload before it runs, where the trust level looks so far: `max_depth` how deep tuples in keys, and containers in
-    C, may be nested; `max_memory` what empty sets may take, and with `isolated=True` what its dry run may take;
-    `max_seconds` the processor time of that. Nothing bounds what the code of trusted classes does.
+    In bytes, save `max_sections`, `max_depth` and `max_seconds`. `max_decoded` is for all compressed sections together,
+    once they are decoded; `max_section` for any single one, as it is stored and as it is decoded. These bound what is
+    read. The last three bound a payload before it runs, as far as its trust level looks: `max_depth` how deep tuples in
+    keys, and containers in C, may be nested; `max_memory` what empty sets may take, and with `isolated=True` what the
+    dry run may take; `max_seconds` the processor time of that. Nothing bounds what the code of trusted classes does.
 
     >>> Limits(max_frame=10_000_000).max_header
     1048576
@@ -41,6 +42,7 @@ class Limits:
     max_header: int = MAX_HEADER
     max_sections: int = MAX_SECTIONS
     max_decoded: int = DEFAULT_MAX_DECODED
+    max_section: int = MAX_INTEGER
     max_depth: int = DEFAULT_MAX_DEPTH
     max_memory: int = DEFAULT_MAX_MEMORY
     max_seconds: int = DEFAULT_MAX_SECONDS
@@ -51,6 +53,7 @@ class Limits:
             ("max_header", MAX_HEADER),
             ("max_sections", MAX_SECTIONS),
             ("max_decoded", MAX_INTEGER),
+            ("max_section", MAX_INTEGER),
             ("max_depth", MAX_INTEGER),
             ("max_memory", MAX_INTEGER),
             ("max_seconds", MAX_INTEGER),

@@ -134,9 +134,9 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
         else:
             hint = ", which does not know its module: give 'module:qualname'" if _is_class_or_function(item) else ""
             raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
-        if name in GUARDED and value is None:
+        if name in GUARDED and (value is None or not _is_refused(name)):
             continue  # a header's own list may be passed on: the guarded substitute stays in place
-        if value is getattr or _makes_classes(value) or is_dangerous(name):
+        if value is getattr or _makes_classes(value) or is_dangerous(name) or name in GUARDED:
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
         if name.startswith(("numpy.", "pathlib.")):
@@ -148,7 +148,11 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
 @functools.lru_cache(4096)
 def is_dangerous(name: str) -> bool:
     """Tell whether a global is one that no reader hands out, whatever it trusts."""
-    if name in _HARMLESS or name in GUARDED:
+    return name not in GUARDED and _is_refused(name)
+
+
+def _is_refused(name: str) -> bool:
+    if name in _HARMLESS:
         return False
     module, _, qualname = name.partition(":")
     parts = qualname.split(".")

@@ -1,0 +1,266 @@
+"""The object at an ingestion point: `Reader` judges what comes in, keeps what it refuses, and says what it did."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._version import __version__
+from ..errors import ReadError, printable, shown
+from ..format.header import Header
+from ..payload.trust import Trusted, build_trust
+from ..policy import Policy, as_listed, check_is_policy
+from ..reader import Judged, Trust, check_body, read_body, read_judged
+from ..schema.change import Change
+from .evidence import Evidence
+from .files import Input
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Artifact", "Event", "Quarantine", "Reader"]
+
+_DEBUG = 10  # logging.DEBUG
+
+
+class Artifact(NamedTuple):
+    """What `Reader.read` returns: the header, and the object that it describes."""
+
+    header: Header
+    object: Any
+
+
+class Event(NamedTuple):
+    """What a `Reader` did with one artifact: what `on_event` is called with.
+
+    Attributes:
+        outcome: `"accepted"` or `"rejected"`.
+        code: why it was rejected (spec section 15), or None.
+        type, version: as the header has them, or None where it is rejected before its header is known (steps 1 to 13).
+            What an unsigned header says is anybody's word: count by it only what is accepted.
+        size: length of the frame in bytes, or None where that is damaged.
+        seconds: how long it took, the quarantine included.
+        quarantined: path of the kept bytes, or None.
+        name: path or name of the file, or None.
+    """
+
+    outcome: str
+    code: str | None
+    type: str | None
+    version: int | None
+    size: int | None
+    seconds: float
+    quarantined: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A folder where a `Reader` keeps the exact bytes of what it refuses, each with a reason in JSON beside it.
+
+    `<UTC time>-<code>-<16 digits of the SHA-256>.pseal`, and the same with `.json`. An entry that has its `.json` is
+    complete, also after a crash. The same bytes, refused for the same code, are kept once. Files are readable by
+    their owner alone; the folder is made where it is missing. Several threads and processes may share it. Where the
+    bounds are reached nothing is kept any more: that is logged as an error. Nothing is deleted to make room; taking
+    entries out is up to you. What is in there is as dangerous as when it came: look at it with `peek` and `verify`.
+
+    Args:
+        folder: where.
+        max_count: how many entries there may be.
+        max_bytes: how many bytes of files there may be. From inputs that can't seek, up to so many are held in memory.
+
+    Raises:
+        TypeError, ValueError: a bound is no integer, or negative.
+
+    Runs no code of an artifact. Spec section 15 lists the codes.
+    """
+
+    folder: str | os.PathLike[str]
+    max_count: int = 1000
+    max_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", os.path.abspath(os.fsdecode(self.folder)))
+        for name in ("max_count", "max_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name}: expected an int, found {value!r}")
+            if value < 0:
+                raise ValueError(f"{name}: expected no negative number, found {value}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """Read what comes in under one policy: refuse with a reason, keep what was refused, say what was done.
+
+    Immutable; threads may share one. What it accepts, `unpack` with the same policy accepts. Each artifact makes one
+    record of the logger `pickleseal.reader` (rejected: WARNING, accepted: DEBUG, with `code`, `step`, `type` and
+    `path`) and one `Event`. What is no verdict on bytes makes neither: OSError, MissingExtraError, misuse. (A payload
+    that fails for want of numpy is `unpickle-failed`, as everywhere.)
+
+    Args:
+        policy: what is accepted; None: `Policy()`.
+        expect, trust: as for `unpack`.
+        quarantine: a `Quarantine`, or the path of its folder; None: what is refused is not kept.
+        on_event: called with an `Event` for each artifact. What it raises is logged and changes nothing.
+
+    Raises:
+        TypeError, ValueError: the arguments are not what they should be.
+
+    `read` and `check` say what can run. Spec section 11.
+
+    >>> reader = Reader(Policy(types={"builtins:dict": "*"}))
+    >>> reader.read(pack({"id": 7})).object
+    {'id': 7}
+    >>> reader.check(pack({"id": 7})).type
+    'builtins:dict'
+    """
+
+    policy: Policy | None = None
+    _: KW_ONLY
+    expect: type[Any] | str | None = None
+    trust: Trust = ()
+    quarantine: Quarantine | str | os.PathLike[str] | None = None
+    on_event: Callable[[Event], None] | None = None
+    _trusted: Trusted = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", check_is_policy(self.policy))
+        object.__setattr__(self, "trust", as_listed(self.trust))
+        object.__setattr__(self, "_trusted", build_trust(self.trust, self.expect))
+        if isinstance(self.quarantine, str | os.PathLike):
+            object.__setattr__(self, "quarantine", Quarantine(self.quarantine))
+        elif self.quarantine is not None and not isinstance(self.quarantine, Quarantine):
+            raise TypeError(f"quarantine: expected a Quarantine or a folder, found {self.quarantine!r}")
+        if self.on_event is not None and not callable(self.on_event):
+            raise TypeError(f"on_event: expected a function of an Event, found {self.on_event!r}")
+
+    def read(self, data: Input) -> Artifact:
+        """Read one artifact: the header and the object, after everything about it was checked (steps 1 to 20).
+
+        Runs the code of the classes that are trusted, as `unpack` does.
+
+        Args:
+            data: bytes, a path, or a binary file, of which one frame is read.
+
+        Raises:
+            ReadError: it is refused; `quarantined` is where its bytes were kept, if they were.
+            OSError, TypeError: as for `load` and `unpack`.
+        """
+        policy = check_is_policy(self.policy)
+        return self._take(data, lambda source, header, judged: read_body(source, header, judged, self.expect, policy))
+
+    def check(self, data: Input) -> Header:
+        """Check all that can be checked without unpickling, policy and trust included (spec section 11, steps 1 to 19).
+
+        Imports what is trusted, as step 15 does; runs no opcode of the payload.
+
+        Args, Raises: as for `read`.
+        """
+        is_checked = check_is_policy(self.policy)._level.is_checked
+        return self._take(data, lambda source, header, judged: check_body(source, header, is_checked)).header
+
+    def _take(self, data: Input, finish: Callable[[Evidence, Header, Judged], Any]) -> Artifact:
+        start, policy, folder = time.perf_counter(), check_is_policy(self.policy), self.quarantine
+        with Evidence(data, folder.max_bytes if isinstance(folder, Quarantine) else None) as evidence:
+            try:
+                header, judged = read_judged(evidence, self.expect, self._trusted, policy)
+                obj = finish(evidence, header, judged)
+            except ReadError as exc:
+                self._reject(exc, evidence, policy, start)
+                raise
+        logger, kind, size = _logger(), header.type, header.frame_len
+        if logger.isEnabledFor(_DEBUG):
+            extra = _extra(None, None, kind, evidence.name)
+            logger.debug("accepted: %s, %d bytes", extra["type"], size, extra=extra)
+        if self.on_event is not None:
+            seconds = time.perf_counter() - start
+            self._tell(Event("accepted", None, kind, header.version, size, seconds, None, evidence.name))
+        return Artifact(header, obj)
+
+    def _reject(self, exc: ReadError, evidence: Evidence, policy: Policy, start: float) -> None:
+        """Keep the bytes, log, and tell, in this order. The caller raises the rejection itself, whatever happens."""
+        exc.path = evidence.name
+        header = evidence.header(exc.step, policy)
+        kind, version = (None, None) if header is None else (header.type, header.version)
+        extra = _extra(exc.code, exc.step, kind, evidence.name)
+        if isinstance(self.quarantine, Quarantine):
+            self._keep(exc, evidence, self.quarantine, kind, version, extra)
+        _logger().warning("rejected: %s", str(exc), extra=extra)
+        seconds, size = time.perf_counter() - start, evidence.frame_len()
+        self._tell(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, evidence.name))
+
+    def _keep(
+        self,
+        exc: ReadError,
+        evidence: Evidence,
+        quarantine: Quarantine,
+        kind: str | None,
+        version: int | None,
+        extra: dict[str, Any],
+    ) -> None:
+        from .quarantine import QuarantineFolder  # brings hashlib and json: only where something is kept
+
+        folder = QuarantineFolder(os.fsdecode(quarantine.folder), quarantine.max_count, quarantine.max_bytes)
+        reason = {
+            "code": exc.code,
+            "expected": _plain(exc.expected),
+            "found": _plain(exc.found),
+            "hint": exc.hint,
+            "pickleseal": __version__,
+            "reason": exc.reason,
+            "source": evidence.name,
+            "step": exc.step,
+            "type": kind,
+            "version": version,
+            "where": exc.where,
+        }
+        try:
+            kept = folder.keep(evidence, exc.code, reason)
+        except Exception as trouble:  # of any kind: the rejection counts for more
+            text = f"the quarantine did not keep it: {printable(str(trouble))}"
+            _logger().error("%s", text, extra=extra)
+            add_note = getattr(exc, "add_note", None)  # Python 3.11
+            if add_note is not None:
+                add_note(text)
+            return
+        if kept is None:
+            bounds = f"max_count={quarantine.max_count}, max_bytes={quarantine.max_bytes}"
+            _logger().error("quarantine is full (%s): not kept", bounds, extra=extra)
+            return
+        exc.quarantined = kept.path
+        if not kept.is_new:
+            _logger().info("the quarantine has it already: %s", printable(kept.path, 4096), extra=extra)
+
+    def _tell(self, event: Event) -> None:
+        if self.on_event is not None:
+            try:
+                self.on_event(event)
+            except Exception:
+                _logger().exception("on_event raised")
+
+
+def _logger() -> "logging.Logger":
+    import logging  # not needed to import the library
+
+    return logging.getLogger("pickleseal.reader")
+
+
+def _extra(code: str | None, step: int | None, kind: str | None, name: str | None) -> dict[str, Any]:
+    """Return what a log record carries, escaped: some formatters print it as it is."""
+    return {
+        "code": code,
+        "step": step,
+        "type": None if kind is None else printable(kind),
+        "path": None if name is None else printable(name, 4096),
+    }
+
+
+def _plain(value: object) -> Any:
+    """Return a value of an error as JSON has it: numbers and strings as they are, several as a list, others as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Change):
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else shown(value, 1000)
