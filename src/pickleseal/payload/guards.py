@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import LimitExceededError, UnpickleError, UntrustedGlobalError
 from . import arrays
 
-__all__ = ["GUARDED", "attributes_of", "object_arrays", "refuse_class"]
+__all__ = ["GUARDED", "attributes_of", "method_of", "object_arrays", "refuse_class"]
 
 
 def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
@@ -31,26 +31,30 @@ def _getattr(owner: object, name: object) -> Any:
     raise _misused("an attribute", "a method of a class that you trust", found)
 
 
-def attributes_of(classes: Collection[type]) -> Any:
-    """Return what stands in for `getattr` where a payload's classes are known: bound methods of these classes.
+def method_of(owner: Any, name: Any) -> Any:
+    """Return a bound method of an object, or what is bound to a class itself (`classmethod`, `staticmethod`), or None.
 
-    Of a class only what is bound to the class itself (`classmethod`, `staticmethod`). No names with two underscores in
-    front, no properties, nothing of an object's own attributes: reading it runs no code.
+    No names with two underscores in front, no properties, nothing of an object's own attributes: it runs no code.
     """
+    if type(name) is not str or name.startswith("__"):
+        return None
+    is_class = isinstance(owner, type)
+    cls = owner if is_class else type(owner)
+    kinds = (classmethod, staticmethod) if is_class else (types.FunctionType, classmethod, staticmethod)
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            method = base.__dict__[name]
+            return method.__get__(None if is_class else owner, cls) if type(method) in kinds else None
+    return None
+
+
+def attributes_of(classes: Collection[type]) -> Any:
+    """Return what stands in for `getattr` where a payload's classes are known: bound methods of these classes."""
 
     def find(owner: Any, name: Any) -> Any:
-        if type(name) is str and not name.startswith("__"):
-            is_class = isinstance(owner, type)
-            cls = owner if is_class else type(owner)
-            kinds = (classmethod, staticmethod) if is_class else (types.FunctionType, classmethod, staticmethod)
-            if any(cls is one for one in classes):
-                for base in cls.__mro__:
-                    if name in base.__dict__:
-                        method = base.__dict__[name]
-                        if type(method) in kinds:
-                            return method.__get__(None if is_class else owner, cls)
-                        break
-        return _getattr(owner, name)
+        cls = owner if isinstance(owner, type) else type(owner)
+        method = method_of(owner, name) if any(cls is one for one in classes) else None
+        return _getattr(owner, name) if method is None else method
 
     return _fixed("getattr", find)
 

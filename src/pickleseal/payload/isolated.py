@@ -43,18 +43,14 @@ class _Helper:
             OSError, ValueError: the helper could not be started, or ended.
         """
         with self._lock:
-            process = self._process
-            if process is None or process.poll() is not None:
-                process = self._process = self._start()
-            to, back = process.stdin, process.stdout
-            if to is None or back is None:
-                raise OSError("the helper has no pipes")
+            if self._process is not None and self._process.poll() is not None:
+                self._stop(self._process)
+                self._process = None
+            process = self._process = self._process or self._start()
             try:
-                to.write(len(request).to_bytes(8, "little") + len(payload).to_bytes(8, "little") + request)
-                to.write(payload)
-                to.flush()
-                size = int.from_bytes(back.read(8), "little")
-                answer: dict[str, Any] = json.loads(back.read(size))
+                _write(process, len(request).to_bytes(8, "little") + len(payload).to_bytes(8, "little") + request)
+                _write(process, payload)
+                answer: dict[str, Any] = json.loads(_read(process, int.from_bytes(_read(process, 8), "little")))
                 return answer
             except BaseException:
                 self._stop(process)  # what is in its pipes belongs to nobody now
@@ -69,18 +65,14 @@ class _Helper:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,  # no locks and no bytes of ours that a fork could double
             env={name: os.environ[name] for name in _KEPT if name in os.environ},
             start_new_session=True,  # an interrupt from the keyboard is the caller's business
         )
 
     @staticmethod
     def _stop(process: "subprocess.Popen[bytes]") -> None:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    pass
+        _close(process)
         process.kill()
         process.wait()
 
@@ -95,11 +87,31 @@ class _Helper:
         """In a forked process: leave the helper to the parent."""
         process, self._process, self._lock = self._process, None, threading.Lock()
         if process is not None:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    os.close(pipe.fileno())
-                    pipe.detach()  # type: ignore[attr-defined]
+            _close(process)
             process.returncode = 0  # not ours to wait for
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _write(process: "subprocess.Popen[bytes]", data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(process.stdin.fileno(), left) :]  # type: ignore[union-attr]  # it was asked for
+
+
+def _read(process: "subprocess.Popen[bytes]", count: int) -> bytes:
+    parts = []
+    while count:
+        part = os.read(process.stdout.fileno(), count)  # type: ignore[union-attr]  # it was asked for
+        if not part:
+            raise OSError("it ended")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 _helper = _Helper()

@@ -17,6 +17,8 @@ from typing import Any
 
 from ..errors import PackError, printable
 from .arrays import reduce_numpy
+from .guards import method_of
+from .trust import is_listed
 
 __all__ = ["Pickled", "not_portable", "pickle_object"]
 
@@ -71,7 +73,7 @@ class _Pickler(pickle.Pickler):
     buffers: list[memoryview]  # that are kept out of it
     found: set[str]  # globals, as `module:qualname`
     classes: list[type]  # those that are among them
-    bound: set[str]  # names of bound methods, which no reader will load
+    bound: set[str]  # names of bound methods that no reader will load
     plain: set[type]  # classes seen whose pickling is object's own
 
     def reducer_override(self, obj: Any, /) -> Any:
@@ -109,7 +111,7 @@ class _Pickler(pickle.Pickler):
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
             self._note(obj, reduced)
-        elif type(reduced) is tuple and reduced and reduced[0] is getattr and not _is_time_zone(reduced[1]):
+        elif type(reduced) is tuple and reduced and reduced[0] is getattr and not _is_loadable(reduced[1]):
             self.bound.add(printable(repr(reduced[1][-1]), 80))
         return reduced
 
@@ -151,10 +153,14 @@ def _is_numpy(cls: type) -> bool:
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
-def _is_time_zone(arguments: Any) -> bool:
-    """Tell whether a `getattr` is that of ZoneInfo itself, the one that readers allow."""
+def _is_loadable(arguments: Any) -> bool:
+    """Tell whether a `getattr` is one that readers allow: of a class that they can trust, or ZoneInfo's own."""
     owner, name = arguments
-    return name == "_unpickle" and isinstance(owner, type) and f"{owner.__module__}:{owner.__qualname__}" == _TIME_ZONE
+    cls = owner if isinstance(owner, type) else type(owner)
+    where = f"{cls.__module__}:{cls.__qualname__}"
+    if where == _TIME_ZONE:
+        return owner is cls and name == "_unpickle"
+    return not is_listed(where) and method_of(owner, name) is not None
 
 
 def _new_pickler() -> _Pickler:
