@@ -431,6 +431,24 @@ def test_identity_is_kept(obj: Any) -> None:
     assert again["a"] == shared
 
 
+@pytest.mark.parametrize("size", [4001, 30_000])
+def test_large_objects_come_back(size: int) -> None:
+    for obj in (
+        list(range(size)),
+        [n % 250 for n in range(size)],
+        [1.5] * size,
+        [str(n) for n in range(size)],
+        [(n, n) for n in range(size)],
+        {str(n): {"a": n, "b": None} for n in range(size)},
+        {(n, str(n), (n,)): [(n, n)] * 2 for n in range(size // 4)},
+        [Point(n, n) for n in range(size // 4)],
+    ):
+        data = pickleseal.pack(obj)
+        for level in ("guarded", "strict"):
+            again = pickleseal.unpack(data, trust=[Point], policy=pickleseal.Policy(level=level))
+            assert again == obj
+
+
 def test_recursion_through_an_object_is_kept() -> None:
     parent = Job(1, "parent")
     child = Job(2, "child", parent=parent)

@@ -126,7 +126,7 @@ class Kind:
         self.grows = check_of(cls) is not None
         # Its attributes can be set, by a state for the class itself.
         self.is_mutable = bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE
-        self.is_deep = _is_deep(cls, names[0])
+        self.is_deep = not self.is_mutable and _is_deep(cls, names[0])
         # Its objects can be called, its members come into being while it is used, or its calls do harm.
         is_callable = any("__call__" in base.__dict__ for base in cls.__mro__)
         is_flag = issubclass(cls, enum.Flag)
@@ -134,8 +134,8 @@ class Kind:
 
 
 def _is_deep(cls: type, name: str) -> bool:
-    """Tell whether a chain of such objects may be too long for the C stack when it is deallocated."""
-    if cls.__flags__ & _HEAP or not cls.__flags__ & _GC or issubclass(cls, BaseException) or name in _FLAT:
+    """Tell whether a chain of objects of a type in C may be too long for the stack when it is deallocated."""
+    if not cls.__flags__ & _GC or issubclass(cls, BaseException) or name in _FLAT:
         return False
     return cls not in (list, tuple, dict, set, frozenset)
 

@@ -37,8 +37,11 @@ def _counted(opcode: bytes) -> bytes:
 
 
 @functools.cache  # compiled when first needed: that takes a millisecond each
-def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable[..., Any]:
-    """Return the `match` of a pattern for runs of plain opcodes, save those in `stop_at` where `but` does not match."""
+def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable[[bytes, int, int], int]:
+    """Return what tells where a run of plain opcodes ends: of bytes, from a position on, before another.
+
+    Opcodes in `stop_at` are not plain, but where the pattern `but` matches.
+    """
     members = _NO_ARGUMENT + (_NO_ARGUMENT_4 if protocol >= 4 else b"")
     one = _class(bytes(byte for byte in members if byte not in stop_at))
     then = one + (b"*+" if _POSSESSIVE else b"{0,4000}")
@@ -53,7 +56,17 @@ def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable
     alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:[Jj]....)" + some + then, one + then]
     if but:
         alternatives.append(but)
-    return re.compile(b"(?s)(?:" + b"|".join(alternatives) + b")" + _REPEAT).match
+    match: Any = re.compile(b"(?s)(?:" + b"|".join(alternatives) + b")" + _REPEAT).match
+
+    def end_of_run(data: bytes, position: int, stop: int) -> int:
+        return match(data, position, stop).end()  # type: ignore[no-any-return]
+
+    def end_of_bounded_run(data: bytes, position: int, stop: int) -> int:
+        while (end := match(data, position, stop).end()) > position:
+            position = end
+        return position
+
+    return end_of_run if _POSSESSIVE else end_of_bounded_run
 
 
 # What the pattern leaves over. Opcodes with a length: opcode -> (size of the length, signed, protocols that permit it).
@@ -96,7 +109,7 @@ def check_envelope(payload: bytes, protocol: int, readonly: list[bool]) -> None:
         and payload[0] == 0x80
         and int.from_bytes(payload[3:11], "little") == end - 11
     ):  # one FRAME around all of it, as every small pickle has: plain opcodes up to STOP, or the long way
-        position = plain_run(protocol)(payload, 11).end()
+        position = plain_run(protocol)(payload, 11, end)
         if position == end - 1 and payload[position] == _STOP:
             return
     _Scan(payload, protocol, readonly).run()
@@ -119,11 +132,11 @@ class _Scan:
         data, end, protocol = self.data, self.end, self.protocol
         if data[:2] != bytes((0x80, protocol)):
             raise self._error("does not begin with PROTO", 0, f"80 {protocol:02x}", data[:2].hex(" "))
-        match = plain_run(protocol)
+        end_of_run = plain_run(protocol)
         position = 2
         while True:
             stop = self.frame_end or end
-            position = match(data, position, stop).end()
+            position = end_of_run(data, position, stop)
             if position < stop:
                 opcode = data[position]
                 if opcode == _STOP:

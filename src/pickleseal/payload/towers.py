@@ -41,11 +41,11 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
 
 def _is_suspect(payload: bytes, protocol: int) -> bool:
     """Tell whether there are tuples enough to make a tower, or a number that takes long to hash."""
-    match = plain_run(protocol, _TUPLES, _TAKEN)
+    end_of_run = plain_run(protocol, _TUPLES, _TAKEN)
     position, end, tuples = 2, len(payload), 0
     collisions: dict[int, set[int]] = {}
     while True:
-        position = match(payload, position).end()
+        position = end_of_run(payload, position, end)
         if position >= end - 1:
             return False
         opcode = payload[position]
