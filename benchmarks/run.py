@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from levels import levels, small_levels
 from workload import Changed, Job
 
 import pickleseal
@@ -243,6 +244,11 @@ def main() -> None:
         print(table(results))
         print(f"\n{'':<38}{'without':>12}{'with':>12}{'ratio':>8}{'goal':>8}")
         print(table(compared := schemas(options.quick)).partition("\n")[2])
+        judged, tiny = levels(compare, options.quick), small_levels(compare, options.quick)
+        print("\ntrust levels, unpack (signed*: beside pickle and hashlib's SHA-256)")
+        print(table(judged))
+        print(f"\n{'':<38}{'unchecked':>12}{'level':>12}{'ratio':>8}{'goal':>8}")
+        print(table(tiny).partition("\n")[2])
         peaks = {}
         if results[-1].name.endswith("load") and sys.platform != "win32":
             peaks = memory(options.quick, folder)
@@ -251,7 +257,7 @@ def main() -> None:
                 + ", ".join(f"{k} {v}" for k, v in peaks.items())
             )
     if options.json:
-        rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared]]
+        rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared, *judged, *tiny]]
         Path(options.json).write_text(json.dumps({"results": rows, "memory": peaks}, indent=1) + "\n")
 
 

@@ -8,7 +8,7 @@ them. Classes are known by their names, so that nothing is imported for it.
 import enum
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from ..errors import ForbiddenOperationError
 from ..schema.names import global_name
@@ -140,15 +140,16 @@ def _is_deep(cls: type, name: str) -> bool:
     return cls not in (list, tuple, dict, set, frozenset)
 
 
-_kinds: WeakKeyDictionary[type, Kind] = WeakKeyDictionary()
+_kinds: dict[int, tuple[ref[type], Kind]] = {}  # by id: no code of a metaclass runs to hash a class
 
 
 def kind_of(cls: type) -> Kind:
     """Return what a class is."""
-    kind = _kinds.get(cls)
-    if kind is None:
-        kind = _kinds[cls] = Kind(cls)
-    return kind
+    found = _kinds.get(id(cls))
+    if found is None or found[0]() is not cls:
+        key = id(cls)
+        found = _kinds[key] = ref(cls, lambda _: _kinds.pop(key, None)), Kind(cls)
+    return found[1]
 
 
 # Functions that check their arguments themselves, and return nothing that can be called or is shared.

@@ -48,9 +48,10 @@ def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable
     some = b"++" if _POSSESSIVE else b"{1,4000}"
     if protocol >= 4:
         text = _counted(b"\\x8c") + then
-        # What stands behind a memo get is often a value: to take both at once saves a round.
-        value = b"(?:[hK]." + then + b"|" + text + b"|G........" + then + b"|)"
-        alternatives = [b"[hK]." + then + value, text]
+        # A memo get is often a key, or the name of a field: to take its value along saves a round.
+        kinds = b"[hK].", text[: -len(then)], b"G........", b"J....", b"M.."
+        value = b"(?:" + b"|".join(kind + then for kind in kinds) + b"|)"
+        alternatives = [b"h." + then + value, text, b"K." + then]
     else:
         alternatives = [b"[hKq]." + then]
     alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:[Jj]....)" + some + then, one + then]

@@ -13,6 +13,7 @@ from .calls import kind_of
 __all__ = ["Snapshot"]
 
 _OF_CLASSES = ("__name__", "__qualname__", "__bases__")  # what `__dict__` lacks
+_others = tuple(type.__dict__[name].__get__ for name in _OF_CLASSES)
 _attributes: Any = type.__dict__["__dict__"].__get__
 _get, _set, _delete = type.__getattribute__, type.__setattr__, type.__delattr__
 Attributes = dict[str, Any]
@@ -24,15 +25,14 @@ class Snapshot:
     __slots__ = ("_classes", "_members")
 
     def __init__(self, values: Iterable[Any]) -> None:
-        self._classes: list[tuple[type, Attributes, tuple[Any, ...]]] = []
+        self._classes: list[tuple[type, Attributes, list[Any]]] = []
         self._members: list[tuple[Any, Attributes]] = []
         for value in values:
             if isinstance(value, type) and (kind := kind_of(value)).is_mutable:
-                others = tuple([_get(value, name) for name in _OF_CLASSES])
-                self._classes.append((value, dict(_attributes(value)), others))
+                self._classes.append((value, _attributes(value).copy(), [get(value) for get in _others]))
                 if kind.is_enum:
                     members: dict[str, Any] = _get(value, "_member_map_")
-                    self._members += [(member, dict(member.__dict__)) for member in members.values()]
+                    self._members += [(member, member.__dict__.copy()) for member in members.values()]
 
     def __bool__(self) -> bool:
         return bool(self._classes)
@@ -40,9 +40,7 @@ class Snapshot:
     def has_changed(self) -> bool:
         """Tell whether any attribute is another than before."""
         for cls, before, others in self._classes:
-            if not _are_same(before, _attributes(cls)):
-                return True
-            if not all(map(is_, others, [_get(cls, name) for name in _OF_CLASSES])):
+            if not _are_same(before, _attributes(cls)) or not all(map(is_, others, [get(cls) for get in _others])):
                 return True
         return not all(_are_same(before, member.__dict__) for member, before in self._members)
 
@@ -66,4 +64,5 @@ class Snapshot:
 
 
 def _are_same(before: Attributes, now: Any) -> bool:
-    return len(before) == len(now) and all(map(is_, before.values(), now.values())) and all(map(is_, before, now))
+    """Compare values in order: a new name makes one more of them."""
+    return len(before) == len(now) and all(map(is_, before.values(), now.values()))
