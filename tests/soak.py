@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 import canary
 import independent_reader
 import lying
+import operations
 from frames import Frame, canonical, framed
 from support import manifest, read
 
@@ -244,7 +245,7 @@ def main() -> None:
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
     reject_many(options.rejections)
-    rng, verdicts, schemas = random.Random(seed), Counter[str](), Counter[str]()
+    rng, verdicts, schemas, levels = random.Random(seed), Counter[str](), Counter[str](), Counter[str]()
     end = time.monotonic() + options.seconds
     while time.monotonic() < end:
         for make in MAKERS:
@@ -255,11 +256,19 @@ def main() -> None:
         except BaseException:
             print(f"lying.attempt(random.Random({number})) raised")
             raise
+        try:
+            levels[operations.attempt(random.Random(number), sum(levels.values()) % 20 == 0)] += 1
+        except BaseException:
+            print(f"operations.attempt(random.Random({number})) raised")
+            raise
     print(f"seed {seed}: {sum(verdicts.values()):,} inputs, no disagreement, nothing ran")
     for verdict, count in verdicts.most_common():
         print(f"{count:>10,}  {verdict}")
     print(f"{sum(schemas.values()):,} artifacts that lie about classes: an object or a documented error, each")
     for verdict, count in schemas.most_common():
+        print(f"{count:>10,}  {verdict}")
+    print(f"{sum(levels.values()):,} programs at the levels guarded and strict: nothing changed, nothing was called")
+    for verdict, count in levels.most_common(20):
         print(f"{count:>10,}  {verdict}")
 
 

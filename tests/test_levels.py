@@ -6,6 +6,7 @@ import enum
 import ipaddress
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from http import HTTPStatus
 from typing import Any
 
 import canary
+import operations
 import pytest
 from support import VECTORS
 
@@ -264,6 +266,12 @@ class TestStrict:
         pickleseal.unpack(data, policy=Policy(level="strict"))
         many = [deque([deque([n])]) for n in range(500)]
         assert pickleseal.unpack(pickleseal.pack(many), policy=Policy(level="strict", limits=Limits(max_depth=100)))
+
+
+def test_random_programs_change_nothing_and_call_nothing() -> None:
+    found = {operations.attempt(random.Random(seed), seed % 100 == 0 and os.name == "posix") for seed in range(3000)}
+    assert "forbidden-operation" in found
+    assert any(outcome.startswith("object") for outcome in found)
 
 
 class TestVouchedFor:
