@@ -1,4 +1,4 @@
-"""Programs of pickle opcodes that do something to objects, classes, functions and enums: well-formed more often than not.
+"""Programs of pickle opcodes that do things to objects, classes, functions and enums: often well-formed.
 
 `attempt` runs one at the levels `guarded` and `strict` and says what came of it. Whatever a program does, no class,
 function or enum may be another afterwards, and nothing may be called that is neither class nor function.

@@ -94,10 +94,15 @@ def test_every_vector_gets_its_verdict_and_its_bytes_are_kept(entry: dict[str, A
     assert [(e.outcome, e.code, e.quarantined, e.name) for e in events] == [
         ("rejected", error.code, error.quarantined, error.path)
     ]
-    if entry["step"] < 20:
-        assert reject(reader, data, "check").code == entry["error"]
-    else:
+    try:
         reader.check(data)
+        found = None
+    except ReadError as refused:
+        found = refused.code
+    # What only running shows is no business of `check`; what a dry run shows is.
+    assert found == entry["error"] or (found is None and entry["step"] == 20)
+    if entry.get("policy", {}).get("level") == "strict":
+        assert found == entry["error"]
 
 
 @pytest.mark.parametrize("make", [bytes, bytearray, memoryview, io.BytesIO, Pipe])

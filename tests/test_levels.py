@@ -231,6 +231,17 @@ class TestStrict:
         error = refusal(artifact(body, "canary:trip", "uuid:UUID"), "strict", [canary.trip])
         assert isinstance(error, ForbiddenOperationError)
 
+    def test_a_reader_s_check_has_the_dry_run(self) -> None:
+        data = artifact(CALLABLE + b")\x81)R", *of_here("Callable"))
+        for fields in ({"level": "strict"}, {"level": "guarded"}):
+            with pytest.raises(ForbiddenOperationError):
+                pickleseal.Reader(Policy(**fields), trust=[Callable]).check(data)
+        with pytest.raises(ForbiddenOperationError):
+            pickleseal.Reader(Policy(level="strict"), trust=[Plain]).check(
+                artifact(PLAIN + b"N}" + text("a") + b"Ns\x86b", *of_here("Plain"))
+            )
+        assert pickleseal.Reader(Policy(level="strict"), trust=[Plain]).check(pickleseal.pack(Plain(1))).version == 0
+
     def test_ordinary_objects_pass(self) -> None:
         objects = [Plain(1), Color.RED, HTTPStatus.OK, ipaddress.ip_address("::1"), {Plain: 1}, {(1, (2, 3)): {4}}]
         for obj in objects:

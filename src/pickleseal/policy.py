@@ -129,9 +129,10 @@ class Policy:
     def from_toml(cls, path: str | os.PathLike[str]) -> "Policy":
         """Read a policy from a TOML file: its fields by name. Runs no code of an artifact.
 
-        `limits`, `types`, `packages`, `renames`, `build` and `meta` are tables, `trust` and `codecs` lists of strings,
-        `protocols` a list of integers. A duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds, a
-        size `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `registry` is set in Python:
+        `limits`, `types`, `packages`, `renames`, `build`, `meta` and `keys` are tables, `trust`, `codecs` and
+        `signed_by` lists of strings, `protocols` a list of integers. `keys` has `file` or `env`, the place of a key
+        ring, and `purpose` where there is one. A duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of
+        seconds, a size `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `registry` is set in Python:
         `dataclasses.replace(policy, registry=...)`.
 
         Raises:

@@ -29,7 +29,7 @@ from .format.plain import decode_plain
 from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .format.skeleton import SMALL_HEADER
 from .hashing import THREAD_FROM, Crew, pays, sha256_hex
-from .payload.levels import Level, load_at
+from .payload.levels import Level, inspect, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
 from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
@@ -47,6 +47,7 @@ __all__ = [
     "Judged",
     "Source",
     "check_body",
+    "inspect_body",
     "read_body",
     "read_header",
     "read_judged",
@@ -202,9 +203,17 @@ def read_judged(
     return header, check_policy(header._fields, expect, trusted, policy, is_small)
 
 
-def check_body(source: Source, header: Header, is_checked: bool = True) -> None:
+def check_body(source: Source, header: Header) -> None:
     """Steps 16 to 19, after steps 1 to 15 of the same source. Runs no opcode, and keeps no buffer in memory."""
-    _read_sections(source, header._fields, header.frame_len, False, is_checked)
+    _read_sections(source, header._fields, header.frame_len, keep_buffers=False)
+
+
+def inspect_body(source: Source, header: Header, judged: "Judged", policy: Policy) -> None:
+    """Steps 16 to 19, and of step 20 what the policy's level judges before the payload runs: the dry run."""
+    fields, level = header._fields, policy._level
+    sections = _read_sections(source, fields, header.frame_len, False, level.is_checked)
+    buffers = [b""] * (len(sections) - 1)
+    inspect(level, sections[0], fields["pickle"]["protocol"], buffers, judged.resolved)
 
 
 def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any] | str | None, policy: Policy) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..schema.migrate import Plan
     from .engine import Resolved
 
-__all__ = ["LEVELS", "Isolation", "Level", "load_at"]
+__all__ = ["LEVELS", "Isolation", "Level", "inspect", "load_at"]
 
 LEVELS = ("guarded", "strict", "signed", "never-left-my-hands")
 _BUILD, _EMPTY_SET = b"b", b"\x8f"
@@ -48,6 +48,31 @@ class Level(NamedTuple):
         return self.name in ("guarded", "strict")
 
 
+def inspect(level: Level, payload: bytes, protocol: int, buffers: Sequence[Any], resolved: "Resolved") -> bool:
+    """Judge a payload as far as a level does before it runs. Return whether there was a dry run.
+
+    Runs no code but CPython's unpickler and this library. Only the number of `buffers` matters.
+
+    Raises:
+        ForbiddenOperationError, LimitExceededError, IsolationError: the level's own checks.
+        UndeclaredGlobalError, UnpickleError: it would fail in the same way if it ran.
+    """
+    if level.is_checked:
+        _check_size(payload, level.max_memory)
+    if level.isolation is not None:
+        from .isolated import check_isolated
+
+        check_isolated(payload, protocol, resolved, level.max_depth, *level.isolation)
+        return True
+    if level.name == "strict":
+        _check_hashes(payload, protocol, level)
+    elif level.name != "guarded" or not resolved or not _is_suspect(payload, resolved):
+        return False
+    if resolved:
+        _check_operations(payload, buffers, resolved, level)
+    return True
+
+
 def load_at(
     level: Level,
     payload: bytes,
@@ -59,25 +84,11 @@ def load_at(
     """Unpickle a payload as a level says. It has passed the envelope's check, at the levels that have one.
 
     Raises:
-        ForbiddenOperationError, LimitExceededError, IsolationError: the level's own checks.
-        ReadError: as for `load_object`.
+        ReadError: as for `inspect` and `load_object`.
     """
-    if level.is_checked:
-        _check_size(payload, level.max_memory)
-    if level.isolation is not None:
-        from .isolated import check_isolated
-
-        check_isolated(payload, protocol, resolved, level.max_depth, *level.isolation)
+    was_run = inspect(level, payload, protocol, buffers, resolved)
     if not level.is_checked or not resolved:
-        if level.name == "strict" and level.isolation is None:
-            _check_hashes(payload, protocol, level)
         return load_object(payload, buffers, resolved, plans)
-    was_run = level.isolation is not None
-    if not was_run and (level.name == "strict" or _is_suspect(payload, resolved)):
-        if level.name == "strict":
-            _check_hashes(payload, protocol, level)
-        _check_operations(payload, buffers, resolved, level)
-        was_run = True
     snapshot = Snapshot(resolved.values() if _BUILD in payload else ())
     resolved = _bounded(payload, resolved)
     if not snapshot:

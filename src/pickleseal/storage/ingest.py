@@ -11,7 +11,7 @@ from ..errors import ReadError, printable, shown
 from ..format.header import Header
 from ..payload.trust import Trusted, build_trust
 from ..policy import Policy, as_listed, check_is_policy
-from ..reader import Judged, Trust, check_body, read_body, read_judged
+from ..reader import Judged, Trust, inspect_body, read_body, read_judged
 from ..schema.change import Change
 from .evidence import Evidence
 from .files import Input
@@ -152,14 +152,15 @@ class Reader:
         return self._take(data, lambda source, header, judged: read_body(source, header, judged, self.expect, policy))
 
     def check(self, data: Input) -> Header:
-        """Check all that can be checked without unpickling, policy and trust included (spec section 11, steps 1 to 19).
+        """Check all that can be checked without unpickling: policy, trust, sections, the pickle's structure.
 
-        Imports what is trusted, as step 15 does; runs no opcode of the payload.
+        Spec section 11, steps 1 to 19, and of step 20 what the policy's level judges before a payload runs (a dry run
+        on inert objects). Imports what is trusted, as step 15 does; runs none of its code.
 
         Args, Raises: as for `read`.
         """
-        is_checked = check_is_policy(self.policy)._level.is_checked
-        return self._take(data, lambda source, header, judged: check_body(source, header, is_checked)).header
+        policy = check_is_policy(self.policy)
+        return self._take(data, lambda source, header, judged: inspect_body(source, header, judged, policy)).header
 
     def _take(self, data: Input, finish: Callable[[Evidence, Header, Judged], Any]) -> Artifact:
         start, policy, folder = time.perf_counter(), check_is_policy(self.policy), self.quarantine
