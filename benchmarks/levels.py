@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import pickletools
 import sys
@@ -69,6 +70,23 @@ def lexical(compare: Compare, size: str, bare: bytes, rounds: int) -> list[Any]:
         compare(f"{size}, lexical pass", lambda: pickle.loads(bare), scan, rounds),
         compare(f"{size}, pickletools.genops", lambda: pickle.loads(bare), walk, 1),
     ]
+
+
+def hashing(compare: Compare, quick: bool) -> list[Any]:
+    """Compare verifying a signed artifact of four buffers with hashing them one after the other."""
+    size = 4_000_000 if quick else 64_000_000
+    buffers = [os.urandom(size) for _ in range(4)]
+    ring = KeyRing([Key.generate("bench")], "benchmark")
+    views = [pickle.PickleBuffer(buffer) for buffer in buffers]
+    sealed = pickleseal.pack(views, writer=Writer(keys=ring))
+    policy = Policy(keys=ring)
+
+    def hash_all() -> None:
+        for buffer in buffers:
+            hashlib.sha256(buffer).digest()
+
+    name = f"SHA-256 of 4 x {size // 1_000_000} MB, verify"
+    return [compare(name, hash_all, lambda: pickleseal.verify(sealed, policy=policy), 3 if quick else 5)]
 
 
 def small_levels(compare: Compare, quick: bool) -> list[Any]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from levels import levels, small_levels
+from levels import hashing, levels, small_levels
 from workload import Changed, Job
 
 import pickleseal
@@ -247,6 +247,9 @@ def main() -> None:
         judged, tiny = levels(compare, options.quick), small_levels(compare, options.quick)
         print("\ntrust levels, unpack (signed*: beside pickle and hashlib's SHA-256)")
         print(table(judged))
+        hashed = hashing(compare, options.quick)
+        print(f"\n{'':<38}{'hashlib':>12}{'pickleseal':>12}{'ratio':>8}{'goal':>8}")
+        print(table(hashed).partition("\n")[2])
         print(f"\n{'':<38}{'unchecked':>12}{'level':>12}{'ratio':>8}{'goal':>8}")
         print(table(tiny).partition("\n")[2])
         peaks = {}
@@ -257,7 +260,7 @@ def main() -> None:
                 + ", ".join(f"{k} {v}" for k, v in peaks.items())
             )
     if options.json:
-        rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared, *judged, *tiny]]
+        rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared, *judged, *hashed, *tiny]]
         Path(options.json).write_text(json.dumps({"results": rows, "memory": peaks}, indent=1) + "\n")
 
 
