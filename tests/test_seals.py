@@ -438,6 +438,15 @@ class TestFiles:
         with pytest.raises(PermissionError, match="12345"):
             KeyRing.from_file(path)
 
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+    def test_another_user_s_file_of_public_keys_is_refused(self, path: Path) -> None:
+        pytest.importorskip("cryptography")
+        KeyRing([Key.generate("k", "ed25519")]).public().to_file(path)
+        path.chmod(0o644)
+        os.chown(path, 12345, -1)
+        with pytest.raises(PermissionError, match="12345, who could put other keys in it"):
+            KeyRing.from_file(path)
+
     def test_what_is_no_key_file(self, path: Path, tmp_path: Path) -> None:
         for content in (b"", b"# nothing\n", b"\xff\xfe" * 100, b"x" * (1 << 21)):
             path.write_bytes(content)
