@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
@@ -110,19 +111,19 @@ class Policy:
             raise ValueError(f"drift: expected one of {', '.join(DRIFT_MODES)}, found {self.drift!r}")
         if not isinstance(self.registry, Registry):
             raise TypeError(f"registry: expected a Registry, found {type(self.registry).__name__}")
-        object.__setattr__(self, "renames", _check_renames(self.renames))
-        object.__setattr__(self, "packages", check_rules(self.packages))
+        object.__setattr__(self, "renames", MappingProxyType(_check_renames(self.renames)))
+        object.__setattr__(self, "packages", MappingProxyType(check_rules(self.packages)))
         object.__setattr__(self, "_level", _level_of(self.level, self.isolated, self.limits))
         check_keys(self.keys, self.signed_by)
         if self.level == "signed" and self.keys is None:
             raise ValueError("level: signed needs keys=KeyRing(...), by which the seal is verified")
         object.__setattr__(self, "trust", as_listed(self.trust))
         object.__setattr__(self, "_trusted", build_trust(self.trust))
-        object.__setattr__(self, "types", check_types(self.types))
+        object.__setattr__(self, "types", MappingProxyType(check_types(self.types)))
         object.__setattr__(self, "max_age", check_duration("max_age", self.max_age))
         object.__setattr__(self, "max_skew", check_duration("max_skew", self.max_skew))
-        object.__setattr__(self, "build", check_labels("build", self.build))
-        object.__setattr__(self, "meta", check_labels("meta", self.meta))
+        object.__setattr__(self, "build", MappingProxyType(check_labels("build", self.build)))
+        object.__setattr__(self, "meta", MappingProxyType(check_labels("meta", self.meta)))
         object.__setattr__(self, "codecs", check_codecs(self.codecs))
 
     @classmethod
