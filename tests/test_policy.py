@@ -545,7 +545,7 @@ def test_a_right_value_is_not_suggested_again(tmp_path: Path) -> None:
 def test_what_nests_too_deep_for_the_parser_is_no_toml(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("x = " + "[" * 100_000)
-    with pytest.raises(ValueError, match="policy.toml:1: no TOML"):
+    with pytest.raises(ValueError, match=r"policy\.toml:1: no TOML"):
         Policy.from_toml(path)
 
 

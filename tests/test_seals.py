@@ -834,6 +834,18 @@ class TestAllCores:
         assert (done.stdout, done.stderr) == ("1\n", "")
 
 
+def test_one_key_under_two_ids_is_not_two_signers() -> None:
+    one, same, other = (Key.hmac(id, secret * 32) for id, secret in (("a", b"1"), ("b", b"1"), ("c", b"2")))
+    with pytest.raises(ValueError, match="a and b are one key"):
+        Policy(keys=KeyRing([one, other, same]), signed_by=("b", "c", "a"))
+    Policy(keys=KeyRing([one, other, same]), signed_by=("b", "c"))  # an id that changes keeps its key for a while
+    pytest.importorskip("cryptography")
+    pair = Key.generate("x", "ed25519")
+    renamed = Key.from_text(pair.public().to_text().replace(" x ", " y "))
+    with pytest.raises(ValueError, match="x and y are one key"):
+        Policy(keys=KeyRing([pair, renamed]), signed_by=("x", "y"))
+
+
 def test_every_combination_of_signers_is_judged_by_who_has_to_sign(tmp_path: Path) -> None:
     path = tmp_path / "a.pseal"
     keys = [Key.hmac(f"k{n}", SECRETS[n]) for n in range(3)]

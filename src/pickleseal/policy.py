@@ -132,8 +132,9 @@ class Policy:
 
         `limits`, `types`, `packages`, `renames`, `build` and `meta` are tables, `trust` and `codecs` lists of strings,
         `protocols` a list of integers. A duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds, a
-        size `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `registry` is set in Python:
-        `dataclasses.replace(policy, registry=...)`.
+        size `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `keys` is a table of `file` (as for
+        `KeyRing.from_file`; a relative path starts at the current directory) or `env`, and of `purpose`. `registry` is
+        set in Python: `dataclasses.replace(policy, registry=...)`.
 
         Raises:
             ValueError: no TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found ...`.

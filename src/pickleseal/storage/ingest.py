@@ -154,7 +154,8 @@ class Reader:
     def check(self, data: Input) -> Header:
         """Check all that can be checked without unpickling, policy and trust included (spec section 11, steps 1 to 19).
 
-        Imports what is trusted, as step 15 does; runs no opcode of the payload.
+        Imports what is trusted, as step 15 does: at the levels `signed` and `never-left-my-hands` that is every module
+        that the header names. Runs no opcode of the payload.
 
         Args, Raises: as for `read`.
         """
