@@ -68,7 +68,8 @@ class Policy:
             `==`, `<=`, `>`). Empty: all types.
         max_age: how long ago `created` may be, as a timedelta or in seconds; None: not checked. By this machine's
             clock. `created` is what the writer said: this is about what is stale, not protection.
-        max_skew: how far in the future `created` may be, likewise.
+        max_skew: how far in the future `created` may be, likewise. None: what is dated ahead is accepted,
+            `max_age` or not.
         build, meta: labels that must be there, each with its exact value, or `"*"` for any value.
         codecs: how sections may be compressed; empty: not at all.
 

@@ -71,9 +71,8 @@ def _refusal(ring: KeyRing, signatures: tuple[Signature, ...], known: bool, miss
     """Say why no signature counts, and which ids there are on either side."""
     has = ", ".join(f"{key.id} ({key.alg})" for key in ring.keys)
     if not signatures:
-        return SignatureError(
-            "the artifact has no seal", f"a signature by one of {has}", None, "seal(path, keys) adds one"
-        )
+        hint = "if you know who wrote it: seal(path, keys) adds one"
+        return SignatureError("the artifact has no seal", f"a signature by one of {has}", None, hint)
     claims = ", ".join(f"{id} ({alg})" for alg, id, _ in signatures)
     hint = f"the seal names {claims}; the ring has {has}, " + (
         f"for the purpose {ring.purpose}" if ring.purpose else "without a purpose"
