@@ -185,6 +185,7 @@ def test_what_is_no_verdict_is_neither_told_nor_kept(tmp_path: Path, caplog: pyt
         ({"trust": "m:f"}, TypeError),
         ({"trust": ["os:system"]}, ValueError),
         ({"quarantine": 7}, TypeError),
+        ({"quarantine": ""}, ValueError),
         ({"on_event": 7}, TypeError),
     ],
 )

@@ -71,7 +71,7 @@ class Quarantine:
         max_bytes: how many bytes of files there may be. From inputs that can't seek, up to so many are held in memory.
 
     Raises:
-        TypeError, ValueError: a bound is no integer, or negative.
+        TypeError, ValueError: a bound is no integer, or negative; the folder is no path, or an empty one.
 
     Runs no code of an artifact. Spec section 15 lists the codes.
     """
@@ -81,7 +81,10 @@ class Quarantine:
     max_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", os.path.abspath(os.fsdecode(self.folder)))
+        folder = os.fsdecode(self.folder)
+        if not folder:  # a setting that is missing; it would be the current directory
+            raise ValueError("folder: expected a path, found an empty one")
+        object.__setattr__(self, "folder", os.path.abspath(folder))
         for name in ("max_count", "max_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
