@@ -148,6 +148,14 @@ def test_frames_of_one_file_are_read_one_after_the_other(tmp_path: Path) -> None
     assert reject(reader, file).code == "truncated"
 
 
+def test_text_is_refused_as_such(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"text")
+    os.close(write_end)
+    with open(read_end, encoding="ascii") as file, pytest.raises(TypeError, match="opened in text mode"):
+        Reader(quarantine=tmp_path).read(file)  # type: ignore[arg-type]
+
+
 def test_what_is_no_verdict_is_neither_told_nor_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         def read(self, count: int) -> bytes:
@@ -182,6 +190,7 @@ def test_what_is_no_verdict_is_neither_told_nor_kept(tmp_path: Path, caplog: pyt
         ({"trust": "m:f"}, TypeError),
         ({"trust": ["os:system"]}, ValueError),
         ({"quarantine": 7}, TypeError),
+        ({"quarantine": ""}, ValueError),
         ({"on_event": 7}, TypeError),
     ],
 )
@@ -345,7 +354,7 @@ def test_a_full_quarantine_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptu
         assert error.quarantined is None
         assert type(error) is TypeMismatchError
         assert events[-1].quarantined is None
-        full = [record for record in caplog.records if "quarantine is full" in record.getMessage()]
+        full = [record for record in caplog.records if "no room in the quarantine" in record.getMessage()]
         assert {record.levelno for record in full} == {logging.ERROR}
         assert full[-1].code == "type-mismatch"  # type: ignore[attr-defined]
         assert reject(reader, OTHER).quarantined == first  # what is there already is found there
@@ -450,6 +459,41 @@ def test_processes_share_the_bounds(tmp_path: Path) -> None:
     assert len(entries(tmp_path)) == len(list(tmp_path.glob("*.pseal"))) == 12
 
 
+FORKS = """
+import os, sys, threading, time
+from pickleseal import Reader
+from pickleseal.errors import ReadError
+from pickleseal.storage import quarantine
+
+reader, put = Reader(quarantine=sys.argv[1]), quarantine.QuarantineFolder._put
+
+def fork_and_put(*args):
+    if not os.fork():  # as another thread of the program may, at any time
+        time.sleep(60)
+        os._exit(0)
+    return put(*args)
+
+quarantine.QuarantineFolder._put = fork_and_put
+for data in (b"one", b"two"):
+    try:
+        reader.read(data)
+    except ReadError as error:
+        print(error.quarantined is not None, flush=True)
+    quarantine.QuarantineFolder._put = put
+os.killpg(0, 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_was_forked_meanwhile_does_not_hold_the_lock(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, str(tmp_path)]
+    began = time.monotonic()
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False, start_new_session=True)
+    assert done.stdout.split() == [b"True", b"True"]
+    assert time.monotonic() - began < 9  # the lock is waited for 10 seconds
+
+
 # --- logs and events --------------------------------------------------------------------------------------------------
 
 
@@ -478,6 +522,58 @@ def test_what_a_hook_raises_is_logged_and_changes_nothing(caplog: pytest.LogCapt
     assert reject(reader, OTHER).code == "type-mismatch"
     logged = [record for record in caplog.records if record.exc_info]
     assert [record.getMessage() for record in logged] == ["on_event raised"] * 2
+
+
+class Shouts:
+    """A trusted class whose error repeats what the payload says, as it is."""
+
+    def __init__(self, text: str = "\x1b[31mevil\n2026-01-01 INFO all is well") -> None:
+        self.text = text
+
+    def __reduce__(self) -> Any:
+        return Shouts.make, (self.text,)
+
+    @staticmethod
+    def make(text: str) -> None:
+        raise ValueError(text)
+
+
+def test_a_hook_that_raises_brings_no_text_of_the_payload_into_the_log() -> None:
+    def hook(event: Event) -> None:
+        raise RuntimeError("no metrics today")
+
+    logger, stream = logging.getLogger("pickleseal.reader"), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    try:
+        error = reject(Reader(trust=[Shouts.make], on_event=hook), pack(Shouts()))
+    finally:
+        logger.removeHandler(handler)
+    assert "\x1b" in str(error.__cause__)
+    assert "no metrics today" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+    assert "\n2026-01-01" not in stream.getvalue()
+
+
+def test_a_log_filter_that_raises_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[Event] = []
+
+    def broken(record: logging.LogRecord) -> bool:
+        raise RuntimeError("no logs today")
+
+    logger, reader = logging.getLogger("pickleseal.reader"), Reader(DICTS, quarantine=tmp_path, on_event=events.append)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addFilter(broken)
+    try:
+        error = reject(reader, OTHER)
+        assert reader.read(GOOD).object == {"id": 7}
+    finally:
+        logger.removeFilter(broken)
+        logger.setLevel(level)
+    assert Path(str(error.quarantined)).read_bytes() == OTHER
+    assert [event.outcome for event in events] == ["rejected", "accepted"]
+    assert capsys.readouterr().err.count("no logs today\n") == 2
 
 
 @given(st.lists(st.one_of(st.sampled_from([GOOD, OTHER]), st.binary(max_size=400)), max_size=10), st.booleans())

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import operator
+import os
 import pickle
 import sys
 import time
@@ -295,6 +296,10 @@ def test_a_policy_is_a_value() -> None:
     assert (one.trust, one.max_age, one.codecs) == ((Fraction,), timedelta(minutes=1), ())
     fields["types"]["b"] = "*"
     assert one.types == {"a": "*"}
+    for name in ("types", "renames", "packages", "build", "meta"):
+        with pytest.raises(TypeError):
+            getattr(one, name)["b"] = "*"
+        assert getattr(dataclasses.replace(one, level="strict"), name) == getattr(one, name)
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.max_age = 1  # type: ignore[misc]
 
@@ -418,6 +423,8 @@ def test_a_file_says_where_the_keys_are(folder: Path, monkeypatch: pytest.Monkey
 WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("max_agee = 3", "max_agee: unknown key; expected one of "),
     ("max_agee = 3", "; did you mean 'max_age'?"),
+    ("max_frame = 3", "; did you mean 'limits.max_frame'?"),
+    ("keys = {env = 'A', purpose = 'a b'}", "keys: purpose: expected 0 to 255 of letters"),
     ("registry = 1", "registry: set it in Python"),
     ('max_age = "30 days"', 'max_age: expected a duration such as "30d"'),
     ('max_age = "30D"', "found '30D'; did you mean '30d'?"),
@@ -508,6 +515,8 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, line: str, text: s
         ("max_age = 3\n[[limits]]\nmax_frame = 1\n", 2, "limits: expected a table"),
         ("[limit]\nmax_frame = 1\n", 1, "limit: unknown key; expected one of"),
         ("[limits]\nmax_frame = 1\n\n\n[codec]\n", 5, "did you mean 'codecs'?"),
+        ("[keys]\n\nenv = 'NO_SUCH_VARIABLE'\n", 3, "keys: env: environment variable NO_SUCH_VARIABLE is not set"),
+        (f"[keys]\npurpose = 'a'\nfile = {os.devnull!r}\n", 3, "keys: file: "),
         ("max_age = 3\n\nmax_age = 4\n", 3, "no TOML"),
         ('max_age = 3\ndrift = """\nstrict', 3, "no TOML"),
         ("trust = ['a:b'\x0c]\n", 1, "no TOML"),
@@ -521,6 +530,30 @@ def test_lines_in_tables_and_of_broken_syntax(tmp_path: Path, content: str, line
         Policy.from_toml(str(path))
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert text in str(caught.value)
+
+
+@needs_toml
+def test_a_right_value_is_not_suggested_again(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("level = 'signed'\n")
+    with pytest.raises(ValueError, match="level: signed needs keys=") as caught:
+        Policy.from_toml(path)
+    assert "did you mean" not in str(caught.value)
+
+
+@needs_toml
+def test_what_nests_too_deep_for_the_parser_is_no_toml(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("x = " + "[" * 100_000)
+    with pytest.raises(ValueError, match=r"policy\.toml:1: no TOML"):
+        Policy.from_toml(path)
+
+
+@needs_toml
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_bytes(b"\xef\xbb\xbfdrift = 'strict'\n")
+    assert Policy.from_toml(path).drift == "strict"
 
 
 @needs_toml

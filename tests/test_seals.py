@@ -438,6 +438,15 @@ class TestFiles:
         with pytest.raises(PermissionError, match="12345"):
             KeyRing.from_file(path)
 
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+    def test_another_user_s_file_of_public_keys_is_refused(self, path: Path) -> None:
+        pytest.importorskip("cryptography")
+        KeyRing([Key.generate("k", "ed25519")]).public().to_file(path)
+        path.chmod(0o644)
+        os.chown(path, 12345, -1)
+        with pytest.raises(PermissionError, match="12345, who could put other keys in it"):
+            KeyRing.from_file(path)
+
     def test_what_is_no_key_file(self, path: Path, tmp_path: Path) -> None:
         for content in (b"", b"# nothing\n", b"\xff\xfe" * 100, b"x" * (1 << 21)):
             path.write_bytes(content)
@@ -823,6 +832,18 @@ class TestAllCores:
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_one_key_under_two_ids_is_not_two_signers() -> None:
+    one, same, other = (Key.hmac(id, secret * 32) for id, secret in (("a", b"1"), ("b", b"1"), ("c", b"2")))
+    with pytest.raises(ValueError, match="a and b are one key"):
+        Policy(keys=KeyRing([one, other, same]), signed_by=("b", "c", "a"))
+    Policy(keys=KeyRing([one, other, same]), signed_by=("b", "c"))  # an id that changes keeps its key for a while
+    pytest.importorskip("cryptography")
+    pair = Key.generate("x", "ed25519")
+    renamed = Key.from_text(pair.public().to_text().replace(" x ", " y "))
+    with pytest.raises(ValueError, match="x and y are one key"):
+        Policy(keys=KeyRing([pair, renamed]), signed_by=("x", "y"))
 
 
 def test_every_combination_of_signers_is_judged_by_who_has_to_sign(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def read_key_file(path: str) -> tuple[str, Callable[[bool], None]]:
 
 def _check(path: str, status: os.stat_result, has_secrets: bool) -> None:
     mode, problem = stat.S_IMODE(status.st_mode), None
-    if has_secrets and status.st_uid not in (os.geteuid(), 0):
-        problem = f"holds secrets and belongs to user {status.st_uid}: chown it, then chmod 600"
+    if status.st_uid not in (os.geteuid(), 0):
+        problem = f"belongs to user {status.st_uid}, who could put other keys in it: chown it"
     elif has_secrets and mode & 0o066:
         problem = f"holds secrets and has mode {mode:03o}, which gives others access: chmod 600"
     elif mode & 0o022:
@@ -54,11 +54,23 @@ def write_key_file(path: str, text: str) -> None:
     """Replace a file by one of mode 600, atomically and durably.
 
     Raises:
-        OSError: from the operating system; a file that was there is left as it was.
+        OSError: from the operating system; a file that was there is left as it was, unless only the last sync of the
+            folder failed.
     """
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
+    # Opened first: a folder that can't be synced is known before anything is written.
+    folder_descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if os.name == "posix" else None
+    try:
+        _replace(os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp"), target, text)
+        if folder_descriptor is not None:
+            _sync_folder(folder_descriptor)
+    finally:
+        if folder_descriptor is not None:
+            os.close(folder_descriptor)
+
+
+def _replace(temporary: str, target: str, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o600)
     try:
@@ -71,9 +83,12 @@ def write_key_file(path: str, text: str) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    if os.name == "posix":
-        folder_descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(folder_descriptor)
-        finally:
-            os.close(folder_descriptor)
+
+
+def _sync_folder(descriptor: int) -> None:
+    """Make the rename durable, where the file system knows such a thing."""
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise

@@ -124,8 +124,10 @@ class Key:
         if not isinstance(text, str):
             raise TypeError(f"text: expected a line of text, found {type(text).__name__}")
         words = text.split()
-        if len(words) != 5 or words[0] != _MARK:
+        if len(words) != 5:
             raise ValueError(f"expected `{_FORM}`, found {len(words)} words")
+        if words[0] != _MARK:
+            raise ValueError(f"expected `{_FORM}`, found another first word")
         _, alg, id, kind, encoded = words
         raw = decode_base64(encoded)
         if raw is None:
@@ -174,6 +176,11 @@ class Key:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Key can't be pickled or copied: secrets travel by to_text() alone")
+
+    def _is(self, other: "Key") -> bool:
+        """Tell whether two keys are the same but for their ids. Not in constant time: both are the caller's."""
+        mine, theirs = (self._public or self._private, other._public or other._private)
+        return self._alg == other._alg and mine == theirs
 
     def _sign(self, message: bytes) -> bytes:
         if self._private is None:
@@ -284,8 +291,8 @@ class KeyRing:
     def from_file(cls, path: str | os.PathLike[str], purpose: str = "") -> "KeyRing":
         """Read a ring from a file, in the form of `from_text`.
 
-        On POSIX a file is refused that others could have changed; one with secrets also if others can read it, or if it
-        belongs to neither this user nor root. It is the opened file that is checked.
+        On POSIX a file is refused that others could have changed: one that belongs to neither this user nor root, or
+        that others can write to; one with secrets also if others can read it. It is the opened file that is checked.
 
         Raises:
             PermissionError: such a file; the message says what to do.
@@ -325,7 +332,8 @@ class KeyRing:
         """Write the ring to a file that its owner alone can read and write, atomically and durably.
 
         Raises:
-            OSError: from the operating system; a file that was there is left as it was.
+            OSError: from the operating system; a file that was there is left as it was, unless only the last sync of
+            the folder failed.
         """
         write_key_file(os.fsdecode(path), self.to_text())
 

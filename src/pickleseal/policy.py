@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .errors import ClassMissingError, ReadError, SchemaDriftError, TypeMismatchError
@@ -67,7 +68,8 @@ class Policy:
             `==`, `<=`, `>`). Empty: all types.
         max_age: how long ago `created` may be, as a timedelta or in seconds; None: not checked. By this machine's
             clock. `created` is what the writer said: this is about what is stale, not protection.
-        max_skew: how far in the future `created` may be, likewise.
+        max_skew: how far in the future `created` may be, likewise. None: what is dated ahead is accepted,
+            `max_age` or not.
         build, meta: labels that must be there, each with its exact value, or `"*"` for any value.
         codecs: how sections may be compressed; empty: not at all.
 
@@ -110,19 +112,19 @@ class Policy:
             raise ValueError(f"drift: expected one of {', '.join(DRIFT_MODES)}, found {self.drift!r}")
         if not isinstance(self.registry, Registry):
             raise TypeError(f"registry: expected a Registry, found {type(self.registry).__name__}")
-        object.__setattr__(self, "renames", _check_renames(self.renames))
-        object.__setattr__(self, "packages", check_rules(self.packages))
+        object.__setattr__(self, "renames", MappingProxyType(_check_renames(self.renames)))
+        object.__setattr__(self, "packages", MappingProxyType(check_rules(self.packages)))
         object.__setattr__(self, "_level", _level_of(self.level, self.isolated, self.limits))
         check_keys(self.keys, self.signed_by)
         if self.level == "signed" and self.keys is None:
             raise ValueError("level: signed needs keys=KeyRing(...), by which the seal is verified")
         object.__setattr__(self, "trust", as_listed(self.trust))
         object.__setattr__(self, "_trusted", build_trust(self.trust))
-        object.__setattr__(self, "types", check_types(self.types))
+        object.__setattr__(self, "types", MappingProxyType(check_types(self.types)))
         object.__setattr__(self, "max_age", check_duration("max_age", self.max_age))
         object.__setattr__(self, "max_skew", check_duration("max_skew", self.max_skew))
-        object.__setattr__(self, "build", check_labels("build", self.build))
-        object.__setattr__(self, "meta", check_labels("meta", self.meta))
+        object.__setattr__(self, "build", MappingProxyType(check_labels("build", self.build)))
+        object.__setattr__(self, "meta", MappingProxyType(check_labels("meta", self.meta)))
         object.__setattr__(self, "codecs", check_codecs(self.codecs))
 
     @classmethod
@@ -130,10 +132,10 @@ class Policy:
         """Read a policy from a TOML file: its fields by name. Runs no code of an artifact.
 
         `limits`, `types`, `packages`, `renames`, `build`, `meta` and `keys` are tables, `trust`, `codecs` and
-        `signed_by` lists of strings, `protocols` a list of integers. `keys` has `file` or `env`, the place of a key
-        ring, and `purpose` where there is one. A duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of
-        seconds, a size `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `registry` is set in Python:
-        `dataclasses.replace(policy, registry=...)`.
+        `signed_by` lists of strings, `protocols` a list of integers. `keys` has `file` (as for `KeyRing.from_file`; a
+        relative path starts at the current directory) or `env`, and `purpose` where there is one. A duration is
+        `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds, a size `"10MB"` (of 1000), `"64KiB"` (of 1024) or
+        an integer of bytes. `registry` is set in Python: `dataclasses.replace(policy, registry=...)`.
 
         Raises:
             ValueError: no TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found ...`.

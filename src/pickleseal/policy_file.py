@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from .errors import MissingExtraError, printable
 from .format.limits import Limits
+from .format.seal import is_purpose
 from .keys import KeyRing
 from .payload.levels import LEVELS
 
@@ -47,13 +48,13 @@ def read_policy(path: str | os.PathLike[str], make: Callable[..., P]) -> P:
     with open(path, "rb") as file:
         data = file.read()
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # some editors put a byte order mark in front
     except UnicodeDecodeError as exc:
         line = data.count(b"\n", 0, exc.start) + 1
         raise ValueError(f"{name}:{line}: expected UTF-8, found the byte 0x{data[exc.start]:02x}") from None
     try:
         table = loads(text)
-    except ValueError as exc:  # TOMLDecodeError
+    except (ValueError, RecursionError) as exc:  # TOMLDecodeError
         raise ValueError(f"{name}:{_line_of_syntax(str(exc), text)}: no TOML: {printable(str(exc))}") from None
     try:
         return _construct(_fields(table), make)
@@ -90,7 +91,8 @@ def _converted(key: Key, value: Any, converters: Mapping[str, Callable[[Any], An
         if key == ("registry",):
             raise _WrongError(key, "registry: set it in Python: dataclasses.replace(policy, registry=...)")
         names = [*converters, "limits"] if len(key) == 1 else list(converters)
-        raise _WrongError(key, f"{dotted}: unknown key; expected one of {', '.join(names)}{_meant(key[-1], names)}")
+        meant = "; did you mean 'limits." + key[-1] + "'?" if key[-1] in _LIMITS else _meant(key[-1], names)
+        raise _WrongError(key, f"{dotted}: unknown key; expected one of {', '.join(names)}{meant}")
     try:
         return convert(value)
     except _WrongError as exc:
@@ -189,10 +191,13 @@ def _keys(value: Any) -> KeyRing:
     if len(places) != 1 or not {"file", "env", "purpose"}.issuperset(table):
         found = ", ".join(map(printable, table)) or "nothing"
         raise ValueError(f"expected file or env, and purpose where there is one, found {found}")
+    purpose = table.get("purpose", "")
+    if not is_purpose(purpose):
+        raise _WrongError(("purpose",), "purpose: expected 0 to 255 of letters, digits, . _ : / -")
     try:
         read = KeyRing.from_file if places == ["file"] else KeyRing.from_env
-        return read(table[places[0]], table.get("purpose", ""))
-    except (OSError, LookupError) as exc:
+        return read(table[places[0]], purpose)
+    except (OSError, ValueError) as exc:
         raise _WrongError((places[0],), f"{places[0]}: {exc}") from None
 
 
@@ -267,7 +272,7 @@ def _meant(name: str, names: list[str]) -> str:
 
 
 def _meant_value(name: str, value: Any) -> str:
-    return _meant(value, _CHOICES[name]) if name in _CHOICES else ""
+    return _meant(value, _CHOICES[name]) if value not in _CHOICES.get(name, [value]) else ""
 
 
 def _line_of_syntax(message: str, text: str) -> int:

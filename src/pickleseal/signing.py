@@ -2,7 +2,7 @@
 
 from .errors import SignatureError
 from .format.seal import Sign, Signature, Verify, pre_authentication
-from .keys import KeyRing
+from .keys import Key, KeyRing
 
 __all__ = ["check_keys", "signer", "verifier"]
 
@@ -32,6 +32,16 @@ def check_keys(ring: object, signed_by: object) -> None:
     missing = [id for id in signed_by if ring is None or all(id != key.id for key in ring.keys)]
     if missing:
         raise ValueError(f"signed_by: expected ids of keys=, found {', '.join(map(repr, missing))}")
+    if ring is not None:
+        _check_apart([key for key in ring.keys if key.id in signed_by])
+
+
+def _check_apart(keys: list[Key]) -> None:
+    """Refuse one key under two ids, of which both have to sign: one holder would be enough."""
+    for index, key in enumerate(keys):
+        for other in keys[:index]:
+            if key._is(other):
+                raise ValueError(f"signed_by: {other.id} and {key.id} are one key, so its holder can sign as both")
 
 
 def verifier(ring: KeyRing, signed_by: tuple[str, ...] = ()) -> Verify:
@@ -61,9 +71,8 @@ def _refusal(ring: KeyRing, signatures: tuple[Signature, ...], known: bool, miss
     """Say why no signature counts, and which ids there are on either side."""
     has = ", ".join(f"{key.id} ({key.alg})" for key in ring.keys)
     if not signatures:
-        return SignatureError(
-            "the artifact has no seal", f"a signature by one of {has}", None, "seal(path, keys) adds one"
-        )
+        hint = "if you know who wrote it: seal(path, keys) adds one"
+        return SignatureError("the artifact has no seal", f"a signature by one of {has}", None, hint)
     claims = ", ".join(f"{id} ({alg})" for alg, id, _ in signatures)
     hint = f"the seal names {claims}; the ring has {has}, " + (
         f"for the purpose {ring.purpose}" if ring.purpose else "without a purpose"

@@ -37,7 +37,7 @@ class _Recorder:
 
     def read(self, count: int) -> Any:
         chunk = self._file.read(count)
-        if chunk:
+        if chunk and not isinstance(chunk, str):  # text is refused by who reads from here
             self.size += len(chunk)
             if self.size <= self._most:
                 self.parts.append(bytes(chunk))

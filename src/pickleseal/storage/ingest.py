@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Event", "Quarantine", "Reader"]
 
-_DEBUG = 10  # logging.DEBUG
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as `logging` has them
 
 
 class Artifact(NamedTuple):
@@ -71,7 +71,7 @@ class Quarantine:
         max_bytes: how many bytes of files there may be. From inputs that can't seek, up to so many are held in memory.
 
     Raises:
-        TypeError, ValueError: a bound is no integer, or negative.
+        TypeError, ValueError: a bound is no integer, or negative; the folder is no path, or an empty one.
 
     Runs no code of an artifact. Spec section 15 lists the codes.
     """
@@ -81,7 +81,10 @@ class Quarantine:
     max_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", os.path.abspath(os.fsdecode(self.folder)))
+        folder = os.fsdecode(self.folder)
+        if not folder:  # a setting that is missing; it would be the current directory
+            raise ValueError("folder: expected a path, found an empty one")
+        object.__setattr__(self, "folder", os.path.abspath(folder))
         for name in ("max_count", "max_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
@@ -155,7 +158,8 @@ class Reader:
         """Check all that can be checked without unpickling: policy, trust, sections, the pickle's structure.
 
         Spec section 11, steps 1 to 19, and of step 20 what the policy's level judges before a payload runs (a dry run
-        on inert objects). Imports what is trusted, as step 15 does; runs none of its code.
+        on inert objects). Imports what is trusted, as step 15 does: at the levels `signed` and `never-left-my-hands`
+        that is every module that the header names. Runs none of its other code.
 
         Args, Raises: as for `read`.
         """
@@ -165,16 +169,22 @@ class Reader:
     def _take(self, data: Input, finish: Callable[[Evidence, Header, Judged], Any]) -> Artifact:
         start, policy, folder = time.perf_counter(), check_is_policy(self.policy), self.quarantine
         with Evidence(data, folder.max_bytes if isinstance(folder, Quarantine) else None) as evidence:
+            refusal: ReadError | None = None
             try:
                 header, judged = read_judged(evidence, self.expect, self._trusted, policy)
                 obj = finish(evidence, header, judged)
             except ReadError as exc:
-                self._reject(exc, evidence, policy, start)
-                raise
-        logger, kind, size = _logger(), header.type, header.frame_len
-        if logger.isEnabledFor(_DEBUG):
+                refusal = exc
+            if refusal is not None:  # outside of `except`: a traceback that is logged shows nothing of the payload's
+                try:
+                    self._reject(refusal, evidence, policy, start)
+                    raise refusal
+                finally:
+                    del refusal  # its traceback refers to this frame
+        kind, size = header.type, header.frame_len
+        if _logger().isEnabledFor(_DEBUG):
             extra = _extra(None, None, kind, evidence.name)
-            logger.debug("accepted: %s, %d bytes", extra["type"], size, extra=extra)
+            _log(_DEBUG, "accepted: %s, %d bytes", extra["type"], size, extra=extra)
         if self.on_event is not None:
             seconds = time.perf_counter() - start
             self._tell(Event("accepted", None, kind, header.version, size, seconds, None, evidence.name))
@@ -188,7 +198,7 @@ class Reader:
         extra = _extra(exc.code, exc.step, kind, evidence.name)
         if isinstance(self.quarantine, Quarantine):
             self._keep(exc, evidence, self.quarantine, kind, version, extra)
-        _logger().warning("rejected: %s", str(exc), extra=extra)
+        _log(_WARNING, "rejected: %s", str(exc), extra=extra)
         seconds, size = time.perf_counter() - start, evidence.frame_len()
         self._tell(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, evidence.name))
 
@@ -221,31 +231,41 @@ class Reader:
             kept = folder.keep(evidence, exc.code, reason)
         except Exception as trouble:  # of any kind: the rejection counts for more
             text = f"the quarantine did not keep it: {printable(str(trouble))}"
-            _logger().error("%s", text, extra=extra)
+            _log(_ERROR, "%s", text, extra=extra)
             add_note = getattr(exc, "add_note", None)  # Python 3.11
             if add_note is not None:
                 add_note(text)
             return
         if kept is None:
             bounds = f"max_count={quarantine.max_count}, max_bytes={quarantine.max_bytes}"
-            _logger().error("quarantine is full (%s): not kept", bounds, extra=extra)
+            _log(_ERROR, "no room in the quarantine (%s): not kept", bounds, extra=extra)
             return
         exc.quarantined = kept.path
         if not kept.is_new:
-            _logger().info("the quarantine has it already: %s", printable(kept.path, 4096), extra=extra)
+            _log(_INFO, "the quarantine has it already: %s", printable(kept.path, 4096), extra=extra)
 
     def _tell(self, event: Event) -> None:
         if self.on_event is not None:
             try:
                 self.on_event(event)
-            except Exception:
-                _logger().exception("on_event raised")
+            except Exception as trouble:
+                _log(_ERROR, "on_event raised", exc_info=trouble)
 
 
 def _logger() -> "logging.Logger":
     import logging  # not needed to import the library
 
     return logging.getLogger("pickleseal.reader")
+
+
+def _log(level: int, message: str, *args: object, **details: Any) -> None:
+    """Log. What a filter or handler raises is no verdict: it is printed to stderr, as `logging` itself does."""
+    try:
+        _logger().log(level, message, *args, **details)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
 
 
 def _extra(code: str | None, step: int | None, kind: str | None, name: str | None) -> dict[str, Any]:

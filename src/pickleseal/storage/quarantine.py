@@ -61,14 +61,14 @@ class QuarantineFolder:
             return None
         os.makedirs(self._folder, 0o700, exist_ok=True)
         with self._locked():
-            count, total, same = self._look(f"-{code}-{sha256[:16]}.pseal")
-            for stem in same:
-                if self._is_kept(stem, sha256):
-                    return Kept(self._path(f"{stem}.pseal"), False)
+            entries = [name for name in os.listdir(self._folder) if name.endswith(".pseal")]
+            for name in entries:
+                if name.endswith(f"-{code}-{sha256[:16]}.pseal") and self._is_kept(name, sha256):
+                    return Kept(self._path(name), False)
+            if len(entries) >= self._max_count:  # known by names alone: whoever fills it up can't make it slow as well
+                return None
             try:
-                if count >= self._max_count:
-                    raise _TooLargeError
-                return self._put(evidence, code, reason, self._max_bytes - total)
+                return self._put(evidence, code, reason, self._max_bytes - self._total())
             except _TooLargeError:
                 return None
 
@@ -81,9 +81,9 @@ class QuarantineFolder:
             digest.update(chunk)
         return digest.hexdigest(), size
 
-    def _look(self, ending: str) -> tuple[int, int, list[str]]:
-        """Count entries and bytes, find entries whose names end so, and remove what a crash left."""
-        count, total, same = 0, 0, []
+    def _total(self) -> int:
+        """Count the bytes of all files, and remove what a crash left."""
+        total = 0
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 if entry.name == _LOCK:
@@ -93,15 +93,12 @@ class QuarantineFolder:
                         os.unlink(entry.path)
                         continue
                     total += entry.stat(follow_symlinks=False).st_size
-                    count += entry.name.endswith(".pseal")
-                    if entry.name.endswith(ending):
-                        same.append(entry.name.removesuffix(".pseal"))
-        return count, total, same
+        return total
 
-    def _is_kept(self, stem: str, sha256: str) -> bool:
+    def _is_kept(self, name: str, sha256: str) -> bool:
         """Tell whether an entry has its reason, and is of these bytes: names hold a part of the hash only."""
         try:
-            with open(self._path(f"{stem}.json"), "rb") as file:
+            with open(self._path(name.removesuffix(".pseal") + ".json"), "rb") as file:
                 return bool(json.load(file)["sha256"] == sha256)
         except (OSError, ValueError, KeyError, TypeError):
             return False
@@ -169,9 +166,12 @@ class QuarantineFolder:
                     raise TimeoutError(f"another process held the quarantine's lock for {_WAIT:.0f} seconds")
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
-            yield
+            try:
+                yield
+            finally:
+                _unlock(descriptor)
         finally:
-            os.close(descriptor)  # which releases the lock
+            os.close(descriptor)
 
 
 if sys.platform == "win32":
@@ -184,6 +184,9 @@ if sys.platform == "win32":
             return False
         return True
 
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
 
     def _try_lock(descriptor: int) -> bool:
@@ -194,3 +197,9 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(descriptor: int) -> None:
+        """Release the lock by name: a child that was forked meanwhile has the descriptor open still."""
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
