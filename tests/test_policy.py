@@ -591,3 +591,19 @@ def test_without_a_toml_library_the_extra_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "tomli", None)
     with pytest.raises(MissingExtraError, match=r"pickleseal\[toml\]"):
         Policy.from_toml(tmp_path / "policy.toml")
+
+
+def test_policies_and_readers_go_to_other_processes() -> None:
+    policy = Policy(
+        level="strict", types={"builtins:list": "*"}, max_age=60, trust=[Fraction], limits=Limits(max_depth=7)
+    )
+    again = pickle.loads(pickle.dumps(policy))
+    assert again == policy
+    assert again._level == policy._level
+    reader = pickle.loads(pickle.dumps(pickleseal.Reader(policy, expect=list)))
+    assert reader.read(pack([1])).object == [1]
+    assert copy.deepcopy(policy) == policy
+    with pytest.raises(TypeError, match="Registry"):
+        pickle.dumps(Policy(registry=Registry()))
+    with pytest.raises(TypeError, match="KeyRing"):
+        pickle.dumps(Policy(keys=KeyRing([Key.generate("a")])))

@@ -153,6 +153,11 @@ class Policy:
 
         return read_policy(path, cls)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = [name for name, own in type(self).__dataclass_fields__.items() if own.init]
+        given = {name: getattr(self, name) for name in names}
+        return _policy_of, ({name: dict(v) if isinstance(v, Mapping) else v for name, v in given.items()},)
+
     def _admit(self, fields: Mapping[str, Any]) -> None:
         """Judge what the policy asks of the header alone, besides protocol and trust (spec 11, step 15)."""
         if self.types:
@@ -203,6 +208,11 @@ class Policy:
         """Return what a recorded type is called today: its registered name, or its global where it has none."""
         entry = self.registry._by_name(name) or self.registry._by_name(self._renamed(name))
         return entry.name if entry is not None else self._renamed(name)
+
+
+def _policy_of(fields: Mapping[str, Any]) -> Policy:
+    """Make a policy anew in another process."""
+    return Policy(**fields)
 
 
 def _level_of(name: object, isolated: object, limits: Limits) -> Level:

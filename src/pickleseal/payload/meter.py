@@ -19,9 +19,6 @@ class Meter:
     def spend(self, amount: int) -> None:
         self.left -= amount
         if self.left < 0:
-            hint = (
-                "a payload of this length has no honest use for it; if you trust its writer, use a level below strict"
-            )
-            raise LimitExceededError("the payload copies or hashes out of proportion", hint=hint, where="payload").at(
-                20
-            )
+            hint = "if you know who wrote it: let them sign it, and read it at the level signed"
+            reason = "the payload copies or hashes out of proportion to its length"
+            raise LimitExceededError(reason, hint=hint, where="payload").at(20)

@@ -56,6 +56,11 @@ class Registry:
     <Registry of 1 class: shop.Item>
     """
 
+    def __reduce__(self) -> str:
+        if self is default_registry:
+            return "default_registry"  # that of the process where it is loaded
+        raise TypeError("a Registry can't be pickled, save the default one: make it where it is used")
+
     def __init__(self) -> None:
         self._lock = Lock()
         self._names: dict[str, Registered] = {}
