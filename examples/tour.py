@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import deploys
@@ -131,10 +132,40 @@ def changes(folder: Path) -> None:
 
 
 class Hostile:
-    """What an attacker would send: its pickle runs a shell command."""
+    """What an attacker would send: a pickle that calls something, and sets the state of what it gets."""
 
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, ("echo this machine is no longer yours",)
+    def __init__(self, *reduced: object) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self.reduced
+
+
+def strangers() -> None:
+    """Intact artifacts that were made to do harm."""
+    shell = "echo this machine is no longer yours"
+    state = None, {"__class__": inventory.Inventory}
+    for what, obj in (
+        ("a shell command", Hostile(os.system, (shell,))),
+        ("40 GB out of 30 bytes", Hostile(list, (range(10**9),))),
+        ("an object that becomes another", Hostile(inventory.Module, ("a", 1, 2, 3, 4), state)),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pickleseal.errors.PackWarning)  # the attacker does not care for warnings
+            data = pickleseal.pack(obj, type="inventory:Inventory")
+        print(f"   {what}:")
+        refused(partial(pickleseal.unpack, data, expect=inventory.Inventory, trust=[inventory.Module]))
+
+
+def signatures(report: inventory.Inventory) -> None:
+    """Who wrote it: signed by one key, read with that one, and with none that fits."""
+    ring = pickleseal.KeyRing([pickleseal.Key.generate("nightly-2026")], purpose="reports")
+    policy = pickleseal.Policy(keys=ring, trust=[inventory.Inventory, inventory.Module])
+    signed = pickleseal.pack(report, writer=pickleseal.Writer(keys=ring))
+    again = pickleseal.unpack(signed, policy=policy)
+    row("signed", f"by {pickleseal.verify(signed, policy=policy).verified}; equal: {again == report}")
+    print("   without a signature:")
+    refused(lambda: pickleseal.unpack(pickleseal.pack(report), policy=policy))
 
 
 def main(folder: Path) -> None:
@@ -190,16 +221,16 @@ def main(folder: Path) -> None:
     print("   another type than expected:")
     refused(lambda: pickleseal.unpack(data, expect=dict))
 
-    title(8, "A stranger's artifact, intact, that would run a shell command")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pickleseal.errors.PackWarning)  # the attacker does not care for warnings
-        hostile = pickleseal.pack(Hostile(), type="inventory:Inventory")
-    refused(lambda: pickleseal.unpack(hostile, expect=inventory.Inventory, trust=[inventory.Module]))
+    title(8, "A stranger's artifacts, intact, that were made to do harm")
+    strangers()
 
-    title(9, "An object that can't be stored says where, and what to do")
+    title(9, "Who wrote it? A key says so, before anything of it is looked at")
+    signatures(report)
+
+    title(10, "An object that can't be stored says where, and what to do")
     with open(os.devnull) as log:
         refused(lambda: pickleseal.pack({"report": report.root, "workers": [{"id": 1, "log": log}]}))
-    print(f"\n{paint('32', 'Done.')} Next: README.md, docs/schemas.md, and docs/reference.md.")
+    print(f"\n{paint('32', 'Done.')} Next: README.md, and in docs/: schemas, trust, seals, ingestion, reference.")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,6 @@ class Meter:
     def spend(self, amount: int) -> None:
         self.left -= amount
         if self.left < 0:
-            hint = "if you know who wrote it: let them sign it, and read it at the level signed"
+            hint = "do not load this; if you know who wrote it, and why: let them sign it"
             reason = "the payload copies or hashes out of proportion to its length"
             raise LimitExceededError(reason, hint=hint, where="payload").at(20)

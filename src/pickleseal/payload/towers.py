@@ -147,7 +147,7 @@ class _Walk:
             if depth > self._max_depth:
                 raise too_deep(self._max_depth)
         if self._left < 0:
-            hint = "if you know who wrote it: let them sign it, and read it at the level signed"
+            hint = "do not load this; if you know who wrote it, and why: let them sign it"
             reason = "the payload hashes out of proportion to its length"
             raise LimitExceededError(reason, hint=hint, where="payload").at(20)
 
