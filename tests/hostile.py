@@ -341,7 +341,9 @@ for _name in DOTTED[::6]:
 # By way of what is found at run time, where STACK_GLOBAL's strings are not what the header has.
 for _number, _names in enumerate([("os.path", "os.system"), ("uuid", "UUID.__init__"), ("uuid", ""), ("", "UUID")]):
     case(f"dotted/run-time-{_number}", S(_names[0]) + S(_names[1]) + b"\x93", "uuid:UUID", guarded=D)
-for _number, _pair in enumerate([(B(b"uuid"), S("UUID")), (S("uuid"), NONE), (I(1), I(2)), (LIST, LIST), (DICT, S("x"))]):
+for _number, _pair in enumerate(
+    [(B(b"uuid"), S("UUID")), (S("uuid"), NONE), (I(1), I(2)), (LIST, LIST), (DICT, S("x"))]
+):
     case(f"dotted/no-text-{_number}", _pair[0] + _pair[1] + b"\x93", "uuid:UUID", guarded=U, strict=U)
 case(
     "dotted/text-of-its-own", call("targets:Text", S("os")) + S("system") + b"\x93", "targets:Text",
@@ -445,7 +447,11 @@ ON_OBJECTS = {
     "twice": (state(x=NONE) + BUILD + state(y=NONE) + BUILD, f"{F} {U} {OK}", F),
     "new": (EMPTY + NEWOBJ, f"{F} {U}", f"{F} {U}"),
 }
-_NO_OBJECT = {"http:HTTPStatus", "uuid:SafeUUID", *(f"targets:{name}" for name in ("Color", "Number", "Right", "Bits", "Word"))}
+_NO_OBJECT = {
+    "http:HTTPStatus",
+    "uuid:SafeUUID",
+    *(f"targets:{name}" for name in ("Color", "Number", "Right", "Bits", "Word")),
+}
 for _name in [*VALUES, *(f"targets:{name}" for name in OWN)]:
     if _name in _NO_OBJECT or _name == "targets:Reads":  # its own code answers for what it lacks
         continue
@@ -762,7 +768,14 @@ case("bomb-memo/long-get", b"j\xff\xff\xff\x7f", guarded=U)
 case("bomb-sets/many", lambda: LIST + MARK + SET * 5_000_000 + b"e", guarded=L)
 case("bomb-sets/popped", lambda: (SET + POP) * 200_000 + NONE, guarded=OK)
 for _what, _network in {"v4": "ipaddress:IPv4Network", "v6": "ipaddress:IPv6Network"}.items():
-    for _name in (LISTED, "builtins:set", "builtins:tuple", "collections:deque", "collections:Counter", "time:struct_time"):
+    for _name in (
+        LISTED,
+        "builtins:set",
+        "builtins:tuple",
+        "collections:deque",
+        "collections:Counter",
+        "time:struct_time",
+    ):
         case(f"bomb-addresses-{_what}/{_name}", call(_name, call(_network, S("0.0.0.0/0" if _what == "v4" else "::/0"))),
              _name, _network, guarded=f"{F} {L}")  # fmt: skip
 case("bomb-addresses-v4/namespace", call("types:SimpleNamespace", call("ipaddress:IPv4Network", S("0.0.0.0/0"))),
@@ -793,9 +806,21 @@ case("bomb-tower/member", SET + MARK + tower(60) + ADDITEMS, **STRICT)
 case("bomb-tower/frozen", MARK + tower(60) + b"\x91", **STRICT)
 case("bomb-tower/dict", MARK + tower(60) + NONE + b"d", **STRICT)
 case("bomb-tower/setitems", DICT + MARK + tower(60) + NONE + b"u", **STRICT)
-case("bomb-tower/three", DICT + b"N\x85" + b"".join(MEMO + get(n) * 2 + b"\x87" for n in range(40)) + NONE + SETITEM, **STRICT)
-case("bomb-tower/wide", DICT + b"N\x85" + b"".join(MEMO + POP + MARK + get(n) * 100 + b"t" for n in range(8)) + NONE + SETITEM, **STRICT)
-case("bomb-tower/wide-15", DICT + b"N\x85" + b"".join(MEMO + POP + MARK + get(n) * 40 + b"t" for n in range(15)) + NONE + SETITEM, **STRICT)
+case(
+    "bomb-tower/three",
+    DICT + b"N\x85" + b"".join(MEMO + get(n) * 2 + b"\x87" for n in range(40)) + NONE + SETITEM,
+    **STRICT,
+)
+case(
+    "bomb-tower/wide",
+    DICT + b"N\x85" + b"".join(MEMO + POP + MARK + get(n) * 100 + b"t" for n in range(8)) + NONE + SETITEM,
+    **STRICT,
+)
+case(
+    "bomb-tower/wide-15",
+    DICT + b"N\x85" + b"".join(MEMO + POP + MARK + get(n) * 40 + b"t" for n in range(15)) + NONE + SETITEM,
+    **STRICT,
+)
 case("bomb-tower/popped-and-got", tower(60) + MEMO + POP + DICT + get(60) + NONE + SETITEM, **STRICT)
 case("bomb-tower/in-the-memo", LIST + tower(60) + MEMO + APPEND + DICT + get(60) + NONE + SETITEM, **STRICT)
 
@@ -826,7 +851,12 @@ _WITH = {
     "ZoneInfo": call("zoneinfo:ZoneInfo", tower(60)),
     "deque": call("builtins:set", call("collections:deque", LIST + tower(60) + APPEND)),
     "UUID-key": DICT + new("uuid:UUID") + state(int=tower(60)) + BUILD + NONE + SETITEM,
-    "Fraction-key": DICT + new("fractions:Fraction") + slots(_numerator=tower(60), _denominator=I(1)) + BUILD + NONE + SETITEM,
+    "Fraction-key": DICT
+    + new("fractions:Fraction")
+    + slots(_numerator=tower(60), _denominator=I(1))
+    + BUILD
+    + NONE
+    + SETITEM,
     "slice-key": SET + MARK + call("builtins:slice", tower(60)) + ADDITEMS,
     "alias-key": DICT + call("types:GenericAlias", G("builtins:list"), tower(60)) + NONE + SETITEM,
     "object-list": call("builtins:frozenset", call("builtins:list", LIST + tower(60) + APPEND)),
@@ -866,7 +896,7 @@ case("bomb-re/flags", lambda: LIST + S("|".join(f"(?:{n}[a-z]*)" for n in range(
 
 # -- crashes: deep nesting of every kind ------------------------------------------------------------------------------
 
-DEEP = 100_000
+DEEP, LONG = 100_000, 60_000
 
 
 def deep_key(opener: bytes, closer: bytes) -> Callable[[], bytes]:
@@ -882,7 +912,9 @@ for _what, _body in {
     "frozensets": lambda: MARK * DEEP + NONE + b"\x91" * DEEP,
 }.items():
     case(f"crash-deep/{_what}", _body, guarded=OK, strict=f"{OK} {L}" if _what == "frozensets" else OK)
-def chain(name: str, one: Callable[[int], bytes], count: int = DEEP) -> Callable[[], bytes]:
+
+
+def chain(name: str, one: Callable[[int], bytes], count: int = LONG) -> Callable[[], bytes]:
     """Objects, each in the next: G at 0, then memoized one after the other. `one` takes the index of the one below."""
 
     def make() -> bytes:
@@ -934,9 +966,6 @@ DEALLOC: dict[str, tuple[str, Callable[[int], bytes], str]] = {
     "object": ("builtins:list", _by_call(_in_tuple), f"{L} {OK}"),
     "tuple": ("builtins:tuple", _by_call(_in_tuple), f"{L} {OK}"),
     "frozenset": ("builtins:frozenset", _by_call(_in_tuple), f"{L} {OK}"),
-    "array-of-objects": (
-        "pickleseal:rebuild_object_array",
-        lambda n: get(0) + I(1) + b"\x85" + S("C") + b"\x86R", OK),
     "Point": ("targets:Point", _by_slots("x"), f"{L} {OK}"),
     "Slotted": ("targets:Slotted", _by_slots("x"), f"{L} {OK}"),
     "Row": ("targets:Row", _by_call(_in_tuple), f"{L} {OK}"),
@@ -1029,7 +1058,9 @@ for _what, (_raw, _codes) in _RAW.items():
     case(f"malformed/{_what}", _raw, whole=True, guarded=_codes)
 for _opcode in range(256):
     if bytes((_opcode,)) in b"IFSVLgpP2io\x82\x83\x84QTUqrc\x97\x98" + bytes(range(0x99, 256)) + bytes(range(1, 40)):
-        case(f"malformed-opcode/{_opcode:02x}", b"\x80\x05N" + bytes((_opcode,)) + bytes(9) + b".", whole=True, guarded=E)
+        case(
+            f"malformed-opcode/{_opcode:02x}", b"\x80\x05N" + bytes((_opcode,)) + bytes(9) + b".", whole=True, guarded=E
+        )
 
 # -- polyglots and artifacts in artifacts -----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ time of a case by a signal that no code of Python has to handle.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -45,7 +46,8 @@ class Watch:
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if self.on:
-            if event == "exec" and getattr(args[0], "co_name", "") == "<module>" and os.path.exists(args[0].co_filename):
+            file = getattr(args[0], "co_filename", "") if event == "exec" else ""
+            if file.startswith("<frozen ") or os.path.exists(file):
                 return  # an import, which is judged by what was imported
             if event in EVENTS:
                 self.fired.append(f"{event} {args!r}"[:200])
@@ -96,16 +98,24 @@ def prepare() -> Watch:
     from pickleseal.payload import arrays, depth, dryrun, isolated, standin, towers  # noqa: F401
     from pickleseal.payload.trust import resolve_globals
 
-    try:
+    import encodings.idna
+    import encodings.punycode  # noqa: F401
+    import zoneinfo
+
+    from pickleseal.schema import annotations  # noqa: F401
+
+    with contextlib.suppress(ImportError):
         import numpy  # noqa: F401
-    except ImportError:
-        pass
+    with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError):
+        zoneinfo.ZoneInfo("No/Such")  # what it imports to look in the package tzdata
     resolved = resolve_globals(hostile.VALUES, {})
     classes = [value for value in resolved.values() if isinstance(value, type)]
     classes += [value for value in vars(targets).values() if isinstance(value, type)]
     for obj in (pickleseal.pack(1), pickleseal.pack({1: {2}})):
         pickleseal.unpack(obj, policy=pickleseal.Policy(level="strict", isolated=True))  # starts the helper
-    names = "builtins os sys types collections uuid http datetime decimal fractions ipaddress pathlib enum targets pickle"
+    names = (
+        "builtins os sys types collections uuid http datetime decimal fractions ipaddress pathlib enum targets pickle"
+    )
     modules = [sys.modules[name] for name in (*names.split(), "pickleseal.payload.guards", "pickleseal.payload.trust")]
     return Watch(modules, list(dict.fromkeys(classes)))
 
