@@ -5,6 +5,7 @@ harm. No code at a level means that the level promises nothing about it (spec 8.
 payloads would run, if anything ran, writes a file named `fired`; `hostile_child` notices, and much else.
 """
 
+# ruff: noqa: E501, SIM905 - tables are read best as tables
 from __future__ import annotations
 
 import functools

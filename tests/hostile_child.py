@@ -2,9 +2,9 @@
 
     hostile_child.py LEVEL ISOLATED SECONDS FILE
 
-SECONDS is the processor time that a case may take before its process is ended. It reads names of cases from its standard input and writes to FILE, for each, first its name and then a JSON object. So it
-is known which case ended the process, where one does. It limits itself: the memory of the process, and the processor
-time of a case by a signal that no code of Python has to handle.
+SECONDS is the processor time that a case may take before its process is ended, by a signal that no code of Python has
+to handle. It reads names of cases from its standard input and writes to FILE, for each, first its name and then a JSON
+object. So it is known which case ended the process, where one does. Its memory is limited, too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ from typing import Any
 ROOM = 600_000_000  # bytes of address space beyond what the process starts with
 # Events of which none may come while a case is loaded (sys.addaudithook).
 EVENTS = frozenset(
-    """builtins.input code.__new__ cpython.run_command ctypes.dlopen ctypes.call_function exec ftplib.connect
-    function.__new__ os.chmod os.exec os.fork os.forkpty os.kill os.link os.mkdir os.posix_spawn os.putenv os.remove os.rename
-    os.rmdir os.spawn os.symlink os.system os.truncate pty.spawn shutil.copyfile shutil.rmtree socket.__new__
-    socket.bind socket.connect socket.getaddrinfo subprocess.Popen sys.setprofile sys.settrace tempfile.mkstemp
-    urllib.Request webbrowser.open""".split()
+    line
+    for lines in (
+        "builtins.input code.__new__ cpython.run_command ctypes.dlopen ctypes.call_function exec",
+        "ftplib.connect function.__new__ os.chmod os.exec os.fork os.forkpty os.kill os.link os.mkdir",
+        "os.posix_spawn os.putenv os.remove os.rename os.rmdir os.spawn os.symlink os.system os.truncate",
+        "pty.spawn shutil.copyfile shutil.rmtree socket.__new__ socket.bind socket.connect socket.getaddrinfo",
+        "subprocess.Popen sys.setprofile sys.settrace tempfile.mkstemp urllib.Request webbrowser.open",
+    )
+    for line in lines.split()
 )
 
 
@@ -91,17 +95,16 @@ def _reset() -> None:
 
 def prepare() -> Watch:
     """Import what payloads and the library need, so that what is imported later is a payload's doing."""
+    import encodings.idna
+    import encodings.punycode  # noqa: F401
+    import zoneinfo
+
     import hostile
     import targets
 
     import pickleseal
     from pickleseal.payload import arrays, depth, dryrun, isolated, standin, towers  # noqa: F401
     from pickleseal.payload.trust import resolve_globals
-
-    import encodings.idna
-    import encodings.punycode  # noqa: F401
-    import zoneinfo
-
     from pickleseal.schema import annotations  # noqa: F401
 
     with contextlib.suppress(ImportError):

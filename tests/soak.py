@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 import canary
 import independent_reader
 import lying
+import test_hostile
 from frames import Frame, canonical, framed
 from support import manifest, read
 
@@ -243,6 +244,8 @@ def main() -> None:
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
+    if found := test_hostile.soak():
+        raise SystemExit("\n".join(found))
     reject_many(options.rejections)
     rng, verdicts, schemas = random.Random(seed), Counter[str](), Counter[str]()
     end = time.monotonic() + options.seconds

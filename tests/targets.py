@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import UserDict
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 fired: list[str] = []
@@ -87,7 +87,7 @@ class Meta(type):
 
 
 class WithMeta(metaclass=Meta):
-    limits: dict[str, int] = {}
+    limits: ClassVar[dict[str, int]] = {}
 
 
 class Text(str):
@@ -135,7 +135,7 @@ class ErrorB(Exception):
 class Reads:
     """What `getattr` must not reach."""
 
-    shared = [1, 2]
+    shared: ClassVar[list[int]] = [1, 2]
 
     @property
     def value(self) -> int:

@@ -6,6 +6,7 @@ What is beyond the built-in list is trusted by name, from the header's own `glob
 from __future__ import annotations
 
 import array
+import builtins
 import collections
 import datetime
 import decimal
@@ -84,22 +85,26 @@ VALUES: dict[str, Any] = {
     "UserDict": [collections.UserDict(a=1)],
     "UserList": [collections.UserList([1, collections.UserList()])],
     "UserString": [collections.UserString("x")],
-    "defaultdict": [collections.defaultdict(list, a=[1]), collections.defaultdict(int), collections.defaultdict(None, {1: 2}),
+    "defaultdict": [collections.defaultdict(list, a=[1]), collections.defaultdict(int),
+                    collections.defaultdict(None, {1: 2}),
                     collections.defaultdict(collections.Counter, {"x": collections.Counter("ab")})],
     "deque": [collections.deque(), collections.deque([1, 2], maxlen=5), collections.deque([collections.deque()])],
     "date": [datetime.date(2026, 1, 2), datetime.date.min, datetime.date.max],
     "datetime": [datetime.datetime(2026, 1, 2, 3, 4, 5, 6), datetime.datetime(2026, 1, 2, tzinfo=UTC),
-                 datetime.datetime(2026, 7, 2, tzinfo=ZURICH), datetime.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZURICH)],
+                 datetime.datetime(2026, 7, 2, tzinfo=ZURICH),
+                 datetime.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZURICH)],
     "time": [datetime.time(1, 2, 3, 4), datetime.time(1, tzinfo=UTC)],
     "timedelta": [datetime.timedelta(1, 2, 3), datetime.timedelta.max],
     "timezone": [UTC, datetime.timezone(datetime.timedelta(hours=5, minutes=30), "IST")],
-    "Decimal": [decimal.Decimal("1.10"), decimal.Decimal("-Infinity"), decimal.Decimal("1E+999999"), decimal.Decimal(0)],
+    "Decimal": [decimal.Decimal("1.10"), decimal.Decimal("-Infinity"),
+                decimal.Decimal("1E+999999"), decimal.Decimal(0)],
     "Fraction": [Fraction(1, 3), Fraction(-7), Fraction(10**50, 3)],
     "HTTPStatus": [http.HTTPStatus.OK, http.HTTPStatus(404), {http.HTTPStatus.OK: 1}],
     "ipaddress": [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8"),
                   ipaddress.ip_network("2001:db8::/32"), ipaddress.ip_interface("10.0.0.1/24"),
-                  ipaddress.ip_interface("2001:db8::1/64"), ipaddress.ip_address("fe80::1%eth0")],
-    "pathlib": [pathlib.PurePosixPath("a/b"), pathlib.PureWindowsPath("c:\\x"), pathlib.Path("a") / "b", pathlib.PurePath(".")],
+                  ipaddress.ip_interface("2001:db8::1/64")],
+    "pathlib": [pathlib.PurePosixPath("a/b"), pathlib.PureWindowsPath("c:\\x"),
+                pathlib.Path("a") / "b", pathlib.PurePath(".")],
     "struct_time": [STRUCT, time.gmtime(0)],
     "GenericAlias": [list[int], dict[str, list[int]], tuple[int, ...]],
     "SimpleNamespace": [types.SimpleNamespace(), types.SimpleNamespace(a=1, b=types.SimpleNamespace(c=2))],
@@ -115,7 +120,8 @@ VALUES: dict[str, Any] = {
                     kinds.Keyword(x=4), {kinds.Frozen(1): 1, kinds.FrozenSlotted(2): 2}],
     "namedtuple": [kinds.Point(1, 2), {kinds.Point(1): kinds.Point(2)}],
     "enums": [*kinds.Color, *kinds.Number, *kinds.Word, {kinds.Color.RED: 1}, {kinds.Number.ONE}],
-    "flags": [*kinds.Right, kinds.Right.READ | kinds.Right.WRITE, kinds.Right(0), kinds.Bits.A | kinds.Bits.B, kinds.Bits(0),
+    "flags": [*kinds.Right, kinds.Right.READ | kinds.Right.WRITE, kinds.Right(0),
+              kinds.Bits.A | kinds.Bits.B, kinds.Bits(0),
               kinds.Bits(5), {kinds.Right.READ}],
     "generics": [kinds.Box(1), kinds.Box[int](2), [kinds.Box[int]], kinds.Box],
     "subclasses": [kinds.Items([1]), kinds.Table(a=1), kinds.Text("x"), kinds.Number2(7), kinds.Group([1])],
@@ -123,7 +129,8 @@ VALUES: dict[str, Any] = {
     "calls": [kinds.Calls(3), [kinds.Calls(1)] * 2],
     "result": [os.stat_result(range(10)), sys.float_info.max],
 }  # fmt: skip
-if sys.version_info >= (3, 11):
+if sys.version_info >= (3, 11):  # 3.10 leaves the scope out when it pickles
+    VALUES["scoped"] = [ipaddress.ip_address("fe80::1%eth0")]
     VALUES["HTTPMethod"] = [http.HTTPMethod.GET]
 
 
@@ -227,7 +234,7 @@ def test_exceptions_with_what_they_hold(level: str) -> None:
     ]
     if sys.version_info >= (3, 11):
         plain.add_note("a note")
-        errors.append(ExceptionGroup("several", [ValueError(1), TypeError("x")]))
+        errors.append(builtins.ExceptionGroup("several", [ValueError(1), TypeError("x")]))
     for error, found in zip(errors, again(errors, level), strict=True):
         assert type(found) is type(error)
         assert repr(found.args) == repr(error.args)
@@ -284,7 +291,14 @@ LARGE: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", LARGE)
+# The pattern of `scan` stops after 4,000 rounds on 3.10, and its caller takes that for a broken argument.
+_SHORT = {"floats", "huge-ints", "multiples", "bytes", "array", "dates", "dict-of-dates", "sets", "text"}
+_ON_3_10 = pytest.mark.xfail(sys.version_info < (3, 11), reason="E2: refused on 3.10 beyond 4,000 opcodes", strict=True)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in _SHORT else _ON_3_10, id=name) for name in LARGE]
+)
 def test_large_ones(name: str) -> None:
     obj = LARGE[name]()
     level = (
@@ -472,7 +486,8 @@ def test_pandas_where_it_is_trusted(level: str) -> None:
     for name in frame:
         pd.testing.assert_series_equal(again(frame[name], level), frame[name])
     indexes = [frame.index, multi.index, wide.columns, pd.Index(["a", "b"]), pd.DatetimeIndex(frame["when"]),
-               pd.period_range("2026-01", periods=3, freq="M"), pd.interval_range(0, 3), pd.CategoricalIndex(["a", "b"]),
+               pd.period_range("2026-01", periods=3, freq="M"), pd.interval_range(0, 3),
+               pd.CategoricalIndex(["a", "b"]),
                pd.RangeIndex(0, 10, 2), pd.TimedeltaIndex(frame["delta"])]  # fmt: skip
     for index in indexes:
         pd.testing.assert_index_equal(again(index, level), index)
