@@ -941,8 +941,8 @@ def _by_slots(member: str) -> Callable[[int], bytes]:
 _in_tuple: Callable[[bytes], bytes] = lambda below: below + b"\x85\x85"  # noqa: E731
 _alone: Callable[[bytes], bytes] = lambda below: below + b"\x85"  # noqa: E731
 DEALLOC: dict[str, tuple[str, Callable[[int], bytes], str]] = {
-    "deque": ("collections:deque", _by_call(_in_tuple), L),
-    "deque-appended": ("collections:deque", lambda n: get(0) + EMPTY + REDUCE + get(n) + APPEND, L),
+    "deque": ("collections:deque", _by_call(_in_tuple), f"{L} {OK}"),
+    "deque-appended": ("collections:deque", lambda n: get(0) + EMPTY + REDUCE + get(n) + APPEND, f"{L} {OK}"),
     "UserList": ("collections:UserList", _by_call(_in_tuple), f"{L} {OK}"),
     "slice": ("builtins:slice", _by_call(_alone), L),
     "slice-step": ("builtins:slice", lambda n: get(0) + NONE + NONE + get(n) + b"\x87R", L),
@@ -973,9 +973,18 @@ DEALLOC: dict[str, tuple[str, Callable[[int], bytes], str]] = {
     "Items": ("targets:Items", lambda n: get(0) + EMPTY + REDUCE + get(n) + APPEND, f"{L} {OK}"),
     "Table": ("targets:Table", lambda n: get(0) + EMPTY + REDUCE + NONE + get(n) + SETITEM, f"{L} {OK}"),
 }  # fmt: skip
+# Those in C that CPython deallocates without a bound, on this version: so many of them end the stack.
+ENDLESS = {"struct_time", *(("deque", "deque-appended", "defaultdict") if sys.version_info >= (3, 12) else ())}
 for _what, (_name, _one, _codes) in DEALLOC.items():
-    case(f"crash-chain/{_what}", chain(_name, _one), _name, guarded="", strict=_codes,
-         trust=(_name,) if _name.startswith("targets:") else ())  # fmt: skip
+    _count, _group = (200_000, "crash-long") if _what in ENDLESS else (LONG, "crash-chain")
+    case(
+        f"{_group}/{_what}",
+        chain(_name, _one, _count),
+        _name,
+        guarded="",
+        strict=L if _what in ENDLESS else _codes,
+        trust=(_name,) if _name.startswith("targets:") else (),
+    )
 for _what, _name in {"deep-enum": "http:HTTPStatus", "deep-set": "builtins:set", "deep-dict": "builtins:dict",
                      "deep-own-enum": "targets:Color"}.items():  # fmt: skip
     _wrap = {"builtins:set": b"\x85\x85R", "builtins:dict": NONE + b"\x86\x85\x85R"}.get(_name, b"\x85R")
