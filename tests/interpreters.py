@@ -29,6 +29,9 @@ TESTS = [
     "tests/test_arrays.py",
     "tests/test_trust.py",
     "tests/test_levels.py",
+    "tests/test_hostile.py",
+    "tests/test_opcodes.py",
+    "tests/test_benign.py",
 ]
 
 

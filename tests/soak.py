@@ -28,6 +28,7 @@ import canary
 import independent_reader
 import lying
 import operations
+import test_hostile
 from frames import Frame, canonical, framed
 from support import manifest, read
 
@@ -244,6 +245,8 @@ def main() -> None:
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
+    if found := test_hostile.soak():
+        raise SystemExit("\n".join(found))
     reject_many(options.rejections)
     rng, verdicts, schemas, levels = random.Random(seed), Counter[str](), Counter[str](), Counter[str]()
     end = time.monotonic() + options.seconds
