@@ -4,6 +4,7 @@ Each does the one harmless thing that it is needed for, and refuses the rest as 
 They are handed out as objects without attributes, so that a payload can call them and change nothing about them.
 """
 
+import enum
 import functools
 import operator
 import types
@@ -34,8 +35,8 @@ def _getattr(owner: object, name: object) -> Any:
 def attributes_of(classes: Collection[type]) -> Any:
     """Return what stands in for `getattr` where a payload's classes are known: bound methods of these classes.
 
-    Of a class only what is bound to the class itself (`classmethod`, `staticmethod`). No names with two underscores in
-    front, no properties, nothing of an object's own attributes: reading it runs no code.
+    Of a class only what is bound to the class itself (`classmethod`, `staticmethod`), of an enum its members. No names
+    with two underscores in front, no properties, nothing of an object's own attributes: reading it runs no code.
     """
 
     def find(owner: Any, name: Any) -> Any:
@@ -44,6 +45,8 @@ def attributes_of(classes: Collection[type]) -> Any:
             cls = owner if is_class else type(owner)
             kinds = (classmethod, staticmethod) if is_class else (types.FunctionType, classmethod, staticmethod)
             if any(cls is one for one in classes):
+                if is_class and issubclass(cls, enum.Enum) and name in cls.__members__:
+                    return cls.__members__[name]
                 for base in cls.__mro__:
                     if name in base.__dict__:
                         method = base.__dict__[name]

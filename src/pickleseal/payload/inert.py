@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from ..errors import ForbiddenOperationError
 from ..schema.names import global_name
 from . import calls
+from .guards import GUARDED
 from .meter import Meter
 
 __all__ = ["InertObject", "Traits", "inert", "stand_in", "traits_of", "using"]
@@ -69,7 +70,11 @@ class _Inert(type):
 def _make(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`__new__` of inert classes of which the arguments matter."""
     if cls._check is not None:
+        if kwargs:
+            raise forbidden("makes a value by names of arguments", cls._global)
         cls._check(_meter(), args)
+    if args:
+        calls.spend_for_nested(_meter(), args)  # its own code may hash or print them
     made = object.__new__(cls)
     made.parts = [*args, *kwargs.values()] if kwargs else [*args]
     if cls._is_deep:
@@ -84,6 +89,7 @@ class InertObject(metaclass=_Inert):
     _check = None
     _is_deep = False
     _built = False
+    _takes: tuple[str, ...] = ()  # methods by which it takes items, which an attribute of its own would replace
     parts: list[Any] | tuple[()] = ()  # what it was made of
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -93,15 +99,32 @@ class InertObject(metaclass=_Inert):
         if self._built:
             raise forbidden("sets the state of an object twice", self._global)
         self._built = True
-        if type(state) is dict:
-            _check_state(state, self._global)
-        elif type(state) is tuple and len(state) == 2:
-            for part in state:
-                if type(part) is dict:
-                    _check_state(part, self._global)
-            if type(state[1]) is dict and any(_is_named(state[1], name) for name in ("__class__", "__dict__")):
-                raise forbidden("swaps the class of an object", self._global)
+        if type(state) is tuple and len(state) == 2:
+            self._check_state(state[0], _OF_OBJECTS)
+            self._check_state(state[1], _OF_SLOTS)
+        elif isinstance(state, InertObject):  # it may be a pair
+            self._check_state(state, _OF_SLOTS)
+        else:
+            self._check_state(state, _OF_OBJECTS)
         self.parts = [*self.parts, state]
+
+    def _check_state(self, state: Any, names: tuple[str, ...]) -> None:
+        if self._takes:
+            names += self._takes
+        if type(state) is dict:
+            _meter().spend(len(state))
+            found = [name for name in names if name in state]
+            odd = [key for key in state if type(key) is not str]
+            if odd:
+                calls.spend_for_nested(_meter(), tuple(odd))  # BUILD hashes them again
+                odd = [key for key in odd if isinstance(key, InertObject)]
+                if odd and "__class__" in names:  # what such a text is equal to is its own class's business
+                    raise forbidden("sets attributes by names that are no plain text", self._global)
+                found += [name for name in names if any(key._may_be(name) for key in odd)]
+        else:
+            found = _held(state, names) if isinstance(state, InertObject) else []
+        if found:
+            raise forbidden(_GIVES.get(found[0], "gives an object a method"), self._global)
 
     def __call__(self, *args: Any) -> Any:
         raise forbidden("calls an object that is neither a class nor a function", self._global)
@@ -110,22 +133,42 @@ class InertObject(metaclass=_Inert):
         return name in self.parts
 
 
-def _check_state(state: dict[Any, Any], name: str) -> None:
-    _meter().spend(len(state))
-    if _is_named(state, "__setstate__"):
-        raise forbidden("gives an object a __setstate__", name)
+_OF_OBJECTS: tuple[str, ...] = ("__setstate__",)  # what a state must not name
+_OF_SLOTS: tuple[str, ...] = ("__setstate__", "__class__", "__dict__")
+_GIVES = {
+    "__setstate__": "gives an object a __setstate__",
+    "__class__": "swaps the class of an object",
+    "__dict__": "swaps the class of an object",
+}
 
 
-def _is_named(state: dict[Any, Any], name: str) -> bool:
-    """Tell whether a state has a key that is, or may be, equal to a name: a text of a class of its own, too."""
-    if name in state:
-        return True
-    return any(isinstance(key, InertObject) and key._may_be(name) for key in state)
+def _held(state: Any, names: tuple[str, ...]) -> list[str]:
+    """Return which names a state holds that is no plain dict (it was made by a call), as a key or elsewhere."""
+    meter, left, seen = _meter(), [state], set()
+    while left:
+        part = left.pop()
+        if type(part) is str and part in names:
+            return [part]
+        if id(part) in seen:
+            continue
+        meter.spend(1)
+        if isinstance(part, InertObject):
+            if found := [name for name in names if part._may_be(name)]:
+                return found
+            left += part.parts
+        elif type(part) in (tuple, list, set, frozenset, dict):
+            left += part
+            if type(part) is dict:
+                left += part.values()
+        seen.add(id(part))
+    return []
 
 
 def _hash(self: Any) -> int:
     """Spend what hashing the real object may cost, once for each time that it is hashed."""
     meter, left = _meter(), [*self.parts]
+    if self._global in calls.NUMBERS:
+        calls.note_number(meter, self._global, self.parts)
     while left:
         part = left.pop()
         meter.spend(1)
@@ -177,8 +220,20 @@ class InertMember(InertObject):
 class InertResult(InertObject):
     """What a function returned: anything."""
 
+    _global = "what a function returned"
+
     __hash__ = _hash
     append, extend, add, __setitem__ = _append, _extend, _add, _set_item
+
+
+class InertValue(InertObject):
+    """What refers to an object that others have as well, and hands attributes on to it: an alias, a method, a union."""
+
+    _global = "what stands for another object"
+    __hash__ = _hash
+
+    def __setstate__(self, state: Any) -> None:
+        raise forbidden("sets the state of what stands for another object", self._global)
 
 
 class InertArray(InertObject):
@@ -206,9 +261,14 @@ class InertFunction:
     def __call__(self, *args: Any) -> Any:
         if self._check is not None:
             self._check(_meter(), args)
+        calls.spend_for_nested(_meter(), args)
         if self._global == "builtins:getattr":
             return _attribute(*args)
-        made = InertArray() if self._global.startswith("pickleseal:") else InertResult()
+        made: InertObject = InertResult()
+        if self._global.startswith("pickleseal:"):
+            made = InertArray()
+        elif self._global in GUARDED:
+            made = InertValue()
         made.parts = [*args]
         if self._global == "pickleseal:rebuild_object_array":
             _meter().deep.append(made)
@@ -224,7 +284,7 @@ def _attribute(owner: Any = None, name: Any = None, *_: Any) -> Any:
     """`getattr`: the method of a class may be called, that of an object is a value."""
     if type(name) is not str or not isinstance(owner, InertObject | _Inert):
         raise forbidden("asks for an attribute of something else than its classes and objects", "getattr")
-    return InertFunction(name) if isinstance(owner, _Inert) else InertResult()
+    return InertFunction(name) if isinstance(owner, _Inert) else InertValue()
 
 
 class Traits(NamedTuple):
@@ -236,6 +296,7 @@ class Traits(NamedTuple):
     is_deep: bool = False
     hash: str = "identity"  # or "none" or "own"
     items: tuple[str, ...] = ()  # methods by which it takes items
+    makes: bool = False  # whether code of its own makes its objects
 
 
 def traits_of(name: str, value: Any) -> Traits:
@@ -245,11 +306,12 @@ def traits_of(name: str, value: Any) -> Traits:
     own = global_name(value)
     kind = calls.kind_of(value)
     if kind.is_enum:
-        return Traits(own, "enum")
+        return Traits(own, "enum", makes=True)
     hashed = type.__getattribute__(value, "__hash__")
     how = "none" if hashed is None else "identity" if hashed is object.__hash__ else "own"
     items = tuple(item for item in _ITEMS if any(item in base.__dict__ for base in value.__mro__))
-    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items)
+    makes = type.__getattribute__(value, "__new__") is not object.__new__
+    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items, makes)
 
 
 def inert(traits: Traits) -> Any:
@@ -257,17 +319,19 @@ def inert(traits: Traits) -> Any:
     if traits.kind == "function":
         return InertFunction(traits.name)
     if traits.kind == "enum":
-        return _Inert("InertEnum", (InertMember,), {"_global": traits.name})
+        return _Inert("InertEnum", (InertMember,), {"_global": traits.name, "__new__": _make})
     check = calls.CLASSES.get(traits.check or "")
     members: dict[str, Any] = {item: _ITEMS[item] for item in traits.items}
+    members["_takes"] = tuple(item for item in traits.items if item != "__setitem__")
     members |= {"_global": traits.name, "_check": check, "_is_deep": traits.is_deep}
     if traits.hash == "none":
         members["__hash__"] = None
     elif traits.hash == "own":
         members["__hash__"] = _hash
-    if check is not None or traits.is_deep or traits.hash == "own":
+    if check is not None or traits.is_deep or traits.makes or traits.hash == "own":
         members["__new__"] = _make
-    return _Inert("Inert", (InertObject,), members)
+    base = InertValue if traits.name == "types:GenericAlias" else InertObject
+    return _Inert("Inert", (base,), members)
 
 
 _made: WeakKeyDictionary[type, Any] = WeakKeyDictionary()

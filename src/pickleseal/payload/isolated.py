@@ -11,11 +11,12 @@ look into them.
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .. import errors
 from ..errors import IsolationError, PolicyError, ReadError
@@ -50,11 +51,10 @@ class _Helper:
             if to is None or back is None:
                 raise OSError("the helper has no pipes")
             try:
-                to.write(len(request).to_bytes(8, "little") + len(payload).to_bytes(8, "little") + request)
-                to.write(payload)
-                to.flush()
-                size = int.from_bytes(back.read(8), "little")
-                answer: dict[str, Any] = json.loads(back.read(size))
+                _write(to, len(request).to_bytes(8, "little") + len(payload).to_bytes(8, "little") + request)
+                _write(to, payload)
+                size = int.from_bytes(_read(back, 8), "little")
+                answer: dict[str, Any] = json.loads(_read(back, size))
                 return answer
             except BaseException:
                 self._stop(process)  # what is in its pipes belongs to nobody now
@@ -66,6 +66,7 @@ class _Helper:
         path = [_ROOT, *(entry for entry in sys.path if entry)]
         return subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-I", "-c", _START, *path],
+            bufsize=0,  # a buffer has a lock, which another thread may hold while this process is forked
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -81,7 +82,10 @@ class _Helper:
                     pipe.close()
                 except OSError:
                     pass
-        process.kill()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # its session: a child of it may still be at work
+        except OSError:
+            process.kill()
         process.wait()
 
     def stop(self) -> None:
@@ -97,9 +101,24 @@ class _Helper:
         if process is not None:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    os.close(pipe.fileno())
-                    pipe.detach()  # type: ignore[attr-defined]
+                    pipe.close()
             process.returncode = 0  # not ours to wait for
+
+
+def _write(pipe: IO[bytes], data: bytes) -> None:
+    """Write all of it: a pipe without a buffer may take a part."""
+    left = memoryview(data)
+    while left:
+        left = left[pipe.write(left) :]
+
+
+def _read(pipe: IO[bytes], size: int) -> bytes:
+    """Read so many bytes, or what there is before the end."""
+    parts = []
+    while size and (part := pipe.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 _helper = _Helper()

@@ -123,7 +123,7 @@ class _Scan:
         position = 2
         while True:
             stop = self.frame_end or end
-            position = match(data, position, stop).end()
+            start, position = position, match(data, position, stop).end()
             if position < stop:
                 opcode = data[position]
                 if opcode == _STOP:
@@ -131,6 +131,8 @@ class _Scan:
                     return
                 if opcode == _FRAME and protocol >= 4:
                     position = self._frame(position)
+                elif position > start and opcode in _PLAIN_ARGUMENTS:
+                    continue  # 3.10 repeats a bounded number of times: what it left over may be plain
                 else:
                     position = self._opcode(opcode, position)
             elif not self.frame_end:
