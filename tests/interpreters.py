@@ -28,6 +28,7 @@ TESTS = [
     "tests/test_api.py",
     "tests/test_arrays.py",
     "tests/test_trust.py",
+    "tests/test_trust_attacks.py",
 ]
 
 

@@ -109,7 +109,7 @@ class _Pickler(pickle.Pickler):
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
             self._note(obj, reduced)
-        elif type(reduced) is tuple and reduced and reduced[0] is getattr and not _is_time_zone(reduced[1]):
+        elif type(reduced) is tuple and reduced and reduced[0] is getattr and not _is_loaded(reduced[1]):
             self.bound.add(printable(repr(reduced[1][-1]), 80))
         return reduced
 
@@ -151,9 +151,11 @@ def _is_numpy(cls: type) -> bool:
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
-def _is_time_zone(arguments: Any) -> bool:
-    """Tell whether a `getattr` is that of ZoneInfo itself, the one that readers allow."""
+def _is_loaded(arguments: Any) -> bool:
+    """Tell whether a `getattr` is one that readers allow: that of ZoneInfo itself, or of a member of an enum."""
     owner, name = arguments
+    if isinstance(owner, type) and issubclass(owner, enum.Enum) and name in owner.__members__:
+        return True
     return name == "_unpickle" and isinstance(owner, type) and f"{owner.__module__}:{owner.__qualname__}" == _TIME_ZONE
 
 
