@@ -30,12 +30,23 @@ PRIME = 2**61 - 1
 class Box(typing.Generic[typing.TypeVar("T")]):  # type: ignore[misc]
     limit = 5
 
+    def method(self) -> None:
+        return None
+
 
 class Calls:
     seen: typing.ClassVar[list[Any]] = []
 
     def __call__(self, *args: Any) -> None:
         self.seen.append(args)
+
+
+class FirstError(Exception):
+    pass
+
+
+class SecondError(Exception):
+    pass
 
 
 class Items(list[Any]):
@@ -67,7 +78,7 @@ def function() -> None:
 
 
 HERE = __name__
-TRUST = [Box, Calls, Items, Lower, function, shapes.Job, shapes.Empty]
+TRUST = [Box, Calls, FirstError, SecondError, Items, Lower, function, shapes.Job, shapes.Empty]
 
 
 def run(body: bytes, *names: str, level: str = "strict") -> Any:
@@ -113,11 +124,10 @@ class TestWhatIsShared:
         assert typing.get_origin(Box[int]) is Box
 
     def test_a_bound_method(self, level: str) -> None:
-        body = (
-            named("builtins", "getattr") + here("Items") + b")\x81" + text("append") + b"\x86R" + state(a=b"N") + b"b"
-        )
-        with pytest.raises(errors.ReadError):
-            run(body, "builtins:getattr", f"{HERE}:Items", level=level)
+        body = named("builtins", "getattr") + here("Box") + b")\x81" + text("method") + b"\x86R" + state(a=b"N") + b"b"
+        with pytest.raises(errors.ForbiddenOperationError):
+            run(body, "builtins:getattr", f"{HERE}:Box", level=level)
+        assert not Box.method.__dict__
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -145,6 +155,11 @@ class TestStates:
     def test_a_class_swapped_by_a_state_that_was_made_by_a_call(self, level: str, made: bytes, names: str) -> None:
         with pytest.raises(errors.ForbiddenOperationError, match="swaps the class"):
             run(OBJECT + made + b"b", JOB, "shapes:Empty", f"builtins:{names}", level=level)
+
+    def test_a_class_swapped_by_an_exception_s_own_setstate(self, level: str) -> None:
+        body = here("FirstError") + b")\x81" + state(__class__=here("SecondError")) + b"b"
+        with pytest.raises(errors.ForbiddenOperationError, match="swaps the class"):
+            run(body, f"{HERE}:FirstError", f"{HERE}:SecondError", level=level)
 
     def test_a_class_swapped_by_a_name_that_its_class_makes(self, level: str) -> None:
         key = here("Lower") + text("__CLASS__") + b"\x85\x81"
@@ -310,6 +325,16 @@ class TestHonestOnesThatLookAlike:
         data = pickleseal.pack(obj)
         again = pickleseal.unpack(data, trust=pickleseal.peek(data).globals, policy=Policy(level=level))
         assert again == obj
+
+    def test_a_state_of_pydantic_s_loads(self, level: str) -> None:
+        pydantic = pytest.importorskip("pydantic")
+        model = pydantic.create_model("Model", __module__=HERE, a=(int, 0))
+        globals()["Model"] = model
+        try:
+            data = pickleseal.pack(model(a=1))
+            assert pickleseal.unpack(data, trust=[model], policy=Policy(level=level)).a == 1
+        finally:
+            del globals()["Model"]
 
     @pytest.mark.parametrize("length", [3999, 4001, 20000])
     def test_long_runs_of_plain_opcodes(self, level: str, length: int) -> None:

@@ -100,15 +100,14 @@ class InertObject(metaclass=_Inert):
             raise forbidden("sets the state of an object twice", self._global)
         self._built = True
         if type(state) is tuple and len(state) == 2:
-            self._check_state(state[0], _OF_OBJECTS)
-            self._check_state(state[1], _OF_SLOTS)
-        elif isinstance(state, InertObject):  # it may be a pair
-            self._check_state(state, _OF_SLOTS)
+            self._check_state(state[0])
+            self._check_state(state[1], are_slots=True)
         else:
-            self._check_state(state, _OF_OBJECTS)
+            self._check_state(state)
         self.parts = [*self.parts, state]
 
-    def _check_state(self, state: Any, names: tuple[str, ...]) -> None:
+    def _check_state(self, state: Any, are_slots: bool = False) -> None:
+        names = _REFUSED if type(state) is dict and not are_slots else _REFUSED_SLOTS
         if self._takes:
             names += self._takes
         if type(state) is dict:
@@ -118,7 +117,7 @@ class InertObject(metaclass=_Inert):
             if odd:
                 calls.spend_for_nested(_meter(), tuple(odd))  # BUILD hashes them again
                 odd = [key for key in odd if isinstance(key, InertObject)]
-                if odd and "__class__" in names:  # what such a text is equal to is its own class's business
+                if odd and are_slots:  # what such a text is equal to is its own class's business
                     raise forbidden("sets attributes by names that are no plain text", self._global)
                 found += [name for name in names if any(key._may_be(name) for key in odd)]
         else:
@@ -133,8 +132,9 @@ class InertObject(metaclass=_Inert):
         return name in self.parts
 
 
-_OF_OBJECTS: tuple[str, ...] = ("__setstate__",)  # what a state must not name
-_OF_SLOTS: tuple[str, ...] = ("__setstate__", "__class__", "__dict__")
+# What a state must not name. Exceptions set each name of a plain dict as if it were a slot; pydantic has a `__dict__`.
+_REFUSED: tuple[str, ...] = ("__setstate__", "__class__")
+_REFUSED_SLOTS: tuple[str, ...] = (*_REFUSED, "__dict__")
 _GIVES = {
     "__setstate__": "gives an object a __setstate__",
     "__class__": "swaps the class of an object",
