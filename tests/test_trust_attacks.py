@@ -293,6 +293,11 @@ class TestBounds:
         with pytest.raises(errors.LimitExceededError, match="too deep"):
             run(body, "collections:defaultdict")
 
+    def test_chains_of_aliases(self) -> None:
+        chain = named("types", "GenericAlias") + b"0" + b"h\x02" * 3000 + named("builtins", "list") + b")\x86R" * 3000
+        with pytest.raises(errors.LimitExceededError, match="too deep"):
+            run(chain, ALIAS, "builtins:list")
+
     def test_ranges_of_characters_without_case(self) -> None:
         pattern = ("[\0-\U0010ffff]" * 1000).encode()
         body = named("re", "_compile") + b"X" + struct.pack("<I", len(pattern)) + pattern + b"K\x22\x86R"

@@ -30,11 +30,11 @@ _NESTED = (tuple, list, dict, set, frozenset)
 NUMBERS = frozenset({"builtins:complex", "builtins:int", "decimal:Decimal", "fractions:Fraction", "uuid:UUID"})
 _LAZY = frozenset({"builtins:range", "ipaddress:IPv4Network", "ipaddress:IPv6Network"})
 # Types in C that hold objects and whose deallocation does not recurse without end, as tests show on each version.
-_FLAT = frozenset({"builtins:object", "collections:OrderedDict", "types:SimpleNamespace", "types:GenericAlias"})
+_FLAT = frozenset({"builtins:object", "collections:OrderedDict", "types:SimpleNamespace"})
 
 
-# These do recurse, and are heap types in some versions (3.12 and later).
-_DEEP = frozenset({"collections:defaultdict", "collections:deque"})
+# These do recurse, and are heap types in some versions (3.12 and later); an alias does where it is asked for attributes.
+_DEEP = frozenset({"collections:defaultdict", "collections:deque", "types:GenericAlias"})
 
 
 def _refuse(what: str, found: object) -> ForbiddenOperationError:
