@@ -294,7 +294,8 @@ class TestBounds:
             run(body, "collections:defaultdict")
 
     def test_chains_of_aliases(self) -> None:
-        chain = named("types", "GenericAlias") + b"0" + b"h\x02" * 3000 + named("builtins", "list") + b")\x86R" * 3000
+        alias, inner = named("types", "GenericAlias"), named("builtins", "list")
+        chain = alias + b"0" + b"h\x02" * 3000 + inner + b")\x86R" * 3000
         with pytest.raises(errors.LimitExceededError, match="too deep"):
             run(chain, ALIAS, "builtins:list")
 

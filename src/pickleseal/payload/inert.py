@@ -112,8 +112,11 @@ class InertObject(metaclass=_Inert):
             names += self._takes
         if type(state) is dict:
             _meter().spend(len(state))
-            found = [name for name in names if name in state]
-            odd = [key for key in state if type(key) is not str]
+            kinds = {*map(type, state)}
+            found = (
+                [] if kinds == _TEXT and state.keys().isdisjoint(names) else [name for name in names if name in state]
+            )
+            odd = [] if kinds == _TEXT else [key for key in state if type(key) is not str]
             if odd:
                 calls.spend_for_nested(_meter(), tuple(odd))  # BUILD hashes them again
                 odd = [key for key in odd if isinstance(key, InertObject)]
@@ -135,6 +138,7 @@ class InertObject(metaclass=_Inert):
 # What a state must not name. Exceptions set each name of a plain dict as if it were a slot; pydantic has a `__dict__`.
 _REFUSED: tuple[str, ...] = ("__setstate__", "__class__")
 _REFUSED_SLOTS: tuple[str, ...] = (*_REFUSED, "__dict__")
+_TEXT = {str}
 _GIVES = {
     "__setstate__": "gives an object a __setstate__",
     "__class__": "swaps the class of an object",
