@@ -33,7 +33,7 @@ _LAZY = frozenset({"builtins:range", "ipaddress:IPv4Network", "ipaddress:IPv6Net
 _FLAT = frozenset({"builtins:object", "collections:OrderedDict", "types:SimpleNamespace"})
 
 
-# These do recurse, and are heap types in some versions (3.12 and later); an alias does where it is asked for attributes.
+# These do recurse, and are heap types in some versions (3.12 and later); an alias does where an attribute is looked up.
 _DEEP = frozenset({"collections:defaultdict", "collections:deque", "types:GenericAlias"})
 
 
