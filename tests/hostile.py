@@ -876,11 +876,13 @@ for _name in ("ipaddress:IPv4Address", "ipaddress:IPv6Address", "ipaddress:IPv4N
               "datetime:timezone", "pathlib:PosixPath", "pathlib:PurePosixPath", "zoneinfo:ZoneInfo", "array:array",
               "builtins:complex", "builtins:dict", "types:SimpleNamespace", "datetime:timedelta"):  # fmt: skip
     # What O7 says of text is not said to hold for classes that make text out of what they get, at `guarded`.
-    case(f"bomb-text-of/{_name}", call(_name, list_tower(60)), _name, guarded=f"{F} {L} {U}")
-case("bomb-text-of/targets:Color", call("targets:Color", list_tower(60)), "targets:Color", guarded=f"{F} {L} {U}",
-     trust=("targets:Color",))  # fmt: skip
+    _shows = _name.startswith(("ipaddress:", "http:", "uuid:SafeUUID"))
+    case(f"bomb-text-of/{_name}", call(_name, list_tower(60)), _name, guarded="" if _shows else f"{F} {L} {U}",
+         strict=f"{F} {L} {U}")  # fmt: skip
+case("bomb-text-of/targets:Color", call("targets:Color", list_tower(60)), "targets:Color", guarded="",
+     strict=f"{F} {L} {U}", trust=("targets:Color",))  # fmt: skip
 case("bomb-text-of/raised", call("builtins:ValueError", list_tower(60)) + EMPTY + REDUCE, "builtins:ValueError",
-     guarded=f"{F} {U}")  # fmt: skip
+     guarded=f"{F} {L} {U}")  # fmt: skip
 _BIG = LIST + MARK + NONE * 100_000 + b"e"
 _MADE = {"literal": _BIG, "by-list": call(LISTED, _BIG), "by-deque": call("collections:deque", _BIG),
          "by-user-list": call("collections:UserList", _BIG), "by-tuple": call("builtins:tuple", _BIG)}  # fmt: skip
@@ -976,7 +978,7 @@ DEALLOC: dict[str, tuple[str, Callable[[int], bytes], str]] = {
 # Those in C that CPython deallocates without a bound, on this version: so many of them end the stack.
 ENDLESS = {"struct_time", *(("deque", "deque-appended", "defaultdict") if sys.version_info >= (3, 12) else ())}
 for _what, (_name, _one, _codes) in DEALLOC.items():
-    _count, _group = (200_000, "crash-long") if _what in ENDLESS else (LONG, "crash-chain")
+    _count, _group = (60_000, "crash-long") if _what in ENDLESS else (LONG, "crash-chain")
     case(
         f"{_group}/{_what}",
         chain(_name, _one, _count),

@@ -32,6 +32,7 @@ TESTS = [
     "tests/test_hostile.py",
     "tests/test_opcodes.py",
     "tests/test_benign.py",
+    "tests/test_trust_attacks.py",
 ]
 
 

@@ -501,7 +501,6 @@ def test_pandas_where_it_is_trusted(level: str) -> None:
     assert again(pd.NaT, level) is pd.NaT
 
 
-@pytest.mark.xfail(reason="pandas.NA is pickled by its name, and trust= takes classes and functions only", strict=True)
 @pytest.mark.parametrize("level", [name for name in POLICIES if name.startswith(("guarded", "strict", "isolated"))])
 def test_missing_values_of_pandas_in_columns_of_objects(level: str) -> None:
     pd = pytest.importorskip("pandas")

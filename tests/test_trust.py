@@ -128,12 +128,27 @@ class TestRefusals:
                 pickleseal.unpack(data, trust=[shapes.Job, shapes.function, shapes.Outer])
 
     def test_a_trusted_string_that_cannot_be_imported_is_named(self) -> None:
-        for name in ("no_such_module:Cls", "shapes:NoSuchClass", "shapes:SINGLETON"):
+        for name in ("no_such_module:Cls", "shapes:NoSuchClass", "string:digits"):
             data = hostile(named(*name.split(":")), name)
             with pytest.raises((errors.ClassMissingError, errors.PolicyError)) as caught:
                 pickleseal.unpack(data, trust=[name])
             assert caught.value.found == name
-            assert caught.value.code == ("policy" if name.endswith("SINGLETON") else "class-missing")
+            assert caught.value.code == ("policy" if name.endswith("digits") else "class-missing")
+
+    def test_a_value_that_pickles_as_its_name_can_be_trusted_and_is_left_alone(self) -> None:
+        name = "shapes:SINGLETON"
+        data = pickleseal.pack([shapes.SINGLETON])
+        assert pickleseal.unpack(data, trust=[name]) == [shapes.SINGLETON]
+        assert pickleseal.unpack(data, trust=[name], policy=pickleseal.Policy(level="strict"))[0] is shapes.SINGLETON
+        for body in (b"}" + text("x") + b"Nsb", b")R"):
+            for level in ("guarded", "strict"):
+                with pytest.raises(errors.ForbiddenOperationError):
+                    pickleseal.unpack(
+                        hostile(named(*name.split(":")) + body, name),
+                        trust=[name],
+                        policy=pickleseal.Policy(level=level),
+                    )
+            assert not vars(shapes.SINGLETON)
 
     def test_a_trusted_string_is_not_imported_where_the_payload_does_not_need_it(self) -> None:
         assert pickleseal.unpack(pickleseal.pack(1), trust=["no_such_module:Cls"]) == 1

@@ -20,6 +20,7 @@ __all__ = ["fill_object_array", "rebuild_array", "rebuild_dtype", "rebuild_objec
 
 _SIMPLE = re.compile(r"[<>|](?:[biufcSUV]\d{1,10}|[Mm]8(?:\[\d{0,9}[A-Za-zμ]{1,2}\])?)", re.ASCII)
 _MAX_ITEMSIZE = 2**31 - 1  # a C int in numpy
+_MOST_EMPTY = 1_000_000  # elements of no bytes, which no length of a payload bounds
 _MAX_NESTING = 32  # numpy's own limit on dimensions is 32 or 64; dtypes nest less
 
 
@@ -130,6 +131,8 @@ def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "
         raise ValueError(f"array buffer: expected bytes, found {type(buffer).__name__}")
     view = memoryview(buffer)
     expected = prod(dims) * built.itemsize
+    if not built.itemsize and prod(dims) > _MOST_EMPTY:
+        raise ValueError(f"array of elements without size: at most {_MOST_EMPTY}")
     if view.nbytes != expected:
         raise ValueError(f"array buffer: expected {expected} bytes, found {view.nbytes}")
     array = np.ndarray(dims, built, view if expected else None, order=layout)

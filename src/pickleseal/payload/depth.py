@@ -8,16 +8,10 @@ without recursion. Objects in a cycle count as a chain of all of them (Tarjan's 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..errors import LimitExceededError
 from .inert import InertObject
+from .meter import too_deep
 
-__all__ = ["check_depth", "too_deep"]
-
-
-def too_deep(max_depth: int) -> LimitExceededError:
-    """Return the refusal of a payload that nests too deep."""
-    hint = "Policy(limits=Limits(max_depth=...)), if the C stack has room for it"
-    return LimitExceededError("the payload nests too deep", f"at most {max_depth}", None, hint, "payload").at(20)
+__all__ = ["check_depth"]
 
 
 def check_depth(roots: Iterable[Any], max_depth: int) -> None:
@@ -63,6 +57,8 @@ class _Search:
         self._index[id(node)] = self._low[id(node)] = len(self._index)
         self._open.append(node)
         self._path.append((node, iter(children)))
+        if len(self._path) > self._most:
+            raise too_deep(self._most)
 
     def _leave(self, node: Any) -> None:
         self._path.pop()

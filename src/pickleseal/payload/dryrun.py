@@ -7,16 +7,16 @@ cannot show is what that code does.
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ReadError, UnpickleError, text_of
-from .depth import check_depth, too_deep
+from ..errors import ForbiddenOperationError, ReadError, UnpickleError, text_of
+from .depth import check_depth
 from .engine import Resolved, new_unpickler
 from .inert import stand_in, using
-from .meter import Meter
+from .meter import Meter, too_deep
 
 __all__ = ["check_operations", "run_inert"]
 
 # What copies and hashes may cost: as many items as this, and so many for each byte. Honest payloads stay far below.
-_BUDGET, _BUDGET_PER_BYTE = 1_000_000, 20
+_BUDGET, _BUDGET_PER_BYTE = 1_000_000, 10
 
 
 def check_operations(payload: bytes, buffers: Sequence[Any], resolved: Resolved, max_depth: int) -> None:
@@ -34,7 +34,7 @@ def check_operations(payload: bytes, buffers: Sequence[Any], resolved: Resolved,
 
 def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth: int) -> None:
     """Run a payload on the inert objects of a table. Errors as for `check_operations`."""
-    meter = Meter(_BUDGET + _BUDGET_PER_BYTE * len(payload))
+    meter = Meter(_BUDGET + _BUDGET_PER_BYTE * len(payload), max_depth)
     with using(meter):
         try:
             obj = new_unpickler(payload, buffers, table).load()
@@ -43,6 +43,10 @@ def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth
         except Exception as exc:
             if isinstance(exc, ReadError) and exc.step == 20:
                 raise
+            if isinstance(exc, TypeError) and "takes no arguments" in str(exc):
+                raise ForbiddenOperationError(
+                    "the payload makes an object with arguments that no pickler gives"
+                ) from exc
             reason = f"the payload is intact and raised {type(exc).__name__} in its dry run: {text_of(exc)}"
             raise UnpickleError(reason) from exc
         if len(meter.deep) > max_depth:

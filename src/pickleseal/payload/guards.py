@@ -4,6 +4,7 @@ Each does the one harmless thing that it is needed for, and refuses the rest as 
 They are handed out as objects without attributes, so that a payload can call them and change nothing about them.
 """
 
+import enum
 import functools
 import operator
 import types
@@ -32,7 +33,8 @@ def _getattr(owner: object, name: object) -> Any:
 
 
 def method_of(owner: Any, name: Any) -> Any:
-    """Return a bound method of an object, or what is bound to a class itself (`classmethod`, `staticmethod`), or None.
+    """Return a bound method of an object, or what is bound to a class itself (`classmethod`, `staticmethod`, a member
+    of an enum), or None.
 
     No names with two underscores in front, no properties, nothing of an object's own attributes: it runs no code.
     """
@@ -40,6 +42,8 @@ def method_of(owner: Any, name: Any) -> Any:
         return None
     is_class = isinstance(owner, type)
     cls = owner if is_class else type(owner)
+    if is_class and issubclass(cls, enum.Enum) and name in cls.__members__:
+        return cls.__members__[name]
     kinds = (classmethod, staticmethod) if is_class else (types.FunctionType, classmethod, staticmethod)
     for base in cls.__mro__:
         if name in base.__dict__:
@@ -97,7 +101,7 @@ def _getitem(owner: Any, key: Any) -> Any:
     raise _misused("an item of an object", "a generic class", type(owner).__name__)
 
 
-_LONGEST_PATTERN = 65_536  # characters
+_LONGEST_PATTERN = 16_384  # characters
 
 
 def _re_compile(pattern: Any, flags: Any = 0) -> Any:

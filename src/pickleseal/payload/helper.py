@@ -5,6 +5,7 @@ It reads requests from its standard input until that ends, and writes one answer
 
 import json
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -16,10 +17,12 @@ from .towers import check_hashes
 __all__ = ["serve"]
 
 _MOST = 65_536  # bytes of an answer
+_LONGEST = 2000  # characters of each text in it: 5 of them fit, at 6 bytes for a character
 
 
 def serve() -> None:
     """Answer requests until the caller is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored is inherited, and nobody could wait for the child
     while True:
         sizes = sys.stdin.buffer.read(16)
         if len(sizes) < 16:
@@ -62,13 +65,23 @@ def _limit(seconds: int, memory: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    _lower(resource.RLIMIT_CPU, seconds, seconds + 1)
     try:
         with open("/proc/self/statm") as file:
             size = int(file.read().split()[0]) * resource.getpagesize()
     except OSError:  # no such file: all that this process may ever have had
         size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (size + memory, size + memory))
+    _lower(resource.RLIMIT_AS, size + memory, size + memory)
+
+
+def _lower(what: int, soft: int, hard: int) -> None:
+    """Set a limit, or leave the caller's own hard limit where that is lower."""
+    import resource
+
+    most = resource.getrlimit(what)[1]
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(what, (soft, hard))
 
 
 def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
@@ -80,8 +93,8 @@ def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
     except ReadError as exc:
         if isinstance(exc.__cause__, MemoryError):
             return {"reason": "the dry run took too much memory"}
-        members = {name: None if (value := getattr(exc, name)) is None else str(value) for name in _SAID}
-        return {"code": exc.code, "reason": exc.reason, **members}
+        members = {name: None if (value := getattr(exc, name)) is None else str(value)[:_LONGEST] for name in _SAID}
+        return {"code": exc.code, "reason": exc.reason[:_LONGEST], **members}
     except MemoryError:
         return {"reason": "the dry run took too much memory"}
     return {}

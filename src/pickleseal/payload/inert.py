@@ -9,14 +9,16 @@ No code of the real classes runs. Only what they are is looked at: their name, t
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from ..errors import ForbiddenOperationError
 from ..schema.names import global_name
 from . import calls
+from .guards import GUARDED
 from .meter import Meter
+from .trust import is_listed
 
 __all__ = ["InertObject", "Traits", "inert", "stand_in", "traits_of", "using"]
 
@@ -68,12 +70,21 @@ class _Inert(type):
 
 def _make(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`__new__` of inert classes of which the arguments matter."""
+    meter = _meter()
+    before = meter.left
     if cls._check is not None:
-        cls._check(_meter(), args)
+        if kwargs:
+            raise forbidden("makes a value by names of arguments", cls._global)
+        cls._check(meter, args)
+    if args:
+        # What is on the built-in list may hash or print them. Other classes answer for themselves; but the memo keeps
+        # the tuples, and so they can make a tower.
+        calls.spend_for_nested(meter, args, calls.NESTED if cls._is_ours else (tuple,))
     made = object.__new__(cls)
     made.parts = [*args, *kwargs.values()] if kwargs else [*args]
+    made.size = before - meter.left
     if cls._is_deep:
-        _meter().deep.append(made)
+        meter.deep.append(made)
     return made
 
 
@@ -83,49 +94,110 @@ class InertObject(metaclass=_Inert):
     _global = "an object"
     _check = None
     _is_deep = False
+    _is_ours = False
+    _is_text = False
     _built = False
+    _takes: tuple[str, ...] = ()  # methods by which it takes items, which an attribute of its own would replace
     parts: list[Any] | tuple[()] = ()  # what it was made of
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take any arguments, so that `object.__new__` does, too."""
+    size = 0  # what it took to make it
 
     def __setstate__(self, state: Any) -> None:
         if self._built:
             raise forbidden("sets the state of an object twice", self._global)
         self._built = True
-        if type(state) is dict:
-            _check_state(state, self._global)
-        elif type(state) is tuple and len(state) == 2:
-            for part in state:
-                if type(part) is dict:
-                    _check_state(part, self._global)
-            if type(state[1]) is dict and any(_is_named(state[1], name) for name in ("__class__", "__dict__")):
-                raise forbidden("swaps the class of an object", self._global)
+        if type(state) is tuple:
+            calls.spend_for_nested(_meter(), state, (tuple,))
+        if type(state) is tuple and len(state) == 2:
+            self._check_state(state[0])
+            self._check_state(state[1], are_slots=True)
+        else:
+            self._check_state(state)
         self.parts = [*self.parts, state]
+
+    def _check_state(self, state: Any, are_slots: bool = False) -> None:
+        names = _REFUSED if type(state) is dict and not are_slots else _REFUSED_SLOTS
+        if self._takes:
+            names += self._takes
+        if type(state) is dict:
+            _meter().spend(len(state))
+            kinds = {*map(type, state)}
+            found = (
+                [] if kinds == _TEXT and state.keys().isdisjoint(names) else [name for name in names if name in state]
+            )
+            odd = [] if kinds == _TEXT else [key for key in state if type(key) is not str]
+            if odd:
+                calls.spend_for_nested(_meter(), tuple(odd))  # BUILD hashes them again
+                odd = [key for key in odd if isinstance(key, InertObject)]
+                if odd and are_slots:  # what such a text is equal to is its own class's business
+                    raise forbidden("sets attributes by names that are no plain text", self._global)
+                found += [name for name in names if any(key._may_be(name) for key in odd)]
+        else:
+            found = _held(state, names) if isinstance(state, InertObject) else []
+        if found:
+            raise forbidden(_GIVES.get(found[0], "gives an object a method"), self._global)
 
     def __call__(self, *args: Any) -> Any:
         raise forbidden("calls an object that is neither a class nor a function", self._global)
 
     def _may_be(self, name: str) -> bool:
-        return name in self.parts
+        """Tell whether it is a text that is, or may be, equal to a name."""
+        return name in self.parts or (self._is_text and _may_hold(self.parts, name))
 
 
-def _check_state(state: dict[Any, Any], name: str) -> None:
-    _meter().spend(len(state))
-    if _is_named(state, "__setstate__"):
-        raise forbidden("gives an object a __setstate__", name)
+# What a state must not name. Exceptions set each name of a plain dict as if it were a slot; pydantic has a `__dict__`.
+_REFUSED: tuple[str, ...] = ("__setstate__", "__class__")
+_REFUSED_SLOTS: tuple[str, ...] = (*_REFUSED, "__dict__")
+_TEXT = {str}
+_GIVES = {
+    "__setstate__": "gives an object a __setstate__",
+    "__class__": "swaps the class of an object",
+    "__dict__": "swaps the class of an object",
+}
 
 
-def _is_named(state: dict[Any, Any], name: str) -> bool:
-    """Tell whether a state has a key that is, or may be, equal to a name: a text of a class of its own, too."""
-    if name in state:
-        return True
-    return any(isinstance(key, InertObject) and key._may_be(name) for key in state)
+def _held(state: Any, names: tuple[str, ...]) -> list[str]:
+    """Return which names a state holds that is no plain dict (it was made by a call), as a key or elsewhere."""
+    meter, left, seen = _meter(), [state], set()
+    while left:
+        part = left.pop()
+        if type(part) is str and part in names:
+            return [part]
+        if id(part) in seen:
+            continue
+        meter.spend(1)
+        if isinstance(part, InertObject):
+            if found := [name for name in names if part._may_be(name)]:
+                return found
+            left += part.parts
+        elif type(part) in (tuple, list, set, frozenset, dict):
+            left += part
+            if type(part) is dict:
+                left += part.values()
+        seen.add(id(part))
+    return []
+
+
+def _may_hold(parts: Iterable[Any], name: str) -> bool:
+    """Tell whether a name is among some parts, or no text at all that could be told from it."""
+    texts, left = 0, list(parts)
+    while left:
+        part = left.pop()
+        if type(part) is str:
+            texts += 1
+            if part == name:
+                return True
+        elif type(part) is dict:
+            left += part.values()
+        elif type(part) in (tuple, list):
+            left += part
+    return not texts
 
 
 def _hash(self: Any) -> int:
     """Spend what hashing the real object may cost, once for each time that it is hashed."""
     meter, left = _meter(), [*self.parts]
+    if self._global in calls.NUMBERS:
+        calls.note_number(meter, self._global, self.parts)
     while left:
         part = left.pop()
         meter.spend(1)
@@ -177,21 +249,42 @@ class InertMember(InertObject):
 class InertResult(InertObject):
     """What a function returned: anything."""
 
+    _global = "what a function returned"
+
     __hash__ = _hash
     append, extend, add, __setitem__ = _append, _extend, _add, _set_item
+
+
+class InertValue(InertObject):
+    """What refers to an object that others have as well, and hands attributes on to it: an alias, a method, a union."""
+
+    _global = "what stands for another object"
+    __hash__ = _hash
+
+    def __setstate__(self, state: Any) -> None:
+        raise forbidden("sets the state of what stands for another object", self._global)
 
 
 class InertArray(InertObject):
     """An array, a scalar or a dtype of numpy, made by this library. A forged state of one reaches foreign memory."""
 
     _global = "an object of numpy"
+    is_scalar = False
     __hash__ = _hash
 
     def __setstate__(self, state: Any) -> None:
         raise forbidden("sets the state of an object of numpy", self._global)
 
     def _may_be(self, name: str) -> bool:
-        return any(type(part) is str and "U" in part for part in self.parts[:1])  # a text of numpy's
+        """Tell whether it is a text: a scalar whose bytes say the name, or one of a dtype that a call made."""
+        if not self.is_scalar or len(self.parts) != 2:
+            return False
+        dtype, data = self.parts
+        if type(dtype) is not str or type(data) is not bytes:
+            return isinstance(dtype, InertObject) or isinstance(data, InertObject)
+        return (
+            "U" in dtype and data.decode(f"utf-32-{'be' if dtype[0] == '>' else 'le'}", "replace").rstrip("\0") == name
+        )
 
 
 class InertFunction:
@@ -204,14 +297,24 @@ class InertFunction:
         self._check = calls.FUNCTIONS.get(name)
 
     def __call__(self, *args: Any) -> Any:
+        meter = _meter()
+        before = meter.left
         if self._check is not None:
-            self._check(_meter(), args)
+            self._check(meter, args)
+        is_ours = self._global in GUARDED or is_listed(self._global)
+        calls.spend_for_nested(meter, args, calls.NESTED if is_ours else (tuple,))
         if self._global == "builtins:getattr":
             return _attribute(*args)
-        made = InertArray() if self._global.startswith("pickleseal:") else InertResult()
+        made: InertObject = InertResult()
+        if self._global.startswith("pickleseal:"):
+            made = array = InertArray()
+            array.is_scalar = self._global == "pickleseal:rebuild_scalar"
+        elif self._global in GUARDED:
+            made = InertValue()
         made.parts = [*args]
+        made.size = before - meter.left
         if self._global == "pickleseal:rebuild_object_array":
-            _meter().deep.append(made)
+            meter.deep.append(made)
         return made
 
     __setstate__ = append = extend = add = property(_on_a_class)
@@ -224,50 +327,61 @@ def _attribute(owner: Any = None, name: Any = None, *_: Any) -> Any:
     """`getattr`: the method of a class may be called, that of an object is a value."""
     if type(name) is not str or not isinstance(owner, InertObject | _Inert):
         raise forbidden("asks for an attribute of something else than its classes and objects", "getattr")
-    return InertFunction(name) if isinstance(owner, _Inert) else InertResult()
+    return InertFunction(name) if isinstance(owner, _Inert) else InertValue()
 
 
 class Traits(NamedTuple):
     """What inert objects have to know of a global. Plain values: a dry run may happen in another process."""
 
     name: str
-    kind: str  # "class", "enum" or "function"
+    kind: str  # "class", "enum", "function" or "value"
     check: str | None = None  # the value type whose calls are checked, if it is one
     is_deep: bool = False
     hash: str = "identity"  # or "none" or "own"
     items: tuple[str, ...] = ()  # methods by which it takes items
+    makes: bool = False  # whether code of its own makes its objects
+    is_text: bool = False  # whether it is equal to the text that it holds
 
 
 def traits_of(name: str, value: Any) -> Traits:
     """Return the traits of a global that a payload calls `name`."""
     if not isinstance(value, type):
-        return Traits(name, "function")
+        return Traits(name, "function" if callable(value) else "value")
     own = global_name(value)
     kind = calls.kind_of(value)
     if kind.is_enum:
-        return Traits(own, "enum")
+        return Traits(own, "enum", makes=True)
     hashed = type.__getattribute__(value, "__hash__")
     how = "none" if hashed is None else "identity" if hashed is object.__hash__ else "own"
     items = tuple(item for item in _ITEMS if any(item in base.__dict__ for base in value.__mro__))
-    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items)
+    ways = ("__new__", "__getnewargs__", "__getnewargs_ex__")
+    makes = any(way in base.__dict__ for base in value.__mro__[:-1] for way in ways)
+    is_text = issubclass(value, str) or any(global_name(base) == "collections:UserString" for base in value.__mro__)
+    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items, makes, is_text)
 
 
 def inert(traits: Traits) -> Any:
     """Make what stands for a global in a dry run."""
     if traits.kind == "function":
         return InertFunction(traits.name)
+    if traits.kind == "value":
+        shared: Any = _Inert("InertMember", (InertMember,), {"_global": traits.name})
+        return object.__new__(shared)
     if traits.kind == "enum":
-        return _Inert("InertEnum", (InertMember,), {"_global": traits.name})
+        return _Inert("InertEnum", (InertMember,), {"_global": traits.name, "_is_ours": True, "__new__": _make})
     check = calls.CLASSES.get(traits.check or "")
     members: dict[str, Any] = {item: _ITEMS[item] for item in traits.items}
-    members |= {"_global": traits.name, "_check": check, "_is_deep": traits.is_deep}
+    members["_takes"] = tuple(item for item in traits.items if item != "__setitem__")
+    members |= {"_global": traits.name, "_check": check, "_is_deep": traits.is_deep, "_is_text": traits.is_text}
+    members["_is_ours"] = check is not None or is_listed(traits.name)
     if traits.hash == "none":
         members["__hash__"] = None
     elif traits.hash == "own":
         members["__hash__"] = _hash
-    if check is not None or traits.is_deep or traits.hash == "own":
+    if check is not None or traits.is_deep or traits.makes or traits.hash == "own":
         members["__new__"] = _make
-    return _Inert("Inert", (InertObject,), members)
+    base = InertValue if traits.name == "types:GenericAlias" else InertObject
+    return _Inert("Inert", (base,), members)
 
 
 _made: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
@@ -276,7 +390,7 @@ _made: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 def stand_in(name: str, value: Any) -> Any:
     """Return what stands for a global in a dry run in this process. Made once for each class."""
     if not isinstance(value, type):
-        return InertFunction(name)
+        return inert(traits_of(name, value))
     found = _made.get(value)
     if found is None:
         found = _made[value] = inert(traits_of(name, value))

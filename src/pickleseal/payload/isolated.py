@@ -11,6 +11,7 @@ look into them.
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -73,7 +74,10 @@ class _Helper:
     @staticmethod
     def _stop(process: "subprocess.Popen[bytes]") -> None:
         _close(process)
-        process.kill()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # its session: a child of it may still be at work
+        except OSError:
+            process.kill()
         process.wait()
 
     def stop(self) -> None:

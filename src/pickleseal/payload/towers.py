@@ -9,17 +9,16 @@ that an opcode takes right away (arguments, states): one pattern finds that out.
 from typing import Any
 
 from ..errors import LimitExceededError, UnpickleError
-from .depth import too_deep
+from .meter import MOST_COLLISIONS, too_deep
 from .scan import SIZED, plain_run
 
 __all__ = ["check_hashes"]
 
 _TUPLES = b"t\x85\x86\x87\x91"  # TUPLE TUPLE1 TUPLE2 TUPLE3, and FROZENSET
-_FEW = 16  # so many tuples can't cost more than 3**16 hashes
-_TAKEN = rb"[t\x85\x86\x87](?:\x94|q.|)(?=[R\x81\x92b])"
-_LONG1, _LONG4, _FRAME, _GLOBAL, _PROTO = 0x8A, 0x8B, 0x95, 0x63, 0x80
+_FEW = 4  # so many tuples of three take 81 steps at most, each time that they are hashed
+_TAKEN = rb"[t\x85\x86\x87](?:\x94|q.|)(?=[R\x81\x92b])"  # by a call or a state: the dry run sees these
+_LONG1, _LONG4, _FRAME, _GLOBAL, _PROTO, _TUPLE = 0x8A, 0x8B, 0x95, 0x63, 0x80, 0x74
 _PRIME = 2**61 - 1  # hashes of integers are remainders by it (sys.hash_info.modulus)
-_MOST_COLLISIONS = 1000
 _ENOUGH = 2**62
 
 
@@ -27,14 +26,14 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
     """Refuse a payload whose own opcodes hash for too long. It has passed `check_envelope`. Runs nothing.
 
     Raises:
-        LimitExceededError: hashing its keys and set members takes more than 1,000,000 steps and 20 for each byte, or
+        LimitExceededError: hashing its keys and set members takes more than 1,000,000 steps and 10 for each byte, or
             nests deeper than `max_depth`, or more than 1,000 of its integers collide.
         UnpickleError: its opcodes take what is not there, so that it would fail if it ran.
     """
     if not _is_suspect(payload, protocol):
         return
     try:
-        _Walk(payload, 1_000_000 + 20 * len(payload), max_depth).run()
+        _Walk(payload, 1_000_000 + 10 * len(payload), max_depth).run()
     except (IndexError, KeyError) as exc:
         raise UnpickleError("the payload takes something from its stack or memo that is not there") from exc
 
@@ -51,11 +50,11 @@ def _is_suspect(payload: bytes, protocol: int) -> bool:
         opcode = payload[position]
         if opcode in _TUPLES:
             tuples += 1
-            if tuples > _FEW:
+            if tuples > _FEW or opcode == _TUPLE:
                 return True
         elif opcode == _LONG4 and _long4(payload, position) > 1024:
             return True
-        elif opcode == _LONG1 and payload[position + 1] >= 8:
+        elif opcode == _LONG4 or (opcode == _LONG1 and payload[position + 1] >= 8):
             _note(payload, position, collisions)
         position += _length(payload, position)
 
@@ -66,12 +65,13 @@ def _long4(payload: bytes, position: int) -> int:
 
 def _note(payload: bytes, position: int, collisions: dict[int, set[int]]) -> None:
     """Note an integer by its hash."""
-    end = position + 2 + payload[position + 1]
-    number = int.from_bytes(payload[position + 2 : end], "little", signed=True)
+    start = position + (2 if payload[position] == _LONG1 else 5)
+    end = position + _length(payload, position)
+    number = int.from_bytes(payload[start:end], "little", signed=True)
     same = collisions.setdefault(number % _PRIME, set())
     same.add(number)
-    if len(same) > _MOST_COLLISIONS:
-        expected = f"at most {_MOST_COLLISIONS}"
+    if len(same) > MOST_COLLISIONS:
+        expected = f"at most {MOST_COLLISIONS}"
         raise LimitExceededError("integers with the same hash", expected, None, None, f"payload[{position}]").at(20)
 
 
@@ -101,6 +101,7 @@ class _Walk:
         self._stack: list[Cost] = []
         self._marks: list[int] = []
         self._memo: dict[int, Cost] = {}
+        self._collisions: dict[int, set[int]] = {}
 
     def run(self) -> None:
         payload, stack, memo = self._payload, self._stack, self._memo
@@ -123,6 +124,8 @@ class _Walk:
                 _ACTIONS[opcode](self, position)
                 position += _FIXED.get(opcode, 1)
             else:
+                if opcode == _LONG4 or (opcode == _LONG1 and payload[position + 1] >= 8):
+                    _note(payload, position, self._collisions)
                 if opcode not in _SILENT:
                     stack.append(1 + _long4(payload, position) // 64 if opcode == _LONG4 else 1)
                 position += _length(payload, position)

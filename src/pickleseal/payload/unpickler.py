@@ -133,12 +133,20 @@ class _ExactUnpickler(pickle._Unpickler):
             plan = self._plans.get(id(type(target)))
             if plan is not None and plan.was is not None and not plan.made_of_arguments:
                 raise UnpickleError("the payload sets the state of an object twice", None, plan.name)
+            if getattr(target, "__setstate__", None) is None:
+                _check_is_state(state)  # as CPython's own in C does; this one calls the `items` of anything
         super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
+
+
+def _check_is_state(state: Any) -> None:
+    parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    if not all(part is None or isinstance(part, dict) for part in parts):
+        raise UnpickleError("a state is not a dictionary", "a dict, or two", type(state).__name__)
 
 
 def _is_rebuild(func: Any) -> bool:
