@@ -221,7 +221,7 @@ def _level_of(name: object, isolated: object, limits: Limits) -> Level:
     if not isinstance(isolated, bool):
         raise TypeError(f"isolated: expected a bool, found {isolated!r}")
     isolation = Isolation(limits.max_seconds, limits.max_memory) if isolated else None
-    return Level(name, limits.max_depth, limits.max_memory, isolation)
+    return Level(name, name in ("guarded", "strict"), limits.max_depth, limits.max_memory, isolation)
 
 
 def check_is_policy(policy: object) -> Policy:

@@ -16,7 +16,7 @@ from ..schema.names import global_name
 from .meter import Meter, too_deep
 
 __all__ = [
-    *("CLASSES", "FUNCTIONS", "NESTED", "NUMBERS", "Kind", "check_of", "kind_of", "needs_dry_run", "note_number"),
+    *("CLASSES", "FUNCTIONS", "NESTED", "NUMBERS", "Kind", "check_of", "kind_of", "note_number", "survey"),
     "spend_for_nested",
 ]
 
@@ -244,26 +244,32 @@ def check_of(cls: type) -> str | None:
     return None
 
 
+_GROWS, _IS_LAZY, _IS_INT, _IS_DECIMAL, _NEEDS = 1, 2, 4, 8, 16
+_TOGETHER = _GROWS | _IS_LAZY, _IS_INT | _IS_DECIMAL  # harmless each, and not together
+
+
 class Kind:
     """What a class is, as far as trust levels are concerned. Computed once for each."""
 
-    __slots__ = ("grows", "is_deep", "is_enum", "is_lazy", "is_mutable", "needs_dry_run")
+    __slots__ = ("flags", "is_deep", "is_enum", "is_mutable")
 
     def __init__(self, cls: type) -> None:
         names = [global_name(base) for base in cls.__mro__]
         self.is_enum = issubclass(cls, enum.Enum)
-        self.is_lazy = not _LAZY.isdisjoint(names)
-        self.grows = check_of(cls) is not None
         # Its attributes can be set, by a state for the class itself.
         self.is_mutable = bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE
         in_c = not self.is_mutable or "n_sequence_fields" in cls.__dict__ or names[0] in _DEEP
         self.is_deep = in_c and _is_deep(cls, names[0])
+        grows = check_of(cls) is not None
+        self.flags = _GROWS * grows | _IS_LAZY * (not _LAZY.isdisjoint(names))
+        self.flags |= _IS_INT * (cls is int) | _IS_DECIMAL * (names[0] == "decimal:Decimal")
         # Its objects can be called, its members come into being while it is used, or its calls do harm.
         is_callable = any("__call__" in base.__dict__ for base in cls.__mro__)
         is_flag = issubclass(cls, enum.Flag)
         # What a text of a class of its own is equal to, nobody finds in the payload.
         is_text = issubclass(cls, str) and cls is not str and not self.is_enum
-        self.needs_dry_run = is_callable or is_flag or is_text or (self.grows and not _HARMFUL.isdisjoint(names))
+        needs = is_callable or is_flag or is_text or (grows and not _HARMFUL.isdisjoint(names))
+        self.flags |= _NEEDS * needs
 
 
 def _is_deep(cls: type, name: str) -> bool:
@@ -292,23 +298,22 @@ _ALONE = frozenset(("builtins:bytearray", "builtins:type", "re:_compile", "array
 )
 
 
-def needs_dry_run(resolved: Mapping[tuple[str, str], Any]) -> bool:
-    """Tell whether a payload with these globals can do more than make objects, so that what it does is to be seen.
+def survey(resolved: Mapping[tuple[str, str], Any]) -> tuple[bool, list[type], bool]:
+    """Say whether a payload with these globals can do more than make objects, so that what it does is to be seen.
 
     That is so where objects or what a function returned may be called, where names can be made out of bytes, and
-    where something without bounds may be copied into memory.
+    where something without bounds may be copied into memory. Beside it: the classes that a payload could change, and
+    whether there are functions, whose results may be such classes.
     """
-    if ("builtins", "int") in resolved and ("decimal", "Decimal") in resolved:
-        return True
-    grows = is_lazy = False
-    for (module, name), value in resolved.items():
-        if not isinstance(value, type):
-            if f"{module}:{name}" not in _ALONE:
-                return True
-            continue
-        kind = kind_of(value)
-        if kind.needs_dry_run:
-            return True
-        grows = grows or kind.grows
-        is_lazy = is_lazy or kind.is_lazy
-    return grows and is_lazy
+    flags, changeable, has_functions = 0, [], False
+    for key, value in resolved.items():
+        if isinstance(value, type):
+            found = _kinds.get(id(value))
+            kind = found[1] if found is not None and found[0]() is value else kind_of(value)
+            flags |= kind.flags
+            if kind.is_mutable:
+                changeable.append(value)
+        elif f"{key[0]}:{key[1]}" not in _ALONE:
+            has_functions = True
+    needs = has_functions or bool(flags & _NEEDS) or any(flags & both == both for both in _TOGETHER)
+    return needs, changeable, has_functions

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import LimitExceededError, ReadError
-from .calls import needs_dry_run
+from ..errors import ForbiddenOperationError, LimitExceededError, ReadError
+from .calls import survey
 from .guards import GUARDED, attributes_of, object_arrays
 from .snapshot import Snapshot
 from .unpickler import load_object
@@ -38,20 +38,24 @@ class Level(NamedTuple):
     """One of `LEVELS`, and what goes with it."""
 
     name: str
+    is_checked: bool  # whether payloads are judged by this library, and not only by who vouches for them
     max_depth: int
     max_memory: int
     isolation: Isolation | None
 
-    @property
-    def is_checked(self) -> bool:
-        """Whether payloads are judged by this library, and not only by who vouches for them."""
-        return self.name in ("guarded", "strict")
 
-
-def inspect(level: Level, payload: bytes, protocol: int, buffers: Sequence[Any], resolved: "Resolved") -> bool:
+def inspect(
+    level: Level,
+    payload: bytes,
+    protocol: int,
+    buffers: Sequence[Any],
+    resolved: "Resolved",
+    needs_dry_run: bool | None = None,
+) -> bool:
     """Judge a payload as far as a level does before it runs. Return whether there was a dry run.
 
-    Runs no code but CPython's unpickler and this library. Only the number of `buffers` matters.
+    Runs no code but CPython's unpickler and this library. Only the number of `buffers` matters. `needs_dry_run` is what
+    a survey of `resolved` said, where it was made.
 
     Raises:
         ForbiddenOperationError, LimitExceededError, IsolationError: the level's own checks.
@@ -66,7 +70,7 @@ def inspect(level: Level, payload: bytes, protocol: int, buffers: Sequence[Any],
         return True
     if level.name == "strict":
         _check_hashes(payload, protocol, level)
-    elif level.name != "guarded" or not resolved or not _is_suspect(payload, resolved):
+    elif level.name != "guarded" or not resolved or not _is_suspect(payload, resolved, needs_dry_run):
         return False
     if resolved:
         _check_operations(payload, buffers, resolved, level)
@@ -86,19 +90,21 @@ def load_at(
     Raises:
         ReadError: as for `inspect` and `load_object`.
     """
-    was_run = inspect(level, payload, protocol, buffers, resolved)
     if not level.is_checked or not resolved:
+        inspect(level, payload, protocol, buffers, resolved)
         return load_object(payload, buffers, resolved, plans)
-    snapshot = Snapshot(resolved.values() if _BUILD in payload else ())
+    surveyed = survey(resolved)
+    was_run = inspect(level, payload, protocol, buffers, resolved, surveyed[0])
+    _, changeable, has_functions = surveyed
     resolved = _bounded(payload, resolved)
-    if not snapshot:
+    if not changeable or _BUILD not in payload:
         return load_object(payload, buffers, resolved, plans)
+    snapshot = Snapshot(changeable)
     try:
         return load_object(payload, buffers, resolved, plans)
     finally:
-        # After a dry run it is known that the payload did not do it: then it was the code of a class, or a thread.
-        if snapshot.has_changed() and not was_run:
-            _judge_change(snapshot, payload, buffers, resolved, level)
+        if snapshot.has_changed():
+            _judge_change(snapshot, payload, buffers, resolved, level, was_run, has_functions)
 
 
 _SET_SIZE, _USUAL = 232, 48  # bytes: an empty set with its places in stack and memo; what other opcodes take at most
@@ -113,11 +119,24 @@ def _check_size(payload: bytes, most: int) -> None:
 
 
 def _judge_change(
-    snapshot: Snapshot, payload: bytes, buffers: Sequence[Any], resolved: "Resolved", level: Level
+    snapshot: Snapshot,
+    payload: bytes,
+    buffers: Sequence[Any],
+    resolved: "Resolved",
+    level: Level,
+    was_run: bool,
+    has_functions: bool,
 ) -> None:
-    """Find out whether it was the payload that changed a class; if so, undo it and refuse."""
+    """Find out whether it was the payload that changed a class; if so, undo it and refuse.
+
+    After a dry run it is known that the payload did not do it, so it was the code of a class, or a thread. What a
+    function returned may have been a class, though, which no dry run shows.
+    """
     try:
-        _check_operations(payload, buffers, resolved, level)
+        if has_functions:
+            raise ForbiddenOperationError("the payload changes a class, by way of a function")
+        if not was_run:
+            _check_operations(payload, buffers, resolved, level)
     except ReadError:
         snapshot.restore()
         raise
@@ -135,9 +154,9 @@ def _check_hashes(payload: bytes, protocol: int, level: Level) -> None:
     check_hashes(payload, protocol, level.max_depth)
 
 
-def _is_suspect(payload: bytes, resolved: "Resolved") -> bool:
+def _is_suspect(payload: bytes, resolved: "Resolved", needs_dry_run: bool | None) -> bool:
     """Tell whether a payload at level `guarded` has the means to do more than to make objects."""
-    if needs_dry_run(resolved):
+    if survey(resolved)[0] if needs_dry_run is None else needs_dry_run:
         return True
     if _BUILD not in payload:
         return False

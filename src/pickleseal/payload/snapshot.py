@@ -4,7 +4,6 @@ The BUILD opcode sets attributes of whatever lies below it on the stack, a class
 the whole process, and a failed load leaves them set. Attributes are compared by identity: no code of the classes runs.
 """
 
-from collections.abc import Iterable
 from operator import is_
 from typing import Any
 
@@ -13,36 +12,33 @@ from .calls import kind_of
 __all__ = ["Snapshot"]
 
 _OF_CLASSES = ("__name__", "__qualname__", "__bases__")  # what `__dict__` lacks
-_others = tuple(type.__dict__[name].__get__ for name in _OF_CLASSES)
+_name, _qualname, _bases = (type.__dict__[name].__get__ for name in _OF_CLASSES)
 _attributes: Any = type.__dict__["__dict__"].__get__
 _get, _set, _delete = type.__getattribute__, type.__setattr__, type.__delattr__
 Attributes = dict[str, Any]
 
 
 class Snapshot:
-    """The attributes of classes, and of the members of those that are enums."""
+    """The attributes of classes that can be changed, and of the members of those that are enums."""
 
     __slots__ = ("_classes", "_members")
 
-    def __init__(self, values: Iterable[Any]) -> None:
-        self._classes: list[tuple[type, Attributes, list[Any]]] = []
+    def __init__(self, classes: list[type]) -> None:
+        self._classes = [(cls, _attributes(cls).copy(), (_name(cls), _qualname(cls), _bases(cls))) for cls in classes]
         self._members: list[tuple[Any, Attributes]] = []
-        for value in values:
-            if isinstance(value, type) and (kind := kind_of(value)).is_mutable:
-                self._classes.append((value, _attributes(value).copy(), [get(value) for get in _others]))
-                if kind.is_enum:
-                    members: dict[str, Any] = _get(value, "_member_map_")
-                    self._members += [(member, member.__dict__.copy()) for member in members.values()]
-
-    def __bool__(self) -> bool:
-        return bool(self._classes)
+        for cls in classes:
+            if kind_of(cls).is_enum:
+                members: dict[str, Any] = _get(cls, "_member_map_")
+                self._members += [(member, member.__dict__.copy()) for member in members.values()]
 
     def has_changed(self) -> bool:
         """Tell whether any attribute is another than before."""
-        for cls, before, others in self._classes:
-            if not _are_same(before, _attributes(cls)) or not all(map(is_, others, [get(cls) for get in _others])):
+        for cls, before, (name, qualname, bases) in self._classes:
+            if _bases(cls) is not bases or _name(cls) is not name or _qualname(cls) is not qualname:
                 return True
-        return not all(_are_same(before, member.__dict__) for member, before in self._members)
+            if not _are_same(before, _attributes(cls)):
+                return True
+        return any(not _are_same(before, member.__dict__) for member, before in self._members)
 
     def restore(self) -> None:
         """Make all attributes what they were."""
@@ -56,11 +52,6 @@ class Snapshot:
             for name, value in zip(_OF_CLASSES, others, strict=True):
                 if _get(cls, name) is not value:
                     _set(cls, name, value)
-        for member, before in self._members:
-            if not _are_same(before, member.__dict__):
-                attributes = member.__dict__
-                attributes.clear()
-                attributes.update(before)
 
 
 def _are_same(before: Attributes, now: Any) -> bool:

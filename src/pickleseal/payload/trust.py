@@ -74,8 +74,8 @@ _REFUSED = {
 _REFUSED_MODULES = frozenset(
     name
     for line in (
-        "_ctypes _frozen_importlib _frozen_importlib_external _imp _operator _posixsubprocess _socket bdb cProfile code",
-        "ctypes",
+        "_ctypes _frozen_importlib _frozen_importlib_external _imp _operator _posixsubprocess _socket bdb cProfile",
+        "code ctypes",
         "marshal multiprocessing nt ntpath operator os pdb pkgutil posix posixpath pty runpy shutil socket subprocess",
         "doctest ensurepip idlelib pip profile pydoc sys timeit trace venv webbrowser",
     )
