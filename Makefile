@@ -6,7 +6,9 @@ BASE = $(VENV)/.installed
 STAMP = $(VENV)/.installed-dev
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types check soak bench vectors build clean
+OPTIMIZED = api errors levels migrations policy properties schema_cases seals trust vectors
+
+.PHONY: demo test test-here test-others lint types check soak bench vectors build clean
 
 $(BASE): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("pickleseal needs Python 3.10 or newer, and this is " + sys.version) if sys.version_info < (3, 10) else None'
@@ -22,10 +24,16 @@ $(STAMP): $(BASE)
 demo: $(BASE)
 	@$(RUN) examples/tour.py
 
+# Side by side, as most of it runs on one core: the suite, and some of it without asserts; then on other interpreters.
 test: $(STAMP)
+	$(MAKE) -j2 test-here test-others
+
+test-here: $(STAMP)
 	$(RUN) -m coverage run -m pytest -q
 	$(RUN) -m coverage report --fail-under=95
-	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning
+	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning $(OPTIMIZED:%=tests/test_%.py)
+
+test-others: $(STAMP)
 	$(RUN) tests/interpreters.py
 
 lint: $(STAMP)

@@ -30,7 +30,7 @@ GLOBALS = ["builtins:complex", "builtins:frozenset", "builtins:list", "collectio
            "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction", "types:SimpleNamespace",
            "uuid:UUID"]  # fmt: skip
 RESOLVED = resolve_globals(GLOBALS, {})
-GUARDED, STRICT = Level("guarded", 2000, 2**30, None), Level("strict", 2000, 2**30, None)
+GUARDED, STRICT = Level("guarded", True, 2000, 2**30, None), Level("strict", True, 2000, 2**30, None)
 
 leaves = (
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8)

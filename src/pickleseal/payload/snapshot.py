@@ -52,6 +52,11 @@ class Snapshot:
             for name, value in zip(_OF_CLASSES, others, strict=True):
                 if _get(cls, name) is not value:
                     _set(cls, name, value)
+        for member, before in self._members:
+            if not _are_same(before, member.__dict__):
+                attributes = member.__dict__
+                attributes.clear()
+                attributes.update(before)
 
 
 def _are_same(before: Attributes, now: Any) -> bool:
