@@ -175,3 +175,51 @@ _level(
     error="limit-exceeded",
     level="strict",
 )
+_level(
+    "alias-state",
+    "BUILD on a generic alias, which hands attributes on to a member of an enum",
+    named("types", "GenericAlias") + STATUS + b"K\xc8\x85R)\x86R}" + text("phrase") + b"Nsb",
+    "http:HTTPStatus",
+    "types:GenericAlias",
+)
+_level(
+    "state-by-call",
+    "a __setstate__ in a state that a call made",
+    UUID + b")\x81" + named("builtins", "dict") + b"](" + text("__setstate__") + LIST + b"\x86e\x85Rb",
+    "builtins:dict",
+    "builtins:list",
+    "uuid:UUID",
+)
+_level(
+    "arguments-by-name",
+    "NEWOBJ_EX with arguments by name, for a value type",
+    named("fractions", "Fraction") + b")}" + text("numerator") + text("1e999999999") + b"s\x92",
+    "fractions:Fraction",
+)
+_level(
+    "arguments-of-newobj",
+    "NEWOBJ with an argument, for a class that takes none",
+    UUID + b"N\x85\x81",
+    "uuid:UUID",
+    level="strict",
+)
+_level(
+    "range-in-a-call",
+    "a range of 2^40 as the fields of a time",
+    named("time", "struct_time") + RANGE + HUGE + b"\x85R\x85R",
+    "builtins:range",
+    "time:struct_time",
+    error="limit-exceeded",
+)
+_level(
+    "tower-in-a-call",
+    "a set of a tower of tuples, made by a call",
+    named("builtins", "set")
+    + b"0"
+    + b"N\x85"
+    + b"".join(b"\x94h" + bytes((n,)) + b"\x86" for n in range(3, 63))
+    + b"\x85\x940h\x02h\x3f\x85R",
+    "builtins:set",
+    error="limit-exceeded",
+    level="strict",
+)

@@ -36,6 +36,7 @@ from pickleseal.errors import (
 )
 from pickleseal.payload import calls, inert
 from pickleseal.payload.snapshot import Snapshot
+from pickleseal.payload.traits import Traits, traits_of
 
 sys.path.insert(0, str(VECTORS.parent))
 from frames import Frame, framed, named, text
@@ -456,9 +457,9 @@ class TestInertObjects:
             except pickleseal.errors.ClassMissingError:  # of a newer Python, or of another platform
                 continue
             made = inert.stand_in(name, value)
-            traits = inert.traits_of(name, value)
+            traits = traits_of(name, value)
             assert isinstance(made, type) == isinstance(value, type)
-            assert inert.Traits(*traits) == traits
+            assert Traits(*traits) == traits
 
     def test_kinds_are_kept_no_longer_than_their_classes(self) -> None:
         import gc

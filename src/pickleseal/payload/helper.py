@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 from ..errors import ReadError
 from .dryrun import run_inert
-from .inert import Traits, inert
+from .inert import inert
 from .towers import check_hashes
+from .traits import Traits
 
 __all__ = ["serve"]
 

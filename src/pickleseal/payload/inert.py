@@ -10,17 +10,17 @@ No code of the real classes runs. Only what they are is looked at: their name, t
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..errors import ForbiddenOperationError
-from ..schema.names import global_name
 from . import calls
 from .guards import GUARDED
 from .meter import Meter
+from .traits import Traits, traits_of
 from .trust import is_listed
 
-__all__ = ["InertObject", "Traits", "inert", "stand_in", "traits_of", "using"]
+__all__ = ["InertObject", "inert", "stand_in", "using"]
 
 _OURS = threading.local()  # .meter: that of the dry run in this thread
 
@@ -68,8 +68,15 @@ class _Inert(type):
     __setstate__ = append = extend = add = property(_on_a_class)
 
 
+def _new(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """`__new__` of inert classes of which the arguments matter: NEWOBJ comes here, a call does not."""
+    if (args or kwargs) and not cls._makes:
+        raise forbidden("makes an object with arguments that no pickler gives", cls._global)
+    return _make(cls, *args, **kwargs)
+
+
 def _make(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """`__new__` of inert classes of which the arguments matter."""
+    """Make an inert object as a call does."""
     meter = _meter()
     before = meter.left
     if cls._check is not None:
@@ -96,6 +103,7 @@ class InertObject(metaclass=_Inert):
     _is_deep = False
     _is_ours = False
     _is_text = False
+    _makes = False
     _built = False
     _takes: tuple[str, ...] = ()  # methods by which it takes items, which an attribute of its own would replace
     parts: list[Any] | tuple[()] = ()  # what it was made of
@@ -330,36 +338,6 @@ def _attribute(owner: Any = None, name: Any = None, *_: Any) -> Any:
     return InertFunction(name) if isinstance(owner, _Inert) else InertValue()
 
 
-class Traits(NamedTuple):
-    """What inert objects have to know of a global. Plain values: a dry run may happen in another process."""
-
-    name: str
-    kind: str  # "class", "enum", "function" or "value"
-    check: str | None = None  # the value type whose calls are checked, if it is one
-    is_deep: bool = False
-    hash: str = "identity"  # or "none" or "own"
-    items: tuple[str, ...] = ()  # methods by which it takes items
-    makes: bool = False  # whether code of its own makes its objects
-    is_text: bool = False  # whether it is equal to the text that it holds
-
-
-def traits_of(name: str, value: Any) -> Traits:
-    """Return the traits of a global that a payload calls `name`."""
-    if not isinstance(value, type):
-        return Traits(name, "function" if callable(value) else "value")
-    own = global_name(value)
-    kind = calls.kind_of(value)
-    if kind.is_enum:
-        return Traits(own, "enum", makes=True)
-    hashed = type.__getattribute__(value, "__hash__")
-    how = "none" if hashed is None else "identity" if hashed is object.__hash__ else "own"
-    items = tuple(item for item in _ITEMS if any(item in base.__dict__ for base in value.__mro__))
-    ways = ("__new__", "__getnewargs__", "__getnewargs_ex__")
-    makes = any(way in base.__dict__ for base in value.__mro__[:-1] for way in ways)
-    is_text = issubclass(value, str) or any(global_name(base) == "collections:UserString" for base in value.__mro__)
-    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items, makes, is_text)
-
-
 def inert(traits: Traits) -> Any:
     """Make what stands for a global in a dry run."""
     if traits.kind == "function":
@@ -368,7 +346,9 @@ def inert(traits: Traits) -> Any:
         shared: Any = _Inert("InertMember", (InertMember,), {"_global": traits.name})
         return object.__new__(shared)
     if traits.kind == "enum":
-        return _Inert("InertEnum", (InertMember,), {"_global": traits.name, "_is_ours": True, "__new__": _make})
+        return _Inert(
+            "InertEnum", (InertMember,), {"_global": traits.name, "_is_ours": True, "_makes": True, "__new__": _new}
+        )
     check = calls.CLASSES.get(traits.check or "")
     members: dict[str, Any] = {item: _ITEMS[item] for item in traits.items}
     members["_takes"] = tuple(item for item in traits.items if item != "__setitem__")
@@ -379,7 +359,7 @@ def inert(traits: Traits) -> Any:
     elif traits.hash == "own":
         members["__hash__"] = _hash
     if check is not None or traits.is_deep or traits.makes or traits.hash == "own":
-        members["__new__"] = _make
+        members |= {"__new__": _new, "_makes": traits.makes}
     base = InertValue if traits.name == "types:GenericAlias" else InertObject
     return _Inert("Inert", (base,), members)
 

@@ -21,7 +21,7 @@ from typing import Any
 from .. import errors
 from ..errors import IsolationError, PolicyError, ReadError
 from .engine import Resolved
-from .inert import traits_of
+from .traits import traits_of
 
 __all__ = ["check_isolated"]
 
