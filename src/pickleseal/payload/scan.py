@@ -47,7 +47,8 @@ def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable
     then = one + (b"*+" if _POSSESSIVE else b"{0,4000}")
     some = b"++" if _POSSESSIVE else b"{1,4000}"
     if protocol >= 4:
-        text = _counted(b"\\x8c") + then
+        counted = bytes(byte for byte in b"\x8cC\x8a" if byte not in stop_at)  # SHORT_BINUNICODE SHORT_BINBYTES LONG1
+        text = _counted(_class(counted)) + then
         # A memo get is often a key, or the name of a field: to take its value along saves a round.
         kinds = b"[hK].", text[: -len(then)], b"G........", b"J....", b"M.."
         value = b"(?:" + b"|".join(kind + then for kind in kinds) + b"|)"
