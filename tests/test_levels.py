@@ -184,6 +184,14 @@ class TestGuarded:
                 error = refusal(artifact(body, *names, *of_here("Plain", "Callable")), level, [Plain, Callable])
                 assert isinstance(error, ForbiddenOperationError)
 
+    def test_a_text_that_refers_to_itself_ends(self) -> None:
+        ring = b"]\x94h\x07a"
+        key = named("collections", "UserString") + b")\x81}" + text("data") + ring + b"sb\x94"
+        body = PLAIN + b"0" + key + b"0h\x02)\x81}h\x08Nsb"
+        for level in CHECKED:
+            error = refusal(artifact(body, "collections:UserString", *of_here("Plain")), level, [Plain])
+            assert error.code in ("limit-exceeded", "unpickle-failed")
+
     def test_a_text_of_numpy_is_no_way_around(self) -> None:
         pytest.importorskip("numpy")
         raw = "__setstate__".encode("utf-32-le")

@@ -187,9 +187,10 @@ def _held(state: Any, names: tuple[str, ...]) -> list[str]:
 
 def _may_hold(parts: Iterable[Any], name: str) -> bool:
     """Tell whether a name is among some parts, or no text at all that could be told from it."""
-    texts, left = 0, list(parts)
+    meter, texts, left = _meter(), 0, list(parts)
     while left:
         part = left.pop()
+        meter.spend(1)  # it may refer to itself
         if type(part) is str:
             texts += 1
             if part == name:
