@@ -395,3 +395,49 @@ def test_the_walk_fails_only_where_the_unpickler_does(which: tuple[bytes, int]) 
         _Walk(data, 10**6, 2000).run()
     except (IndexError, KeyError):
         assert not bare
+
+
+PIECES = st.sampled_from(
+    [
+        b"h\x01",
+        b"h.",
+        b"K\x05",
+        b"\x8c\x02ab",
+        b"\x8c\x00",
+        b"\x94",
+        b"}",
+        b"(",
+        b"u",
+        b"G" + b"h" * 8,
+        b"J\x01\x02\x03\x04",
+        b"M\x01\x02",
+        b"C\x01x",
+        b"\x8a\x01\x05",
+        b"]",
+        b"e",
+        b"\x81",
+        b"R",
+        b"b",
+        b")",
+        b"\x8c\x28" + b"x" * 40,
+        b"X",
+        b"\x95",
+    ]
+)
+
+
+@given(st.binary(max_size=300) | st.lists(PIECES).map(b"".join), st.sampled_from([4, 5]))
+def test_the_pattern_for_large_payloads_says_the_same(body: bytes, protocol: int) -> None:
+    from pickleseal.payload import scan
+
+    payload = bytes((0x80, protocol)) + body + b"."
+    small, large = (_end_of(scan.plain_run(protocol, is_large), payload) for is_large in (False, True))
+    assert small == large
+
+
+def _end_of(run: Any, payload: bytes) -> int:
+    """Return where nothing plain is left: one run may end within what another takes at once, so it is begun again."""
+    position = 2
+    while (end := run(payload, position, len(payload))) > position:
+        position = end
+    return position

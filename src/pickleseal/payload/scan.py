@@ -18,6 +18,7 @@ __all__ = ["SIZED", "check_envelope", "plain_run"]
 
 _NO_ARGUMENT = b"()]}NtdlaesubR0" + b"1\x81\x85\x86\x87\x88\x89"  # protocol 2: MARK .. NEWFALSE
 _NO_ARGUMENT_4 = b"\x8f\x90\x91\x92\x93\x94"  # EMPTY_SET ADDITEMS FROZENSET NEWOBJ_EX STACK_GLOBAL MEMOIZE
+_LARGE = 1 << 17  # bytes
 _POSSESSIVE = sys.version_info >= (3, 11)
 # Without possessive repetition (3.10) the engine keeps a mark for each round: bounded, so that memory is bounded too.
 _REPEAT = b"*+" if _POSSESSIVE else b"{0,4000}"
@@ -37,10 +38,13 @@ def _counted(opcode: bytes) -> bytes:
 
 
 @functools.cache  # compiled when first needed: that takes a millisecond each
-def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable[[bytes, int, int], int]:
+def plain_run(
+    protocol: int, is_large: bool, stop_at: bytes = b"", but: bytes = b""
+) -> Callable[[bytes, int, int], int]:
     """Return what tells where a run of plain opcodes ends: of bytes, from a position on, before another.
 
-    Opcodes in `stop_at` are not plain, but where the pattern `but` matches.
+    Opcodes in `stop_at` are not plain, but where the pattern `but` matches. For large payloads the pattern is a larger
+    one, which takes longer to compile.
     """
     members = _NO_ARGUMENT + (_NO_ARGUMENT_4 if protocol >= 4 else b"")
     one = _class(bytes(byte for byte in members if byte not in stop_at))
@@ -49,12 +53,15 @@ def plain_run(protocol: int, stop_at: bytes = b"", but: bytes = b"") -> Callable
     if protocol >= 4:
         counted = bytes(byte for byte in b"\x8cC\x8a" if byte not in stop_at)  # SHORT_BINUNICODE SHORT_BINBYTES LONG1
         text = _counted(_class(counted)) + then
-        # A memo get is often a key, or the name of a field: to take its value along saves a round.
-        kinds = b"[hK].", text[: -len(then)], b"G........", b"J....", b"M.."
-        value = b"(?:" + b"|".join(kind + then for kind in kinds) + b"|)"
-        alternatives = [b"h." + then + value, text, b"K." + then]
+        alternatives = [b"h." + then, text, b"K." + then]
     else:
         alternatives = [b"[hKq]." + then]
+    if protocol >= 4 and is_large:
+        # A memo get is often a key, or the name of a field: to take its value along, and one more pair, saves rounds.
+        kinds = b"[hK].", _counted(b"\\x8c"), b"G........", b"J....", b"M.."
+        value = b"(?:" + b"|".join(kind + then for kind in kinds) + b"|)"
+        pair = b"h." + then + value
+        alternatives[0] = pair + b"(?:" + pair + b"|)"
     alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:[Jj]....)" + some + then, one + then]
     if but:
         alternatives.append(but)
@@ -111,7 +118,7 @@ def check_envelope(payload: bytes, protocol: int, readonly: list[bool]) -> None:
         and payload[0] == 0x80
         and int.from_bytes(payload[3:11], "little") == end - 11
     ):  # one FRAME around all of it, as every small pickle has: plain opcodes up to STOP, or the long way
-        position = plain_run(protocol)(payload, 11, end)
+        position = plain_run(protocol, end > _LARGE)(payload, 11, end)
         if position == end - 1 and payload[position] == _STOP:
             return
     _Scan(payload, protocol, readonly).run()
@@ -134,7 +141,7 @@ class _Scan:
         data, end, protocol = self.data, self.end, self.protocol
         if data[:2] != bytes((0x80, protocol)):
             raise self._error("does not begin with PROTO", 0, f"80 {protocol:02x}", data[:2].hex(" "))
-        end_of_run = plain_run(protocol)
+        end_of_run = plain_run(protocol, end > _LARGE)
         position = 2
         while True:
             stop = self.frame_end or end

@@ -40,7 +40,7 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
 
 def _is_suspect(payload: bytes, protocol: int) -> bool:
     """Tell whether there are tuples enough to make a tower, or a number that takes long to hash."""
-    end_of_run = plain_run(protocol, _TUPLES + bytes((_LONG1,)), _TAKEN)
+    end_of_run = plain_run(protocol, False, _TUPLES + bytes((_LONG1,)), _TAKEN)
     position, end, tuples = 2, len(payload), 0
     collisions: dict[int, set[int]] = {}
     while True:
