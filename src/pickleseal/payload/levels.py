@@ -4,6 +4,7 @@
 error leads from one to another.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +25,7 @@ LEVELS = ("guarded", "strict", "signed", "never-left-my-hands")
 _BUILD, _EMPTY_SET = b"b", b"\x8f"
 _GETATTR, _DTYPE = ("builtins", "getattr"), ("pickleseal", "rebuild_dtype")
 _OBJECTS, _SCALAR = ("pickleseal", "rebuild_object_array"), ("pickleseal", "rebuild_scalar")
-_NAMES = (b"__setstate__", b"__class__", b"__dict__")  # that turn a state into something else
+_NAMES = re.compile(rb"__(?:setstate|class|dict)__")  # that turn a state into something else
 
 
 class Isolation(NamedTuple):
@@ -160,7 +161,7 @@ def _is_suspect(payload: bytes, resolved: "Resolved", needs_dry_run: bool | None
         return True
     if _BUILD not in payload:
         return False
-    return _DTYPE in resolved or _SCALAR in resolved or (b"__" in payload and any(name in payload for name in _NAMES))
+    return _DTYPE in resolved or _SCALAR in resolved or _NAMES.search(payload) is not None
 
 
 def _bounded(payload: bytes, resolved: "Resolved") -> "Resolved":
