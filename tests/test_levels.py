@@ -94,8 +94,16 @@ class Made:
         return cls(value)
 
 
+def the_class() -> type:
+    return Plain
+
+
+def counting() -> list[int]:
+    return []
+
+
 HERE = __name__
-PLAIN, CALLABLE, COLOR = (named(HERE, name) for name in ("Plain", "Callable", "Color"))
+PLAIN, CALLABLE, COLOR, COUNTED = (named(HERE, name) for name in ("Plain", "Callable", "Color", "Counted"))
 
 
 def artifact(body: bytes, *names: str) -> bytes:
@@ -158,6 +166,18 @@ class TestGuarded:
         for level in CHECKED:
             pickleseal.unpack(data, trust=[Counted], policy=Policy(level=level))
         assert Counted.loaded == before + 2
+
+    def test_a_class_that_a_function_returned_stays_too(self) -> None:
+        body = named(HERE, "the_class") + b")RN}" + text("a") + b"K\x09s\x86b0" + PLAIN
+        for level in CHECKED:
+            error = refusal(artifact(body, *of_here("the_class", "Plain")), level, [the_class, Plain])
+            assert isinstance(error, ForbiddenOperationError)
+            assert Plain.a == 0
+        body = named(HERE, "counting") + b")R0" + COUNTED + b")\x81}" + text("x") + b"Nsb"
+        before = Counted.loaded
+        data = artifact(body, *of_here("counting", "Counted"))
+        pickleseal.unpack(data, trust=[counting, Counted])
+        assert Counted.loaded == before + 1
 
     def test_members_of_enums_stay(self) -> None:
         before = dict(Color.RED.__dict__)

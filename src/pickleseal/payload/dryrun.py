@@ -19,8 +19,10 @@ __all__ = ["check_operations", "run_inert"]
 _BUDGET, _BUDGET_PER_BYTE = 1_000_000, 10
 
 
-def check_operations(payload: bytes, buffers: Sequence[Any], resolved: Resolved, max_depth: int) -> None:
+def check_operations(payload: bytes, buffers: Sequence[Any], resolved: Resolved, max_depth: int) -> bool:
     """Run a payload on inert objects. Runs no code but CPython's unpickler and this library.
+
+    Returns whether it sets the state of what a function returned, of which nothing is known.
 
     Raises:
         ForbiddenOperationError: it changes a class, a function or a member of an enum, calls an object, sets a state
@@ -29,11 +31,11 @@ def check_operations(payload: bytes, buffers: Sequence[Any], resolved: Resolved,
         UndeclaredGlobalError, UnpickleError: it would fail in the same way if it ran.
     """
     table = {(module, name): stand_in(f"{module}:{name}", value) for (module, name), value in resolved.items()}
-    run_inert(payload, buffers, table, max_depth)
+    return run_inert(payload, buffers, table, max_depth)
 
 
-def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth: int) -> None:
-    """Run a payload on the inert objects of a table. Errors as for `check_operations`."""
+def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth: int) -> bool:
+    """Run a payload on the inert objects of a table. Result and errors as for `check_operations`."""
     meter = Meter(_BUDGET + _BUDGET_PER_BYTE * len(payload), max_depth)
     with using(meter):
         try:
@@ -51,3 +53,4 @@ def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth
             raise UnpickleError(reason) from exc
         if len(meter.deep) > max_depth:
             check_depth([obj, *meter.deep], max_depth)
+    return meter.has_set_results

@@ -260,6 +260,10 @@ class InertResult(InertObject):
 
     _global = "what a function returned"
 
+    def __setstate__(self, state: Any) -> None:
+        _meter().has_set_results = True
+        super().__setstate__(state)
+
     __hash__ = _hash
     append, extend, add, __setitem__ = _append, _extend, _add, _set_item
 

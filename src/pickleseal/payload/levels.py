@@ -52,9 +52,10 @@ def inspect(
     buffers: Sequence[Any],
     resolved: "Resolved",
     needs_dry_run: bool | None = None,
-) -> bool:
-    """Judge a payload as far as a level does before it runs. Return whether there was a dry run.
+) -> bool | None:
+    """Judge a payload as far as a level does before it runs.
 
+    Returns None where there was no dry run, else whether the payload sets the state of what a function returned.
     Runs no code but CPython's unpickler and this library. Only the number of `buffers` matters. `needs_dry_run` is what
     a survey of `resolved` said, where it was made.
 
@@ -68,14 +69,12 @@ def inspect(
         from .isolated import check_isolated
 
         check_isolated(payload, protocol, resolved, level.max_depth, *level.isolation)
-        return True
+        return survey(resolved)[2]
     if level.name == "strict":
         _check_hashes(payload, protocol, level)
     elif level.name != "guarded" or not resolved or not _is_suspect(payload, resolved, needs_dry_run):
-        return False
-    if resolved:
-        _check_operations(payload, buffers, resolved, level)
-    return True
+        return None
+    return _check_operations(payload, buffers, resolved, level) if resolved else False
 
 
 def load_at(
@@ -95,8 +94,8 @@ def load_at(
         inspect(level, payload, protocol, buffers, resolved)
         return load_object(payload, buffers, resolved, plans)
     surveyed = survey(resolved)
-    was_run = inspect(level, payload, protocol, buffers, resolved, surveyed[0])
-    _, changeable, has_functions = surveyed
+    sets_results = inspect(level, payload, protocol, buffers, resolved, surveyed[0])
+    changeable = surveyed[1]
     resolved = _bounded(payload, resolved)
     if not changeable or _BUILD not in payload:
         return load_object(payload, buffers, resolved, plans)
@@ -105,7 +104,7 @@ def load_at(
         return load_object(payload, buffers, resolved, plans)
     finally:
         if snapshot.has_changed():
-            _judge_change(snapshot, payload, buffers, resolved, level, was_run, has_functions)
+            _judge_change(snapshot, payload, buffers, resolved, level, sets_results)
 
 
 _SET_SIZE, _USUAL = 232, 48  # bytes: an empty set with its places in stack and memo; what other opcodes take at most
@@ -125,8 +124,7 @@ def _judge_change(
     buffers: Sequence[Any],
     resolved: "Resolved",
     level: Level,
-    was_run: bool,
-    has_functions: bool,
+    sets_results: bool | None,
 ) -> None:
     """Find out whether it was the payload that changed a class; if so, undo it and refuse.
 
@@ -134,19 +132,17 @@ def _judge_change(
     function returned may have been a class, though, which no dry run shows.
     """
     try:
-        if has_functions:
+        if _check_operations(payload, buffers, resolved, level) if sets_results is None else sets_results:
             raise ForbiddenOperationError("the payload changes a class, by way of a function")
-        if not was_run:
-            _check_operations(payload, buffers, resolved, level)
     except ReadError:
         snapshot.restore()
         raise
 
 
-def _check_operations(payload: bytes, buffers: Sequence[Any], resolved: "Resolved", level: Level) -> None:
+def _check_operations(payload: bytes, buffers: Sequence[Any], resolved: "Resolved", level: Level) -> bool:
     from .dryrun import check_operations
 
-    check_operations(payload, buffers, resolved, level.max_depth)
+    return check_operations(payload, buffers, resolved, level.max_depth)
 
 
 def _check_hashes(payload: bytes, protocol: int, level: Level) -> None:

@@ -12,11 +12,12 @@ MOST_COLLISIONS = 1000  # different numbers of one hash
 class Meter:
     """What one dry run may spend on copies and hashes, and what it has made that must not be nested too deep."""
 
-    __slots__ = ("_numbers", "deep", "left", "max_depth")
+    __slots__ = ("_numbers", "deep", "has_set_results", "left", "max_depth")
 
     def __init__(self, budget: int, max_depth: int) -> None:
         self.left = budget
         self.max_depth = max_depth
+        self.has_set_results = False  # whether a function's result got a state: it may have been a class
         self._numbers: dict[int, set[Any]] = {}
         self.deep: list[Any] = []  # objects whose deallocation recurses in C
 
