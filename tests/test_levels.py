@@ -308,6 +308,13 @@ class TestStrict:
         assert pickleseal.unpack(pickleseal.pack(many), policy=Policy(level="strict", limits=Limits(max_depth=100)))
 
 
+def test_a_function_is_no_container() -> None:
+    body = named("collections", "deque") + named("builtins", "bytearray") + b"\x85\x810]"
+    data = artifact(body, "builtins:bytearray", "collections:deque")
+    for level in CHECKED:
+        assert pickleseal.unpack(data, policy=Policy(level=level)) == []
+
+
 def test_random_programs_change_nothing_and_call_nothing() -> None:
     found = {operations.attempt(random.Random(seed), seed % 100 == 0 and os.name == "posix") for seed in range(3000)}
     assert "forbidden-operation" in found

@@ -60,7 +60,7 @@ def _spend_for(meter: Meter, value: Any) -> None:
         raise _refuse("all the addresses of a network", value)
     elif name == _NUMPY:
         _spend_for_array(meter, value.parts)
-    elif name in _RESULTS or getattr(type(value), "_check", None) is not None:
+    elif name in _RESULTS or (name and getattr(type(value), "_check", None) is not None):
         meter.spend(1 + len(value.parts) + value.size)
 
 
