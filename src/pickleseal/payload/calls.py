@@ -6,7 +6,7 @@ them. Classes are known by their names, so that nothing is imported for it.
 """
 
 import enum
-import sys
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import ref
@@ -102,9 +102,9 @@ def note_number(meter: Meter, name: str, parts: Any) -> None:
     """Note a number that is hashed and was made by a call of plain values, as `check_hashes` notes plain integers."""
     if all(type(part) in (str, int, float) for part in parts):
         module, _, qualname = name.partition(":")
-        try:
-            number = getattr(sys.modules[module], qualname)(*parts)
-        except (KeyError, TypeError, ValueError, ArithmeticError):
+        try:  # one of NUMBERS: what is imported here is of the standard library, in the helper process as well
+            number = getattr(importlib.import_module(module), qualname)(*parts)
+        except (TypeError, ValueError, ArithmeticError):
             return  # it will be raised where the payload runs
         meter.note(number)
 
@@ -308,8 +308,7 @@ def survey(resolved: Mapping[tuple[str, str], Any]) -> tuple[bool, list[type], b
     flags, changeable, has_functions = 0, [], False
     for key, value in resolved.items():
         if isinstance(value, type):
-            found = _kinds.get(id(value))
-            kind = found[1] if found is not None and found[0]() is value else kind_of(value)
+            kind = kind_of(value)
             flags |= kind.flags
             if kind.is_mutable:
                 changeable.append(value)

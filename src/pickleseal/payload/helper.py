@@ -18,6 +18,7 @@ from .traits import Traits
 __all__ = ["serve"]
 
 _MOST = 65_536  # bytes of an answer
+_SAID = ("expected", "found", "hint", "where")  # of a refusal, beside code and reason
 _LONGEST = 2000  # characters of each text in it: 5 of them fit, at 6 bytes for a character
 
 
@@ -99,6 +100,3 @@ def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
     except MemoryError:
         return {"reason": "the dry run took too much memory"}
     return {}
-
-
-_SAID = ("expected", "found", "hint", "where")

@@ -17,7 +17,7 @@ from ..errors import ForbiddenOperationError
 from . import calls
 from .guards import GUARDED
 from .meter import Meter
-from .traits import Traits, traits_of
+from .traits import TAKING, Traits, traits_of
 from .trust import is_listed
 
 __all__ = ["InertObject", "inert", "stand_in", "using"]
@@ -123,26 +123,24 @@ class InertObject(metaclass=_Inert):
         self.parts = [*self.parts, state]
 
     def _check_state(self, state: Any, are_slots: bool = False) -> None:
-        names = _REFUSED if type(state) is dict and not are_slots else _REFUSED_SLOTS
-        if self._takes:
-            names += self._takes
+        names = (_REFUSED if type(state) is dict and not are_slots else _REFUSED_SLOTS) + self._takes
         if type(state) is dict:
             _meter().spend(len(state))
-            kinds = {*map(type, state)}
-            found = (
-                [] if kinds == _TEXT and state.keys().isdisjoint(names) else [name for name in names if name in state]
-            )
-            odd = [] if kinds == _TEXT else [key for key in state if type(key) is not str]
-            if odd:
-                calls.spend_for_nested(_meter(), tuple(odd))  # BUILD hashes them again
-                odd = [key for key in odd if isinstance(key, InertObject)]
-                if odd and are_slots:  # what such a text is equal to is its own class's business
-                    raise forbidden("sets attributes by names that are no plain text", self._global)
-                found += [name for name in names if any(key._may_be(name) for key in odd)]
+            found = [name for name in names if name in state]
+            if {*map(type, state)} != _TEXT:  # most states have plain names alone
+                found += self._check_odd([key for key in state if type(key) is not str], names, are_slots)
         else:
             found = _held(state, names) if isinstance(state, InertObject) else []
         if found:
             raise forbidden(_GIVES.get(found[0], "gives an object a method"), self._global)
+
+    def _check_odd(self, keys: list[Any], names: tuple[str, ...], are_slots: bool) -> list[str]:
+        """Return which names are, or may be, equal to keys that are no plain text."""
+        calls.spend_for_nested(_meter(), tuple(keys))  # BUILD hashes them again
+        objects = [key for key in keys if isinstance(key, InertObject)]
+        if objects and are_slots:  # what such a text is equal to is its own class's business
+            raise forbidden("sets attributes by names that are no plain text", self._global)
+        return [name for name in names if any(key._may_be(name) for key in objects)]
 
     def __call__(self, *args: Any) -> Any:
         raise forbidden("calls an object that is neither a class nor a function", self._global)
@@ -243,7 +241,7 @@ def _add(self: Any, item: Any) -> None:
     _append(self, item)
 
 
-_ITEMS: dict[str, Any] = {"append": _append, "extend": _extend, "__setitem__": _set_item, "add": _add}
+_ITEMS: dict[str, Any] = dict(zip(TAKING, (_append, _extend, _set_item, _add), strict=True))
 
 
 class InertMember(InertObject):

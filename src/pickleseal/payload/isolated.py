@@ -60,6 +60,8 @@ class _Helper:
 
     @staticmethod
     def _start() -> "subprocess.Popen[bytes]":
+        if not sys.executable:
+            raise OSError("this interpreter does not know where it is (sys.executable)")
         path = [_ROOT, *(entry for entry in sys.path if entry)]
         return subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-I", "-c", _START, *path],

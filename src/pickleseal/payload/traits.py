@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 from ..schema.names import global_name
 from . import calls
 
-__all__ = ["Traits", "traits_of"]
+__all__ = ["TAKING", "Traits", "traits_of"]
 
-_TAKING = ("append", "extend", "__setitem__", "add")  # methods by which opcodes put items into objects
+TAKING = ("append", "extend", "__setitem__", "add")  # methods by which opcodes put items into objects
 
 
 class Traits(NamedTuple):
@@ -33,7 +33,7 @@ def traits_of(name: str, value: Any) -> Traits:
         return Traits(own, "enum", makes=True)
     hashed = type.__getattribute__(value, "__hash__")
     how = "none" if hashed is None else "identity" if hashed is object.__hash__ else "own"
-    items = tuple(item for item in _TAKING if any(item in base.__dict__ for base in value.__mro__))
+    items = tuple(item for item in TAKING if any(item in base.__dict__ for base in value.__mro__))
     ways = ("__new__", "__getnewargs__", "__getnewargs_ex__")
     makes = any(way in base.__dict__ for base in value.__mro__[:-1] for way in ways)
     is_text = issubclass(value, str) or any(global_name(base) == "collections:UserString" for base in value.__mro__)
