@@ -10,9 +10,9 @@ import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ..format.frame import Part
+from .format.frame import Part
 
-__all__ = ["replace_file", "replace_with", "write_parts"]
+__all__ = ["open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
@@ -35,32 +35,41 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
         with open(target, "wb", buffering=0) as file:
             write_parts(file, parts)
         return
-    _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: _write_all(fd, parts), durable)
+    _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
 
 
-def replace_with(path: str, length: int, write: Callable[[int], None]) -> None:
+def replace_with(path: str, length: int, write: Callable[[int], None], mode: int | None = None) -> None:
     """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Durably; else as above.
+
+    `mode` gives the new file's permissions; None: those of the old one.
 
     Raises:
         OSError: as from the operating system; whatever `write` raises.
     """
     target = os.path.realpath(path)
-    _replace_target(path, target, _mode_of(target), length, write, durable=True)
+    _replace_target(path, target, _mode_of(target), length, write, durable=True, wanted=mode)
 
 
 def _replace_target(
-    path: str, target: str, mode: int | None, length: int, write: Callable[[int], None], durable: bool
+    path: str,
+    target: str,
+    mode: int | None,
+    length: int,
+    write: Callable[[int], None],
+    durable: bool,
+    wanted: int | None = None,
 ) -> None:
     """Replace what is no directory, and sync the folder if asked."""
     if path.endswith(("/", os.sep)) or (mode is not None and stat.S_ISDIR(mode)):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     folder = os.path.dirname(target)
-    folder_descriptor = _open_folder(folder) if durable else None  # first: no failure may follow the rename
+    folder_descriptor = open_folder(folder) if durable else None  # first: no failure may follow the rename
     try:
-        new_mode = 0o666 if mode is None else stat.S_IMODE(mode)
-        _replace(folder, target, length, write, durable, new_mode, mode is not None)
+        if wanted is None and mode is not None:
+            wanted = stat.S_IMODE(mode)
+        _replace(folder, target, length, write, durable, 0o666 if wanted is None else wanted, wanted is not None)
         if folder_descriptor is not None:
-            _sync_folder(folder_descriptor)
+            sync_folder(folder_descriptor)
     finally:
         if folder_descriptor is not None:
             os.close(folder_descriptor)
@@ -100,7 +109,7 @@ def _replace(
         raise
 
 
-def _sync_folder(descriptor: int) -> None:
+def sync_folder(descriptor: int) -> None:
     """Make the rename durable, where the file system knows such a thing."""
     try:
         os.fsync(descriptor)
@@ -117,7 +126,7 @@ def _mode_of(target: str) -> int | None:
         return None
 
 
-def _open_folder(folder: str) -> int | None:
+def open_folder(folder: str) -> int | None:
     """Open a folder to sync it. Windows can't, and needs no such step."""
     return os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)) if os.name == "posix" else None
 
@@ -133,7 +142,7 @@ def _preallocate(descriptor: int, length: int) -> None:
             # a file system that cannot reserve: the write itself will tell
 
 
-def _write_all(descriptor: int, parts: Sequence[Part]) -> None:
+def write_all(descriptor: int, parts: Sequence[Part]) -> None:
     """Write all parts, gathered, however short the single writes turn out."""
     if not hasattr(os, "writev"):
         for part in parts:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["THREAD_FROM", "Crew", "pays", "sha256_hex", "sha256_of_all"]
 
 T = TypeVar("T")
-THREAD_FROM = (
-    1 << 16
-)  # bytes of a section that gets a thread: some 40 us of hashing, a few times what handing over costs
+THREAD_FROM = 1 << 16  # bytes of a section that gets a thread: some 40 us, a few times what handing over costs
 _CREW_FROM = 1 << 20  # bytes of all such sections, from which starting threads pays
 
 

@@ -4,7 +4,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+
+from .atomic import replace_with, write_all
 
 __all__ = ["read_key_file", "write_key_file"]
 
@@ -57,38 +58,5 @@ def write_key_file(path: str, text: str) -> None:
         OSError: from the operating system; a file that was there is left as it was, unless only the last sync of the
             folder failed.
     """
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    # Opened first: a folder that can't be synced is known before anything is written.
-    folder_descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if os.name == "posix" else None
-    try:
-        _replace(os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp"), target, text)
-        if folder_descriptor is not None:
-            _sync_folder(folder_descriptor)
-    finally:
-        if folder_descriptor is not None:
-            os.close(folder_descriptor)
-
-
-def _replace(temporary: str, target: str, text: str) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(text.encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _sync_folder(descriptor: int) -> None:
-    """Make the rename durable, where the file system knows such a thing."""
-    try:
-        os.fsync(descriptor)
-    except OSError as exc:
-        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
-            raise
+    data = text.encode("ascii")
+    replace_with(path, len(data), lambda descriptor: write_all(descriptor, [data]), mode=0o600)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar, overload
 
+from ..atomic import replace_file, write_parts
 from ..errors import ReadError
 from ..format.header import Header
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
 from ..writer import Writer, pack, pack_parts
-from .atomic import replace_file, write_parts
 from .source import FileSource
 
 __all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from .atomic import _open_folder, _sync_folder
+from ..atomic import open_folder, sync_folder
 from .evidence import Evidence
 
 __all__ = ["Kept", "QuarantineFolder"]
@@ -128,10 +128,10 @@ class QuarantineFolder:
                 with suppress(OSError):
                     os.unlink(path)
             raise
-        descriptor = _open_folder(self._folder)
+        descriptor = open_folder(self._folder)
         if descriptor is not None:
             try:
-                _sync_folder(descriptor)
+                sync_folder(descriptor)
             finally:
                 os.close(descriptor)
         return Kept(f"{stem}.pseal", True)

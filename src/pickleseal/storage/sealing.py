@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+from ..atomic import replace_with
 from ..errors import PackError, ReadError, TruncatedError
 from ..format.canonical import encode
 from ..format.frame import SectionCheck, decode_head, padding_of
@@ -21,7 +22,6 @@ from ..keys import Key, KeyRing
 from ..policy import DEFAULT_POLICY
 from ..reader import verify_source
 from ..signing import signer, verifier
-from .atomic import replace_with
 from .source import FileSource
 
 __all__ = ["seal"]

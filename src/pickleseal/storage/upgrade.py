@@ -4,6 +4,7 @@ import io
 import os
 from typing import Any
 
+from ..atomic import replace_file
 from ..errors import PolicyError, ReadError
 from ..format.header import Header
 from ..payload.trust import build_trust
@@ -12,7 +13,6 @@ from ..reader import Judged, Trust, read_body, read_judged
 from ..schema.names import global_name
 from ..schema.record import record
 from ..writer import Writer, encode_object
-from .atomic import replace_file
 from .source import FileSource
 
 __all__ = ["upgrade"]
