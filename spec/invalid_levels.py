@@ -159,7 +159,7 @@ _level(
 )
 _level(
     "integers",
-    "1,001 integers with the same hash as members of a set",
+    "1,002 integers with the same hash as members of a set",
     b"\x8f(" + b"".join(b"\x8a\x0a" + (7 + k * (2**61 - 1)).to_bytes(10, "little") for k in range(8, 1010)) + b"\x90",
     error="limit-exceeded",
     level="strict",
