@@ -7,12 +7,12 @@ replaced, the link stays.
 import errno
 import os
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from .format.frame import Part
 
-__all__ = ["open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
+__all__ = ["naming", "open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
@@ -27,15 +27,16 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     /dev/stdout) cannot be replaced: it is written to.
 
     Raises:
-        OSError: as from the operating system, a full disk among them.
+        OSError: as from the operating system, a full disk among them; `filename` is the path.
     """
-    target = os.path.realpath(path)
-    mode = _mode_of(target)
-    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        with open(target, "wb", buffering=0) as file:
-            write_parts(file, parts)
-        return
-    _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
+    with naming(path, over=True):
+        target = os.path.realpath(path)
+        mode = _mode_of(target)
+        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            with open(target, "wb", buffering=0) as file:
+                write_parts(file, parts)
+            return
+        _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
 
 
 def replace_with(path: str, length: int, write: Callable[[int], None], mode: int | None = None) -> None:
@@ -44,10 +45,27 @@ def replace_with(path: str, length: int, write: Callable[[int], None], mode: int
     `mode` gives the new file's permissions; None: those of the old one.
 
     Raises:
-        OSError: as from the operating system; whatever `write` raises.
+        OSError: as from the operating system; `filename` is the path. Whatever else `write` raises.
     """
-    target = os.path.realpath(path)
-    _replace_target(path, target, _mode_of(target), length, write, durable=True, wanted=mode)
+    with naming(path, over=True):
+        target = os.path.realpath(path)
+        _replace_target(path, target, _mode_of(target), length, write, durable=True, wanted=mode)
+
+
+@contextmanager
+def naming(path: str | None, *, over: bool = False) -> Iterator[None]:
+    """Have an error of the operating system name the file that the caller knows, where it names none.
+
+    `over`: or names another, such as a temporary one.
+    """
+    try:
+        yield
+    except OSError as exc:
+        known = path is None or (exc.filename is not None and not over)
+        if not known and exc.errno is not None:  # without errno it is no system call's, and has a text of its own
+            exc.filename = path
+            del exc.filename2
+        raise
 
 
 def _replace_target(
@@ -87,11 +105,7 @@ def _replace(
     """Write a temporary file beside the target and rename it. It is never more readable than the target."""
     temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(temporary, flags, mode & 0o777)
-    except OSError as exc:
-        exc.filename = target  # not the temporary one, which says nothing to anybody
-        raise
+    descriptor = os.open(temporary, flags, mode & 0o777)
     try:
         try:
             if exact_mode and hasattr(os, "fchmod"):
@@ -119,11 +133,17 @@ def sync_folder(descriptor: int) -> None:
 
 
 def _mode_of(target: str) -> int | None:
-    """Return the mode of what is at the target now, or None for nothing."""
+    """Return the mode of what is at the target now, or None for nothing.
+
+    A target is no symbolic link: one that is left could not be followed, and must not be replaced by a file.
+    """
     try:
-        return os.stat(target).st_mode
+        mode = os.lstat(target).st_mode
     except FileNotFoundError:
         return None
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), target)
+    return mode
 
 
 def open_folder(folder: str) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar, overload
 
-from ..atomic import replace_file, write_parts
+from ..atomic import naming, replace_file, write_parts
 from ..errors import ReadError
 from ..format.header import Header
 from ..policy import Policy, check_is_policy
@@ -42,8 +42,8 @@ def dump(
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
-        OSError: from the operating system; a file that was there is left as it was, unless only the last sync of the
-            folder failed, after the new one took its place.
+        OSError: from the operating system; `filename` is the path. A file that was there is left as it was, unless only
+            the last sync of the folder failed, after the new one took its place.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
@@ -89,7 +89,7 @@ def load(
 
     Raises:
         ReadError: as for `unpack`; `path` names the file.
-        OSError: from the operating system.
+        OSError: from the operating system; `filename` names the file.
 
     >>> import io
     >>> file = io.BytesIO(pack("first") + pack("second"))
@@ -152,7 +152,7 @@ def _with(data: Any, read: Callable[[Source], T]) -> T:
     if isinstance(data, str | os.PathLike):
         path = os.fspath(data)
         try:
-            with io.FileIO(path) as file:
+            with naming(os.fsdecode(path)), io.FileIO(path) as file:
                 return read(FileSource(file, whole=True))
         except ReadError as exc:
             exc.path = os.fsdecode(path)

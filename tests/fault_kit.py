@@ -1,0 +1,191 @@
+"""Real faults for tests: system calls that fail, come short, or are a process's last (fault_preload.c).
+
+The tests start a child process with the library preloaded (`run`). In there `Faults` says which call goes wrong, and
+`every_call` tries an operation once for each of its system calls. A child does all rounds of its kind, so that a round
+costs a fraction of a millisecond and no start of an interpreter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE / "fault_preload.c"
+# What needs room on the disk: these fail, and go on to fail, when it is full.
+ROOM = ("create", "write", "writev", "pwrite", "pwritev", "posix_fallocate", "fsync", "fdatasync", "mkdir")
+_ACTIONS = {"short": -1, "kill": -2}
+_CALL = -3
+_HOOK = ctypes.CFUNCTYPE(None)
+
+
+@functools.cache
+def library() -> str:
+    """Compile the library, once in a process, or skip the test where that can't be. On CI it has to be possible."""
+    import atexit
+
+    import pytest
+
+    if not sys.platform.startswith("linux") or "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+        pytest.skip("the library wraps the functions of glibc on Linux")
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        missing("a C compiler")
+    folder = tempfile.mkdtemp(prefix="pickleseal-faults-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    built = os.path.join(folder, "faults.so")
+    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([str(compiler), *flags, "-o", built, str(SOURCE), "-ldl", "-lpthread"], check=True)
+    return built
+
+
+def missing(what: str) -> None:
+    """Skip a test for want of a tool; where CI=true is set, fail: .ci/run installs what is needed."""
+    import pytest
+
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"needs {what}")
+
+
+def run(name: str, folder: Path, *arguments: Any, seconds: float = 120) -> Any:
+    """Run one of the functions of `fault_rounds` in a child with the library preloaded; return what it returned."""
+    code = "import fault_rounds; fault_rounds.main()"
+    path = os.pathsep.join(entry for entry in (str(HERE), os.environ.get("PYTHONPATH")) if entry)
+    env = {**os.environ, "LD_PRELOAD": library(), "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    command = [sys.executable, "-c", code, name, str(folder), json.dumps(arguments)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
+    if done.returncode:
+        raise AssertionError(f"{name}{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# --- in the child -----------------------------------------------------------------------------------------------------
+
+
+class Faults:
+    """The preloaded library. Counts the calls on what lies below one folder, the folder itself included."""
+
+    def __init__(self) -> None:
+        self._lib = ctypes.CDLL(os.environ["LD_PRELOAD"])
+        self._lib.fault_calls.restype = ctypes.c_char_p
+        self._lib.fault_fired.restype = ctypes.c_long
+        self._lib.fault_arm.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
+        self._lib.fault_arm.argtypes += [_HOOK]
+        self.fired = 0
+        self.calls: list[str] = []
+
+    @contextmanager
+    def on(
+        self,
+        folder: Path,
+        what: str | Callable[[], None] = "watch",
+        at: int = 1,
+        kinds: Sequence[str] = (),
+        for_ever: bool = False,
+    ) -> Iterator[None]:
+        """Have the call number `at` go wrong, or it and all later ones. Afterwards `calls` and `fired` say what came.
+
+        Args:
+            folder: below which calls count.
+            what: the name of an errno, "short" (one byte is read or written), "kill" (SIGKILL in front of the call), a
+                function to call in front of it, or "watch": nothing.
+            at: the number of the call, among those of `kinds` where there are any.
+        """
+        hook = _HOOK(what) if callable(what) else _HOOK()
+        action = _CALL if callable(what) else _ACTIONS.get(what, getattr(errno, what, 0))
+        text = f",{','.join(kinds)}," if kinds else ""
+        self._lib.fault_arm(os.fsencode(folder), text.encode(), 0 if what == "watch" else at, action, for_ever, hook)
+        try:
+            yield
+        finally:
+            self._lib.fault_disarm()
+            self.fired = self._lib.fault_fired()
+            self.calls = self._lib.fault_calls().decode().splitlines()
+
+
+class Outcome:
+    """What came of one attempt: a value or an OSError, and the calls that were made."""
+
+    def __init__(self, value: Any, error: OSError | None, calls: list[str]) -> None:
+        self.value = value
+        self.error = error
+        self.calls = calls
+
+    def did(self, call: str) -> bool:
+        """Tell whether a call was made and did not go wrong. `call` is how its line begins."""
+        return any(line.startswith(call) and not line.endswith(" !") for line in self.calls)
+
+
+def every_call(
+    faults: Faults,
+    folder: Path,
+    what: str,
+    before: Callable[[], None],
+    attempt: Callable[[], Any],
+    judge: Callable[[int, Outcome], None],
+    kinds: Sequence[str] = (),
+    for_ever: bool = False,
+) -> int:
+    """Attempt an operation with its first call going wrong, then with its second, until no call is left; count them.
+
+    `before` puts things in place for each attempt, and `judge` says whether what came of it may be.
+    """
+    number = 1
+    while True:
+        before()
+        value, error = None, None
+        with faults.on(folder, what, number, kinds, for_ever):
+            try:
+                value = attempt()
+            except OSError as exc:
+                error = exc
+        if not faults.fired:
+            if error is not None:
+                raise error
+            return number - 1
+        try:
+            judge(number, Outcome(value, error, faults.calls))
+        except BaseException:
+            print(f"call {number}, {what}: {error!r}", *faults.calls, sep="\n  ")
+            raise
+        number += 1
+
+
+def every_death(
+    faults: Faults,
+    folder: Path,
+    before: Callable[[], None],
+    attempt: Callable[[], Any],
+    judge: Callable[[int], None],
+) -> int:
+    """Kill a forked process in front of its first call, then of its second, until it ends by itself; count them."""
+    number = 1
+    while True:
+        before()
+        child = os.fork()
+        if not child:
+            try:
+                with faults.on(folder, "kill", number):
+                    attempt()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitpid(child, 0)[1]
+        if not os.WIFSIGNALED(status):
+            assert os.WEXITSTATUS(status) == 0
+            return number - 1
+        judge(number)
+        number += 1

@@ -1,0 +1,267 @@
+"""What the children of `test_faults` do: operations on files, one round for each of their system calls."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import pickle
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fault_kit import ROOM, Faults, Outcome, every_call, every_death
+
+import pickleseal
+from pickleseal import Key, KeyRing, Policy, Registry, Writer
+
+ERRORS = ["EIO", "ENOSPC", "EDQUOT", "EINTR", "EACCES"]
+OLD, NEW = {"state": "old"}, {"state": "new"}
+LARGE = 3 << 20  # enough to be reserved beforehand
+
+
+@dataclass
+class Task:
+    name: str
+
+
+_WAS, _IS = Registry(), Registry()
+_WAS.register(Task, "task")
+_IS.register(Task, "task", version=1)
+_IS.migration("task", from_version=0)(lambda state: {"name": state["name"].upper()})
+_KEY, _NEW_KEY = Key.hmac("k", bytes(range(32))), Key.hmac("new", bytes(32))
+
+
+def large(obj: Any) -> Any:
+    """The same with a buffer of its own section."""
+    return [obj, pickle.PickleBuffer(bytearray(LARGE))]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One that replaces a file: how the old one is written, what replaces it, and how the new one is known."""
+
+    old: Callable[[Path], object] | None
+    run: Callable[[Path], object]
+    is_new: Callable[[Path], bool]
+    path: str = "a.pseal"
+    link: str | None = None  # a symbolic link of that name is what the operation is given
+
+
+def _dump_old(path: Path) -> None:
+    pickleseal.dump(OLD, path)
+
+
+def _is(obj: Any) -> Callable[[Path], bool]:
+    return lambda path: bool(pickleseal.load(path) == obj)
+
+
+OPERATIONS = {
+    "dump": Operation(_dump_old, lambda path: pickleseal.dump(NEW, path), _is(NEW)),
+    "dump-new": Operation(None, lambda path: pickleseal.dump(NEW, path), _is(NEW)),
+    "dump-fast": Operation(_dump_old, lambda path: pickleseal.dump(NEW, path, durable=False), _is(NEW)),
+    "dump-large": Operation(
+        lambda path: pickleseal.dump(large(OLD), path),
+        lambda path: pickleseal.dump(large(NEW), path),
+        lambda path: bool(pickleseal.load(path)[0] == NEW),
+    ),
+    "dump-link": Operation(_dump_old, lambda path: pickleseal.dump(NEW, path), _is(NEW), "other/a.pseal", "link.pseal"),
+    "seal": Operation(
+        _dump_old,
+        lambda path: pickleseal.seal(path, _KEY),
+        lambda path: pickleseal.peek(path, policy=Policy(keys=KeyRing([_KEY]))).verified == (("hmac-sha256", "k"),),
+    ),
+    "upgrade": Operation(
+        lambda path: pickleseal.dump(Task("x"), path, writer=Writer(registry=_WAS)),
+        lambda path: pickleseal.upgrade(path, policy=Policy(registry=_IS)),
+        lambda path: (
+            pickleseal.load(path, policy=Policy(registry=_IS)) == Task("X") and pickleseal.peek(path).version == 1
+        ),
+    ),
+    "keys": Operation(
+        lambda path: KeyRing([_KEY]).to_file(path),
+        lambda path: KeyRing([_NEW_KEY]).to_file(path),
+        lambda path: KeyRing.from_file(path).to_text() == KeyRing([_NEW_KEY]).to_text(),
+        "keys",
+    ),
+}
+
+
+class Round:
+    """A folder with the old file in it, made anew for each attempt, and the verdict on what is there afterwards."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.operation = OPERATIONS[name]
+        self.folder = folder
+        self.path = folder / self.operation.path
+        self.given = folder / (self.operation.link or self.operation.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.operation.link:
+            self.given.symlink_to(self.path)
+        self.was: bytes | None = None
+        if self.operation.old is not None:
+            self.operation.old(self.path)
+            self.was = self.path.read_bytes()
+        self.others = self.files()
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if not path.is_dir()}
+
+    def before(self) -> None:
+        if self.was is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self.path.write_bytes(self.was)
+
+    def attempt(self) -> object:
+        return self.operation.run(self.given)
+
+    def is_old(self) -> bool:
+        """Tell whether the file is the old one, byte by byte; else it has to be the new one, whole."""
+        now = self.path.read_bytes() if self.path.exists() else None
+        if now == self.was:
+            return True
+        assert self.operation.is_new(self.path), "neither old nor new"
+        return False
+
+    def check_links(self) -> None:
+        assert self.given.is_symlink() == (self.operation.link is not None)
+
+    def again(self) -> None:
+        """The next attempt finds nothing in its way."""
+        if self.is_old():
+            self.attempt()
+        assert not self.is_old()
+        self.check_links()
+
+    def judge(self, _: int, outcome: Outcome, what: str) -> None:
+        self.check_links()
+        assert self.files() | {self.operation.path} == self.others | {self.operation.path}, self.files()
+        if outcome.error is None:
+            assert not self.is_old()
+        else:
+            error = outcome.error
+            followed = "lstat link.pseal !" in outcome.calls  # it could not be, and is not replaced either
+            assert error.errno == (errno.ELOOP if followed else getattr(errno, what)), error
+            assert (error.filename, error.filename2) == (str(self.given), None), error
+            assert str(self.given) in str(error)
+            assert self.is_old() == (not outcome.did("rename"))
+        self.again()
+
+    def judge_death(self, _: int) -> None:
+        self.check_links()
+        self.is_old()
+        left = self.files() - self.others - {self.operation.path}
+        assert len(left) <= 1
+        for name in left:  # it is in nobody's way, and whoever owns the folder may remove it
+            assert Path(name).name.startswith(".pickleseal-"), name
+            assert name.endswith(".tmp")
+        self.again()
+        for name in left:
+            (self.folder / name).unlink()
+
+
+def replace(faults: Faults, folder: Path, name: str, errors: list[str] = ERRORS) -> dict[str, int]:
+    """Each system call of an operation, with each error; then the disk full from each call on; then short writes."""
+    round = Round(folder, name)
+    counts = {}
+    for what in errors:
+        judge = functools.partial(round.judge, what=what)
+        counts[what] = every_call(faults, folder, what, round.before, round.attempt, judge)
+    for what in ("ENOSPC", "EDQUOT"):
+        judge = functools.partial(round.judge, what=what)
+        full = every_call(faults, folder, what, round.before, round.attempt, judge, ROOM, True)
+        counts[f"{what} from then on"] = full
+    writes = ("write", "writev", "pwrite", "pwritev")
+    judge = functools.partial(round.judge, what="short")
+    counts["short"] = every_call(faults, folder, "short", round.before, round.attempt, judge, writes)
+    return counts
+
+
+def killed(faults: Faults, folder: Path, name: str) -> int:
+    """A SIGKILL in front of each system call."""
+    round = Round(folder, name)
+    return every_death(faults, folder, round.before, round.attempt, round.judge_death)
+
+
+def order(faults: Faults, folder: Path, name: str) -> list[str]:
+    """The calls that write, sync and rename, in their order, each once where it is repeated."""
+    round = Round(folder, name)
+    with faults.on(folder):
+        round.attempt()
+    found: list[str] = []
+    for line in faults.calls:
+        call, _, path = line.partition(" ")
+        if call in ("create", "write", "writev", "fsync", "rename", "unlink"):
+            kind = "temporary" if path.endswith(".tmp") else path
+            if found[-1:] != [f"{call} {kind}"]:
+                found.append(f"{call} {kind}")
+    return found
+
+
+READS: dict[str, Callable[[Path], object]] = {
+    "load": lambda path: pickleseal.load(path),
+    "verify": lambda path: pickleseal.verify(path).type,
+    "peek": lambda path: pickleseal.peek(path).type,
+    "Reader.read": lambda path: pickleseal.Reader().read(path).object,
+}
+
+
+def reading(faults: Faults, folder: Path, name: str) -> dict[str, int]:
+    """Each system call of reading, with each error: the right value or the error, never a verdict on the bytes."""
+    path, read = folder / "a.pseal", READS[name]
+    pickleseal.dump([NEW, pickle.PickleBuffer(bytearray(range(200)) * 4000)], path)
+    expected = read(path)
+
+    def judge(_: int, outcome: Outcome, what: str) -> None:
+        if outcome.error is None:
+            assert outcome.value == expected
+        else:
+            assert outcome.error.errno == getattr(errno, what), outcome.error
+            assert outcome.error.filename == str(path), outcome.error
+
+    counts = {}
+    for what in (*ERRORS, "short"):
+        judged = functools.partial(judge, what=what)
+        counts[what] = every_call(faults, folder, what, lambda: None, lambda: read(path), judged)
+    with faults.on(folder, "short", for_ever=True, kinds=("read", "pread", "preadv")):
+        small = folder / "small.pseal"
+        pickleseal.dump(NEW, small)
+        assert pickleseal.load(small) == NEW
+    assert faults.fired > 100
+    return counts
+
+
+def deleted(faults: Faults, folder: Path, name: str) -> int:
+    """The folder goes away in front of each system call: an error that names the file, and nothing is left behind."""
+    home = folder / "home"
+    number, failed = 1, 0
+    while True:
+        round = Round(home, name)
+        error = None
+        with faults.on(home, lambda: shutil.rmtree(home), number):
+            try:
+                round.attempt()
+            except OSError as exc:
+                error = exc
+        if not faults.fired:
+            assert error is None
+            return failed
+        if error is not None:
+            failed += 1
+            assert error.errno == errno.ENOENT, error
+            assert error.filename == str(round.given), error
+        if home.exists():
+            assert not round.is_old()
+            shutil.rmtree(home)
+        number += 1
+
+
+def main() -> None:
+    name, folder, arguments = sys.argv[1:]
+    path = Path(folder) / "watched"
+    path.mkdir()
+    print(json.dumps(globals()[name](Faults(), path, *json.loads(arguments))))
