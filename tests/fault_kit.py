@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import functools
+import importlib
 import json
 import os
 import shutil
@@ -60,16 +61,30 @@ def missing(what: str) -> None:
     pytest.skip(f"needs {what}")
 
 
-def run(name: str, folder: Path, *arguments: Any, seconds: float = 120) -> Any:
-    """Run one of the functions of `fault_rounds` in a child with the library preloaded; return what it returned."""
-    code = "import fault_rounds; fault_rounds.main()"
+def run(name: str, folder: Path, *arguments: Any, preload: bool = True, seconds: float = 120) -> Any:
+    """Call a function, `module.function`, in a child with the library preloaded; return what it returned.
+
+    It gets an empty folder below `folder`, and the arguments, which go through JSON.
+    """
     path = os.pathsep.join(entry for entry in (str(HERE), os.environ.get("PYTHONPATH")) if entry)
-    env = {**os.environ, "LD_PRELOAD": library(), "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    if preload:
+        env["LD_PRELOAD"] = library()
+    code = "import fault_kit; fault_kit.main()"
     command = [sys.executable, "-c", code, name, str(folder), json.dumps(arguments)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode:
         raise AssertionError(f"{name}{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Do in the child what `run` was asked for."""
+    name, folder, arguments = sys.argv[1:]
+    module, function = name.split(".")
+    path = Path(folder) / "watched"
+    path.mkdir()
+    print(json.dumps(getattr(importlib.import_module(module), function)(path, *json.loads(arguments))))
 
 
 # --- in the child -----------------------------------------------------------------------------------------------------
@@ -141,12 +156,13 @@ def every_call(
 ) -> int:
     """Attempt an operation with its first call going wrong, then with its second, until no call is left; count them.
 
-    `before` puts things in place for each attempt, and `judge` says whether what came of it may be.
+    `before` puts things in place for each attempt, and `judge` says whether what came of it may be. No descriptor may
+    stay open.
     """
     number = 1
     while True:
         before()
-        value, error = None, None
+        value, error, descriptors = None, None, os.listdir("/proc/self/fd")
         with faults.on(folder, what, number, kinds, for_ever):
             try:
                 value = attempt()
@@ -157,6 +173,7 @@ def every_call(
                 raise error
             return number - 1
         try:
+            assert os.listdir("/proc/self/fd") == descriptors
             judge(number, Outcome(value, error, faults.calls))
         except BaseException:
             print(f"call {number}, {what}: {error!r}", *faults.calls, sep="\n  ")

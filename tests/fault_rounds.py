@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 import json
+import logging
 import pickle
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from fault_kit import ROOM, Faults, Outcome, every_call, every_death
 
 import pickleseal
 from pickleseal import Key, KeyRing, Policy, Registry, Writer
+from pickleseal.errors import TruncatedError
 
 ERRORS = ["EIO", "ENOSPC", "EDQUOT", "EINTR", "EACCES"]
 OLD, NEW = {"state": "old"}, {"state": "new"}
@@ -164,8 +166,9 @@ class Round:
             (self.folder / name).unlink()
 
 
-def replace(faults: Faults, folder: Path, name: str, errors: list[str] = ERRORS) -> dict[str, int]:
+def replace(folder: Path, name: str, errors: list[str] = ERRORS) -> dict[str, int]:
     """Each system call of an operation, with each error; then the disk full from each call on; then short writes."""
+    faults = Faults()
     round = Round(folder, name)
     counts = {}
     for what in errors:
@@ -181,14 +184,16 @@ def replace(faults: Faults, folder: Path, name: str, errors: list[str] = ERRORS)
     return counts
 
 
-def killed(faults: Faults, folder: Path, name: str) -> int:
+def killed(folder: Path, name: str) -> int:
     """A SIGKILL in front of each system call."""
+    faults = Faults()
     round = Round(folder, name)
     return every_death(faults, folder, round.before, round.attempt, round.judge_death)
 
 
-def order(faults: Faults, folder: Path, name: str) -> list[str]:
+def order(folder: Path, name: str) -> list[str]:
     """The calls that write, sync and rename, in their order, each once where it is repeated."""
+    faults = Faults()
     round = Round(folder, name)
     with faults.on(folder):
         round.attempt()
@@ -210,8 +215,9 @@ READS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def reading(faults: Faults, folder: Path, name: str) -> dict[str, int]:
+def reading(folder: Path, name: str) -> dict[str, int]:
     """Each system call of reading, with each error: the right value or the error, never a verdict on the bytes."""
+    faults = Faults()
     path, read = folder / "a.pseal", READS[name]
     pickleseal.dump([NEW, pickle.PickleBuffer(bytearray(range(200)) * 4000)], path)
     expected = read(path)
@@ -235,8 +241,9 @@ def reading(faults: Faults, folder: Path, name: str) -> dict[str, int]:
     return counts
 
 
-def deleted(faults: Faults, folder: Path, name: str) -> int:
+def deleted(folder: Path, name: str) -> int:
     """The folder goes away in front of each system call: an error that names the file, and nothing is left behind."""
+    faults = Faults()
     home = folder / "home"
     number, failed = 1, 0
     while True:
@@ -260,8 +267,41 @@ def deleted(faults: Faults, folder: Path, name: str) -> int:
         number += 1
 
 
-def main() -> None:
-    name, folder, arguments = sys.argv[1:]
-    path = Path(folder) / "watched"
-    path.mkdir()
-    print(json.dumps(globals()[name](Faults(), path, *json.loads(arguments))))
+def quarantine(folder: Path) -> dict[str, int]:
+    """Each system call of keeping refused bytes, with each error, and a SIGKILL in front of each.
+
+    The refusal is raised whatever happens, what has a reason is complete, and the next refusal is kept.
+    """
+    faults, bad = Faults(), pickleseal.pack(NEW)[:-1]
+    logging.getLogger("pickleseal.reader").disabled = True
+    home = folder / "home"
+    reader = pickleseal.Reader(quarantine=home)
+
+    def attempt() -> str | None:
+        try:
+            reader.read(bad)
+        except TruncatedError as exc:
+            return exc.quarantined
+        raise AssertionError("it was not refused")
+
+    def judge(killed: bool = False) -> None:
+        for reason in home.glob("*.json"):
+            entry = reason.with_suffix(".pseal")
+            assert hashlib.sha256(entry.read_bytes()).hexdigest() == json.loads(reason.read_text())["sha256"]
+        assert killed or not list(home.glob(".incoming-*"))
+        kept = attempt()
+        assert kept is not None
+        assert Path(kept).read_bytes() == bad
+        assert not list(home.glob(".incoming-*"))
+
+    def judged(_: int, outcome: Outcome) -> None:
+        assert outcome.error is None
+        assert outcome.value is None or Path(outcome.value).read_bytes() == bad
+        judge()
+
+    def before() -> None:
+        shutil.rmtree(home, ignore_errors=True)
+
+    counts = {what: every_call(faults, folder, what, before, attempt, judged) for what in (*ERRORS, "short")}
+    counts["kill"] = every_death(faults, folder, before, attempt, lambda _: judge(killed=True))
+    return counts
