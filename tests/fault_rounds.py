@@ -22,7 +22,7 @@ from pickleseal.errors import TruncatedError
 
 ERRORS = ["EIO", "ENOSPC", "EDQUOT", "EINTR", "EACCES"]
 OLD, NEW = {"state": "old"}, {"state": "new"}
-LARGE = 3 << 20  # enough to be reserved beforehand
+LARGE = 5 << 18  # enough to be reserved beforehand
 
 
 @dataclass
@@ -142,12 +142,20 @@ class Round:
     def judge(self, _: int, outcome: Outcome, what: str) -> None:
         self.check_links()
         assert self.files() | {self.operation.path} == self.others | {self.operation.path}, self.files()
+        failed = [line.removesuffix(" !").split() for line in outcome.calls if line.endswith(" !")]
+        # A link that can't be followed is not replaced either. Python 3.13 hides why it could not be.
+        is_link = any([call, self.operation.link] in failed for call in ("lstat", "readlink"))
         if outcome.error is None:
             assert not self.is_old()
+            assert not is_link
+            # What may fail and do no harm: a look at a folder or at an open file; reserving room, unless there is none.
+            harmless = {"fstat", "lstat", "posix_fallocate"} - (
+                {"posix_fallocate"} if what in ("ENOSPC", "EDQUOT") else set()
+            )
+            assert what in ("EINTR", "short") or {call for call, _ in failed} <= harmless
         else:
             error = outcome.error
-            followed = "lstat link.pseal !" in outcome.calls  # it could not be, and is not replaced either
-            assert error.errno == (errno.ELOOP if followed else getattr(errno, what)), error
+            assert error.errno == getattr(errno, what) or (is_link and error.errno == errno.ELOOP), error
             assert (error.filename, error.filename2) == (str(self.given), None), error
             assert str(self.given) in str(error)
             assert self.is_old() == (not outcome.did("rename"))
@@ -302,6 +310,6 @@ def quarantine(folder: Path) -> dict[str, int]:
     def before() -> None:
         shutil.rmtree(home, ignore_errors=True)
 
-    counts = {what: every_call(faults, folder, what, before, attempt, judged) for what in (*ERRORS, "short")}
+    counts = {what: every_call(faults, folder, what, before, attempt, judged) for what in ("EIO", "ENOSPC", "short")}
     counts["kill"] = every_death(faults, folder, before, attempt, lambda _: judge(killed=True))
     return counts
