@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,6 +248,30 @@ def reading(folder: Path, name: str) -> dict[str, int]:
         assert pickleseal.load(small) == NEW
     assert faults.fired > 100
     return counts
+
+
+def threads(folder: Path) -> int:
+    """Errors and short reads while several threads read a file: as above, and no thread goes on behind its back."""
+    faults, large, sealed, count = Faults(), folder / "large.pseal", folder / "sealed.pseal", 0
+    pickleseal.dump([NEW, pickle.PickleBuffer(bytearray(33 << 20))], large, durable=False)
+    pickleseal.dump([NEW, *(pickle.PickleBuffer(bytearray(1 << 20)) for _ in range(2))], sealed, durable=False)
+    pickleseal.seal(sealed, _KEY)
+    cases = [(pickleseal.load, large, at) for at in (1, 2, 60, 120)]
+    cases += [(pickleseal.verify, sealed, at) for at in range(1, 9)]
+    for read, path, at in cases:
+        for what in ("EIO", "short"):
+            error = None
+            with faults.on(folder, what, at, ("preadv",)):
+                try:
+                    read(path)
+                except OSError as exc:
+                    error = exc
+                assert threading.active_count() == 1
+            assert faults.fired == 1
+            assert (error is None) == (what == "short")
+            assert error is None or (error.errno, error.filename) == (errno.EIO, str(path))
+            count += 1
+    return count
 
 
 def deleted(folder: Path, name: str) -> int:

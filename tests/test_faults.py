@@ -48,6 +48,10 @@ class TestEachSystemCall:
         counts = run("fault_rounds.reading", tmp_path, name)
         assert min(counts.values()) >= 6, counts
 
+    @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: no threads")
+    def test_that_fails_in_one_of_several_threads_stops_them_all(self, tmp_path: Path) -> None:
+        assert run("fault_rounds.threads", tmp_path) == 24
+
     def test_that_fails_in_a_quarantine_does_not_hide_the_refusal(self, tmp_path: Path) -> None:
         counts = run("fault_rounds.quarantine", tmp_path)
         assert min(counts.values()) >= 15, counts
