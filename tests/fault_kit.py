@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "fault_preload.c"
 # What needs room on the disk: these fail, and go on to fail, when it is full.
 ROOM = ("create", "write", "writev", "pwrite", "pwritev", "posix_fallocate", "fsync", "fdatasync", "mkdir")
-_ACTIONS = {"short": -1, "kill": -2}
+_ACTIONS = {"short": -1, "kill": -2, "interrupt": -4}
 _CALL = -3
 _HOOK = ctypes.CFUNCTYPE(None)
 
@@ -115,8 +115,8 @@ class Faults:
 
         Args:
             folder: below which calls count.
-            what: the name of an errno, "short" (one byte is read or written), "kill" (SIGKILL in front of the call), a
-                function to call in front of it, or "watch": nothing.
+            what: the name of an errno, "short" (one byte is read or written), "kill" or "interrupt" (SIGKILL or SIGINT
+                in front of the call), a function to call in front of it, or "watch": nothing.
             at: the number of the call, among those of `kinds` where there are any.
         """
         hook = _HOOK(what) if callable(what) else _HOOK()

@@ -25,7 +25,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { GO_ON = 0, SHORT = -1, KILL = -2, CALL = -3 }; /* what to do; above 0: the errno to fail with */
+enum { GO_ON = 0, SHORT = -1, KILL = -2, CALL = -3, INTERRUPT = -4 }; /* what to do; above 0: the errno to fail with */
 
 static char folder[PATH_MAX], kinds[256];
 static char calls[1 << 18];
@@ -76,7 +76,9 @@ static int judge(const char *name, const char *path)
         kill(getpid(), SIGKILL), pause();
     if (function)
         function();
-    return verdict == CALL ? GO_ON : verdict;
+    if (verdict == INTERRUPT)
+        raise(SIGINT);
+    return verdict < SHORT ? GO_ON : verdict;
 }
 
 static int judge_fd(const char *name, int fd)

@@ -200,6 +200,23 @@ def killed(folder: Path, name: str) -> int:
     return every_death(faults, folder, round.before, round.attempt, round.judge_death)
 
 
+def interrupted(folder: Path, name: str) -> int:
+    """A SIGINT (Ctrl-C) in front of each system call: the old file or the new one, and nothing beside it."""
+    faults, round, number = Faults(), Round(folder, name), 1
+    while True:
+        round.before()
+        try:
+            with faults.on(folder, "interrupt", number):
+                round.attempt()
+            assert not faults.fired
+            return number - 1
+        except KeyboardInterrupt:
+            round.check_links()
+            assert round.files() | {round.operation.path} == round.others | {round.operation.path}, faults.calls
+            round.again()
+        number += 1
+
+
 def order(folder: Path, name: str) -> list[str]:
     """The calls that write, sync and rename, in their order, each once where it is repeated."""
     faults = Faults()

@@ -39,6 +39,10 @@ class TestEachSystemCall:
     def test_that_is_the_last_leaves_the_old_file_or_the_new_one(self, name: str, tmp_path: Path) -> None:
         assert run("fault_rounds.killed", tmp_path, name) >= FEWEST.get(name, 11)
 
+    @pytest.mark.parametrize("name", ["dump", "dump-new", "seal"])
+    def test_that_is_interrupted_leaves_the_old_file_or_the_new_one(self, name: str, tmp_path: Path) -> None:
+        assert run("fault_rounds.interrupted", tmp_path, name) >= 11
+
     @pytest.mark.parametrize("name", ["dump", "dump-fast", "seal"])
     def test_that_finds_no_folder_any_more_says_so(self, name: str, tmp_path: Path) -> None:
         assert run("fault_rounds.deleted", tmp_path, name) >= 5

@@ -105,8 +105,8 @@ def _replace(
     """Write a temporary file beside the target and rename it. It is never more readable than the target."""
     temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, mode & 0o777)
     try:
+        descriptor = os.open(temporary, flags, mode & 0o777)
         try:
             if exact_mode and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
@@ -117,7 +117,7 @@ def _replace(
         finally:
             os.close(descriptor)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException:  # an interrupt may come as soon as the file is there
         with suppress(OSError):
             os.unlink(temporary)
         raise
