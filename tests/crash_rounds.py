@@ -157,8 +157,15 @@ class Mounts:
     def begin(self) -> bool:
         """Take a mount namespace, with root's rights or with those of a user namespace. False: neither may be had."""
         new_mounts, new_user, private = 0x00020000, 0x10000000, 1 << 18 | 1 << 14  # MS_PRIVATE | MS_REC
-        if self._libc.unshare(new_mounts) and self._libc.unshare(new_mounts | new_user):
-            return False
+        user, group = os.getuid(), os.getgid()
+        if self._libc.unshare(new_mounts):
+            if self._libc.unshare(new_mounts | new_user):
+                return False
+            try:
+                for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+                    Path("/proc/self", name).write_text(text)
+            except OSError:
+                return False
         return not self._libc.mount(b"none", b"/", None, private, None)
 
     def tmpfs(self, folder: Path, size: int, read_only: bool = False) -> bool:
