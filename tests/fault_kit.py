@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "fault_preload.c"
 # What needs room on the disk: these fail, and go on to fail, when it is full.
 ROOM = ("create", "write", "writev", "pwrite", "pwritev", "posix_fallocate", "fsync", "fdatasync", "mkdir")
-_ACTIONS = {"short": -1, "kill": -2, "interrupt": -4}
+_ACTIONS = {"short": -1, "kill": -2, "interrupt": -4, "tear": -5}
 _CALL = -3
 _HOOK = ctypes.CFUNCTYPE(None)
 
@@ -64,8 +64,16 @@ def missing(what: str) -> None:
 def run(name: str, folder: Path, *arguments: Any, preload: bool = True, seconds: float = 120) -> Any:
     """Call a function, `module.function`, in a child with the library preloaded; return what it returned.
 
-    It gets an empty folder below `folder`, and the arguments, which go through JSON.
+    It gets an empty folder below `folder`, and the arguments, which go through JSON. With the library that folder is
+    in memory, where there is such a place: a sync costs nothing there.
     """
+    if preload and os.access("/dev/shm", os.W_OK):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+            return _run(name, Path(place), arguments, preload, seconds)
+    return _run(name, folder, arguments, preload, seconds)
+
+
+def _run(name: str, folder: Path, arguments: tuple[Any, ...], preload: bool, seconds: float) -> Any:
     path = os.pathsep.join(entry for entry in (str(HERE), os.environ.get("PYTHONPATH")) if entry)
     env = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
     if preload:
@@ -116,7 +124,8 @@ class Faults:
         Args:
             folder: below which calls count.
             what: the name of an errno, "short" (one byte is read or written), "kill" or "interrupt" (SIGKILL or SIGINT
-                in front of the call), a function to call in front of it, or "watch": nothing.
+                in front of the call), "tear" (half of a
+                write, then SIGKILL), a function to call in front of it, or "watch": nothing.
             at: the number of the call, among those of `kinds` where there are any.
         """
         hook = _HOOK(what) if callable(what) else _HOOK()
@@ -173,8 +182,8 @@ def every_call(
                 raise error
             return number - 1
         try:
-            assert os.listdir("/proc/self/fd") == descriptors
             judge(number, Outcome(value, error, faults.calls))
+            assert os.listdir("/proc/self/fd") == descriptors
         except BaseException:
             print(f"call {number}, {what}: {error!r}", *faults.calls, sep="\n  ")
             raise
@@ -187,15 +196,20 @@ def every_death(
     before: Callable[[], None],
     attempt: Callable[[], Any],
     judge: Callable[[int], None],
+    what: str = "kill",
+    kinds: Sequence[str] = (),
 ) -> int:
-    """Kill a forked process in front of its first call, then of its second, until it ends by itself; count them."""
+    """Kill a forked process in front of its first call, then of its second, until it ends by itself; count them.
+
+    With `what="tear"` it dies within the call, which writes.
+    """
     number = 1
     while True:
         before()
         child = os.fork()
         if not child:
             try:
-                with faults.on(folder, "kill", number):
+                with faults.on(folder, what, number, kinds):
                     attempt()
                 os._exit(0)
             finally:

@@ -3,8 +3,8 @@
  * compiles it, preloads it (LD_PRELOAD) and steers it through the fault_* functions.
  *
  * Only calls on what lies below one folder count, the folder itself included; descriptors are traced to their path.
- * The names are those that CPython is linked with; lseek() is left out: on a file it does not fail. A call that fails
- * did nothing, save close(), which always closes.
+ * The names are those that CPython is linked with; lseek() is left out, and letting go of a
+ * lock: on a file they do not fail. A call that fails did nothing, save close(), which always closes.
  */
 #define _GNU_SOURCE
 #define _LARGEFILE64_SOURCE
@@ -25,7 +25,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { GO_ON = 0, SHORT = -1, KILL = -2, CALL = -3, INTERRUPT = -4 }; /* what to do; above 0: the errno to fail with */
+enum { GO_ON = 0, SHORT = -1, KILL = -2, CALL = -3, INTERRUPT = -4, TEAR = -5 }; /* what to do; above 0: the errno to fail with */
 
 static char folder[PATH_MAX], kinds[256];
 static char calls[1 << 18];
@@ -78,7 +78,7 @@ static int judge(const char *name, const char *path)
         function();
     if (verdict == INTERRUPT)
         raise(SIGINT);
-    return verdict < SHORT ? GO_ON : verdict;
+    return verdict == CALL || verdict == INTERRUPT ? GO_ON : verdict;
 }
 
 static int judge_fd(const char *name, int fd)
@@ -100,7 +100,7 @@ static int judge_fd(const char *name, int fd)
 #define FAIL_IF(verdict) \
     if ((verdict) > 0) { errno = (verdict); return -1; }
 
-#define WRAP(kind, verdict_of, type, function, parameters, arguments) \
+#define WRAP(verdict_of, type, function, parameters, arguments) \
     type function parameters { \
         REAL(function); \
         int verdict = verdict_of; \
@@ -108,18 +108,21 @@ static int judge_fd(const char *name, int fd)
         return real arguments; \
     }
 #define ON_FD(kind, type, function, parameters, arguments) \
-    WRAP(kind, judge_fd(kind, fd), type, function, parameters, arguments)
+    WRAP(judge_fd(kind, fd), type, function, parameters, arguments)
 #define ON_PATH(kind, type, function, parameters, arguments) \
-    WRAP(kind, judge(kind, path), type, function, parameters, arguments)
+    WRAP(judge(kind, path), type, function, parameters, arguments)
 
-/* One byte of a read or a write, where it is to come short. */
+/* One byte of a read or a write, where it is to come short; half of it, and no more of the process, for a tear. */
 #define ON_BYTES(kind, function, pointer, parameters, ...) \
     ssize_t function parameters { \
         REAL(function); \
         int verdict = judge_fd(kind, fd); \
         FAIL_IF(verdict) \
         if (verdict == SHORT && count > 1) count = 1; \
-        return real(fd, data, count, ##__VA_ARGS__); \
+        if (verdict == TEAR) count /= 2; \
+        ssize_t result = real(fd, data, count, ##__VA_ARGS__); \
+        if (verdict == TEAR) kill(getpid(), SIGKILL), pause(); \
+        return result; \
     }
 #define ON_VECTOR(kind, function, parameters, ...) \
     ssize_t function parameters { \
@@ -129,6 +132,11 @@ static int judge_fd(const char *name, int fd)
         struct iovec one = {0}; \
         for (int i = 0; verdict == SHORT && i < count && !one.iov_len; i++) \
             one.iov_base = vector[i].iov_base, one.iov_len = vector[i].iov_len > 0; \
+        if (verdict == TEAR) { \
+            one.iov_base = vector[0].iov_base, one.iov_len = vector[0].iov_len / 2; \
+            if (real(fd, count > 1 ? vector : &one, (count + 1) / 2, ##__VA_ARGS__) >= 0) \
+                kill(getpid(), SIGKILL), pause(); \
+        } \
         return one.iov_len ? real(fd, &one, 1, ##__VA_ARGS__) : real(fd, vector, count, ##__VA_ARGS__); \
     }
 
@@ -145,7 +153,7 @@ ON_FD("fsync", int, fsync, (int fd), (fd))
 ON_FD("fdatasync", int, fdatasync, (int fd), (fd))
 ON_FD("ftruncate", int, ftruncate64, (int fd, off64_t length), (fd, length))
 ON_FD("fchmod", int, fchmod, (int fd, mode_t mode), (fd, mode))
-ON_FD("flock", int, flock, (int fd, int operation), (fd, operation))
+WRAP(operation & LOCK_UN ? GO_ON : judge_fd("flock", fd), int, flock, (int fd, int operation), (fd, operation))
 ON_FD("fstat", int, fstat64, (int fd, struct stat64 *status), (fd, status))
 ON_PATH("stat", int, stat64, (const char *path, struct stat64 *status), (path, status))
 ON_PATH("lstat", int, lstat64, (const char *path, struct stat64 *status), (path, status))

@@ -194,9 +194,11 @@ def replace(folder: Path, name: str, errors: list[str] = ERRORS) -> dict[str, in
 
 
 def killed(folder: Path, name: str) -> int:
-    """A SIGKILL in front of each system call."""
+    """A SIGKILL in front of each system call, and within each write."""
     faults = Faults()
     round = Round(folder, name)
+    tears = every_death(faults, folder, round.before, round.attempt, round.judge_death, "tear", ("write", "writev"))
+    assert tears
     return every_death(faults, folder, round.before, round.attempt, round.judge_death)
 
 
