@@ -30,7 +30,7 @@ from pickleseal.errors import (
     SignatureError,
 )
 from pickleseal.format.checksum import checksum
-from pickleseal.format.frame import encode_frame
+from pickleseal.format.frame import encode_body, encode_frame
 from pickleseal.format.limits import MAX_HEADER
 from pickleseal.format.preamble import encode_preamble
 from pickleseal.format.seal import Signature, decode_seal, encode_seal, pre_authentication
@@ -701,7 +701,7 @@ def artifact(wrong_sha256: set[int], blocks: list[bytes] = BLOCKS) -> bytes:
         "type": "builtins:list",
         "version": 0,
     }
-    return b"".join(encode_frame(fields, [[raw] for raw in blocks]))
+    return b"".join(encode_frame(encode_body(fields, [[raw] for raw in blocks])))
 
 
 class TestAllCores:

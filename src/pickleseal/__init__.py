@@ -28,8 +28,13 @@ from .schema.change import Change
 from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
 from .storage.ingest import Artifact, Event, Quarantine, Reader
+from .storage.iterate import iter_load
+from .storage.repair import repair
 from .storage.sealing import seal
+from .storage.stream_reader import Frame, StreamReader
+from .storage.stream_writer import StreamWriter, append
 from .storage.upgrade import upgrade
+from .storage.walk import Lost
 from .writer import Writer, pack, pack_parts
 
 __all__ = [
@@ -37,23 +42,29 @@ __all__ = [
     "Change",
     "ClassSchema",
     "Event",
+    "Frame",
     "Header",
     "Key",
     "KeyRing",
     "Limits",
+    "Lost",
     "Policy",
     "Quarantine",
     "Reader",
     "Registry",
     "Section",
+    "StreamReader",
+    "StreamWriter",
     "Writer",
     "__version__",
+    "append",
     "artifact",
     "default_registry",
     "dump",
     "dumps",
     "errors",
     "fill_object_array",
+    "iter_load",
     "load",
     "loads",
     "migration",
@@ -65,6 +76,7 @@ __all__ = [
     "rebuild_object_array",
     "rebuild_scalar",
     "register",
+    "repair",
     "seal",
     "unpack",
     "upgrade",

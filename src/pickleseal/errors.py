@@ -43,6 +43,9 @@ __all__ = [
     "SectionChecksumError",
     "SectionPaddingError",
     "SignatureError",
+    "StreamOrderError",
+    "StreamWarning",
+    "TornTailError",
     "TrailingBytesError",
     "TruncatedError",
     "TypeMismatchError",
@@ -91,6 +94,10 @@ class SchemaWarning(UserWarning):
     """A class changed since the artifact was written, in a way that does no harm by itself: it was loaded."""
 
 
+class StreamWarning(UserWarning):
+    """A part of a stream was skipped, as its reader was told to. It names the extent and the reason."""
+
+
 class PackageWarning(UserWarning):
     """A distribution that the payload needs has another major version than when it was written: it was loaded."""
 
@@ -105,10 +112,14 @@ class PicklesealError(Exception):
         hint: the way out, or None.
         where: location inside the header, the payload or the object (`sections[1].len`, `$.workers[3].conn`), or None.
         path: the file that was read, or None.
+        offset, record: in a stream, where the refused frame begins, in bytes from the stream's start, and the number of
+            its first record; else None.
     """
 
     code: ClassVar[str] = "error"
     default_hint: ClassVar[str | None] = None
+    offset: int | None = None
+    record: int | None = None
 
     def __init__(
         self,
@@ -129,6 +140,8 @@ class PicklesealError(Exception):
     def __str__(self) -> str:
         """One line: `path: code: where: reason: expected ..., found ...: hint`, with foreign text escaped."""
         parts = [printable(self.path)] if self.path is not None else []
+        if self.offset is not None:
+            parts.append(f"byte {self.offset}" if self.record is None else f"byte {self.offset}, record {self.record}")
         parts.append(self.code)
         if self.where is not None:
             parts.append(printable(self.where))
@@ -207,6 +220,18 @@ class TruncatedError(ReadError):
         return 1
 
 
+class TornTailError(TruncatedError):
+    """A stream ends within a frame, or in zero bytes: the last append did not finish (spec section 9.1).
+
+    `good_end` is the offset where the last whole frame ends: everything before it is whole.
+    """
+
+    code = "torn-tail"
+    step = 7
+    default_hint = "what was appended last was never acknowledged: repair(path) cuts it off"
+    good_end: int = 0
+
+
 class PreambleChecksumError(ReadError):
     """The 64 bytes of the preamble are damaged."""
 
@@ -235,6 +260,13 @@ class PreambleFieldError(ReadError):
     """A length or sequence number in the preamble breaks its rule, with a correct checksum: a defective writer."""
 
     code = "preamble-field"
+    step = 5
+
+
+class StreamOrderError(ReadError):
+    """A frame of a stream is missing, or stands in another place: its seq does not follow on the one before."""
+
+    code = "stream-order"
     step = 5
 
 

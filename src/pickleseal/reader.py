@@ -47,6 +47,7 @@ __all__ = [
     "Judged",
     "Source",
     "check_body",
+    "check_codecs",
     "inspect_body",
     "read_body",
     "read_header",
@@ -138,9 +139,9 @@ def read_header(source: Source, policy: Policy) -> Header:
     return decode_head(preamble, source.take(preamble.header_len + preamble.seal_len), limits, verify)
 
 
-def _check_codecs(sections: list[dict[str, Any]]) -> None:
-    """Step 14."""
-    for index, entry in enumerate(sections):
+def check_codecs(header: Header) -> None:
+    """Step 14: every codec is known and at hand."""
+    for index, entry in enumerate(header._fields["sections"]):
         if "codec" in entry:
             check_codec(entry["codec"], f"sections[{index}]")
 
@@ -157,7 +158,7 @@ def _read_sections(
     else:
         stored = _take_sections(source, entries, keep_buffers)
     if not source.at_end():
-        hint = "a stream? open it as a file and load frame by frame"
+        hint = "a stream? iter_load() reads it"
         raise TrailingBytesError("bytes follow the frame", f"{frame_len} bytes", "more", hint)
     index = 0
     for entry in entries:
@@ -181,7 +182,7 @@ def _take_sections(source: Source, entries: list[dict[str, Any]], keep_buffers: 
 def verify_source(source: Source, policy: Policy) -> Header:
     """Steps 1 to 14 and 16 to 19: all but step 15 and running. Buffers are not kept in memory."""
     header = read_header(source, policy)
-    _check_codecs(header._fields["sections"])
+    check_codecs(header)
     check_body(source, header)
     return header
 
@@ -198,7 +199,7 @@ def read_judged(
 ) -> tuple[Header, "Judged"]:
     """Steps 1 to 15: the header, and what is to be done with the payload. Unpickles nothing."""
     header = read_header(source, policy)
-    _check_codecs(header._fields["sections"])
+    check_codecs(header)
     is_small = header.preamble.header_len <= SMALL_HEADER
     return header, check_policy(header._fields, expect, trusted, policy, is_small)
 
@@ -303,8 +304,11 @@ def _run(
         raise
     if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
         raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
-    if isinstance(expect, type) and not isinstance(obj, expect):
-        raise TypeMismatchError("the header lied about the type", type_name(expect), type_name(type(obj))).at(20)
+    if isinstance(expect, type):
+        for item in obj if "records" in fields else (obj,):
+            if not isinstance(item, expect):
+                found = type_name(type(item))
+                raise TypeMismatchError("the header lied about the type", type_name(expect), found).at(20)
     for note in judged.notes:
         import warnings
 

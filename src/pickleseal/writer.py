@@ -12,7 +12,7 @@ from typing import Any
 
 from ._version import __version__
 from .errors import PackError, PackWarning
-from .format.frame import Part, encode_frame
+from .format.frame import Body, Part, encode_body, encode_frame
 from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
 from .format.seal import Sign
@@ -26,7 +26,20 @@ from .schema.record import Record, record
 from .schema.registry import Registry, default_registry
 from .signing import check_keys, signer
 
-__all__ = ["Writer", "encode_object", "pack", "pack_parts"]
+__all__ = [
+    "Writer",
+    "check_globals",
+    "check_members",
+    "check_name",
+    "check_writer",
+    "encode_object",
+    "encode_pickled",
+    "pack",
+    "pack_parts",
+    "pickle_or_explain",
+    "root_of",
+]
+
 
 # What most small objects are: nothing is to be looked up for them.
 _PLAIN = {id(cls): Record(f"builtins:{cls.__name__}", 0, None, {}) for cls in (dict, list, tuple, str, bytes, int, set)}
@@ -128,11 +141,20 @@ def _user_labels(what: str, labels: object) -> dict[str, str]:
 _default: Writer | None = None
 
 
-def _default_writer() -> Writer:
+def check_writer(writer: Writer | None) -> Writer:
+    """Return the caller's writer, or the default one.
+
+    Raises:
+        TypeError: it is no Writer.
+    """
     global _default
-    if _default is None:
-        _default = Writer()
-    return _default
+    if writer is None:
+        if _default is None:
+            _default = Writer()
+        return _default
+    if not isinstance(writer, Writer):
+        raise TypeError(f"writer: expected a Writer, found {type(writer).__name__}")
+    return writer
 
 
 def pack_parts(
@@ -160,30 +182,65 @@ def pack_parts(
     >>> sum(len(part) for part in pack_parts({"id": 1})) % 64
     0
     """
-    if writer is None:
-        writer = _default_writer()
-    elif not isinstance(writer, Writer):
-        raise TypeError(f"writer: expected a Writer, found {builtins.type(writer).__name__}")
+    writer = check_writer(writer)
+    return encode_object(obj, type, check_members(type, meta), writer)
+
+
+def check_members(type: object, meta: Mapping[str, str] | None) -> dict[str, Any]:
+    """Check what the caller wants in the header, and return it without the type.
+
+    Raises:
+        TypeError, ValueError: `type` or `meta` are not what the header takes.
+    """
     if type is not None and not (isinstance(type, str) and is_name(type)):
         raise ValueError(f"type: expected a name of 1 to 1023 bytes without control characters, found {type!r}")
-    members = {} if meta is None else {"meta": _user_labels("meta", meta)}
-    return encode_object(obj, type, members, writer)
+    return {} if meta is None else {"meta": _user_labels("meta", meta)}
 
 
 def encode_object(
     obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
 ) -> list[Part]:
     """Pack an object with further header members as they are. Spec section 12; errors as for `pack_parts`."""
+    root = root_of(type(obj), writer.registry)
+    pickled = pickle_or_explain(obj)
+    check_globals(pickled, writer.registry)
+    return encode_frame(encode_pickled(pickled, root, name, members, writer, created), writer._sign)
+
+
+def root_of(cls: type, registry: Registry) -> Record:
+    """Return what the header says of the root object's class."""
+    return (_PLAIN.get(id(cls)) if not registry._names else None) or record(cls, registry)
+
+
+def check_name(name: str) -> str:
+    """Return the name of a class, if a header can hold it.
+
+    Raises:
+        PackError: it can't.
+    """
+    if not is_name(name):
+        raise PackError(
+            "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
+        )
+    return name
+
+
+def encode_pickled(
+    pickled: Pickled,
+    root: Record,
+    name: str | None,
+    members: Mapping[str, Any],
+    writer: Writer,
+    created: str | None = None,
+) -> Body:
+    """Checksum a pickle and lay it out under its header, with further members. Spec section 12, steps 1 and 2.
+
+    Raises:
+        PackError: the header would break the format's limits.
+    """
     registry = writer.registry
-    cls = type(obj)
-    root = (_PLAIN.get(id(cls)) if not registry._names else None) or record(cls, registry)
     if name is None:
-        name = root.name
-        if not is_name(name):
-            raise PackError(
-                "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
-            )
-    pickled = _pickle(obj)
+        name = check_name(root.name)
     sections: list[Sequence[Part]] = [pickled.parts]
     entries: list[dict[str, Any]] = [{}]
     for view in pickled.buffers:
@@ -201,20 +258,18 @@ def encode_object(
         **members,
     }
     if pickled.globals:
-        _check_globals(pickled, registry)
         _describe(fields, pickled, registry)
-    sign = writer._sign
-    if sign is not None:
+    if writer._sign is not None:
         for entry, digest in zip(entries, sha256_of_all(sections), strict=True):
             entry["sha256"] = digest
-    parts = encode_frame(fields, sections, sign)
-    if len(parts[1]) > MAX_HEADER and "types" in fields:
+    body = encode_body(fields, sections)
+    if len(body.header) > MAX_HEADER and "types" in fields:
         _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
         del fields["types"]
-        parts = encode_frame(fields, sections, sign)
-    if len(parts[1]) > MAX_HEADER:
-        raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(parts[1]), "shorten meta")
-    return parts
+        body = encode_body(fields, sections)
+    if len(body.header) > MAX_HEADER:
+        raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(body.header), "shorten meta")
+    return body
 
 
 def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> None:
@@ -247,7 +302,12 @@ def pack(
     return b"".join(pack_parts(obj, type=type, meta=meta, writer=writer))
 
 
-def _pickle(obj: Any) -> Pickled:
+def pickle_or_explain(obj: Any) -> Pickled:
+    """Pickle an object, or say which part of it can't be.
+
+    Raises:
+        PackError: it can't; `where` is the path to the part that can't.
+    """
     try:
         return pickle_object(obj)
     except (MemoryError, PackError):
@@ -258,7 +318,7 @@ def _pickle(obj: Any) -> Pickled:
         raise explain(obj, exc) from exc
 
 
-def _check_globals(pickled: Pickled, registry: Registry) -> None:
+def check_globals(pickled: Pickled, registry: Registry) -> None:
     """Refuse names that the header can't hold, and warn of those that will not load elsewhere."""
     texts = []
     for name in pickled.globals:

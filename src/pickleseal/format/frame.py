@@ -9,7 +9,7 @@ shells' business, and all of them get the same verdict.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import (
     HeaderChecksumError,
@@ -30,12 +30,11 @@ from .preamble import PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
 from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
 from .skeleton import Skeletons
 
-__all__ = ["SectionCheck", "check_section", "decode_head", "encode_frame", "padding_of"]
+__all__ = ["Body", "SectionCheck", "check_section", "decode_head", "encode_body", "encode_frame", "padding_of"]
 
 Part = bytes | bytearray | memoryview
 
 _ZEROS = bytes(ALIGNMENT)
-STANDALONE = Preamble(VERSION_MINOR, 0, 0, 0, 0, 0, 0)  # of it, a signature covers all but the lengths
 
 
 def padding_of(length: int) -> int:
@@ -186,39 +185,57 @@ class SectionCheck:
             raise SectionPaddingError("padding is not zero", "zero bytes", bytes(padding).hex(), None, self._where)
 
 
-def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]], sign: Sign | None = None) -> list[Part]:
-    """Lay out a frame as a list of parts, in order; nothing is joined or copied (spec 12, steps 2 to 4).
+class Body(NamedTuple):
+    """A frame without its preamble and seal: what does not depend on where it is put."""
+
+    header: bytes
+    parts: list[Part]  # the sections with their padding
+    length: int  # of header and sections, in bytes
+
+
+def encode_body(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> Body:
+    """Lay out header and sections; nothing is joined or copied (spec 12, step 2).
 
     Args:
         fields: the header without `sections`' lengths and checksums: `fields["sections"]` has one dict a section, with
             what else is to be said of it (`readonly`; `sha256`, where there is to be a seal), and is completed here.
         sections: for each its stored bytes, as consecutive parts whose `len` is in bytes.
-        sign: what makes the signature of the seal; None: no seal.
 
     Raises:
         ValueError: a string in the header has no UTF-8 form.
     """
-    body: list[Part] = []
-    total = PREAMBLE_SIZE
-    for index, parts in enumerate(sections):
+    parts: list[Part] = []
+    total = 0
+    for index, section in enumerate(sections):
         entry = fields["sections"][index]
-        if len(parts) == 1:
-            length = len(parts[0])
-            entry["xxh3"] = checksum_hex(parts[0])
+        if len(section) == 1:
+            length = len(section[0])
+            entry["xxh3"] = checksum_hex(section[0])
         else:
             length, digest = 0, new_digest()
-            for part in parts:
+            for part in section:
                 length += len(part)
                 digest.update(part)
             entry["xxh3"] = digest.hexdigest()
         entry["len"] = length
         padding = -length % ALIGNMENT
-        body += parts
+        parts += section
         if padding:
-            body.append(_ZEROS[:padding])
+            parts.append(_ZEROS[:padding])
         total += length + padding
     header = encode(fields)
+    return Body(header, parts, total + len(header))
+
+
+def encode_frame(body: Body, sign: Sign | None = None, stream_id: int = 0, seq: int = 0) -> list[Part]:
+    """Put preamble, header and seal in front, for a place in a stream, or for none (spec 12, steps 3 and 4).
+
+    `sign` makes the signature of the seal; None: no seal.
+    """
+    header, parts, length = body
+    length += PREAMBLE_SIZE
     if sign is None:
-        return [encode_preamble(total + len(header), header), header, *body]
-    seal = encode_seal([sign(signed_body(STANDALONE, header))])
-    return [encode_preamble(total + len(header) + len(seal), header, len(seal)), header, seal, *body]
+        return [encode_preamble(length, header, 0, VERSION_MINOR, stream_id, seq), header, *parts]
+    place = Preamble(VERSION_MINOR, 0, 0, 0, 0, stream_id, seq)  # of it, a signature covers all but the lengths
+    seal = encode_seal([sign(signed_body(place, header))])
+    return [encode_preamble(length + len(seal), header, len(seal), VERSION_MINOR, stream_id, seq), header, seal, *parts]

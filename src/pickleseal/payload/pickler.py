@@ -20,7 +20,7 @@ from .arrays import reduce_numpy
 from .guards import method_of
 from .trust import is_listed
 
-__all__ = ["Pickled", "not_portable", "pickle_object"]
+__all__ = ["Pickled", "is_plain", "not_portable", "pickle_object", "pickle_one"]
 
 # A buffer below this stays in the pickle: its entry in the header and its padding cost about 100 bytes, and headers
 # stay within the first 8 KiB of the file up to some 130 buffers (spec 12, step 1).
@@ -95,7 +95,7 @@ class _Pickler(pickle.Pickler):
             self._note(obj, obj.__qualname__)
             self.classes.append(obj)
             return NotImplemented
-        if _is_plain(cls):
+        if is_plain(cls):
             self.plain.add(cls)
             return NotImplemented
         if _is_numpy(cls):
@@ -131,7 +131,7 @@ class _Pickler(pickle.Pickler):
 _attribute = type.__getattribute__  # past a metaclass's own, as the C pickler looks at the instance
 
 
-def _is_plain(cls: type) -> bool:
+def is_plain(cls: type) -> bool:
     """Tell whether a class is pickled by object's own methods, which never return a string."""
     return (
         _attribute(cls, "__reduce_ex__") is _REDUCE_EX
@@ -199,15 +199,21 @@ def pickle_object(obj: Any) -> Pickled:
     Raises:
         Exception: whatever the pickler or the object's own methods raise.
     """
+    return pickle_one(obj)[0]
+
+
+def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
+    """Pickle an object as `pickle_object` does. Return the number of objects in its memo, too, where that is wanted."""
     try:
         pickler = _idle.pop()
     except IndexError:
         pickler = _new_pickler()
     pickler.dump(obj)
+    count = len(pickler.memo.copy()) if wants_memo else 0
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
     if buffers or pickler.bound or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.bound)
+        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.bound), count
     pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
     parts.clear()
     found.clear()
@@ -215,7 +221,7 @@ def pickle_object(obj: Any) -> Pickled:
     pickler.plain.clear()
     pickler.clear_memo()
     _idle.append(pickler)
-    return pickled
+    return pickled, count
 
 
 def not_portable(name: str) -> str | None:

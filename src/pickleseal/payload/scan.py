@@ -53,16 +53,17 @@ def plain_run(
     if protocol >= 4:
         counted = bytes(byte for byte in b"\x8cC\x8a" if byte not in stop_at)  # SHORT_BINUNICODE SHORT_BINBYTES LONG1
         text = _counted(_class(counted)) + then
-        alternatives = [b"h." + then, text, b"K." + then]
+        alternatives = [text, b"K." + then] if b"h" in stop_at else [b"h." + then, text, b"K." + then]
     else:
         alternatives = [b"[hKq]." + then]
-    if protocol >= 4 and is_large:
+    if protocol >= 4 and is_large and b"h" not in stop_at:
         # A memo get is often a key, or the name of a field: to take its value along, and one more pair, saves rounds.
         kinds = b"[hK].", _counted(b"\\x8c"), b"G........", b"J....", b"M.."
         value = b"(?:" + b"|".join(kind + then for kind in kinds) + b"|)"
         pair = b"h." + then + value
         alternatives[0] = pair + b"(?:" + pair + b"|)"
-    alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:[Jj]....)" + some + then, one + then]
+    four = b"J" if b"j" in stop_at else b"[Jj]"
+    alternatives += [b"(?:G........)" + some + then, b"M.." + then, b"(?:%s....)" % four + some + then, one + then]
     if but:
         alternatives.append(but)
     match: Any = re.compile(b"(?s)(?:" + b"|".join(alternatives) + b")" + _REPEAT).match

@@ -1,0 +1,96 @@
+"""The records of a batch that is not written yet (spec section 9.2)."""
+
+from typing import Any, NamedTuple
+
+from ..errors import PackError
+from ..format.frame import Body
+from ..payload.batch import LARGEST, Taker, merge
+from ..payload.pickler import Pickled, pickle_one
+from ..schema.record import Record
+from ..writer import Writer, check_globals, check_name, encode_pickled, pickle_or_explain, root_of
+
+__all__ = ["Pending"]
+
+_LARGEST_BATCH = 1 << 20  # bytes of pickles that wait
+_MOST_NAMES = 1000  # globals of records that wait: the header stays small
+_ANY = Record("builtins:object", 0, None, {})
+
+
+class _Pickle(NamedTuple):
+    """A record that was pickled when it was taken."""
+
+    cls: type
+    pickled: Pickled
+    memo: int
+
+
+class Pending:
+    """Records that wait to be written as one frame. Each counts as it was when it was added.
+
+    `take` is called without a lock, and runs the object's own pickling methods where it is not plain; what it returns
+    is put into `items`.
+    """
+
+    def __init__(self, name: str | None, members: dict[str, Any], writer: Writer) -> None:
+        self._name = name
+        self._members = members
+        self._writer = writer
+        self.items: list[Any] = []
+        self.copy = Taker(self._check_class).take
+
+    def take(self, obj: Any) -> Any:
+        """Return what stands for a record that `copy` could not copy: its pickle; or the frame that it needs for
+        itself, because it is large.
+
+        Raises:
+            PackError: the object can't be packed.
+        """
+        pickled, memo = _pickle_one(obj)
+        registry = self._writer.registry
+        root = root_of(type(obj), registry)
+        check_name(root.name)
+        check_globals(pickled, registry)
+        if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
+            return encode_pickled(pickled, root, self._name, self._members, self._writer)
+        return _Pickle(type(obj), pickled, memo)
+
+    def _check_class(self, cls: type) -> None:
+        """See, before a record is taken, that its class can be found, and warn where it will not be found elsewhere."""
+        check_globals(_pickle_one(cls)[0], self._writer.registry)
+
+    def encode(self, items: list[Any]) -> Body:
+        """Lay out records as one frame: a batch, or for a single record one like any other."""
+        types = set(map(type, items))
+        is_mixed = _Pickle in types
+        if is_mixed:
+            types = {item.cls if type(item) is _Pickle else type(item) for item in items}
+        root = root_of(types.pop(), self._writer.registry) if len(types) == 1 else _ANY
+        members = self._members if len(items) == 1 else {**self._members, "records": len(items)}
+        plain = items[0] if len(items) == 1 else items
+        pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
+        return encode_pickled(pickled, root, self._name, members, self._writer)
+
+    @staticmethod
+    def _merged(items: list[Any]) -> Pickled:
+        """Join what was pickled one by one; what was only copied is pickled now."""
+        names: set[str] = set()
+        classes: dict[type, None] = {}
+        pickles = []
+        for item in items:
+            pickled, memo = item[1:] if type(item) is _Pickle else _pickle_one(item)
+            names.update(pickled.globals)
+            classes.update(dict.fromkeys(pickled.classes))
+            pickles.append((bytes(pickled.parts[0]), memo))
+        data = pickles[0][0] if len(pickles) == 1 else merge(pickles)
+        return Pickled([data], sorted(names), [*classes], [])
+
+
+def _pickle_one(obj: Any) -> tuple[Pickled, int]:
+    try:
+        return pickle_one(obj, wants_memo=True)
+    except (MemoryError, PackError):
+        raise
+    except Exception as exc:
+        from ..payload.explain import explain
+
+        raise explain(obj, exc) from exc

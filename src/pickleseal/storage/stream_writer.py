@@ -1,0 +1,351 @@
+"""`StreamWriter` and `append`: records at the end of a file to which others append as well (spec section 9.3)."""
+
+import errno
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from ..errors import ReadError
+from ..format.frame import Body, encode_frame
+from ..writer import Writer, check_globals, check_members, check_writer, encode_pickled, pickle_or_explain, root_of
+from .pending import Pending
+from .tail import Tail
+
+__all__ = ["StreamWriter", "append"]
+
+_MOST = 10_000  # records that wait where only `linger` is given
+_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
+_sync = getattr(os, "fdatasync", os.fsync)
+_forks = 0  # of this process, since it was the first to import this
+_writers: "weakref.WeakSet[StreamWriter]" = weakref.WeakSet()
+
+
+def _note_fork() -> None:
+    global _forks
+    _forks += 1
+    for writer in _writers:
+        writer._is_ready = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+class StreamWriter:
+    """Append records to a stream: a file of frames to which several processes and threads may append at once.
+
+    Each append takes the file's lock, looks at what others appended since, writes one frame at the end, and syncs it.
+    What was acknowledged survives a killed process, and a power cut as far as the disk keeps its word. Acknowledged is:
+    without `batch` and `linger` what `append` returned for, with `fsync=1`; else all that was appended before `flush`
+    or `close` returned.
+
+    Threads may share a writer. After a fork the child has a writer of its own for the same file, without the records
+    that wait: those are the parent's.
+
+    Args:
+        path: of the stream; it is made if it is missing. A symbolic link is followed. If the path names another file
+            later (it was rotated, or removed), records go to that one.
+        batch: write so many records as one frame: less than a tenth of the header's bytes and time for each. They wait
+            in memory until then, or until `flush`. A record counts as it was when it was appended. Large ones (16 KiB
+            and more) do not wait, and make those before them be written. None: each record is a frame.
+        linger: seconds that a record waits at most; a thread writes it then. With `batch` or without.
+        fsync: sync after so many records that were written; 0: only in `flush` and `close`.
+        repair: cut off a torn tail (an append that did not finish, and was never acknowledged) instead of refusing.
+        type, meta, writer: as for `pack`, for every frame. With keys every frame is signed, its place in the stream
+            too.
+
+    Raises:
+        TypeError, ValueError: the arguments are not what they should be.
+
+    `append` runs the pickling methods of the object. Spec section 9.3.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")
+    >>> with StreamWriter(path, batch=100) as stream:
+    ...     for n in range(250):
+    ...         stream.append({"n": n})
+    >>> sum(event["n"] for event in iter_load(path))
+    31125
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        batch: int | None = None,
+        linger: float | None = None,
+        fsync: int = 1,
+        repair: bool = False,
+        type: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        writer: Writer | None = None,
+    ) -> None:
+        self._closed = True  # until all is there
+        self._batch = _whole("batch", batch, 1)
+        self._most = self._batch or _MOST
+        self._fsync = _whole("fsync", fsync, 0) or 0
+        if linger is not None and not (isinstance(linger, int | float) and linger > 0):
+            raise ValueError(f"linger: expected a positive number of seconds, found {linger!r}")
+        self._linger = linger
+        self._repair = repair
+        self._type = type
+        self._members = check_members(type, meta)
+        self._writer = check_writer(writer)
+        self._tail = Tail(os.fsdecode(path))
+        waits = batch is not None or linger is not None
+        self._pending = Pending(type, self._members, self._writer) if waits else None
+        self._start()
+        _writers.add(self)
+        self._closed = False
+
+    def _start(self) -> None:
+        self._born = _forks
+        self._mutex = threading.Lock()
+        self._wakes: threading.Timer | None = None
+        self._trouble: OSError | None = None  # of a sync: nothing that was not synced can be relied on
+        self._delayed: Exception | None = None  # of the thread that writes what waited long enough
+        self._unsynced = 0
+        self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
+        if self._pending is not None:
+            self._pending.items = []
+
+    @property
+    def path(self) -> str:
+        """Path of the file, symbolic links resolved."""
+        return self._tail.path
+
+    def append(self, obj: Any) -> None:
+        """Append one record.
+
+        Raises:
+            PackError: the object can't be packed. Nothing was appended.
+            TornTailError: the file's tail is torn, and the writer was not told to repair.
+            ReadError: the last frame of the file is corrupt, or the file is no stream.
+            OSError: from the operating system. This record was not appended, or (a sync that failed) may not last; in
+                the latter case the writer takes no more.
+            ValueError: the writer is closed.
+        """
+        pending = self._pending
+        if pending is None:
+            self._append_alone(obj)
+            return
+        item = pending.copy(obj)
+        if item is NotImplemented:
+            item = pending.take(obj)
+            if type(item) is Body:
+                self._append_large(pending, item)
+                return
+        items = pending.items
+        items.append(item)  # without a lock: it is atomic, and only what was written is taken out
+        if len(items) >= self._most or not self._is_ready:
+            self._attend(pending, item)
+
+    def _append_alone(self, obj: Any) -> None:
+        root = root_of(type(obj), self._writer.registry)
+        pickled = pickle_or_explain(obj)
+        check_globals(pickled, self._writer.registry)
+        body = encode_pickled(pickled, root, self._type, self._members, self._writer)
+        self._begin_anew_after_fork()
+        with self._mutex:
+            self._check()
+            self._put(body, 1)
+            self._sync_if_due()
+
+    def _append_large(self, pending: Pending, body: Body) -> None:
+        self._begin_anew_after_fork()
+        with self._mutex:
+            self._check()
+            self._write_pending(pending)
+            self._put(body, 1)
+            self._sync_if_due()
+
+    def _attend(self, pending: Pending, item: Any) -> None:
+        """Do what is due after a record was added: write a full batch, or take the record back and say why."""
+        if self._begin_anew_after_fork():
+            pending.items[:] = [item]
+        with self._mutex:
+            try:
+                self._check()
+                if len(pending.items) >= self._most:
+                    self._write_pending(pending)
+                elif self._linger is not None and self._wakes is None and pending.items:
+                    self._wake_after(self._linger)
+            except BaseException:
+                # The caller is told that it failed, so it must not be written later. Those before it stay.
+                for place, other in enumerate(pending.items):
+                    if other is item:
+                        del pending.items[place]
+                        raise
+                if not self._closed or self._trouble is not None:  # else another thread wrote it while it closed
+                    raise
+
+    def flush(self) -> None:
+        """Write what waits, as one frame, and sync everything that this writer wrote.
+
+        Raises:
+            As `append`. What was not written waits on: `flush` may be called again.
+        """
+        self._begin_anew_after_fork()
+        with self._mutex:
+            self._check()
+            self._flush()
+
+    def close(self) -> None:
+        """`flush`, and close the file. A second call does nothing.
+
+        Raises:
+            As `flush`. Where records could not be written, the writer stays open, and they wait on.
+        """
+        if self._closed:
+            return
+        self._begin_anew_after_fork()
+        with self._mutex:
+            if self._trouble is None:
+                self._check()
+                self._is_ready = False  # first: who appends from now on looks whether it was written
+                self._flush()
+            self._closed = True
+            self._tail.close()
+            if self._wakes is not None:
+                self._wakes.cancel()
+
+    def __enter__(self) -> "StreamWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True) or self._born != _forks:
+            return
+        waiting = 0 if self._pending is None else len(self._pending.items)
+        with suppress(Exception):  # the interpreter may be on its way out
+            warnings.warn(f"unclosed {self!r}, {waiting} records waiting", ResourceWarning, stacklevel=2, source=self)
+        with suppress(Exception):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<StreamWriter {self.path!r}>"
+
+    # --- behind the public names --------------------------------------------------------------------------------------
+
+    def _begin_anew_after_fork(self) -> bool:
+        """In the child of a fork, where locks, threads, descriptors and what waits are the parent's, begin anew."""
+        if self._born == _forks:
+            return False
+        self._tail.close()  # which leaves the parent's lock alone
+        self._start()
+        return True
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ValueError("the stream writer is closed")
+        if self._trouble is not None:
+            text = f"a sync failed before ({self._trouble}): verify the stream, and append with a new writer"
+            raise OSError(self._trouble.errno or errno.EIO, text, self.path)
+        self._is_ready = self._linger is None
+        if self._delayed is not None:
+            delayed, self._delayed = self._delayed, None
+            raise delayed
+
+    def _flush(self) -> None:
+        if self._pending is not None:
+            self._write_pending(self._pending)
+        if self._unsynced:
+            self._sync()
+
+    def _write_pending(self, pending: Pending) -> None:
+        """Write what waits: one frame, or several where one would be very large."""
+        items = pending.items
+        while items:
+            count = len(items)  # more may be added meanwhile
+            body = pending.encode(items[:count])
+            while body.length > _LARGEST_BATCH and count > 1:
+                count = (count + 1) // 2
+                body = pending.encode(items[:count])
+            self._put(body, count)
+            del items[:count]
+        self._sync_if_due()
+
+    def _put(self, body: Body, records: int) -> None:
+        """Write one frame under the file's lock."""
+        tail = self._tail
+        try:
+            with tail.locked():
+                tail.validate(self._repair)
+                stream_id, seq = tail.next_place()
+                tail.write(encode_frame(body, self._writer._sign, stream_id, seq), stream_id, seq, records)
+        except ReadError as exc:
+            exc.path = tail.path
+            raise
+        self._unsynced += records
+
+    def _sync_if_due(self) -> None:
+        if self._fsync and self._unsynced >= self._fsync:
+            self._sync()
+
+    def _sync(self) -> None:
+        """Sync outside of the file's lock: others append meanwhile."""
+        try:
+            _sync(self._tail.descriptor)
+        except OSError as exc:
+            self._trouble, self._is_ready = exc, False
+            raise
+        self._unsynced = 0
+
+    def _wake_after(self, seconds: float) -> None:
+        """Have what waits written after so many seconds, by a thread of its own."""
+
+        def write() -> None:
+            with self._mutex:
+                self._wakes = None
+                if self._pending is not None and not self._closed and self._trouble is None:
+                    try:
+                        self._write_pending(self._pending)
+                    except Exception as exc:  # told to whoever calls next
+                        self._delayed = exc
+
+        self._wakes = threading.Timer(seconds, write)
+        self._wakes.name, self._wakes.daemon = "pickleseal-linger", True
+        self._wakes.start()
+
+
+def _whole(name: str, value: object, least: int) -> int | None:
+    if value is None and name == "batch":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected an int, found {value!r}")
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least}, found {value}")
+    return value
+
+
+def append(
+    path: str | os.PathLike[str],
+    obj: Any,
+    *,
+    type: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    writer: Writer | None = None,
+) -> None:
+    """Append one record to a stream and sync it: `StreamWriter` for a single record. Many go faster through one writer.
+
+    Raises:
+        As `StreamWriter.append`. A torn tail is not repaired: `repair` does that.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")
+    >>> append(path, "first")
+    >>> append(path, "second")
+    >>> list(iter_load(path))
+    ['first', 'second']
+    """
+    with StreamWriter(path, type=type, meta=meta, writer=writer) as stream:
+        stream.append(obj)

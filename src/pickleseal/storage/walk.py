@@ -1,0 +1,286 @@
+"""From frame to frame through the file of a stream, by their heads alone (spec section 9.1): order, tears, and where
+the next frame begins behind a damaged one. Unpickles nothing and parses no JSON but that of batches.
+
+A `Walk` stands at an offset. `step` gives the frame there and goes behind it, or raises and stays; `skip` goes on
+behind what was refused. It changes nothing in the file.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..errors import (
+    HeaderChecksumError,
+    NotAnArtifactError,
+    ReadError,
+    StreamOrderError,
+    TornTailError,
+    TruncatedError,
+)
+from ..format.checksum import checksum
+from ..format.frame import decode_head
+from ..format.limits import ALIGNMENT, Limits
+from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
+from .window import Window
+
+__all__ = ["Lost", "Place", "Walk", "check_order", "torn_tail"]
+
+_UNLIMITED = Limits()
+_CHUNK = 1 << 20
+_TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
+
+
+class Place(NamedTuple):
+    """A frame in the file of a stream: where it is, and which records it holds."""
+
+    offset: int
+    preamble: Preamble
+    record: int
+    """Number of its first record."""
+    records: int
+    """How many it holds: 1, or those of a batch. 1 as well where its header was not looked at."""
+
+    @property
+    def end(self) -> int:
+        """Offset behind the frame."""
+        return self.offset + self.preamble.frame_len
+
+
+class Lost(NamedTuple):
+    """A part of a stream that was skipped.
+
+    Attributes:
+        offset, end: the extent in bytes, from the start of the file.
+        error: why. `error.record` is the number of the first record that is lost.
+        frames: how many frames were in there, or None where that can't be known.
+        records: how many records were in there, or None where that can't be known.
+    """
+
+    offset: int
+    end: int
+    error: ReadError
+    frames: int | None
+    records: int | None
+
+
+class Walk:
+    """A walk through a stream's file, from an offset on where a frame begins."""
+
+    def __init__(self, window: Window, limits: Limits = _UNLIMITED, offset: int = 0, record: int = 0) -> None:
+        self.window = window
+        self.limits = limits
+        self.move(offset, record)
+
+    def move(self, offset: int, record: int, last: tuple[int, int] | None = None) -> None:
+        """Go to where a frame begins. `last` is stream_id and seq of the frame before it, where they are known."""
+        self.offset = offset
+        self.record = record
+        self.last = last
+        self._seqs: dict[int, int] | None = None  # the last seq of each stream_id; None: begun in the middle
+        if not offset:
+            self._seqs = {}
+        elif last is not None:
+            self._seqs = {last[0]: last[1]}
+
+    def step(self, with_header: bool = True) -> Place | None:
+        """Return the frame here and go behind it, or None at a clean end.
+
+        Without the header, `records` is not known: whoever reads the frame sets `record` then.
+
+        Raises:
+            TornTailError: the rest is torn.
+            ReadError: steps 1 to 8 of spec section 11, and `stream-order`; `offset` and `record` say where.
+        """
+        try:
+            place = self._look(with_header)
+        except ReadError as exc:
+            exc.offset, exc.record = self.offset, self.record
+            raise
+        if place is not None:
+            self.enter(place)
+        return place
+
+    def enter(self, place: Place) -> None:
+        """Go behind a frame that begins here."""
+        self.offset, self.record = place.end, place.record + place.records
+        stream_id, seq = place.preamble.stream_id, place.preamble.seq
+        self.last = stream_id, seq
+        if self._seqs is None:
+            self._seqs = {}
+        if stream_id:
+            self._seqs[stream_id] = seq
+
+    def _look(self, with_header: bool) -> Place | None:
+        start = self.window.take(self.offset, PREAMBLE_SIZE)
+        if not start:
+            size = self.window.size()
+            if size < self.offset:
+                raise TruncatedError("the file became shorter than what was read of it", self.offset, size)
+            return None
+        try:
+            preamble = decode_preamble(start, self.limits)
+            if self._seqs is not None:
+                check_order(self._seqs, preamble)
+            self._check_presence(preamble)
+            records = self.count(self.offset, preamble) if with_header else 1
+        except _TAIL_ERRORS as exc:
+            torn = torn_tail(self.window, self.offset, exc)
+            raise (exc if torn is None else torn) from None
+        return Place(self.offset, preamble, self.record, records)
+
+    def _check_presence(self, preamble: Preamble) -> None:
+        size = self.window.size()
+        if self.offset + preamble.frame_len > size:
+            raise TruncatedError("the input ends within a frame", preamble.frame_len, size - self.offset)
+
+    def count(self, offset: int, preamble: Preamble) -> int:
+        """Check the header of a frame that is there, and return how many records it holds.
+
+        Raises:
+            HeaderChecksumError: the header is damaged.
+        """
+        head = self.window.take(offset, preamble.head_len)[PREAMBLE_SIZE:]
+        header = head[: preamble.header_len]
+        if checksum(header) != preamble.header_xxh3:
+            raise HeaderChecksumError("the header is damaged")
+        if b'"records":' not in header:
+            return 1
+        try:
+            return decode_head(preamble, head, _UNLIMITED).records or 1
+        except ReadError:
+            return 1  # refused when it is read
+
+    def skip(self, error: ReadError) -> Lost:
+        """Go on behind the frame here, which was refused with this error (spec 9.1, resynchronisation)."""
+        begin, first = self.offset, self.record
+        if isinstance(error, TornTailError):
+            self.offset = self.window.size()
+            return Lost(begin, self.offset, error, None, None)
+        preamble = self._refused()
+        if preamble is not None:
+            missing = self._missing(error, preamble)
+            if missing:  # frames that are not there; this one is whole, and reading goes on with it
+                self.record += missing
+                self._expect(preamble)
+                return Lost(begin, begin, error, missing, missing)
+            records = self.known_records(begin, preamble)
+            last, seqs = self.last, dict(self._seqs or {})
+            self.enter(Place(begin, preamble, first, records or 1))
+            if isinstance(error, StreamOrderError):  # a frame that was read before, or belongs further up
+                self.last, self._seqs = last, seqs
+            return Lost(begin, self.offset, error, 1, records)
+        found = self._resync()
+        if found is None:
+            self.offset = self.window.size()
+            return Lost(begin, self.offset, error, None, None)
+        self.offset = found.offset
+        frames = None
+        if self.last is not None and self.last[0] == found.preamble.stream_id and self.last[0]:
+            frames = found.preamble.seq - self.last[1] - 1
+        self.record = first + (1 if frames is None else frames)
+        self._expect(found.preamble)
+        return Lost(begin, self.offset, error, frames, frames)
+
+    @staticmethod
+    def _missing(error: ReadError, preamble: Preamble) -> int:
+        """Return how many frames a gap in seq shows to be missing."""
+        if isinstance(error, StreamOrderError) and isinstance(error.expected, int):
+            return max(preamble.seq - error.expected, 0)
+        return 0
+
+    def _expect(self, preamble: Preamble) -> None:
+        """Take a frame as the next one of its stream."""
+        if preamble.stream_id:
+            self._seqs = {**(self._seqs or {}), preamble.stream_id: preamble.seq - 1}
+
+    def known_records(self, offset: int, preamble: Preamble) -> int | None:
+        """Return how many records a frame holds, or None where its header is damaged."""
+        try:
+            return self.count(offset, preamble)
+        except ReadError:
+            return None
+
+    def _refused(self) -> Preamble | None:
+        """Return the preamble of the refused frame here, if it is right and says where the frame ends."""
+        try:
+            preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), _UNLIMITED)
+            self._check_presence(preamble)
+        except ReadError:
+            return None
+        return preamble
+
+    def _resync(self) -> Place | None:
+        """Find the next frame behind a damaged preamble."""
+        other: Place | None = None
+        offset, size = self.offset + ALIGNMENT, self.window.size()
+        while offset < size:
+            data = self.window.take(offset, _CHUNK)
+            at = data.find(MAGIC)
+            while at >= 0:
+                if (offset + at) % ALIGNMENT == 0:
+                    place = self._candidate(offset + at)
+                    if place is not None:
+                        if self._continues(place.preamble):
+                            return place
+                        other = other or place
+                    data = self.window.take(offset, _CHUNK)
+                at = data.find(MAGIC, at + 1)
+            offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
+        return other
+
+    def _continues(self, preamble: Preamble) -> bool:
+        if self.last is None or not self.last[0]:
+            return True
+        return preamble.stream_id == self.last[0] and preamble.seq > self.last[1]
+
+    def _candidate(self, offset: int) -> Place | None:
+        try:
+            preamble = decode_preamble(self.window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
+            header = self.window.take(offset + PREAMBLE_SIZE, preamble.header_len)
+        except ReadError:
+            return None
+        if checksum(header) != preamble.header_xxh3 or offset + preamble.frame_len > self.window.size():
+            return None
+        return Place(offset, preamble, 0, 1)
+
+
+def check_order(seqs: Mapping[int, int], preamble: Preamble) -> None:
+    """Check that a frame follows on the one before, given the last seq of each stream_id (spec 9.1).
+
+    Raises:
+        StreamOrderError: it does not.
+    """
+    if preamble.stream_id:
+        wanted = seqs.get(preamble.stream_id, -1) + 1
+        if preamble.seq != wanted:
+            hint = "frames were removed, repeated, or put in another order"
+            raise StreamOrderError("the frame does not follow on the one before", wanted, preamble.seq, hint, "seq")
+
+
+def torn_tail(window: Window, offset: int, error: ReadError) -> TornTailError | None:
+    """Return the torn tail that begins at an offset, where this error was met, or None where it is none."""
+    if isinstance(error, TruncatedError):
+        reason = "the stream ends within a frame"
+    elif _is_zero(window, offset):
+        reason = "the stream ends in zero bytes"
+    else:
+        return None
+    torn = TornTailError(reason, error.expected, error.found).at(error.step)
+    torn.offset = torn.good_end = offset
+    return torn
+
+
+def _is_zero(window: Window, offset: int) -> bool:
+    """Tell whether nothing but zero bytes follows. A hole in a sparse file is stepped over, where the system can."""
+    while True:
+        if hasattr(os, "SEEK_DATA"):
+            try:
+                offset = max(offset, os.lseek(window.descriptor, offset, os.SEEK_DATA))
+            except OSError:  # ENXIO: no data behind; or a file system that knows no holes
+                pass
+        data = window.take(offset, _CHUNK)
+        if not data:
+            return True
+        if data.count(0) != len(data):
+            return False
+        offset += len(data)
