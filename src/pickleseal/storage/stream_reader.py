@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from ..atomic import naming
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
 from ..format.header import Header
 from ..format.index import EVERY_FRAMES, Entry
@@ -111,13 +112,17 @@ class StreamReader:
         self._follow = follow
         self._timeout = timeout
         self._frame: Frame | None = None
-        self._open()
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            self._file.close()
-            raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
+        with naming(self.path):
+            self._open()
 
     def _open(self) -> None:
         self._file = io.FileIO(self.path)
+        try:
+            if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
+        except BaseException:
+            self._file.close()
+            raise
         self._window = Window(self._file.fileno())
         self._walk = Walk(self._window, self._policy.limits)
         self._entries: list[Entry] | None = None
@@ -127,7 +132,8 @@ class StreamReader:
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
 
     def __enter__(self) -> "StreamReader":
         return self
@@ -213,10 +219,11 @@ class StreamReader:
         while True:
             place: Place | None = None
             try:
-                place = self._step()
-                if place is None:
-                    return None
-                header, obj = self._read(place, read)
+                with naming(self.path):
+                    place = self._step()
+                    if place is None:
+                        return None
+                    header, obj = self._read(place, read)
             except ReadError as exc:
                 exc.path = self.path
                 lost = None if place is None else self._behind(place, exc)
@@ -369,7 +376,8 @@ class StreamReader:
         """Step over a frame by its head, or return None where nothing whole follows."""
         while True:
             try:
-                return self._walk.step()
+                with naming(self.path):
+                    return self._walk.step()
             except TornTailError:
                 return None
             except ReadError as exc:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from ..atomic import naming
 from ..errors import ReadError
 from ..format.frame import Body, encode_frame
 from ..writer import Writer, check_globals, check_members, check_writer, encode_pickled, pickle_or_explain, root_of
@@ -109,7 +110,7 @@ class StreamWriter:
         self._wakes: threading.Timer | None = None
         self._trouble: OSError | None = None  # of a sync: nothing that was not synced can be relied on
         self._delayed: Exception | None = None  # of the thread that writes what waited long enough
-        self._unsynced = 0
+        self._synced = self._tail.written
         self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
         if self._pending is not None:
             self._pending.items = []
@@ -210,9 +211,10 @@ class StreamWriter:
                 self._is_ready = False  # first: who appends from now on looks whether it was written
                 self._flush()
             self._closed = True
-            self._tail.close()
             if self._wakes is not None:
                 self._wakes.cancel()
+            with naming(self.path):
+                self._tail.close()
 
     def __enter__(self) -> "StreamWriter":
         return self
@@ -258,7 +260,7 @@ class StreamWriter:
     def _flush(self) -> None:
         if self._pending is not None:
             self._write_pending(self._pending)
-        if self._unsynced:
+        if self._tail.written > self._synced:
             self._sync()
 
     def _write_pending(self, pending: Pending) -> None:
@@ -270,35 +272,40 @@ class StreamWriter:
             while body.length > _LARGEST_BATCH and count > 1:
                 count = (count + 1) // 2
                 body = pending.encode(items[:count])
-            self._put(body, count)
-            del items[:count]
+            before = self._tail.written
+            try:
+                self._put(body, count)
+            finally:
+                if self._tail.written != before:  # also if it was interrupted behind the write
+                    del items[:count]
         self._sync_if_due()
 
     def _put(self, body: Body, records: int) -> None:
         """Write one frame under the file's lock."""
         tail = self._tail
         try:
-            with tail.locked():
+            with naming(tail.path, over=True), tail.locked():
                 tail.validate(self._repair)
                 stream_id, seq = tail.next_place()
                 tail.write(encode_frame(body, self._writer._sign, stream_id, seq), stream_id, seq, records)
         except ReadError as exc:
             exc.path = tail.path
             raise
-        self._unsynced += records
 
     def _sync_if_due(self) -> None:
-        if self._fsync and self._unsynced >= self._fsync:
+        if self._fsync and self._tail.written - self._synced >= self._fsync:
             self._sync()
 
     def _sync(self) -> None:
         """Sync outside of the file's lock: others append meanwhile."""
+        written = self._tail.written
         try:
-            _sync(self._tail.descriptor)
+            with naming(self._tail.path):
+                _sync(self._tail.descriptor)
         except OSError as exc:
             self._trouble, self._is_ready = exc, False
             raise
-        self._unsynced = 0
+        self._synced = written
 
     def _wake_after(self, seconds: float) -> None:
         """Have what waits written after so many seconds, by a thread of its own."""

@@ -46,6 +46,7 @@ class Tail:
         self._create = create
         self._descriptor = -1
         self._index = -1
+        self.written = 0  # records, by this object
         self._forget()
 
     def _forget(self) -> None:
@@ -85,15 +86,23 @@ class Tail:
             if not self._create:
                 raise
             self._descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
-            folder = open_folder(os.path.dirname(self.path))
-            if folder is not None:
-                try:
-                    sync_folder(folder)
-                finally:
-                    os.close(folder)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+        try:
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", self.path)
+            if not status.st_size:  # whoever made it may have died before its name was on the disk
+                self._sync_folder()
+        except BaseException:
             self.close()
-            raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", self.path)
+            raise
+
+    def _sync_folder(self) -> None:
+        folder = open_folder(os.path.dirname(self.path))
+        if folder is not None:
+            try:
+                sync_folder(folder)
+            finally:
+                os.close(folder)
 
     def _is_current(self) -> bool:
         """Tell whether the path still names the open file: it may have been replaced, moved away or removed."""
@@ -106,11 +115,14 @@ class Tail:
 
     def close(self) -> None:
         """Close what is open. The next lock opens it again."""
-        for descriptor in (self._descriptor, self._index):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._index = -1
+        index, self._index = self._index, -1
+        if index >= 0:
+            with suppress(OSError):
+                os.close(index)
+        descriptor, self._descriptor = self._descriptor, -1  # whatever close says: a second one could hit another file
         self._forget()
+        if descriptor >= 0:
+            os.close(descriptor)
 
     # --- under the lock -----------------------------------------------------------------------------------------------
 
@@ -194,18 +206,21 @@ class Tail:
         Raises:
             OSError: as from the operating system.
         """
-        end = self._end or 0
+        end, before = self._end or 0, self.written
         try:
             os.lseek(self._descriptor, end, os.SEEK_SET)
             write_all(self._descriptor, parts)
+            self.written = before + records  # from here on it is there, whatever interrupts this
+            self._note(end, self._record, bytes(parts[0]))
+            self._end = end + sum(map(len, parts))
+            self._record += records
+            self._last = stream_id, seq
         except BaseException:
-            with suppress(OSError):  # then it is a torn tail, which is found
-                os.ftruncate(self._descriptor, end)
+            if self.written == before:
+                with suppress(OSError):  # then it is a torn tail, which is found
+                    os.ftruncate(self._descriptor, end)
+            self._forget()
             raise
-        self._note(end, self._record, bytes(parts[0]))
-        self._end = end + sum(map(len, parts))
-        self._record += records
-        self._last = stream_id, seq
 
     # --- the index, under the lock too: a cache, so trouble with it is no trouble -------------------------------------
 
@@ -242,7 +257,7 @@ def is_true(entry: Entry, window: Window) -> bool:
     """Tell whether a frame begins where an entry says."""
     try:
         place = Walk(window, offset=entry.offset).step()
-    except ReadError:
+    except (ReadError, OSError):  # what can't be read now is found out by who reads it next
         return False
     preamble = window.take(entry.offset, PREAMBLE_SIZE)
     return place is not None and int.from_bytes(preamble[56:64], "little") == entry.preamble_xxh3
