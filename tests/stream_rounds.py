@@ -245,3 +245,40 @@ def reading(folder: Path) -> dict[str, int]:
         judged = functools.partial(judge, what=what)
         counts[what] = every_call(faults, folder, what, lambda: None, attempt, judged)
     return counts
+
+
+def replaced(folder: Path) -> list[str]:
+    """The file is moved away under a writer, and the sync of what is in it fails: the writer says so from then on."""
+    faults, path = Faults(), folder / "stream.pseal"
+    seen = []
+    with StreamWriter(path, fsync=0) as stream:
+        stream.append("first")
+        path.rename(folder / "old.pseal")
+        with faults.on(folder, "EIO", kinds=("fdatasync", "fsync")):
+            for _ in range(2):
+                try:
+                    stream.append("second")
+                except OSError as exc:
+                    seen.append(f"{exc.errno} {Path(str(exc.filename)).name}")
+            try:
+                stream.flush()
+            except OSError as exc:
+                seen.append(str(exc.strerror))
+        assert faults.fired == 1
+    assert list(pickleseal.iter_load(folder / "old.pseal")) == ["first"]
+    return seen
+
+
+def name_is_synced(folder: Path) -> list[str]:
+    """The sync of the folder fails when a stream is made: the next append does it again before it writes."""
+    faults, path = Faults(), folder / "stream.pseal"
+    with faults.on(folder, "EIO", kinds=("fsync",)):
+        try:
+            pickleseal.append(path, "first")
+        except OSError as exc:
+            assert exc.errno == errno.EIO
+    assert path.stat().st_size == 0
+    with faults.on(folder):
+        pickleseal.append(path, "second")
+    assert list(pickleseal.iter_load(path)) == ["second"]
+    return [line for line in faults.calls if line.split()[0] in ("fsync", "fdatasync", "writev")]

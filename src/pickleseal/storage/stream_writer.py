@@ -21,7 +21,6 @@ __all__ = ["StreamWriter", "append"]
 
 _MOST = 10_000  # records that wait where only `linger` is given
 _LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
-_sync = getattr(os, "fdatasync", os.fsync)
 _forks = 0  # of this process, since it was the first to import this
 _writers: "weakref.WeakSet[StreamWriter]" = weakref.WeakSet()
 
@@ -108,7 +107,7 @@ class StreamWriter:
         self._born = _forks
         self._mutex = threading.Lock()
         self._wakes: threading.Timer | None = None
-        self._trouble: OSError | None = None  # of a sync: nothing that was not synced can be relied on
+        self._tail.trouble = None
         self._delayed: Exception | None = None  # of the thread that writes what waited long enough
         self._synced = self._tail.written
         self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
@@ -182,7 +181,7 @@ class StreamWriter:
                     if other is item:
                         del pending.items[place]
                         raise
-                if not self._closed or self._trouble is not None:  # else another thread wrote it while it closed
+                if not self._closed or self._tail.trouble is not None:  # else another thread wrote it while it closed
                     raise
 
     def flush(self) -> None:
@@ -206,7 +205,7 @@ class StreamWriter:
             return
         self._begin_anew_after_fork()
         with self._mutex:
-            if self._trouble is None:
+            if self._tail.trouble is None:
                 self._check()
                 self._is_ready = False  # first: who appends from now on looks whether it was written
                 self._flush()
@@ -249,9 +248,9 @@ class StreamWriter:
     def _check(self) -> None:
         if self._closed:
             raise ValueError("the stream writer is closed")
-        if self._trouble is not None:
-            text = f"a sync failed before ({self._trouble}): verify the stream, and append with a new writer"
-            raise OSError(self._trouble.errno or errno.EIO, text, self.path)
+        if self._tail.trouble is not None:
+            text = f"a sync failed before ({self._tail.trouble}): verify the stream, and append with a new writer"
+            raise OSError(self._tail.trouble.errno or errno.EIO, text, self.path)
         self._is_ready = self._linger is None
         if self._delayed is not None:
             delayed, self._delayed = self._delayed, None
@@ -291,6 +290,9 @@ class StreamWriter:
         except ReadError as exc:
             exc.path = tail.path
             raise
+        except OSError:  # perhaps of a sync
+            self._is_ready = False
+            raise
 
     def _sync_if_due(self) -> None:
         if self._fsync and self._tail.written - self._synced >= self._fsync:
@@ -300,10 +302,10 @@ class StreamWriter:
         """Sync outside of the file's lock: others append meanwhile."""
         written = self._tail.written
         try:
-            with naming(self._tail.path):
-                _sync(self._tail.descriptor)
-        except OSError as exc:
-            self._trouble, self._is_ready = exc, False
+            with naming(self.path):
+                self._tail.sync()
+        except OSError:
+            self._is_ready = False
             raise
         self._synced = written
 
@@ -313,7 +315,7 @@ class StreamWriter:
         def write() -> None:
             with self._mutex:
                 self._wakes = None
-                if self._pending is not None and not self._closed and self._trouble is None:
+                if self._pending is not None and not self._closed and self._tail.trouble is None:
                     try:
                         self._write_pending(self._pending)
                     except Exception as exc:  # told to whoever calls next

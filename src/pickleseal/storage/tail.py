@@ -31,6 +31,7 @@ INDEX_ENDING = ".idx"
 _SMALL = 1 << 18  # bytes of a frame that is validated in one piece
 _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_sync = getattr(os, "fdatasync", os.fsync)
 
 
 class Tail:
@@ -47,6 +48,7 @@ class Tail:
         self._descriptor = -1
         self._index = -1
         self.written = 0  # records, by this object
+        self.trouble: OSError | None = None  # of a sync: what was not synced before can't be relied on
         self._forget()
 
     def _forget(self) -> None:
@@ -76,8 +78,10 @@ class Tail:
                 if self._is_current():
                     yield
                     return
-            os.fsync(self._descriptor)  # what was written here is done with
-            self.close()
+            try:
+                self.sync()  # what was written here is done with
+            finally:
+                self.close()
 
     def _open(self) -> None:
         try:
@@ -103,6 +107,18 @@ class Tail:
                 sync_folder(folder)
             finally:
                 os.close(folder)
+
+    def sync(self) -> None:
+        """Have what was written on the disk. A failure is remembered: the next sync would not tell.
+
+        Raises:
+            OSError: as from the operating system.
+        """
+        try:
+            _sync(self._descriptor)
+        except OSError as exc:
+            self.trouble = exc
+            raise
 
     def _is_current(self) -> bool:
         """Tell whether the path still names the open file: it may have been replaced, moved away or removed."""
