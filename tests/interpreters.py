@@ -33,6 +33,7 @@ TESTS = [
     "tests/test_benign.py",
     "tests/test_trust_attacks.py",
     "tests/test_faults.py",
+    "tests/test_stream_faults.py",
 ]
 
 MORE = {"3.12": ["tests/test_hostile.py"]}  # it takes long, and is on 3.11 as well

@@ -240,14 +240,17 @@ def memory() -> int:
 
 
 def kill_many(rounds: int, seconds: float, seed: int) -> None:
-    """Kill processes that write, hundreds of times, and read beside writers: nothing torn, nothing told and lost."""
+    """Kill processes that write or append, and read beside writers: nothing torn, nothing acknowledged and lost."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, *arguments) in enumerate(
-            [("crash_rounds.dump_kills", rounds, seed), ("crash_rounds.contention", seconds)]
+        for name, preload, *arguments in (
+            ("crash_rounds.dump_kills", False, rounds, seed),
+            ("crash_rounds.contention", False, seconds),
+            ("stream_crashes.kills", True, rounds, seed),
+            ("stream_crashes.beside_readers", True, seconds, True),
         ):
-            place = Path(folder, str(number))
+            place = Path(folder, name)
             place.mkdir()
-            found = fault_kit.run(name, place, *arguments, preload=False, seconds=3600)
+            found = fault_kit.run(name, place, *arguments, preload=preload, seconds=3600)
             print(f"{name}: {', '.join(f'{count:,} {what}' for what, count in found.items())}")
 
 

@@ -5,6 +5,7 @@ A `Walk` stands at an offset. `step` gives the frame there and goes behind it, o
 behind what was refused. It changes nothing in the file.
 """
 
+import errno
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -276,8 +277,9 @@ def _is_zero(window: Window, offset: int) -> bool:
         if hasattr(os, "SEEK_DATA"):
             try:
                 offset = max(offset, os.lseek(window.descriptor, offset, os.SEEK_DATA))
-            except OSError:  # ENXIO: no data behind; or a file system that knows no holes
-                pass
+            except OSError as exc:
+                if exc.errno == errno.ENXIO:  # no data behind
+                    return True
         data = window.take(offset, _CHUNK)
         if not data:
             return True
