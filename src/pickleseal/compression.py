@@ -51,7 +51,7 @@ def compress_sections(
     """Return the sections as they are to be stored, and say in `entries` which are compressed (spec 12).
 
     Nothing is joined. Beyond the sections themselves it takes what is stored of the compressed ones, and a compressor
-    for each core, of up to some 100 MB at the highest levels.
+    for each core: 9 MB at level 3, 140 MB at level 22.
 
     Warns with `PackWarning` where they decompress to more than readers accept by default (spec 14).
 
