@@ -247,6 +247,33 @@ class TestFrames:
         assert zstd.get_frame_size(stored) == len(stored)
         assert zstd.get_frame_info(stored).decompressed_size == section.raw_len
 
+    @pytest.mark.parametrize("given", [b"", b"abc", b"abcde", b"abcd" * 9])
+    def test_the_length_is_counted_and_not_left_to_the_library(
+        self, given: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """spec 7.2: a reader refuses output of any other length than raw_len, and does not go on to make it."""
+        zstd = codec._zstd()
+
+        class Careless:
+            """A library that does not compare the blocks with the content size."""
+
+            ZstdError, get_frame_info = zstd.ZstdError, staticmethod(zstd.get_frame_info)
+            needs_input, eof, unused_data, left = True, False, b"", given
+
+            def ZstdDecompressor(self) -> Any:  # noqa: N802
+                return self
+
+            def decompress(self, data: Any, most: int) -> bytes:
+                assert most <= 5
+                made, self.left = self.left[:most], self.left[most:]
+                self.eof, self.needs_input = not self.left, False
+                return made
+
+        stored = b"".join(codec.compressed_chunks([b"abcd"], 4, 3))
+        monkeypatch.setattr(codec, "_zstd", Careless)
+        with pytest.raises(CodecDataError, match="not exactly raw_len bytes"):
+            list(codec.decompressed_chunks({"raw_len": 4}, stored, "x"))
+
     def test_an_empty_section_and_one_of_a_byte(self) -> None:
         for raw in (b"", b"x"):
             stored = b"".join(codec.compressed_chunks([raw], len(raw), 3))
