@@ -26,6 +26,7 @@ TESTS = [
     "tests/test_annotations.py",
     "tests/test_properties.py",
     "tests/test_api.py",
+    "tests/test_compress.py",
     "tests/test_arrays.py",
     "tests/test_trust.py",
     "tests/test_levels.py",

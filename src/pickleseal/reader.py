@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, overload
 
+from .compression import decompress_sections
 from .errors import (
     ClassMissingError,
     InvalidObjectError,
@@ -21,7 +22,7 @@ from .errors import (
     UntrustedGlobalError,
     printable,
 )
-from .format.codec import check_codec, decode_section
+from .format.codec import check_codec
 from .format.frame import SectionCheck, check_section, decode_head
 from .format.header import Header
 from .format.limits import ALIGNMENT
@@ -160,11 +161,8 @@ def _read_sections(
     if not source.at_end():
         hint = "a stream? iter_load() reads it"
         raise TrailingBytesError("bytes follow the frame", f"{frame_len} bytes", "more", hint)
-    index = 0
-    for entry in entries:
-        if "codec" in entry:
-            stored[index] = decode_section(entry, stored[index], f"sections[{index}]")
-        index += 1
+    if any("codec" in entry for entry in entries):
+        decompress_sections(entries, stored, keep_buffers)
     if is_checked:
         check_envelope(stored[0], fields["pickle"]["protocol"], ["readonly" in entry for entry in entries[1:]])
     return stored

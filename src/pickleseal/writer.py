@@ -11,6 +11,7 @@ from time import gmtime, strftime, time_ns
 from typing import Any
 
 from ._version import __version__
+from .compression import check_compression, compress_sections
 from .errors import PackError, PackWarning
 from .format.frame import Body, Part, encode_body, encode_frame
 from .format.grammar import check_created, check_labels, is_global, is_name
@@ -64,12 +65,17 @@ class Writer:
         registry: names and versions of classes.
         keys: every artifact is signed by the newest of these keys that can sign, for the ring's purpose. It records the
             SHA-256 of its sections then, which is most of what signing costs. None: no seal.
+        compress: `"zstd"`: sections of 1 KiB and more are compressed where that saves an eighth of them; whatever does
+            not shrink so is stored as it is. None: no section is compressed.
+        compress_level: as Zstandard has it, from fast (negative numbers, 1) to small (19, at most 22). The level is not
+            recorded; readers need none.
 
     The environment is read once, when the Writer is made. The default writer is made when it is first used.
 
     Raises:
         TypeError, ValueError: a label is not a string under a key, or `created` has no time zone, or
-            `SOURCE_DATE_EPOCH` is no number, or none of the keys can sign.
+            `SOURCE_DATE_EPOCH` is no number, or none of the keys can sign, or the codec or its level is unknown.
+        MissingExtraError: it is to compress, and no Zstandard library is installed.
 
     >>> from datetime import datetime, timezone
     >>> fixed = Writer(created=datetime(2026, 1, 1, tzinfo=timezone.utc))
@@ -81,6 +87,8 @@ class Writer:
     created: datetime | None = None
     registry: Registry = default_registry
     keys: KeyRing | None = None
+    compress: str | None = None
+    compress_level: int = 3
     _build: dict[str, str] = field(init=False, repr=False, compare=False)
     _created: str | None = field(init=False, repr=False, compare=False)
     _sign: Sign | None = field(init=False, repr=False, compare=False)
@@ -94,6 +102,7 @@ class Writer:
         object.__setattr__(self, "_build", labels)
         object.__setattr__(self, "_created", _fixed_time(self.created))
         check_keys(self.keys, ())
+        check_compression(self.compress, self.compress_level)
         object.__setattr__(self, "_sign", None if self.keys is None else signer(self.keys))
 
 
@@ -162,14 +171,14 @@ def pack_parts(
 ) -> list[Part]:
     """Pack an object into an artifact, as a list of buffers to be written one after the other.
 
-    Nothing is joined, and large bytes objects, PickleBuffers and contiguous arrays are not copied: the parts refer to
-    the object's own memory, so write them before it changes.
+    Nothing is joined, and large bytes objects, PickleBuffers and contiguous arrays are not copied (save what is
+    compressed): the parts refer to the object's own memory, so write them before it changes.
 
     Args:
         obj: any picklable object.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
-        writer: build labels, time stamp and keys; None: the default `Writer()`.
+        writer: build labels, time stamp, keys and compression; None: the default `Writer()`.
 
     Raises:
         PackError: the object cannot be pickled (`where` is the path to the part that cannot, `hint` what to store
@@ -259,6 +268,8 @@ def encode_pickled(
     }
     if pickled.globals:
         _describe(fields, pickled, registry)
+    if writer.compress is not None:
+        sections = compress_sections(sections, entries, writer.compress_level)
     if writer._sign is not None:
         for entry, digest in zip(entries, sha256_of_all(sections), strict=True):
             entry["sha256"] = digest
