@@ -16,6 +16,7 @@ __all__ = ["open_folder", "replace_file", "replace_with", "sync_folder", "write_
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
+_JOIN_TO = 1 << 14  # bytes that are copied in less time than gathering takes
 
 
 def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
@@ -144,6 +145,9 @@ def _preallocate(descriptor: int, length: int) -> None:
 
 def write_all(descriptor: int, parts: Sequence[Part]) -> None:
     """Write all parts, gathered, however short the single writes turn out."""
+    if sum(map(len, parts)) <= _JOIN_TO:
+        _write_one(descriptor, b"".join(parts))
+        return
     if not hasattr(os, "writev"):
         for part in parts:
             _write_one(descriptor, part)
