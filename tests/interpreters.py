@@ -27,6 +27,7 @@ TESTS = [
     "tests/test_properties.py",
     "tests/test_api.py",
     "tests/test_arrays.py",
+    "tests/test_mapped.py",
     "tests/test_trust.py",
     "tests/test_levels.py",
     "tests/test_opcodes.py",

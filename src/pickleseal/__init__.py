@@ -28,6 +28,7 @@ from .schema.change import Change
 from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
 from .storage.ingest import Artifact, Event, Quarantine, Reader
+from .storage.mapped import Mapped
 from .storage.sealing import seal
 from .storage.upgrade import upgrade
 from .writer import Writer, pack, pack_parts
@@ -41,6 +42,7 @@ __all__ = [
     "Key",
     "KeyRing",
     "Limits",
+    "Mapped",
     "Policy",
     "Quarantine",
     "Reader",
