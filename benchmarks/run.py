@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import storage
 from levels import hashing, levels, small_levels
 from workload import Changed, Job
 
@@ -259,9 +260,15 @@ def main() -> None:
                 "\npeak memory beyond the start, in sizes of the array: "
                 + ", ".join(f"{k} {v}" for k, v in peaks.items())
             )
+        folder.joinpath("storage").mkdir()
+        stored = storage.measure(options.quick, folder / "storage")
+        if stored is not None:
+            print(f"\n{storage.text(stored)}")
     if options.json:
         rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared, *judged, *hashed, *tiny]]
-        Path(options.json).write_text(json.dumps({"results": rows, "memory": peaks}, indent=1) + "\n")
+        Path(options.json).write_text(
+            json.dumps({"results": rows, "memory": peaks, "storage": stored}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":
