@@ -289,6 +289,15 @@ def test_bytes_like_buffers_become_memoryviews(path: Path) -> None:
         assert views[0] == bytes(LARGE)
 
 
+def test_arrays_of_objects_lie_in_the_pickle(path: Path) -> None:
+    pickleseal.dump([np.array([1, None, "x"] * LARGE, dtype=object), np.arange(LARGE)], path)
+    for mode in MODES:
+        with Mapped(path, mmap=mode, verify="header") as mapped:
+            assert len(mapped.header.sections) == 2
+            assert mapped.object[0].flags.writeable
+            assert mapped.object[0].tolist() == [1, None, "x"] * LARGE
+
+
 def test_many_buffers(path: Path) -> None:
     many = [np.full(LARGE, i % 256, "u1") for i in range(500)]
     pickleseal.dump(many, path, durable=False)
