@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import storage
 from compressing import compressing
 from levels import hashing, levels, small_levels
 from workload import Changed, Job
@@ -263,12 +264,17 @@ def main() -> None:
                 "\npeak memory beyond the start, in sizes of the array: "
                 + ", ".join(f"{k} {v}" for k, v in peaks.items())
             )
+        folder.joinpath("storage").mkdir()
+        stored = storage.measure(options.quick, folder / "storage")
+        if stored is not None:
+            print(f"\n{storage.text(stored)}")
     if options.json:
         rows = [
             {**vars(result), "ratio": result.ratio}
             for result in [*results, *compared, *judged, *hashed, *tiny, *packed]
         ]
-        Path(options.json).write_text(json.dumps({"results": rows, "memory": peaks, "sizes": sizes}, indent=1) + "\n")
+        found = {"results": rows, "memory": peaks, "sizes": sizes, "storage": stored}
+        Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ TESTS = [
     "tests/test_api.py",
     "tests/test_compress.py",
     "tests/test_arrays.py",
+    "tests/test_mapped.py",
     "tests/test_trust.py",
     "tests/test_levels.py",
     "tests/test_opcodes.py",

@@ -12,6 +12,7 @@ from ..format.header import Header
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
 from ..writer import Writer, pack, pack_parts
+from .mapped import Mapped, check_verify
 from .source import FileSource
 
 __all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
@@ -60,7 +61,13 @@ def dump(
 
 @overload
 def load(
-    file: str | os.PathLike[str] | BinaryIO, *, expect: type[T], trust: Trust = (), policy: Policy | None = None
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    expect: type[T],
+    trust: Trust = (),
+    policy: Policy | None = None,
+    mmap: str | None = None,
+    verify: str = "full",
 ) -> T: ...
 
 
@@ -71,6 +78,8 @@ def load(
     expect: str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
+    mmap: str | None = None,
+    verify: str = "full",
 ) -> Any: ...
 
 
@@ -80,6 +89,8 @@ def load(
     expect: type[Any] | str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
+    mmap: str | None = None,
+    verify: str = "full",
 ) -> Any:
     """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
 
@@ -87,8 +98,15 @@ def load(
     behind it, so that several dumped one after the other load one after the other; it need not be seekable. At the end
     of the file that is a `TruncatedError` whose `found` is 0.
 
+    Args:
+        mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
+            it. The file must not be cut off while they are used. None: private memory.
+        verify: `"header"`, with `mmap`: mapped buffers are not checked. `Mapped` can check them later.
+
     Raises:
         ReadError: as for `unpack`; `path` names the file.
+        TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
+            costs more than hashing.
         OSError: from the operating system.
 
     >>> import io
@@ -98,6 +116,11 @@ def load(
     """
     if isinstance(file, bytes | bytearray | memoryview):
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; unpack() takes bytes")
+    if mmap is not None:
+        return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # it refuses
+    check_verify(verify)
+    if verify == "header":
+        raise ValueError('verify: "header" is for mmap="r" and "c": reading costs more than hashing')
     return _with(file, lambda source: read_object(source, expect, trust, policy))
 
 
