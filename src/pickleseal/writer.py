@@ -34,6 +34,7 @@ __all__ = [
     "check_name",
     "check_writer",
     "encode_object",
+    "encode_one",
     "encode_pickled",
     "pack",
     "pack_parts",
@@ -210,10 +211,19 @@ def encode_object(
     obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
 ) -> list[Part]:
     """Pack an object with further header members as they are. Spec section 12; errors as for `pack_parts`."""
+    return encode_frame(encode_one(obj, name, members, writer, created), writer._sign)
+
+
+def encode_one(
+    obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
+) -> Body:
+    """Do so up to where its place in a stream, or that it has none, makes a difference."""
     root = root_of(type(obj), writer.registry)
+    if name is None:
+        check_name(root.name)
     pickled = pickle_or_explain(obj)
     check_globals(pickled, writer.registry)
-    return encode_frame(encode_pickled(pickled, root, name, members, writer, created), writer._sign)
+    return encode_pickled(pickled, root, name, members, writer, created)
 
 
 def root_of(cls: type, registry: Registry) -> Record:
@@ -221,17 +231,16 @@ def root_of(cls: type, registry: Registry) -> Record:
     return (_PLAIN.get(id(cls)) if not registry._names else None) or record(cls, registry)
 
 
-def check_name(name: str) -> str:
-    """Return the name of a class, if a header can hold it.
+def check_name(name: str) -> None:
+    """Check the name of a class.
 
     Raises:
-        PackError: it can't.
+        PackError: no header can hold it.
     """
     if not is_name(name):
         raise PackError(
             "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
         )
-    return name
 
 
 def encode_pickled(
@@ -244,12 +253,12 @@ def encode_pickled(
 ) -> Body:
     """Checksum a pickle and lay it out under its header, with further members. Spec section 12, steps 1 and 2.
 
+    Names of root and globals were checked.
+
     Raises:
         PackError: the header would break the format's limits.
     """
     registry = writer.registry
-    if name is None:
-        name = check_name(root.name)
     sections: list[Sequence[Part]] = [pickled.parts]
     entries: list[dict[str, Any]] = [{}]
     for view in pickled.buffers:
@@ -262,7 +271,7 @@ def encode_pickled(
         "globals": pickled.globals,
         "pickle": {"protocol": 5},
         "sections": entries,
-        "type": name,
+        "type": root.name if name is None else name,
         "version": root.version,
         **members,
     }
