@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from .format.frame import Part
 
-__all__ = ["open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
+__all__ = ["is_replaceable", "open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
@@ -39,8 +39,16 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
 
 
-def replace_with(path: str, length: int, write: Callable[[int], None], mode: int | None = None) -> None:
-    """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Durably; else as above.
+def is_replaceable(path: str) -> bool:
+    """Tell whether a path names a regular file, or nothing yet: no pipe, device or folder."""
+    mode = _mode_of(os.path.realpath(path))
+    return mode is None or stat.S_ISREG(mode)
+
+
+def replace_with(
+    path: str, length: int, write: Callable[[int], None], mode: int | None = None, durable: bool = True
+) -> None:
+    """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Else as above.
 
     `mode` gives the new file's permissions; None: those of the old one.
 
@@ -48,7 +56,7 @@ def replace_with(path: str, length: int, write: Callable[[int], None], mode: int
         OSError: as from the operating system; whatever `write` raises.
     """
     target = os.path.realpath(path)
-    _replace_target(path, target, _mode_of(target), length, write, durable=True, wanted=mode)
+    _replace_target(path, target, _mode_of(target), length, write, durable, wanted=mode)
 
 
 def _replace_target(

@@ -13,7 +13,7 @@ from typing import Any
 from ._version import __version__
 from .compression import check_compression, compress_sections
 from .errors import PackError, PackWarning
-from .format.frame import Body, Part, encode_body, encode_frame
+from .format.frame import Body, Draft, Part, encode_body, encode_frame
 from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
 from .format.seal import Sign
@@ -33,6 +33,7 @@ __all__ = [
     "check_members",
     "check_name",
     "check_writer",
+    "draft_object",
     "encode_object",
     "encode_one",
     "encode_pickled",
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 
+_DRAFT_FROM = 1 << 22  # bytes of buffers: below, they are in the cache anyway
 # What most small objects are: nothing is to be looked up for them.
 _PLAIN = {id(cls): Record(f"builtins:{cls.__name__}", 0, None, {}) for cls in (dict, list, tuple, str, bytes, int, set)}
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # as `platform` has it, 3 ms cheaper
@@ -218,12 +220,17 @@ def encode_one(
     obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
 ) -> Body:
     """Do so up to where its place in a stream, or that it has none, makes a difference."""
+    root, pickled = _pickle(obj, name, writer)
+    return encode_pickled(pickled, root, name, members, writer, created)
+
+
+def _pickle(obj: Any, name: str | None, writer: Writer) -> tuple[Record, Pickled]:
     root = root_of(type(obj), writer.registry)
     if name is None:
         check_name(root.name)
     pickled = pickle_or_explain(obj)
     check_globals(pickled, writer.registry)
-    return encode_pickled(pickled, root, name, members, writer, created)
+    return root, pickled
 
 
 def root_of(cls: type, registry: Registry) -> Record:
@@ -258,7 +265,31 @@ def encode_pickled(
     Raises:
         PackError: the header would break the format's limits.
     """
-    registry = writer.registry
+    fields, sections = _lay_out(pickled, root, name, members, writer, created)
+    body = encode_body(fields, sections)
+    if len(body.header) > MAX_HEADER and "types" in fields:
+        _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
+        del fields["types"]
+        body = encode_body(fields, sections)
+    if len(body.header) > MAX_HEADER:
+        raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(body.header), "shorten meta")
+    return body
+
+
+def draft_object(obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer) -> Draft | list[Part]:
+    """Pack an object so that its sections are hashed while they are written, where that pays and can be done."""
+    root, pickled = _pickle(obj, name, writer)
+    if writer._sign is None and sum(view.nbytes for view in pickled.buffers) >= _DRAFT_FROM:
+        draft = Draft(*_lay_out(pickled, root, name, members, writer, None))
+        if draft.header_len <= MAX_HEADER:
+            return draft
+    return encode_frame(encode_pickled(pickled, root, name, members, writer), writer._sign)
+
+
+def _lay_out(
+    pickled: Pickled, root: Record, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None
+) -> tuple[dict[str, Any], list[Sequence[Part]]]:
+    """Return the header without what `encode_body` fills in, and the sections as they are stored."""
     sections: list[Sequence[Part]] = [pickled.parts]
     entries: list[dict[str, Any]] = [{}]
     for view in pickled.buffers:
@@ -276,20 +307,13 @@ def encode_pickled(
         **members,
     }
     if pickled.globals:
-        _describe(fields, pickled, registry)
+        _describe(fields, pickled, writer.registry)
     if writer.compress is not None:
         sections = compress_sections(sections, entries, writer.compress_level)
     if writer._sign is not None:
         for entry, digest in zip(entries, sha256_of_all(sections), strict=True):
             entry["sha256"] = digest
-    body = encode_body(fields, sections)
-    if len(body.header) > MAX_HEADER and "types" in fields:
-        _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
-        del fields["types"]
-        body = encode_body(fields, sections)
-    if len(body.header) > MAX_HEADER:
-        raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(body.header), "shorten meta")
-    return body
+    return fields, sections
 
 
 def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> None:

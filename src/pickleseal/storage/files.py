@@ -4,14 +4,17 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, BinaryIO, TypeVar, overload
 
-from ..atomic import replace_file, write_parts
+from ..atomic import is_replaceable, replace_file, replace_with, write_all, write_parts
 from ..errors import ReadError
+from ..format.frame import Draft
 from ..format.header import Header
+from ..format.preamble import PREAMBLE_SIZE
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
-from ..writer import Writer, pack, pack_parts
+from ..writer import Writer, check_members, check_writer, draft_object, pack, pack_parts
 from .mapped import Mapped, check_verify
 from .source import FileSource
 
@@ -52,11 +55,27 @@ def dump(
     >>> load(path)
     {'rows': 3}
     """
-    parts = pack_parts(obj, type=type, meta=meta, writer=writer)
     if isinstance(file, str | os.PathLike):
-        replace_file(os.fsdecode(file), parts, durable)
+        path = os.fsdecode(file)
+        if is_replaceable(path):
+            packed = draft_object(obj, type, check_members(type, meta), check_writer(writer))
+            if isinstance(packed, Draft):
+                replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
+                return
+        else:
+            packed = pack_parts(obj, type=type, meta=meta, writer=writer)
+        replace_file(path, packed, durable)
     else:
-        write_parts(file, parts)
+        write_parts(file, pack_parts(obj, type=type, meta=meta, writer=writer))
+
+
+def _write_draft(draft: Draft, descriptor: int) -> None:
+    """Write the sections, hashing on the way, then the head in front of them."""
+    os.lseek(descriptor, PREAMBLE_SIZE + draft.header_len, os.SEEK_SET)
+    for piece in draft.pieces():
+        write_all(descriptor, [piece])
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    write_all(descriptor, [draft.head()])
 
 
 @overload
