@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import storage
+from compressing import compressing
 from levels import hashing, levels, small_levels
 from workload import Changed, Job
 
@@ -252,6 +254,9 @@ def main() -> None:
         print(table(hashed).partition("\n")[2])
         print(f"\n{'':<38}{'unchecked':>12}{'level':>12}{'ratio':>8}{'goal':>8}")
         print(table(tiny).partition("\n")[2])
+        packed, sizes = compressing(compare, options.quick)
+        print(f"\ncompressed with Zstandard at level 3, beside its compress() of a pickle\n{table(packed)}")
+        print("size, in those of the compressed pickle: " + ", ".join(f"{k} {v}" for k, v in sizes.items()))
         peaks = {}
         if results[-1].name.endswith("load") and sys.platform != "win32":
             peaks = memory(options.quick, folder)
@@ -259,9 +264,17 @@ def main() -> None:
                 "\npeak memory beyond the start, in sizes of the array: "
                 + ", ".join(f"{k} {v}" for k, v in peaks.items())
             )
+        folder.joinpath("storage").mkdir()
+        stored = storage.measure(options.quick, folder / "storage")
+        if stored is not None:
+            print(f"\n{storage.text(stored)}")
     if options.json:
-        rows = [{**vars(result), "ratio": result.ratio} for result in [*results, *compared, *judged, *hashed, *tiny]]
-        Path(options.json).write_text(json.dumps({"results": rows, "memory": peaks}, indent=1) + "\n")
+        rows = [
+            {**vars(result), "ratio": result.ratio}
+            for result in [*results, *compared, *judged, *hashed, *tiny, *packed]
+        ]
+        found = {"results": rows, "memory": peaks, "sizes": sizes, "storage": stored}
+        Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -177,3 +177,13 @@ def zstd_raw(data: bytes, *, size: bytes | None = None, descriptor: int = 0x20, 
     block = (len(data) << 3 | 1).to_bytes(3, "little")
     content_size = bytes((len(data),)) if size is None else size
     return b"\x28\xb5\x2f\xfd" + bytes((descriptor,)) + before_size + content_size + block + data
+
+
+def zstd_repeated(byte: bytes, length: int) -> bytes:
+    """A Zstandard frame of one byte over and over, in RLE blocks of 128 KiB, with a window of 8 MiB."""
+    blocks, left = b"", length
+    while left:
+        size = min(left, 1 << 17)
+        left -= size
+        blocks += (size << 3 | 2 | (not left)).to_bytes(3, "little") + byte
+    return b"\x28\xb5\x2f\xfd\x80" + bytes((13 << 3,)) + struct.pack("<I", length) + blocks

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from frames import PAYLOAD, Frame, canonical, framed, make_seal, named, xxh3, zstd_raw
+from frames import PAYLOAD, Frame, canonical, framed, make_seal, named, xxh3, zstd_raw, zstd_repeated
 from valid import VALID
 
 __all__ = ["FRAME", "Vector"]
@@ -412,6 +412,24 @@ _zstd(
     "a content size that the blocks do not have",
     zstd_raw(PAYLOAD, size=bytes((len(PAYLOAD) + 1,))),
     len(PAYLOAD) + 1,
+)
+_zstd(
+    "size-lies-less",
+    "blocks that hold more than the content size",
+    zstd_raw(PAYLOAD, size=bytes((len(PAYLOAD) - 1,))),
+    len(PAYLOAD) - 1,
+)
+_zstd(
+    "size-gigabyte",
+    "a content size and raw_len of 1 GiB, and blocks for 300,000 bytes",
+    zstd_repeated(b"x", 300_000).replace(struct.pack("<I", 300_000), struct.pack("<I", 2**30)),
+    2**30,
+)
+_zstd(
+    "blocks-go-on",
+    "one byte declared, and blocks for 300,000",
+    zstd_repeated(b"x", 300_000).replace(struct.pack("<I", 300_000), struct.pack("<I", 1)),
+    1,
 )
 _zstd("trailing-byte", "a byte behind the frame", _z + b"\0")
 _zstd("two-frames", "two frames", _z + _z)

@@ -6,7 +6,8 @@ import hashlib
 import struct
 from typing import Any
 
-from frames import KEY, PAYLOAD, TRIP, Frame, framed, named, text, zstd_raw
+import xxhash
+from frames import KEY, PAYLOAD, TRIP, Frame, framed, named, text, zstd_raw, zstd_repeated
 
 __all__ = ["KEY", "VALID"]
 
@@ -192,6 +193,32 @@ _zbuffer = _buffers(50)
 _zbuffer.sections[1] = zstd_raw(bytes(100))
 _zbuffer.section_fields[1] = {"codec": "zstd", "raw_len": 100}
 _add("zstd-buffer", "a compressed buffer", _zbuffer)
+_add(
+    "zstd-checksum",
+    "a content checksum",
+    _zstd(PAYLOAD, zstd_raw(PAYLOAD, descriptor=0x24) + struct.pack("<Q", xxhash.xxh64_intdigest(PAYLOAD))[:4]),
+)
+# Stored as this library wrote them, with libzstd 1.5.7: another release may choose other bytes for the same content.
+_TEXT = b"a line of text, " * 75
+_ZTEXT = "28b52ffd60c1032d0100e0800595b6040058b004000061206c696e65206f6620746578742c202e02003b99f999008a"
+_LIST = framed(b"]\x94(X" + struct.pack("<I", len(_TEXT)) + _TEXT + b"\x97\x97e")
+_ZLIST = (
+    "28b52ffd60c7036d01002402800595bc04005d942858b004000061206c696e65206f6620746578742c209797652e02007432f30f01c001"
+)
+_DIGITS = b"0123456789abcdef" * 1024
+_ZDIGITS = "28b52ffd60003fc5000080303132333435363738396162636465660100dafff07309"
+_text = framed(b"X" + struct.pack("<I", len(_TEXT)) + _TEXT)
+_add("zstd-block", "a payload in a compressed block", _zstd(_text, bytes.fromhex(_ZTEXT), type="builtins:str"))
+_long = _buffers(1)
+_long.sections[1] = zstd_repeated(b"x", 300_000)
+_long.section_fields[1] = {"codec": "zstd", "raw_len": 300_000}
+_add("zstd-blocks", "a buffer of three blocks, in a frame that is no single segment", _long)
+_mixed = _buffers(1, 50)
+_mixed.sections[:2] = bytes.fromhex(_ZLIST), bytes.fromhex(_ZDIGITS)
+_mixed.section_fields[:2] = {"codec": "zstd", "raw_len": len(_LIST)}, {"codec": "zstd", "raw_len": len(_DIGITS)}
+_add("zstd-mixed", "a compressed payload, a compressed buffer, and one that is left alone", _mixed)
+_sealed_mixed = _add("zstd-sealed", "the same with a seal: SHA-256 is of the stored bytes", _mixed.copy())
+_sealed_mixed.sign()
 
 _add("proto-4", "a payload of protocol 4", Frame(framed(b"K\x01", 4), pickle={"protocol": 4}, type="builtins:int"))
 _add(

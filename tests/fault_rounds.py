@@ -230,8 +230,9 @@ def order(folder: Path, name: str) -> list[str]:
         call, _, path = line.partition(" ")
         if call in ("create", "write", "writev", "fsync", "rename", "unlink"):
             kind = "temporary" if path.endswith(".tmp") else path
-            if found[-1:] != [f"{call} {kind}"]:
-                found.append(f"{call} {kind}")
+            what = f"{call.removesuffix('v')} {kind}"
+            if found[-1:] != [what]:
+                found.append(what)
     return found
 
 

@@ -214,11 +214,11 @@ def interrupted(folder: Path, name: str) -> int:
 
 
 def order(folder: Path, name: str) -> list[str]:
-    """The calls of appending, in their order."""
+    """The calls of appending, in their order, however gathered they write."""
     faults, round = Faults(), Round(folder, name)
     with faults.on(folder):
         round.attempt()
-    return faults.calls
+    return [call.replace("writev", "write") for call in faults.calls]
 
 
 def reading(folder: Path) -> dict[str, int]:
@@ -281,4 +281,5 @@ def name_is_synced(folder: Path) -> list[str]:
     with faults.on(folder):
         pickleseal.append(path, "second")
     assert list(pickleseal.iter_load(path)) == ["second"]
-    return [line for line in faults.calls if line.split()[0] in ("fsync", "fdatasync", "writev")]
+    calls = [call.replace("writev", "write") for call in faults.calls]
+    return [call for call in calls if call.split()[0] in ("fsync", "fdatasync", "write")]

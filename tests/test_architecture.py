@@ -16,6 +16,7 @@ FLOORS = {
     "schema": 3,
     "payload": 2,
     "atomic": 2,
+    "compression": 2,
     "hashing": 2,
     "keyfile": 2,
     "keys": 2,
@@ -99,6 +100,12 @@ def test_orjson_xxhash_and_pickle_are_behind_one_door() -> None:
                 assert path.startswith("payload/") or path == "errors.py", f"{path} imports {target}"
 
 
+def test_zstandard_is_behind_one_door() -> None:
+    for path, tree in modules().items():
+        if {"compression", "backports"} & set(imports(path, tree)):
+            assert path == "format/codec.py", path
+
+
 def test_the_format_floor_touches_no_file_clock_or_environment() -> None:
     for path, tree in modules().items():
         if path.startswith("format/"):
@@ -121,7 +128,19 @@ def test_all_is_what_the_docs_list() -> None:
         assert f"`{name}`" in reference, f"docs/reference.md does not mention {name}"
     public = {name for name in vars(pickleseal) if not name.startswith("_")}
     assert public - set(pickleseal.__all__) <= {
-        *("atomic", "format", "hashing", "keyfile", "keys", "payload", "policy", "policy_file", "reader", "rules"),
+        *(
+            "atomic",
+            "compression",
+            "format",
+            "hashing",
+            "keyfile",
+            "keys",
+            "payload",
+            "policy",
+            "policy_file",
+            "reader",
+            "rules",
+        ),
         *("schema", "signing", "storage", "writer"),
     }
 
@@ -137,7 +156,9 @@ def test_every_public_function_says_what_it_raises_and_does() -> None:
                 "Change",
                 "ClassSchema",
                 "Event",
+                "Frame",
                 "Header",
+                "Lost",
                 "Section",
                 "Policy",
                 "dumps",

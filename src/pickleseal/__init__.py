@@ -29,6 +29,7 @@ from .schema.registry import Registry, artifact, default_registry, migration, re
 from .storage.files import dump, dumps, load, loads, peek, verify
 from .storage.ingest import Artifact, Event, Quarantine, Reader
 from .storage.iterate import iter_load
+from .storage.mapped import Mapped
 from .storage.repair import repair
 from .storage.sealing import seal
 from .storage.stream_reader import Frame, StreamReader
@@ -48,6 +49,7 @@ __all__ = [
     "KeyRing",
     "Limits",
     "Lost",
+    "Mapped",
     "Policy",
     "Quarantine",
     "Reader",

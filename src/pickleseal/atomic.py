@@ -12,10 +12,20 @@ from contextlib import contextmanager, suppress
 
 from .format.frame import Part
 
-__all__ = ["naming", "open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
+__all__ = [
+    "is_replaceable",
+    "naming",
+    "open_folder",
+    "replace_file",
+    "replace_with",
+    "sync_folder",
+    "write_all",
+    "write_parts",
+]
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
+_JOIN_TO = 1 << 14  # bytes that are copied in less time than gathering takes
 
 
 def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
@@ -39,8 +49,17 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
         _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
 
 
-def replace_with(path: str, length: int, write: Callable[[int], None], mode: int | None = None) -> None:
-    """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Durably; else as above.
+def is_replaceable(path: str) -> bool:
+    """Tell whether a path names a regular file, or nothing yet: no pipe, device or folder."""
+    with naming(path, over=True):
+        mode = _mode_of(os.path.realpath(path))
+    return mode is None or stat.S_ISREG(mode)
+
+
+def replace_with(
+    path: str, length: int, write: Callable[[int], None], mode: int | None = None, durable: bool = True
+) -> None:
+    """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Else as above.
 
     `mode` gives the new file's permissions; None: those of the old one.
 
@@ -49,7 +68,7 @@ def replace_with(path: str, length: int, write: Callable[[int], None], mode: int
     """
     with naming(path, over=True):
         target = os.path.realpath(path)
-        _replace_target(path, target, _mode_of(target), length, write, durable=True, wanted=mode)
+        _replace_target(path, target, _mode_of(target), length, write, durable, wanted=mode)
 
 
 @contextmanager
@@ -164,6 +183,9 @@ def _preallocate(descriptor: int, length: int) -> None:
 
 def write_all(descriptor: int, parts: Sequence[Part]) -> None:
     """Write all parts, gathered, however short the single writes turn out."""
+    if sum(map(len, parts)) <= _JOIN_TO:
+        _write_one(descriptor, b"".join(parts))
+        return
     if not hasattr(os, "writev"):
         for part in parts:
             _write_one(descriptor, part)

@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ReadError
-from .format.frame import Part
+from .format.frame import Part, SectionCheck, check_section
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["THREAD_FROM", "Crew", "pays", "sha256_hex", "sha256_of_all"]
+__all__ = ["THREAD_FROM", "Crew", "judge_section", "pays", "sha256_hex", "sha256_of_all"]
 
 T = TypeVar("T")
 THREAD_FROM = 1 << 16  # bytes of a section that gets a thread: some 40 us, a few times what handing over costs
@@ -77,6 +77,20 @@ class Crew:
             self.stopped = True
             if self._pool is not None:
                 self._pool.shutdown(cancel_futures=True)
+
+
+def judge_section(
+    crew: Crew | None, index: int, entry: dict[str, Any], stored: bytes | memoryview, padding: bytes
+) -> None:
+    """Check a section that is in memory as a whole; with a crew and enough to do, a thread computes its SHA-256."""
+    if crew is None or len(stored) < THREAD_FROM:
+        check_section(index, entry, stored, padding)
+        return
+    check = SectionCheck(index, entry, with_sha256=False)
+    check.update(stored)
+    check.finish_xxh3()
+    digest = crew.start(partial(sha256_hex, (stored,)))
+    crew.judge_later(lambda: check.finish_rest(padding, digest()))
 
 
 def sha256_hex(parts: Iterable[Any]) -> str:

@@ -5,9 +5,9 @@ once, so that bytes, files and pipes get the same verdict. No step looks back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, overload
 
+from .compression import decompress_sections
 from .errors import (
     ClassMissingError,
     InvalidObjectError,
@@ -21,14 +21,14 @@ from .errors import (
     UntrustedGlobalError,
     printable,
 )
-from .format.codec import check_codec, decode_section
-from .format.frame import SectionCheck, check_section, decode_head
+from .format.codec import check_codec
+from .format.frame import decode_head
 from .format.header import Header
 from .format.limits import ALIGNMENT
 from .format.plain import decode_plain
 from .format.preamble import PREAMBLE_SIZE, decode_preamble
 from .format.skeleton import SMALL_HEADER
-from .hashing import THREAD_FROM, Crew, pays, sha256_hex
+from .hashing import Crew, judge_section, pays
 from .payload.levels import Level, inspect, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
@@ -53,6 +53,7 @@ __all__ = [
     "read_header",
     "read_judged",
     "read_object",
+    "trusted_by",
     "unpack",
     "verify_source",
 ]
@@ -105,14 +106,7 @@ class BytesSource:
             raise TruncatedError("the input ends within a section", end, len(self._data), None, where).at(16)
         stored = self._data[start : start + length] if index == 0 else memoryview(self._data)[start : start + length]
         padding = self._data[start + length : end]
-        if self.crew is None or length < THREAD_FROM:
-            check_section(index, entry, stored, padding)
-            return stored
-        check = SectionCheck(index, entry, with_sha256=False)
-        check.update(stored)
-        check.finish_xxh3()
-        digest = self.crew.start(partial(sha256_hex, (stored,)))
-        self.crew.judge_later(lambda: check.finish_rest(padding, digest()))
+        judge_section(self.crew, index, entry, stored, padding)
         return stored
 
     def at_end(self) -> bool:
@@ -160,11 +154,8 @@ def _read_sections(
     if not source.at_end():
         hint = "a stream? iter_load() reads it"
         raise TrailingBytesError("bytes follow the frame", f"{frame_len} bytes", "more", hint)
-    index = 0
-    for entry in entries:
-        if "codec" in entry:
-            stored[index] = decode_section(entry, stored[index], f"sections[{index}]")
-        index += 1
+    if any("codec" in entry for entry in entries):
+        decompress_sections(entries, stored, keep_buffers)
     if is_checked:
         check_envelope(stored[0], fields["pickle"]["protocol"], ["readonly" in entry for entry in entries[1:]])
     return stored
@@ -190,7 +181,7 @@ def verify_source(source: Source, policy: Policy) -> Header:
 def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, policy: Policy | None) -> Any:
     """All steps: the object, or the first refusal. `unpack` says the rest."""
     policy = check_is_policy(policy)
-    header, judged = read_judged(source, expect, _trusted(trust, expect), policy)
+    header, judged = read_judged(source, expect, trusted_by(trust, expect), policy)
     return read_body(source, header, judged, expect, policy)
 
 
@@ -221,11 +212,13 @@ def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any
     """Steps 16 to 20: the object, after `read_judged` of the same source with the same policy."""
     fields, level = header._fields, policy._level
     sections = _read_sections(source, fields, header.frame_len, True, level.is_checked)
-    buffers = [_bind(sections[i], fields["sections"][i]) for i in range(1, len(sections))]
+    readonly = getattr(source, "readonly", False)  # a map may be
+    buffers = [_bind(sections[i], fields["sections"][i], readonly) for i in range(1, len(sections))]
     return _run(fields, sections[0], buffers, judged, expect, level, getattr(source, "name", None))
 
 
-def _trusted(trust: Trust, expect: object) -> Trusted:
+def trusted_by(trust: Trust, expect: object) -> Trusted:
+    """Return what a call's own `trust` and `expect` let a payload import."""
     return {} if trust == () and expect is None else build_trust(trust, expect)
 
 
@@ -332,10 +325,13 @@ def _check_type(fields: dict[str, Any], expect: type[Any] | str, policy: Policy)
     raise TypeMismatchError("another type", wanted, found, hint, "type")
 
 
-def _bind(view: Any, entry: dict[str, Any]) -> memoryview:
-    """Give a buffer to the unpickler as it was when written: read-only, or writable in memory of its own (spec 8)."""
+def _bind(view: Any, entry: dict[str, Any], readonly: bool) -> memoryview:
+    """Give a buffer to the unpickler as it was when written: read-only, or writable in memory of its own (spec 8).
+
+    `readonly`: the caller asked for a map whose buffers are all read-only.
+    """
     buffer = memoryview(view)
-    if "readonly" in entry:
+    if readonly or "readonly" in entry:
         return buffer.toreadonly()
     return memoryview(bytearray(buffer)) if buffer.readonly else buffer
 
@@ -385,7 +381,7 @@ def unpack(
         plain = decode_plain(data)
         if plain is not None:
             fields, payload = plain
-            judged = check_policy(fields, expect, _trusted(trust, expect), DEFAULT_POLICY, True)
+            judged = check_policy(fields, expect, trusted_by(trust, expect), DEFAULT_POLICY, True)
             check_envelope(payload, fields["pickle"]["protocol"], [])
             return _run(fields, payload, [], judged, expect, DEFAULT_POLICY._level)
     return read_object(BytesSource(data), expect, trust, policy)

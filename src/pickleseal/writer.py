@@ -11,8 +11,9 @@ from time import gmtime, strftime, time_ns
 from typing import Any
 
 from ._version import __version__
+from .compression import check_compression, compress_sections
 from .errors import PackError, PackWarning
-from .format.frame import Body, Part, encode_body, encode_frame
+from .format.frame import Body, Draft, Part, encode_body, encode_frame
 from .format.grammar import check_created, check_labels, is_global, is_name
 from .format.limits import MAX_HEADER
 from .format.seal import Sign
@@ -32,7 +33,9 @@ __all__ = [
     "check_members",
     "check_name",
     "check_writer",
+    "draft_object",
     "encode_object",
+    "encode_one",
     "encode_pickled",
     "pack",
     "pack_parts",
@@ -41,6 +44,7 @@ __all__ = [
 ]
 
 
+_DRAFT_FROM = 1 << 22  # bytes of buffers: below, they are in the cache anyway
 # What most small objects are: nothing is to be looked up for them.
 _PLAIN = {id(cls): Record(f"builtins:{cls.__name__}", 0, None, {}) for cls in (dict, list, tuple, str, bytes, int, set)}
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # as `platform` has it, 3 ms cheaper
@@ -64,12 +68,17 @@ class Writer:
         registry: names and versions of classes.
         keys: every artifact is signed by the newest of these keys that can sign, for the ring's purpose. It records the
             SHA-256 of its sections then, which is most of what signing costs. None: no seal.
+        compress: `"zstd"`: sections of 1 KiB and more are compressed where that saves an eighth of them; whatever does
+            not shrink so is stored as it is. None: no section is compressed.
+        compress_level: as Zstandard has it, from fast (negative numbers, 1) to small (19, at most 22). The level is not
+            recorded; readers need none.
 
     The environment is read once, when the Writer is made. The default writer is made when it is first used.
 
     Raises:
         TypeError, ValueError: a label is not a string under a key, or `created` has no time zone, or
-            `SOURCE_DATE_EPOCH` is no number, or none of the keys can sign.
+            `SOURCE_DATE_EPOCH` is no number, or none of the keys can sign, or the codec or its level is unknown.
+        MissingExtraError: it is to compress, and no Zstandard library is installed.
 
     >>> from datetime import datetime, timezone
     >>> fixed = Writer(created=datetime(2026, 1, 1, tzinfo=timezone.utc))
@@ -81,6 +90,8 @@ class Writer:
     created: datetime | None = None
     registry: Registry = default_registry
     keys: KeyRing | None = None
+    compress: str | None = None
+    compress_level: int = 3
     _build: dict[str, str] = field(init=False, repr=False, compare=False)
     _created: str | None = field(init=False, repr=False, compare=False)
     _sign: Sign | None = field(init=False, repr=False, compare=False)
@@ -94,6 +105,7 @@ class Writer:
         object.__setattr__(self, "_build", labels)
         object.__setattr__(self, "_created", _fixed_time(self.created))
         check_keys(self.keys, ())
+        check_compression(self.compress, self.compress_level)
         object.__setattr__(self, "_sign", None if self.keys is None else signer(self.keys))
 
 
@@ -162,14 +174,14 @@ def pack_parts(
 ) -> list[Part]:
     """Pack an object into an artifact, as a list of buffers to be written one after the other.
 
-    Nothing is joined, and large bytes objects, PickleBuffers and contiguous arrays are not copied: the parts refer to
-    the object's own memory, so write them before it changes.
+    Nothing is joined, and large bytes objects, PickleBuffers and contiguous arrays are not copied (save what is
+    compressed): the parts refer to the object's own memory, so write them before it changes.
 
     Args:
         obj: any picklable object.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
-        writer: build labels, time stamp and keys; None: the default `Writer()`.
+        writer: build labels, time stamp, keys and compression; None: the default `Writer()`.
 
     Raises:
         PackError: the object cannot be pickled (`where` is the path to the part that cannot, `hint` what to store
@@ -201,10 +213,24 @@ def encode_object(
     obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
 ) -> list[Part]:
     """Pack an object with further header members as they are. Spec section 12; errors as for `pack_parts`."""
+    return encode_frame(encode_one(obj, name, members, writer, created), writer._sign)
+
+
+def encode_one(
+    obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
+) -> Body:
+    """Do so up to where its place in a stream, or that it has none, makes a difference."""
+    root, pickled = _pickle(obj, name, writer)
+    return encode_pickled(pickled, root, name, members, writer, created)
+
+
+def _pickle(obj: Any, name: str | None, writer: Writer) -> tuple[Record, Pickled]:
     root = root_of(type(obj), writer.registry)
+    if name is None:
+        check_name(root.name)
     pickled = pickle_or_explain(obj)
     check_globals(pickled, writer.registry)
-    return encode_frame(encode_pickled(pickled, root, name, members, writer, created), writer._sign)
+    return root, pickled
 
 
 def root_of(cls: type, registry: Registry) -> Record:
@@ -212,17 +238,16 @@ def root_of(cls: type, registry: Registry) -> Record:
     return (_PLAIN.get(id(cls)) if not registry._names else None) or record(cls, registry)
 
 
-def check_name(name: str) -> str:
-    """Return the name of a class, if a header can hold it.
+def check_name(name: str) -> None:
+    """Check the name of a class.
 
     Raises:
-        PackError: it can't.
+        PackError: no header can hold it.
     """
     if not is_name(name):
         raise PackError(
             "the name of the class has no place in a header", "1 to 1023 bytes, no control characters", name
         )
-    return name
 
 
 def encode_pickled(
@@ -235,12 +260,36 @@ def encode_pickled(
 ) -> Body:
     """Checksum a pickle and lay it out under its header, with further members. Spec section 12, steps 1 and 2.
 
+    Names of root and globals were checked.
+
     Raises:
         PackError: the header would break the format's limits.
     """
-    registry = writer.registry
-    if name is None:
-        name = check_name(root.name)
+    fields, sections = _lay_out(pickled, root, name, members, writer, created)
+    body = encode_body(fields, sections)
+    if len(body.header) > MAX_HEADER and "types" in fields:
+        _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
+        del fields["types"]
+        body = encode_body(fields, sections)
+    if len(body.header) > MAX_HEADER:
+        raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(body.header), "shorten meta")
+    return body
+
+
+def draft_object(obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer) -> Draft | list[Part]:
+    """Pack an object so that its sections are hashed while they are written, where that pays and can be done."""
+    root, pickled = _pickle(obj, name, writer)
+    if writer._sign is None and sum(view.nbytes for view in pickled.buffers) >= _DRAFT_FROM:
+        draft = Draft(*_lay_out(pickled, root, name, members, writer, None))
+        if draft.header_len <= MAX_HEADER:
+            return draft
+    return encode_frame(encode_pickled(pickled, root, name, members, writer), writer._sign)
+
+
+def _lay_out(
+    pickled: Pickled, root: Record, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None
+) -> tuple[dict[str, Any], list[Sequence[Part]]]:
+    """Return the header without what `encode_body` fills in, and the sections as they are stored."""
     sections: list[Sequence[Part]] = [pickled.parts]
     entries: list[dict[str, Any]] = [{}]
     for view in pickled.buffers:
@@ -253,23 +302,18 @@ def encode_pickled(
         "globals": pickled.globals,
         "pickle": {"protocol": 5},
         "sections": entries,
-        "type": name,
+        "type": root.name if name is None else name,
         "version": root.version,
         **members,
     }
     if pickled.globals:
-        _describe(fields, pickled, registry)
+        _describe(fields, pickled, writer.registry)
+    if writer.compress is not None:
+        sections = compress_sections(sections, entries, writer.compress_level)
     if writer._sign is not None:
         for entry, digest in zip(entries, sha256_of_all(sections), strict=True):
             entry["sha256"] = digest
-    body = encode_body(fields, sections)
-    if len(body.header) > MAX_HEADER and "types" in fields:
-        _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
-        del fields["types"]
-        body = encode_body(fields, sections)
-    if len(body.header) > MAX_HEADER:
-        raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(body.header), "shorten meta")
-    return body
+    return fields, sections
 
 
 def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> None:

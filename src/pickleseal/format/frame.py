@@ -8,7 +8,7 @@ Each step says how many bytes the next one needs. No step opens, waits or seeks:
 shells' business, and all of them get the same verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import (
@@ -30,11 +30,12 @@ from .preamble import PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
 from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
 from .skeleton import Skeletons
 
-__all__ = ["Body", "SectionCheck", "check_section", "decode_head", "encode_body", "encode_frame", "padding_of"]
+__all__ = ["Body", "Draft", "SectionCheck", "check_section", "decode_head", "encode_body", "encode_frame", "padding_of"]
 
 Part = bytes | bytearray | memoryview
 
 _ZEROS = bytes(ALIGNMENT)
+_PIECE = 1 << 20  # bytes: fits the cache, and is worth a system call
 
 
 def padding_of(length: int) -> int:
@@ -239,3 +240,40 @@ def encode_frame(body: Body, sign: Sign | None = None, stream_id: int = 0, seq: 
     place = Preamble(VERSION_MINOR, 0, 0, 0, 0, stream_id, seq)  # of it, a signature covers all but the lengths
     seal = encode_seal([sign(signed_body(place, header))])
     return [encode_preamble(length + len(seal), header, len(seal), VERSION_MINOR, stream_id, seq), header, seal, *parts]
+
+
+class Draft:
+    """A frame whose sections are written first and hashed on the way, while they are in the cache; its head follows.
+
+    Only without a seal. The bytes are those of `encode_frame`.
+    """
+
+    def __init__(self, fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> None:
+        """Begin with the arguments of `encode_body`."""
+        self._fields = fields
+        self._sections = sections
+        end = PREAMBLE_SIZE
+        for entry, parts in zip(fields["sections"], sections, strict=True):
+            entry["len"] = sum(map(len, parts))
+            entry["xxh3"] = "0" * 16  # as long as any
+            end += entry["len"] + padding_of(entry["len"])
+        self.header_len = len(encode(fields))
+        self.length = end + self.header_len
+
+    def pieces(self) -> Iterator[Part]:
+        """Hand out the sections with their padding, in order. They begin right behind preamble and header."""
+        for entry, parts in zip(self._fields["sections"], self._sections, strict=True):
+            digest = new_digest()
+            for part in parts:
+                view = memoryview(part)
+                for start in range(0, len(view), _PIECE):
+                    piece = view[start : start + _PIECE]
+                    digest.update(piece)
+                    yield piece
+            entry["xxh3"] = digest.hexdigest()
+            yield _ZEROS[: padding_of(entry["len"])]
+
+    def head(self) -> bytes:
+        """Return preamble and header, after all pieces were handed out."""
+        header = encode(self._fields)
+        return encode_preamble(self.length, header) + header

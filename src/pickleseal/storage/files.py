@@ -4,14 +4,18 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, BinaryIO, TypeVar, overload
 
-from ..atomic import naming, replace_file, write_parts
+from ..atomic import is_replaceable, naming, replace_file, replace_with, write_all, write_parts
 from ..errors import ReadError
+from ..format.frame import Draft
 from ..format.header import Header
+from ..format.preamble import PREAMBLE_SIZE
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
-from ..writer import Writer, pack, pack_parts
+from ..writer import Writer, check_members, check_writer, draft_object, pack, pack_parts
+from .mapped import Mapped, check_verify
 from .source import FileSource
 
 __all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
@@ -51,16 +55,38 @@ def dump(
     >>> load(path)
     {'rows': 3}
     """
-    parts = pack_parts(obj, type=type, meta=meta, writer=writer)
     if isinstance(file, str | os.PathLike):
-        replace_file(os.fsdecode(file), parts, durable)
+        path = os.fsdecode(file)
+        if is_replaceable(path):
+            packed = draft_object(obj, type, check_members(type, meta), check_writer(writer))
+            if isinstance(packed, Draft):
+                replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
+                return
+        else:
+            packed = pack_parts(obj, type=type, meta=meta, writer=writer)
+        replace_file(path, packed, durable)
     else:
-        write_parts(file, parts)
+        write_parts(file, pack_parts(obj, type=type, meta=meta, writer=writer))
+
+
+def _write_draft(draft: Draft, descriptor: int) -> None:
+    """Write the sections, hashing on the way, then the head in front of them."""
+    os.lseek(descriptor, PREAMBLE_SIZE + draft.header_len, os.SEEK_SET)
+    for piece in draft.pieces():
+        write_all(descriptor, [piece])
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    write_all(descriptor, [draft.head()])
 
 
 @overload
 def load(
-    file: str | os.PathLike[str] | BinaryIO, *, expect: type[T], trust: Trust = (), policy: Policy | None = None
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    expect: type[T],
+    trust: Trust = (),
+    policy: Policy | None = None,
+    mmap: str | None = None,
+    verify: str = "full",
 ) -> T: ...
 
 
@@ -71,6 +97,8 @@ def load(
     expect: str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
+    mmap: str | None = None,
+    verify: str = "full",
 ) -> Any: ...
 
 
@@ -80,6 +108,8 @@ def load(
     expect: type[Any] | str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
+    mmap: str | None = None,
+    verify: str = "full",
 ) -> Any:
     """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
 
@@ -87,8 +117,15 @@ def load(
     behind it, so that several dumped one after the other load one after the other; it need not be seekable. At the end
     of the file that is a `TruncatedError` whose `found` is 0.
 
+    Args:
+        mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
+            it. The file must not be cut off while they are used. None: private memory.
+        verify: `"header"`, with `mmap`: mapped buffers are not checked. `Mapped` can check them later.
+
     Raises:
         ReadError: as for `unpack`; `path` names the file.
+        TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
+            costs more than hashing.
         OSError: from the operating system; `filename` names the file.
 
     >>> import io
@@ -98,6 +135,11 @@ def load(
     """
     if isinstance(file, bytes | bytearray | memoryview):
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; unpack() takes bytes")
+    if mmap is not None:
+        return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # it refuses
+    check_verify(verify)
+    if verify == "header":
+        raise ValueError('verify: "header" is for mmap="r" and "c": reading costs more than hashing')
     return _with(file, lambda source: read_object(source, expect, trust, policy))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["locked"]
+__all__ = ["acquire", "locked", "release"]
 
 fcntl: Any
 msvcrt: Any
@@ -35,14 +35,15 @@ def locked(descriptor: int, shared: bool = False) -> Iterator[None]:
     Raises:
         OSError: the file system has no locks, or the platform has none that this library knows.
     """
-    _acquire(descriptor, shared)
+    acquire(descriptor, shared)
     try:
         yield
     finally:
-        _release(descriptor)
+        release(descriptor)
 
 
-def _acquire(descriptor: int, shared: bool) -> None:
+def acquire(descriptor: int, shared: bool = False) -> None:
+    """Take the lock of an open file. Waits and raises as `locked`."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
@@ -64,7 +65,8 @@ def _acquire(descriptor: int, shared: bool) -> None:
         raise OSError(errno.ENOSYS, "this platform has no file locks (fcntl or msvcrt), which appending needs")
 
 
-def _release(descriptor: int) -> None:
+def release(descriptor: int) -> None:
+    """Let go of the lock."""
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     else:

@@ -45,10 +45,11 @@ class Pending:
         Raises:
             PackError: the object can't be packed.
         """
-        pickled, memo = _pickle_one(obj)
         registry = self._writer.registry
         root = root_of(type(obj), registry)
-        check_name(root.name)
+        if self._name is None:
+            check_name(root.name)
+        pickled, memo = _pickle_one(obj)
         check_globals(pickled, registry)
         if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
             return encode_pickled(pickled, root, self._name, self._members, self._writer)

@@ -34,11 +34,12 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
 
     Everything that `verify` checks is checked first. Who wrote the artifact, and what it would do when it is loaded,
     is not: sign only what you know the origin of. The newest key that can sign signs. Signatures of other keys stay. An
-    artifact without a seal gets the SHA-256 of its sections into its header. The file is replaced atomically and
-    durably; whoever replaces it in the meantime loses.
+    artifact without a seal gets the SHA-256 of its sections into its header. Compressed sections stay as they are. The
+    file is replaced atomically and durably; whoever replaces it in the meantime loses.
 
     Args:
-        path: a file of exactly one artifact. Its buffers do not go through memory as a whole; the pickle does.
+        path: a file of exactly one artifact. Its buffers do not go through memory as a whole; the pickle does,
+            and what is compressed.
         keys: a ring, for its purpose, or one key, for none.
 
     Returns:

@@ -61,13 +61,8 @@ class FileSource:
         return data
 
     def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
-        length = entry["len"]
-        end = self._read_so_far + length + padding_of(length)
-        where = f"sections[{index}]"
-        if self._left is not None and end - self._read_so_far > self._left:
-            raise TruncatedError(
-                "the input ends within a section", end, self._read_so_far + self._left, None, where
-            ).at(16)
+        length, where = entry["len"], f"sections[{index}]"
+        end = self._check_there(index, length)
         crew = self.crew if length >= THREAD_FROM else None
         if crew is not None and not keep:
             if self._left is not None and isinstance(self._file, io.FileIO) and hasattr(os, "preadv"):
@@ -93,6 +88,14 @@ class FileSource:
         else:
             check.finish_rest(padding)
         return stored
+
+    def _check_there(self, index: int, length: int) -> int:
+        """Refuse a section that a regular file is too short for; return where it ends, padding included."""
+        end = self._read_so_far + length + padding_of(length)
+        if self._left is not None and end - self._read_so_far > self._left:
+            found, where = self._read_so_far + self._left, f"sections[{index}]"
+            raise TruncatedError("the input ends within a section", end, found, None, where).at(16)
+        return end
 
     def _skim_in_a_thread(self, index: int, entry: dict[str, Any], crew: Crew) -> None:
         """Have a section of a regular file read and hashed by a thread, and step over it."""

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..atomic import naming
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
@@ -24,33 +24,15 @@ from ..schema.names import frames_up
 from .locks import locked
 from .source import FileSource
 from .tail import is_true, read_index
-from .walk import Lost, Place, Walk, torn_tail
+from .walk import Frame, Lost, Place, Walk, torn_tail
 from .window import Window
 
 __all__ = ["Frame", "StreamReader"]
 
 _SMALL = 1 << 18  # bytes of a frame that is taken from the window
+Read = Callable[[Source], tuple[Header, Any]]
 _POLL = 0.05  # seconds
 _NEVER_SKIPPED = (15, 20)  # steps: what `verify` leaves out, and is no damage
-
-
-class Frame(NamedTuple):
-    """A frame of a stream.
-
-    Attributes:
-        offset, length: where it is in the file, in bytes.
-        stream_id, seq: which stream it belongs to, and its place there (spec section 9.1).
-        record, records: the number of its first record, and how many it holds.
-        header: its header.
-    """
-
-    offset: int
-    length: int
-    stream_id: int
-    seq: int
-    record: int
-    records: int
-    header: Header
 
 
 class StreamReader:
@@ -120,7 +102,7 @@ class StreamReader:
         try:
             if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
-        except BaseException:
+        except OSError:
             self._file.close()
             raise
         self._window = Window(self._file.fileno())
@@ -214,16 +196,21 @@ class StreamReader:
         while (found := self._next(read)) is not None:
             yield found[0]
 
-    def _next(self, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Frame, Any] | None:
+    def _next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
         while True:
             place: Place | None = None
             try:
                 with naming(self.path):
+                    last = self._walk.last
                     place = self._step()
                     if place is None:
                         return None
-                    header, obj = self._read(place, read)
+                    found = self._read(place, read)
+                if found is None:
+                    self._walk.back(place, last)
+                    continue
+                header, obj = found
             except ReadError as exc:
                 exc.path = self.path
                 lost = None if place is None else self._behind(place, exc)
@@ -272,14 +259,18 @@ class StreamReader:
                 is_last_look = True
             self._window.forget()
 
-    def _read(self, place: Place, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Header, Any]:
+    def _read(self, place: Place, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Header, Any] | None:
+        """Read the frame there, or return None where there is another one now: a torn tail was cut off meanwhile."""
         try:
             try:
-                return read(self._source(place))
+                found = read(self._source(place))
             except ReadError as exc:
+                if self._walk.is_replaced(place):
+                    return None
                 if exc.step in _NEVER_SKIPPED or place.end < self._window.size() or not self._settle():
                     raise
-            return read(self._source(place))
+                found = read(self._source(place))
+            return found if found[0].preamble == place.preamble else None
         except ReadError as exc:
             if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
                 exc = torn_tail(self._window, place.offset, exc) or exc
@@ -374,6 +365,7 @@ class StreamReader:
 
     def _pass(self) -> Place | None:
         """Step over a frame by its head, or return None where nothing whole follows."""
+        has_settled = False
         while True:
             try:
                 with naming(self.path):
@@ -381,6 +373,9 @@ class StreamReader:
             except TornTailError:
                 return None
             except ReadError as exc:
+                if not has_settled and self._settle():
+                    has_settled = True
+                    continue
                 if not self._is_skipping:
                     exc.path = self.path
                     raise

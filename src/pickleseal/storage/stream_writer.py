@@ -13,7 +13,7 @@ from typing import Any
 from ..atomic import naming
 from ..errors import ReadError
 from ..format.frame import Body, encode_frame
-from ..writer import Writer, check_globals, check_members, check_writer, encode_pickled, pickle_or_explain, root_of
+from ..writer import Writer, check_members, check_writer, encode_one
 from .pending import Pending
 from .tail import Tail
 
@@ -146,10 +146,7 @@ class StreamWriter:
             self._attend(pending, item)
 
     def _append_alone(self, obj: Any) -> None:
-        root = root_of(type(obj), self._writer.registry)
-        pickled = pickle_or_explain(obj)
-        check_globals(pickled, self._writer.registry)
-        body = encode_pickled(pickled, root, self._type, self._members, self._writer)
+        body = encode_one(obj, self._type, self._members, self._writer)
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()

@@ -20,7 +20,7 @@ from ..format.limits import MAX_INTEGER, Limits
 from ..format.preamble import PREAMBLE_SIZE
 from ..policy import Policy
 from ..reader import BytesSource, Source, read_header
-from .locks import locked
+from .locks import acquire, release
 from .source import FileSource
 from .walk import Lost, Place, Walk
 from .window import Window, read_at
@@ -74,10 +74,13 @@ class Tail:
         while True:
             if self._descriptor < 0:
                 self._open()
-            with locked(self._descriptor):
+            acquire(self._descriptor)
+            try:
                 if self._is_current():
                     yield
                     return
+            finally:
+                release(self._descriptor)
             try:
                 self.sync()  # what was written here is done with
             finally:

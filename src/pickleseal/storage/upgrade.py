@@ -38,7 +38,8 @@ def upgrade(
     Args:
         path: a file of exactly one artifact.
         trust, policy: as for `load`.
-        writer: build labels and keys; its registry is the policy's. None: today's.
+        writer: build labels, keys and compression; its registry is the policy's. None: today's, and compressed if the
+            old artifact was.
         durable: whether the file is synced to the disk.
 
     Returns:
@@ -59,7 +60,7 @@ def upgrade(
     >>> upgrade(path)
     False
     """
-    policy = check_is_policy(policy)
+    policy, is_default = check_is_policy(policy), writer is None
     writer = Writer(registry=policy.registry) if writer is None else writer
     if not isinstance(writer, Writer):
         raise TypeError(f"writer: expected a Writer, found {type(writer).__name__}")
@@ -81,6 +82,8 @@ def upgrade(
     except ReadError as exc:
         exc.path = name
         raise
+    if is_default and any("codec" in entry for entry in header._fields["sections"]):
+        writer = Writer(registry=policy.registry, compress="zstd")
     parts = encode_object(obj, policy._name_today(header.type), _kept(header), writer, header.created)
     replace_file(name, parts, durable)
     return True

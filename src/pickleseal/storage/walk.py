@@ -20,11 +20,12 @@ from ..errors import (
 )
 from ..format.checksum import checksum
 from ..format.frame import decode_head
+from ..format.header import Header
 from ..format.limits import ALIGNMENT, Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .window import Window
 
-__all__ = ["Lost", "Place", "Walk", "check_order", "torn_tail"]
+__all__ = ["Frame", "Lost", "Place", "Walk", "check_order", "torn_tail"]
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
@@ -45,6 +46,25 @@ class Place(NamedTuple):
     def end(self) -> int:
         """Offset behind the frame."""
         return self.offset + self.preamble.frame_len
+
+
+class Frame(NamedTuple):
+    """A frame of a stream.
+
+    Attributes:
+        offset, length: where it is in the file, in bytes.
+        stream_id, seq: which stream it belongs to, and its place there (spec section 9.1).
+        record, records: the number of its first record, and how many it holds.
+        header: its header.
+    """
+
+    offset: int
+    length: int
+    stream_id: int
+    seq: int
+    record: int
+    records: int
+    header: Header
 
 
 class Lost(NamedTuple):
@@ -110,6 +130,24 @@ class Walk:
             self._seqs = {}
         if stream_id:
             self._seqs[stream_id] = seq
+
+    def back(self, place: Place, last: tuple[int, int] | None) -> None:
+        """Go back in front of a frame that was entered. `last` is as it was then. Its bytes are read anew."""
+        self.window.forget()
+        self.offset, self.record, self.last = place.offset, place.record, last
+        stream_id, seq = place.preamble.stream_id, place.preamble.seq
+        if stream_id and self._seqs is not None:
+            self._seqs[stream_id] = seq - 1
+            if not seq:
+                del self._seqs[stream_id]
+
+    def is_replaced(self, place: Place) -> bool:
+        """Tell whether another frame begins now where one was: what was read ahead of a torn tail may be cut off."""
+        self.window.forget()
+        try:
+            return decode_preamble(self.window.take(place.offset, PREAMBLE_SIZE), _UNLIMITED) != place.preamble
+        except ReadError:
+            return False
 
     def _look(self, with_header: bool) -> Place | None:
         start = self.window.take(self.offset, PREAMBLE_SIZE)
