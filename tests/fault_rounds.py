@@ -236,10 +236,15 @@ def order(folder: Path, name: str) -> list[str]:
     return found
 
 
+def mapped(path: Path) -> Any:
+    return pickleseal.load(path, mmap="r")
+
+
 READS: dict[str, Callable[[Path], object]] = {
     "load": lambda path: pickleseal.load(path),
     "verify": lambda path: pickleseal.verify(path).type,
     "peek": lambda path: pickleseal.peek(path).type,
+    "load mmap": lambda path: [bytes(part) if number else part for number, part in enumerate(mapped(path))],
     "Reader.read": lambda path: pickleseal.Reader().read(path).object,
 }
 
