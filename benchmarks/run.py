@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import storage
+import streams
 from compressing import compressing
 from levels import hashing, levels, small_levels
 from workload import Changed, Job
@@ -268,12 +269,15 @@ def main() -> None:
         stored = storage.measure(options.quick, folder / "storage")
         if stored is not None:
             print(f"\n{storage.text(stored)}")
+        folder.joinpath("streams").mkdir()
+        streamed = streams.measure(options.quick, folder / "streams")
+        print(f"\n{streams.text(streamed)}")
     if options.json:
         rows = [
             {**vars(result), "ratio": result.ratio}
             for result in [*results, *compared, *judged, *hashed, *tiny, *packed]
         ]
-        found = {"results": rows, "memory": peaks, "sizes": sizes, "storage": stored}
+        found = {"results": rows, "memory": peaks, "sizes": sizes, "storage": stored, "streams": streamed}
         Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
 
 

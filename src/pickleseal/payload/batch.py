@@ -13,6 +13,7 @@ import copyreg
 import dataclasses
 import enum
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..errors import PackError
@@ -28,7 +29,7 @@ _ATOMS = {type(None), bool, int, float, complex, str, bytes}
 _VALUES = frozenset(
     {"datetime.date", "datetime.time", "datetime.datetime", "datetime.timedelta", "decimal.Decimal", "uuid.UUID"}
 )
-_ATOM, _DICT, _LIST, _TUPLE, _FROZEN, _INSTANCE, _OTHER = range(1, 8)
+_ATOM, _TUPLE, _FROZEN, _INSTANCE, _OTHER = range(1, 6)
 _FRAME = b"\x80\x05\x95"
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class made in Python
 
@@ -45,8 +46,8 @@ class Taker:
 
     def __init__(self, check: Callable[[type], None]) -> None:
         self._check = check
-        self._atoms = set(_ATOMS)  # immutable types
-        self._kinds: dict[type, int] = {dict: _DICT, list: _LIST, tuple: _TUPLE}
+        self.atoms = set(_ATOMS)  # immutable types
+        self._kinds: dict[type, int] = {tuple: _TUPLE}
         self._fields: dict[type, tuple[str, ...]] = {}  # of frozen dataclasses
 
     def take(self, obj: Any) -> Any:
@@ -54,69 +55,63 @@ class Taker:
 
         Runs no code of the object's.
         """
-        if type(obj) is dict:
-            atoms = self._atoms
-            for key, value in obj.items():
-                if type(key) is not str or type(value) not in atoms:
-                    break
-            else:
-                return obj.copy()
         try:
-            return self._copy(obj, set())
+            return obj if type(obj) in self.atoms else self._copy(obj, set())
         except (_NoCopyError, RecursionError):
             return NotImplemented
 
     def _copy(self, value: Any, seen: set[int]) -> Any:
-        atoms, cls = self._atoms, type(value)
-        if cls in atoms:
-            return value
+        """Copy what is no atom. What was seen before is shared within the record, which a copy would lose."""
+        place, cls = id(value), type(value)
+        if place in seen:
+            raise _NoCopyError
+        seen.add(place)
+        if cls is dict:
+            return self._copy_items(value, seen)
+        atoms = self.atoms
+        if cls is list:
+            if len(value) > _MOST:
+                raise _NoCopyError
+            return [item if type(item) in atoms else self._copy(item, seen) for item in value]
         kind = self._kinds.get(cls) or self._learn(cls)
         if kind == _ATOM:
+            seen.discard(place)
             return value
-        if kind == _OTHER or id(value) in seen:  # seen: shared within the record, which a copy would lose
-            raise _NoCopyError
-        seen.add(id(value))
-        if kind == _DICT:
-            return self._copy_items(value, seen)
-        if kind == _FROZEN:
-            state = vars(value) if cls.__dictoffset__ else {}
-            try:
-                values = [*state.values(), *[getattr(value, name) for name in self._fields[cls] if name not in state]]
-            except AttributeError:  # never set
-                raise _NoCopyError from None
-            return value if self._are_atoms(values) else self._refuse()
-        if kind == _INSTANCE:
+        if kind == _TUPLE:
+            if self._are_atoms(value):
+                return value
+            if cls is tuple and len(value) <= _MOST:
+                return tuple([item if type(item) in atoms else self._copy(item, seen) for item in value])
+        elif kind == _INSTANCE:
             copied = object.__new__(cls)
             copied.__dict__.update(self._copy_items(value.__dict__, seen))
             return copied
-        if len(value) > _MOST:
-            raise _NoCopyError
-        if kind == _LIST:
-            return [item if type(item) in atoms else self._copy(item, seen) for item in value]
-        if self._are_atoms(value):
-            return value
-        return tuple([self._copy(item, seen) for item in value]) if cls is tuple else self._refuse()
+        elif kind == _FROZEN:
+            state = vars(value) if cls.__dictoffset__ else {}
+            with suppress(AttributeError):  # never set
+                values = [*state.values(), *[getattr(value, name) for name in self._fields[cls] if name not in state]]
+                if self._are_atoms(values):
+                    return value
+        raise _NoCopyError
 
     def _copy_items(self, items: dict[Any, Any], seen: set[int]) -> dict[Any, Any]:
         if len(items) > _MOST:
             raise _NoCopyError
-        atoms = self._atoms
-        for key in items:
+        atoms = self.atoms
+        copied = {}
+        for key, item in items.items():
             if type(key) not in atoms:
                 raise _NoCopyError
-        return {key: item if type(item) in atoms else self._copy(item, seen) for key, item in items.items()}
+            copied[key] = item if type(item) in atoms else self._copy(item, seen)
+        return copied
 
     def _are_atoms(self, values: Any) -> bool:
-        atoms = self._atoms
+        atoms = self.atoms
         for value in values:
             cls = type(value)
             if cls not in atoms and (self._kinds.get(cls) or self._learn(cls)) != _ATOM:
                 return False
         return True
-
-    @staticmethod
-    def _refuse() -> Any:
-        raise _NoCopyError
 
     def _learn(self, cls: type) -> int:
         kind = _kind_of(cls)
@@ -128,7 +123,7 @@ class Taker:
         if kind == _FROZEN:
             self._fields[cls] = _field_names(cls)
         if kind == _ATOM:
-            self._atoms.add(cls)
+            self.atoms.add(cls)
         self._kinds[cls] = kind
         return kind
 

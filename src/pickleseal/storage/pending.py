@@ -28,7 +28,7 @@ class Pending:
     """Records that wait to be written as one frame. Each counts as it was when it was added.
 
     `take` is called without a lock, and runs the object's own pickling methods where it is not plain; what it returns
-    is put into `items`.
+    is put into `items`. A dict of strings to `atoms` may be put there as a shallow copy, without `take`.
     """
 
     def __init__(self, name: str | None, members: dict[str, Any], writer: Writer) -> None:
@@ -36,15 +36,21 @@ class Pending:
         self._members = members
         self._writer = writer
         self.items: list[Any] = []
-        self.copy = Taker(self._check_class).take
+        taker = Taker(self._check_class)
+        self.atoms = taker.atoms
+        self._copy = taker.take
 
     def take(self, obj: Any) -> Any:
-        """Return what stands for a record that `copy` could not copy: its pickle; or the frame that it needs for
-        itself, because it is large.
+        """Return what stands for a record: itself or a copy; or its pickle; or the frame that it needs for itself,
+        because it is large.
 
         Raises:
             PackError: the object can't be packed.
         """
+        item = self._copy(obj)
+        return self._pickle(obj) if item is NotImplemented else item
+
+    def _pickle(self, obj: Any) -> "_Pickle | Body":
         registry = self._writer.registry
         root = root_of(type(obj), registry)
         if self._name is None:

@@ -134,8 +134,15 @@ class StreamWriter:
         if pending is None:
             self._append_alone(obj)
             return
-        item = pending.copy(obj)
-        if item is NotImplemented:
+        item = None
+        if type(obj) is dict:  # the commonest record, taken in the shortest way
+            atoms = pending.atoms
+            for key, value in obj.items():
+                if type(key) is not str or type(value) not in atoms:
+                    break
+            else:
+                item = obj.copy()
+        if item is None:
             item = pending.take(obj)
             if type(item) is Body:
                 self._append_large(pending, item)
