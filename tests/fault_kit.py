@@ -87,13 +87,27 @@ def _run(name: str, folder: Path, arguments: tuple[Any, ...], preload: bool, sec
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def run_each(name: str, folder: Path, cases: Sequence[str]) -> dict[str, Any]:
+    """`run` for several cases in one child: what the function returned for each."""
+    return dict(zip(cases, run(name, folder, list(cases)), strict=True))
+
+
 def main() -> None:
-    """Do in the child what `run` was asked for."""
-    name, folder, arguments = sys.argv[1:]
-    module, function = name.split(".")
-    path = Path(folder) / "watched"
-    path.mkdir()
-    print(json.dumps(getattr(importlib.import_module(module), function)(path, *json.loads(arguments))))
+    """Do in the child what `run` was asked for. A list of cases is done one after the other."""
+    name, folder, given = sys.argv[1:]
+    module, _, function = name.partition(".")
+    work, arguments = getattr(importlib.import_module(module), function), json.loads(given)
+    cases = arguments[0] if arguments and isinstance(arguments[0], list) else None
+    found = []
+    for number, case in enumerate([None] if cases is None else cases):
+        path = Path(folder, f"watched{number}")
+        path.mkdir()
+        try:
+            found.append(work(path, *(arguments if cases is None else [case])))
+        except BaseException:
+            print(f"{name}, case {case}:")
+            raise
+    print(json.dumps(found[0] if cases is None else found))
 
 
 # --- in the child -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pickleseal import StreamWriter
 from pickleseal.errors import TornTailError
 from pickleseal.storage import tail
 
-ERRORS = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
+ERRORS = ["EIO", "ENOSPC", "EINTR"]
 OLD = ["old", "older", "oldest"]
 SOME = [f"{number} " + "x" * (70 * number) for number in range(5)]
 WAITING: list[StreamWriter] = []  # writers whose `close` failed: they stay open, and what waits can be written
