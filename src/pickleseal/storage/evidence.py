@@ -17,7 +17,9 @@ from ..format.preamble import PREAMBLE_SIZE, decode_preamble
 from ..hashing import Crew
 from ..policy import Policy
 from ..reader import BytesSource, read_header
+from .remote import RangeFile, RangeSource
 from .source import FileSource, _bytes_left
+from .url import is_url, local_path
 
 __all__ = ["Evidence"]
 
@@ -48,7 +50,7 @@ class _Recorder:
 
 
 class Evidence:
-    """A `Source` over bytes, a path or a file, and the bytes that it gave. Use it as a context manager.
+    """A `Source` over bytes, a path, a URL or a file, and the bytes that it gave. Use it as a context manager.
 
     Args:
         data: as for `Reader.read`.
@@ -56,13 +58,14 @@ class Evidence:
 
     Raises:
         OSError: the path can't be opened.
+        MissingExtraError, ValueError: the URL is of no store that is known here.
         TypeError: it is nothing of these.
     """
 
     def __init__(self, data: Any, most: int | None) -> None:
         self.head = b""  # what was read in front of the sections
         self.name: str | None = None
-        self._own: io.FileIO | None = None
+        self._own: io.FileIO | RangeFile | None = None
         self._recorder: _Recorder | None = None
         self._start: int | None = None
         self._file: Any = None
@@ -72,8 +75,13 @@ class Evidence:
             self._source = BytesSource(data)
             return
         if self.is_path:
-            self.name = os.fsdecode(data)
-            self._own = data = io.FileIO(self.name)
+            path = local_path(data) if is_url(data) else os.fsdecode(data)
+            if path is None:
+                self._own = self._file = file = RangeFile(data, None)
+                self.name, self._start, self._source = file.name, 0, RangeSource(file)
+                return
+            self.name = path
+            self._own = data = io.FileIO(path)
         else:
             name = getattr(data, "name", None)
             self.name = name if isinstance(name, str) else None
