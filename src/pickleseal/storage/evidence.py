@@ -33,7 +33,7 @@ class _Recorder:
         self._file = file
         self._most = most
         self.name = getattr(file, "name", None)
-        self.parts: list[bytes] = []
+        self.parts: list[bytearray] = []
         self.size = 0
         self.ended = False
 
@@ -42,7 +42,9 @@ class _Recorder:
         if chunk and not isinstance(chunk, str):  # text is refused by who reads from here
             self.size += len(chunk)
             if self.size <= self._most:
-                self.parts.append(bytes(chunk))
+                if not self.parts or len(self.parts[-1]) >= _CHUNK:
+                    self.parts.append(bytearray())  # not one for each chunk: they may be tiny
+                self.parts[-1] += chunk
             else:
                 self.parts.clear()  # too large to be kept, so there is no need to remember it
         self.ended = self.ended or chunk == b""
@@ -171,7 +173,7 @@ class Evidence:
         if isinstance(self._source, BytesSource):
             yield self._source._data
         elif self._recorder is not None:
-            yield from self._recorder.parts
+            yield from map(bytes, self._recorder.parts)
         else:
             position = self._file.tell()
             try:

@@ -19,6 +19,7 @@ from .memory import allocate
 __all__ = ["FileSource"]
 
 _CHUNK = 1 << 18  # hashed while it is in the cache
+_MOST_PARTS = 1024  # of what one call takes: a pipe gives 16 MiB in 256
 _PARALLEL_FROM = 1 << 25  # two readers pay from here on: filling fresh pages is slower than hashing them
 
 
@@ -45,6 +46,7 @@ class FileSource:
 
     def take(self, count: int) -> bytes:
         parts: list[bytes] = []
+        dripped = bytearray()  # a list of tiny parts would take many times their size
         missing = count
         while missing:
             chunk: Any = self._file.read(missing)
@@ -56,7 +58,10 @@ class FileSource:
                 break
             parts.append(bytes(chunk))
             missing -= len(parts[-1])
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+            if len(parts) == _MOST_PARTS:
+                dripped += b"".join(parts)
+                parts.clear()
+        data = parts[0] if len(parts) == 1 and not dripped else bytes(dripped) + b"".join(parts)
         self._advance(len(data))
         return data
 

@@ -14,7 +14,7 @@ from ..errors import MissingExtraError, text_of
 __all__ = ["check_options", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one letter is a drive of Windows
-_LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
+_LOCAL = re.compile(r"(file|local)://")
 _USER = re.compile(r"://[^/\s]*@")
 _QUERY = re.compile(r"(https?://[^?\s]*)\?.*?(?=::|\s|$)", re.IGNORECASE)  # signed URLs have their key there
 _NUMBERS = (
