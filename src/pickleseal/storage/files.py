@@ -120,8 +120,9 @@ def load(
     >>> load(file), load(file)
     ('first', 'second')
     """
-    if isinstance(file, bytes | bytearray | memoryview):
-        raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; unpack() takes bytes")
+    if not isinstance(file, str | os.PathLike) and not hasattr(file, "read"):
+        way = "makefile() gives one" if hasattr(file, "makefile") else "unpack() takes bytes"
+        raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; {way}")
     check_options(file, storage_options)
     return _with(file, storage_options, lambda source: read_object(source, expect, trust, policy))
 

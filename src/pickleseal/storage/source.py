@@ -19,7 +19,7 @@ from .memory import allocate
 __all__ = ["FileSource"]
 
 _CHUNK = 1 << 18  # hashed while it is in the cache
-_MOST_PARTS = 1024  # of what one call takes: a pipe gives 16 MiB in 256
+_MOST_PARTS = 1024  # that one call keeps in a list: a pipe gives 16 MiB in 256
 _PARALLEL_FROM = 1 << 25  # two readers pay from here on: filling fresh pages is slower than hashing them
 
 
@@ -49,7 +49,7 @@ class FileSource:
         dripped = bytearray()  # a list of tiny parts would take many times their size
         missing = count
         while missing:
-            chunk: Any = self._file.read(missing)
+            chunk: Any = self._file.read(missing if self._left is not None else min(missing, _CHUNK))  # I6
             if isinstance(chunk, str):
                 raise TypeError("file: expected a binary file, found one opened in text mode")
             if chunk is None:
