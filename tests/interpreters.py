@@ -26,6 +26,8 @@ TESTS = [
     "tests/test_annotations.py",
     "tests/test_properties.py",
     "tests/test_api.py",
+    "tests/test_pipes.py",
+    "tests/test_urls.py",
     "tests/test_arrays.py",
     "tests/test_trust.py",
     "tests/test_levels.py",
@@ -59,6 +61,7 @@ def run(command: str, version: str) -> bool:
     python = str(folder / "bin" / "python")
     packages = [
         "attrs>=22.2",
+        "fsspec>=2024.6",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "msgspec>=0.18",
