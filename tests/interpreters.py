@@ -61,7 +61,7 @@ def run(command: str, version: str) -> bool:
     python = str(folder / "bin" / "python")
     packages = [
         "attrs>=22.2",
-        "fsspec>=2024.6",
+        "fsspec>=2025.3",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "msgspec>=0.18",

@@ -10,7 +10,7 @@ A process that forked after obstore was used would hang in it, so there fsspec i
 import errno
 import functools
 import os
-import sys
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -276,9 +276,9 @@ def _has_obstore() -> bool:
     """Tell whether obstore is installed, and works here."""
     if _has_forked:
         return False
-    if "obstore" not in sys.modules:
-        try:
-            import obstore  # noqa: F401
-        except ImportError:
-            return False
-    return sys.modules["obstore"] is not None
+    try:
+        import obstore
+    except ImportError:
+        return False
+    # Before 0.12 a failed upload in parts stayed in the store.
+    return tuple(int(number) for number in re.findall(r"\d+", obstore.__version__)[:2]) >= (0, 12)
