@@ -360,6 +360,17 @@ class TestHTTP:
         assert content(pickleseal.Reader().read(url).object) == wanted
         assert pickleseal.verify(url) == pickleseal.peek(url) == pickleseal.peek(Handler.data)
 
+    @pytest.mark.parametrize("cache", ["simplecache", "filecache"])
+    def test_it_is_read_through_a_cache(
+        self, site: Any, cache: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(remote, "_CHUNK", 256 << 10)
+        url = f"{cache}::http://{site[0]}/a.pseal"
+        options = {cache: {"cache_storage": str(tmp_path)}}
+        found = pickleseal.load(url, storage_options=options)
+        assert content(found) == content(pickleseal.unpack(Handler.data))
+        assert pickleseal.peek(url, storage_options=options) == pickleseal.peek(Handler.data)
+
     def test_one_request_for_the_header(self, site: Any) -> None:
         pickleseal.peek(f"http://{site[0]}/a")
         assert site[1] == [("GET", "bytes=0-8191")]

@@ -73,7 +73,7 @@ class _FsspecStore:
         except ImportError as exc:
             scheme = url.partition("://")[0]
             raise MissingExtraError(f"a package for {scheme}:// is missing", None, None, str(exc)) from None
-        self.has_threads = bool(getattr(self._fs, "async_impl", False))
+        self.has_threads = bool(type(self._fs).async_impl)  # a cache's instance would show that of what is below
 
     def read(self, start: int, end: int) -> bytes:
         try:
@@ -95,6 +95,8 @@ class _FsspecStore:
         try:
             self._fs.invalidate_cache(self._path)  # a listing may be older than the object
             size = self._fs.info(self._path).get("size")
+        except FileNotFoundError:  # as some caches over HTTP say of what they have just read
+            return None
         except Exception as exc:
             raise os_error(exc, self.url) from None
         return size if isinstance(size, int) else None
