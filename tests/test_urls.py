@@ -460,3 +460,32 @@ class TestSecrets:
         assert local_path("memory://a") is None
         assert local_path("simplecache::file:///a") is None
         assert str(local_path("file:///a%20b")).endswith("/a%20b")
+
+
+def test_a_stream_is_read_from_a_url(tmp_path: Path) -> None:
+    fsspec = need("fsspec")
+    path = tmp_path / "events"
+    with pickleseal.StreamWriter(path, batch=7, fsync=0) as stream:
+        for number in range(100):
+            stream.append({"number": number})
+    fsspec.filesystem("memory").pipe_file("/streams/events", path.read_bytes())
+    for url in ("memory://streams/events", path.as_uri()):
+        assert [event["number"] for event in pickleseal.iter_load(url)] == list(range(100))
+    fsspec.filesystem("memory").pipe_file("/streams/events", path.read_bytes()[:-1])
+    records = pickleseal.iter_load("memory://streams/events")
+    with pytest.raises(pickleseal.errors.TornTailError) as info:
+        for _ in range(101):
+            next(records)
+    assert info.value.record == 98
+    assert info.value.path == "memory://streams/events"
+
+
+def test_streams_are_not_appended_to_at_a_url() -> None:
+    for refused in (
+        lambda url: pickleseal.append(url, 1),
+        pickleseal.StreamReader,
+        pickleseal.repair,
+        lambda url: pickleseal.iter_load(url, on_error="skip"),
+    ):
+        with pytest.raises(ValueError, match="path"):
+            refused("memory://streams/events")

@@ -4,6 +4,7 @@ import os
 
 from ..errors import ReadError
 from .tail import Tail
+from .url import refuse_url
 
 __all__ = ["repair"]
 
@@ -30,6 +31,7 @@ def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
     >>> repair(path) > 0, list(iter_load(path))
     (True, ['whole'])
     """
+    refuse_url(path, "path")
     tail = Tail(os.fsdecode(path), create=False)
     try:
         with tail.locked():
