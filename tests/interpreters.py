@@ -27,6 +27,8 @@ TESTS = [
     "tests/test_properties.py",
     "tests/test_api.py",
     "tests/test_compress.py",
+    "tests/test_pipes.py",
+    "tests/test_urls.py",
     "tests/test_arrays.py",
     "tests/test_mapped.py",
     "tests/test_trust.py",
@@ -63,6 +65,7 @@ def run(command: str, version: str) -> bool:
     python = str(folder / "bin" / "python")
     packages = [
         "attrs>=22.2",
+        "fsspec>=2025.3",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "msgspec>=0.18",

@@ -26,6 +26,7 @@ __all__ = [
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
 _JOIN_TO = 1 << 14  # bytes that are copied in less time than gathering takes
+_GATHER = 1 << 16  # smaller parts are written together: a socket would wait between them (RFC 896, RFC 1122 4.2.3.2)
 
 
 def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
@@ -207,6 +208,21 @@ def _write_one(descriptor: int, part: Part) -> None:
         view = view[os.write(descriptor, view[: 1 << 30]) :]
 
 
+def _gathered(parts: Sequence[Part]) -> Iterator[memoryview]:
+    """Give the bytes of all parts in order, small ones joined, large ones from where they are."""
+    small: list[Part] = []
+    size = 0
+    for part in parts:
+        if size + len(part) < _GATHER:
+            small.append(part)
+            size += len(part)
+            continue
+        yield memoryview(b"".join(small))
+        yield memoryview(part)
+        small, size = [], 0
+    yield memoryview(b"".join(small))
+
+
 def write_parts(file: object, parts: Sequence[Part]) -> None:
     """Write parts to a binary file object, whatever short writes a raw one makes.
 
@@ -221,8 +237,7 @@ def write_parts(file: object, parts: Sequence[Part]) -> None:
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}")
     if isinstance(file, io.TextIOBase):
         raise TypeError("file: expected a binary file, found one opened in text mode")
-    for part in parts:
-        view = memoryview(part)
+    for view in _gathered(parts):
         while view:
             written = write(view)
             if written is None:

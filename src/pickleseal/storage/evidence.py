@@ -17,7 +17,9 @@ from ..format.preamble import PREAMBLE_SIZE, decode_preamble
 from ..hashing import Crew
 from ..policy import Policy
 from ..reader import BytesSource, read_header
+from .remote import RangeFile, RangeSource
 from .source import FileSource, _bytes_left
+from .url import is_url, local_path
 
 __all__ = ["Evidence"]
 
@@ -31,7 +33,7 @@ class _Recorder:
         self._file = file
         self._most = most
         self.name = getattr(file, "name", None)
-        self.parts: list[bytes] = []
+        self.parts: list[bytearray] = []
         self.size = 0
         self.ended = False
 
@@ -40,7 +42,9 @@ class _Recorder:
         if chunk and not isinstance(chunk, str):  # text is refused by who reads from here
             self.size += len(chunk)
             if self.size <= self._most:
-                self.parts.append(bytes(chunk))
+                if not self.parts or len(self.parts[-1]) >= _CHUNK:
+                    self.parts.append(bytearray())  # not one for each chunk: they may be tiny
+                self.parts[-1] += chunk
             else:
                 self.parts.clear()  # too large to be kept, so there is no need to remember it
         self.ended = self.ended or chunk == b""
@@ -48,7 +52,7 @@ class _Recorder:
 
 
 class Evidence:
-    """A `Source` over bytes, a path or a file, and the bytes that it gave. Use it as a context manager.
+    """A `Source` over bytes, a path, a URL or a file, and the bytes that it gave. Use it as a context manager.
 
     Args:
         data: as for `Reader.read`.
@@ -56,13 +60,14 @@ class Evidence:
 
     Raises:
         OSError: the path can't be opened.
+        MissingExtraError, ValueError: the URL is of no store that is known here.
         TypeError: it is nothing of these.
     """
 
     def __init__(self, data: Any, most: int | None) -> None:
         self.head = b""  # what was read in front of the sections
         self.name: str | None = None
-        self._own: io.FileIO | None = None
+        self._own: io.FileIO | RangeFile | None = None
         self._recorder: _Recorder | None = None
         self._start: int | None = None
         self._file: Any = None
@@ -72,8 +77,13 @@ class Evidence:
             self._source = BytesSource(data)
             return
         if self.is_path:
-            self.name = os.fsdecode(data)
-            self._own = data = io.FileIO(self.name)
+            path = local_path(data) if is_url(data) else os.fsdecode(data)
+            if path is None:
+                self._own = self._file = file = RangeFile(data, None)
+                self.name, self._start, self._source = file.name, 0, RangeSource(file)
+                return
+            self.name = path
+            self._own = data = io.FileIO(path)
         else:
             name = getattr(data, "name", None)
             self.name = name if isinstance(name, str) else None
@@ -163,7 +173,7 @@ class Evidence:
         if isinstance(self._source, BytesSource):
             yield self._source._data
         elif self._recorder is not None:
-            yield from self._recorder.parts
+            yield from map(bytes, self._recorder.parts)
         else:
             position = self._file.tell()
             try:

@@ -1,4 +1,4 @@
-"""`dump`, `load`, `peek`, `verify`: the same operations over bytes, paths and binary files."""
+"""`dump`, `load`, `peek`, `verify`: the same operations over bytes, paths, URLs and binary files."""
 
 import io
 import os
@@ -16,7 +16,9 @@ from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
 from ..writer import Writer, check_members, check_writer, draft_object, pack, pack_parts
 from .mapped import Mapped, check_verify
+from .remote import read_url, write_url
 from .source import FileSource
+from .url import check_options, is_url, local_path
 
 __all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
 
@@ -32,22 +34,25 @@ def dump(
     meta: Mapping[str, str] | None = None,
     durable: bool = True,
     writer: Writer | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Pack an object into a file.
 
     A path is replaced atomically: whoever reads it sees the old artifact or the new one, whole. With `durable` the
     data and the folder are synced before this returns. A binary file object is written at its current position;
-    nothing is flushed or synced there.
+    nothing is flushed or synced there. An object at a URL is replaced as a whole where its store can do so.
 
     Args:
         obj, type, meta, writer: as for `pack`.
-        file: a path or a binary file object.
+        file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file object.
         durable: whether a path is synced to the disk (fsync of file and folder).
+        storage_options: credentials, endpoint and what else a URL's store takes, by fsspec's names.
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
-        OSError: from the operating system; `filename` is the path. A file that was there is left as it was, unless only
-            the last sync of the folder failed, after the new one took its place.
+        OSError: from the operating system, with the path as `filename`, or from the store. A file that was there is left
+            as it was, unless only the last sync of the folder failed, after the new one took its place.
+        MissingExtraError: fsspec, or its package for this scheme, is not installed.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
@@ -55,18 +60,21 @@ def dump(
     >>> load(path)
     {'rows': 3}
     """
-    if isinstance(file, str | os.PathLike):
-        path = os.fsdecode(file)
-        if is_replaceable(path):
-            packed = draft_object(obj, type, check_members(type, meta), check_writer(writer))
-            if isinstance(packed, Draft):
-                replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
-                return
-        else:
-            packed = pack_parts(obj, type=type, meta=meta, writer=writer)
-        replace_file(path, packed, durable)
-    else:
+    check_options(file, storage_options)
+    if not isinstance(file, str | os.PathLike):
         write_parts(file, pack_parts(obj, type=type, meta=meta, writer=writer))
+        return
+    path = _path_of(file)
+    if path is None:
+        write_url(str(file), storage_options, pack_parts(obj, type=type, meta=meta, writer=writer))
+    elif is_replaceable(path):
+        packed = draft_object(obj, type, check_members(type, meta), check_writer(writer))
+        if isinstance(packed, Draft):
+            replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
+        else:
+            replace_file(path, packed, durable)
+    else:
+        replace_file(path, pack_parts(obj, type=type, meta=meta, writer=writer), durable)
 
 
 def _write_draft(draft: Draft, descriptor: int) -> None:
@@ -87,6 +95,7 @@ def load(
     policy: Policy | None = None,
     mmap: str | None = None,
     verify: str = "full",
+    storage_options: Mapping[str, Any] | None = None,
 ) -> T: ...
 
 
@@ -99,6 +108,7 @@ def load(
     policy: Policy | None = None,
     mmap: str | None = None,
     verify: str = "full",
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Any: ...
 
 
@@ -110,94 +120,115 @@ def load(
     policy: Policy | None = None,
     mmap: str | None = None,
     verify: str = "full",
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
 
-    A path must hold exactly one artifact. From a binary file object one frame is read, and the file is left right
-    behind it, so that several dumped one after the other load one after the other; it need not be seekable. At the end
-    of the file that is a `TruncatedError` whose `found` is 0.
+    A path or URL must hold exactly one artifact. From a binary file object one frame is read, and the file is left
+    right behind it, so that several dumped one after the other load one after the other; it need not be seekable. At
+    the end of the file that is a `TruncatedError` whose `found` is 0.
 
     Args:
+        file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file.
+        expect, trust, policy: as for `unpack`.
+        storage_options: credentials, endpoint and what else a URL's store takes, by fsspec's names.
         mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
             it. The file must not be cut off while they are used. None: private memory.
         verify: `"header"`, with `mmap`: mapped buffers are not checked. `Mapped` can check them later.
 
     Raises:
-        ReadError: as for `unpack`; `path` names the file.
+        ReadError: as for `unpack`; `path` names the file, or the URL without user, password and query.
+        OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced while it was read.
+        MissingExtraError: fsspec, or its package for this scheme, is not installed.
         TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
-            costs more than hashing.
-        OSError: from the operating system; `filename` names the file.
+            costs more than hashing; `storage_options` for what is no URL.
 
     >>> import io
     >>> file = io.BytesIO(pack("first") + pack("second"))
     >>> load(file), load(file)
     ('first', 'second')
     """
-    if isinstance(file, bytes | bytearray | memoryview):
-        raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; unpack() takes bytes")
+    if not isinstance(file, str | os.PathLike) and not hasattr(file, "read"):
+        way = "makefile() gives one" if hasattr(file, "makefile") else "unpack() takes bytes"
+        raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; {way}")
+    check_options(file, storage_options)
     if mmap is not None:
         return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # it refuses
     check_verify(verify)
     if verify == "header":
         raise ValueError('verify: "header" is for mmap="r" and "c": reading costs more than hashing')
-    return _with(file, lambda source: read_object(source, expect, trust, policy))
+    return _with(file, storage_options, lambda source: read_object(source, expect, trust, policy))
 
 
-def peek(data: Input, *, policy: Policy | None = None) -> Header:
+def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Read and judge the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
 
     Args:
-        data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, or a binary file,
-            which is left where it was if it is seekable, else behind the header.
+        data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, a URL, of which
+            8 KiB are read, and the rest of a larger header, or a binary file, which is left where it was if it is
+            seekable, else behind the header.
         policy: only its limits and keys count. With keys the signatures are verified, and `Header.verified` names those
             that did; the payload they cover is `verify`'s matter.
+        storage_options: for URLs, as for `load`.
 
     Raises:
         ReadError: steps 1 to 13 of spec section 11. On `TruncatedError`, `missing` says how many bytes more to bring.
+        OSError, MissingExtraError, ValueError: as for `load`.
 
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
     'risk'
     """
     policy = check_is_policy(policy)
+    check_options(data, storage_options)
     start = _start_of(data)
     try:
-        return _with(data, lambda source: read_header(source, policy))
+        return _with(data, storage_options, lambda source: read_header(source, policy))
     finally:
         if start is not None:
             with suppress(OSError, ValueError):  # it said that it could; the header counts for more
                 data.seek(start)  # type: ignore[union-attr]
 
 
-def verify(data: Input, *, policy: Policy | None = None) -> Header:
+def verify(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
 
     Imports nothing and unpickles nothing; trust is not judged. Buffers are hashed on the way and not kept. Intact is
     not authentic: whoever can write the bytes can write the checksums. Give keys to know who wrote them.
 
     Args:
-        data: bytes of exactly one artifact, a path of one, or a binary file, of which one frame is read.
+        data: bytes of exactly one artifact, a path or URL of one, or a binary file, of which one frame is read.
         policy: only its limits and keys count. With keys the signatures are verified, and `Header.verified` names those
             that did.
+        storage_options: for URLs, as for `load`.
 
     Raises:
         ReadError: steps 1 to 14 and 16 to 19 of spec section 11.
+        OSError, MissingExtraError, ValueError: as for `load`.
 
     >>> verify(pack("report")).type
     'builtins:str'
     """
     policy = check_is_policy(policy)
-    return _with(data, lambda source: verify_source(source, policy))
+    check_options(data, storage_options)
+    return _with(data, storage_options, lambda source: verify_source(source, policy))
 
 
-def _with(data: Any, read: Callable[[Source], T]) -> T:
+def _path_of(file: str | os.PathLike[str]) -> str | None:
+    """Return the path of a local file, or None for a URL of another store."""
+    return local_path(str(file)) if is_url(file) else os.fsdecode(file)
+
+
+def _with(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source], T]) -> T:
     """Open what the caller gave as a source, read from it, and name the file in a refusal."""
     if isinstance(data, str | os.PathLike):
-        path = os.fspath(data)
+        path = _path_of(data)
+        if path is None:
+            return read_url(str(data), options, read)
         try:
             with naming(os.fsdecode(path)), io.FileIO(path) as file:
                 return read(FileSource(file, whole=True))
         except ReadError as exc:
-            exc.path = os.fsdecode(path)
+            exc.path = path
             raise
     if hasattr(data, "read"):
         try:

@@ -146,11 +146,12 @@ class Reader:
         Runs the code of the classes that are trusted, as `unpack` does.
 
         Args:
-            data: bytes, a path, or a binary file, of which one frame is read.
+            data: bytes, a path, a URL (whose credentials are in the environment), or a binary file, of which one frame
+                is read.
 
         Raises:
             ReadError: it is refused; `quarantined` is where its bytes were kept, if they were.
-            OSError, TypeError: as for `load` and `unpack`.
+            OSError, TypeError, MissingExtraError, ValueError: as for `load` and `unpack`.
         """
         policy = check_is_policy(self.policy)
         return self._take(data, lambda source, header, judged: read_body(source, header, judged, self.expect, policy))

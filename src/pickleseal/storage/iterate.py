@@ -1,7 +1,7 @@
 """`iter_load`: the records of a stream, from a path or as they come out of a pipe or a socket (spec section 9)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from ..errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError
@@ -9,8 +9,10 @@ from ..format.preamble import decode_preamble
 from ..payload.trust import Trusted, build_trust
 from ..policy import Policy, check_is_policy
 from ..reader import Trust, read_body, read_judged
+from .remote import RangeFile
 from .source import FileSource
 from .stream_reader import StreamReader
+from .url import check_options, is_url, local_path
 from .walk import check_order
 
 __all__ = ["iter_load"]
@@ -25,29 +27,41 @@ def iter_load(
     trust: Trust = (),
     policy: Policy | None = None,
     on_error: str = "raise",
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
-    """Iterate over the records of a stream: those of a file, or frames end to end from a pipe or a socket.
+    """Iterate over the records of a stream: those of a file, or frames end to end from a URL, a pipe or a socket.
 
     Arguments and guarantees as for `StreamReader`, which has more: headers, seeking, following. Where a record is
     refused the iteration is over, save for what `on_error="skip"` skips, which takes a path.
 
     Args:
-        file: a path, or a binary file object, which is read to its end.
+        file: a path, a URL, or a binary file object, which is read to its end.
+        storage_options: as for `load`.
 
     Raises:
         ReadError: a record is refused, as by `load`; `offset` and `record` say where. `TornTailError` at the end, after
             all records before it, where the stream ends within a frame.
-        OSError: from the operating system.
+        OSError, MissingExtraError: as for `load`.
 
     >>> import io
     >>> list(iter_load(io.BytesIO(pack("first") + pack("second"))))
     ['first', 'second']
     """
+    check_options(file, storage_options)
+    if is_url(file):
+        file = local_path(str(file)) or RangeFile(str(file), storage_options)  # type: ignore[assignment]
     if isinstance(file, str | os.PathLike):
         return StreamReader(file, expect=expect, trust=trust, policy=policy, on_error=on_error).all_records()
     if on_error != "raise":
-        raise ValueError("on_error: what is damaged can be skipped in a file with a path alone, not in a file object")
-    return _from_file(file, expect, build_trust(trust, expect), check_is_policy(policy))
+        raise ValueError("on_error: what is damaged can be skipped in a local file with a path alone")
+    records = _from_file(file, expect, build_trust(trust, expect), check_is_policy(policy))
+    return _closing(file, records) if isinstance(file, RangeFile) else records
+
+
+def _closing(file: RangeFile, records: Iterator[Any]) -> Iterator[Any]:
+    with file:
+        file.left()  # from here on it is read ahead
+        yield from records
 
 
 class _FrameSource(FileSource):

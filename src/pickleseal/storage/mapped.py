@@ -8,7 +8,6 @@ that the policy wants private is read as without a map.
 import io
 import mmap as maps  # `mmap` is an argument here
 import os
-import re
 import stat
 import sys
 from typing import Any, NamedTuple
@@ -21,11 +20,11 @@ from ..hashing import Crew, judge_section, pays
 from ..policy import Policy, check_is_policy
 from ..reader import Trust, read_body, read_judged, trusted_by
 from .source import FileSource
+from .url import is_url
 
 __all__ = ["MapSource", "Mapped"]
 
 _ACCESS = {"r": maps.ACCESS_READ, "c": maps.ACCESS_COPY}
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:{1,2}[A-Za-z0-9+.:-]*//")  # also chained ones, as fsspec has them
 _POPULATE_FROM = 1 << 20
 _PIECE = 1 << 26  # so that of a file larger than memory, what is hashed next is there
 _MADV_POPULATE_READ = 22  # Linux 5.14; the module `mmap` lacks it
@@ -194,7 +193,7 @@ class Mapped:
                 f"path: expected a path, found {type(path).__name__}: what is no path is loaded without mmap"
             )
         self.path = os.fsdecode(path)
-        if _URL.match(self.path):
+        if is_url(self.path):
             raise ValueError("mmap: a URL can't be mapped: load it without mmap")
         policy = check_is_policy(policy)
         trusted = trusted_by(trust, expect)

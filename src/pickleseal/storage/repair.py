@@ -5,6 +5,7 @@ import os
 from ..atomic import naming
 from ..errors import ReadError
 from .tail import Tail
+from .url import refuse_url
 
 __all__ = ["repair"]
 
@@ -31,6 +32,7 @@ def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
     >>> repair(path) > 0, list(iter_load(path))
     (True, ['whole'])
     """
+    refuse_url(path, "path")
     tail = Tail(os.fsdecode(path), create=False)
     try:
         with naming(tail.path, over=True), tail.locked():

@@ -23,6 +23,7 @@ from ..policy import DEFAULT_POLICY
 from ..reader import verify_source
 from ..signing import signer, verifier
 from .source import FileSource
+from .url import refuse_url
 
 __all__ = ["seal"]
 
@@ -48,7 +49,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     Raises:
         ReadError: as for `verify`; the file is left as it is.
         PackError: the header or the seal would be too large.
-        TypeError, ValueError: `keys` is something else, or none of them can sign.
+        TypeError, ValueError: `keys` is something else, or none of them can sign; the path is a URL.
         OSError: from the operating system; the file is left as it is, unless only the last sync of the folder failed.
 
     Runs no code of the artifact. Spec section 10.
@@ -59,6 +60,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     >>> seal(path, Key.generate("audit")).verified
     (('hmac-sha256', 'audit'),)
     """
+    refuse_url(path, "seal")
     ring = keys if isinstance(keys, KeyRing) else KeyRing([keys])
     sign, name, made = signer(ring), os.fsdecode(path), list[Header]()
     try:

@@ -19,6 +19,7 @@ from .memory import allocate
 __all__ = ["FileSource"]
 
 _CHUNK = 1 << 18  # hashed while it is in the cache
+_MOST_PARTS = 1024  # that one call keeps in a list: a pipe gives 16 MiB in 256
 _PARALLEL_FROM = 1 << 25  # two readers pay from here on: filling fresh pages is slower than hashing them
 
 
@@ -45,9 +46,10 @@ class FileSource:
 
     def take(self, count: int) -> bytes:
         parts: list[bytes] = []
+        dripped = bytearray()  # a list of tiny parts would take many times their size
         missing = count
         while missing:
-            chunk: Any = self._file.read(missing)
+            chunk: Any = self._file.read(missing if self._left is not None else min(missing, _CHUNK))  # I6
             if isinstance(chunk, str):
                 raise TypeError("file: expected a binary file, found one opened in text mode")
             if chunk is None:
@@ -56,7 +58,10 @@ class FileSource:
                 break
             parts.append(bytes(chunk))
             missing -= len(parts[-1])
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+            if len(parts) == _MOST_PARTS:
+                dripped += b"".join(parts)
+                parts.clear()
+        data = parts[0] if len(parts) == 1 and not dripped else bytes(dripped) + b"".join(parts)
         self._advance(len(data))
         return data
 

@@ -24,6 +24,7 @@ from ..schema.names import frames_up
 from .locks import locked
 from .source import FileSource
 from .tail import is_true, read_index
+from .url import refuse_url
 from .walk import Frame, Lost, Place, Walk, torn_tail
 from .window import Window
 
@@ -81,6 +82,7 @@ class StreamReader:
         follow: bool = False,
         timeout: float | None = None,
     ) -> None:
+        refuse_url(path, "path")
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error: expected 'raise' or 'skip', found {on_error!r}")
         if timeout is not None and not follow:

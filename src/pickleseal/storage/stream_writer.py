@@ -16,6 +16,7 @@ from ..format.frame import Body, encode_frame
 from ..writer import Writer, check_members, check_writer, encode_one
 from .pending import Pending
 from .tail import Tail
+from .url import refuse_url
 
 __all__ = ["StreamWriter", "append"]
 
@@ -86,6 +87,7 @@ class StreamWriter:
         writer: Writer | None = None,
     ) -> None:
         self._closed = True  # until all is there
+        refuse_url(path, "path")
         self._batch = _whole("batch", batch, 1)
         self._most = self._batch or _MOST
         self._fsync = _whole("fsync", fsync, 0) or 0

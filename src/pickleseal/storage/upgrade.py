@@ -14,6 +14,7 @@ from ..schema.names import global_name
 from ..schema.record import record
 from ..writer import Writer, encode_object
 from .source import FileSource
+from .url import refuse_url
 
 __all__ = ["upgrade"]
 
@@ -50,7 +51,7 @@ def upgrade(
         PolicyError: the artifact has a seal, and policy and writer do not both have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
-        ValueError: writer and policy have different registries, or the policy ignores drift.
+        ValueError: writer and policy have different registries, or the policy ignores drift, or the path is a URL.
 
     Runs the code that `load` and `dump` run. Spec section 6.4.
 
@@ -60,6 +61,7 @@ def upgrade(
     >>> upgrade(path)
     False
     """
+    refuse_url(path, "upgrade")
     policy, is_default = check_is_policy(policy), writer is None
     writer = Writer(registry=policy.registry) if writer is None else writer
     if not isinstance(writer, Writer):

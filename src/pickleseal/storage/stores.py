@@ -1,0 +1,286 @@
+"""Two ways to reach an object by its URL: fsspec, for every scheme that it knows, and obstore, for S3.
+
+Which one: obstore takes plain `s3://` URLs where it is installed and where options or environment give it all it needs,
+that is a pair of keys (or `anon`), and a region or an endpoint. It reads no `~/.aws`, so all else is fsspec's, and its
+s3fs's. Where that is not installed, obstore gets what there is. Options have fsspec's names either way.
+
+A process that forked after obstore was used would hang in it, so there fsspec is used.
+"""
+
+import errno
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from ..errors import MissingExtraError
+from ..format.frame import Part
+from .url import import_fsspec, masked, os_error
+
+__all__ = ["Store", "open_store"]
+
+_PART = 1 << 23  # bytes in a part of a multipart upload, unless there would be too many; S3 takes 5 MiB to 5 GiB
+_MOST_PARTS = 9000  # S3 takes 10,000
+_S3_OPTIONS = {"anon", "client_kwargs", "endpoint_url", "key", "secret", "token"}
+_IN_FLIGHT = 4  # parts that obstore sends at a time
+
+
+class Store(Protocol):
+    """One object in a store."""
+
+    url: str
+    has_threads: bool  # whether several threads may read at once
+
+    def read(self, start: int, end: int) -> bytes | memoryview:
+        """Return the bytes from `start` up to `end`, fewer where the object ends, or all of a store without ranges.
+
+        Raises:
+            OSError: from the store; ESTALE where it knows that the object was replaced since the first read.
+        """
+
+    def size(self) -> int | None:
+        """Return the object's size in bytes, or None where the store does not tell."""
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """Replace the object. Where this fails, a store with atomic writes has the old one still."""
+
+
+def open_store(url: str, options: Mapping[str, Any] | None) -> Store:
+    """Choose a store. Sends no request.
+
+    Raises:
+        MissingExtraError: fsspec, or its package for the scheme, is not installed.
+        ValueError, TypeError: fsspec does not know the scheme, or the options are not what it takes.
+    """
+    config = _s3_config(url, options or {})
+    if config is not None and _is_complete(config) and _has_obstore():
+        return _ObstoreStore(url, config)
+    try:
+        return _FsspecStore(url, options or {})
+    except MissingExtraError:
+        if config is not None and _has_obstore():
+            return _ObstoreStore(url, config)
+        raise
+
+
+class _FsspecStore:
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        self.url = url
+        fsspec = import_fsspec()
+        try:
+            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+        except ImportError as exc:
+            scheme = url.partition("://")[0]
+            raise MissingExtraError(f"a package for {scheme}:// is missing", None, None, str(exc)) from None
+        self.has_threads = bool(type(self._fs).async_impl)  # a cache's instance would show that of what is below
+
+    def read(self, start: int, end: int) -> bytes:
+        try:
+            return bytes(self._fs.cat_file(self._path, start=start, end=end))
+        except Exception as exc:
+            # A range behind the end is an error to some stores; so is any range of an empty object.
+            if not isinstance(exc, FileNotFoundError | PermissionError) and self._ends_before(start):
+                return b""
+            raise os_error(exc, self.url) from None
+
+    def _ends_before(self, start: int) -> bool:
+        try:
+            size = self.size()
+        except OSError:
+            return False
+        return size is not None and start >= size
+
+    def size(self) -> int | None:
+        try:
+            self._fs.invalidate_cache(self._path)  # a listing may be older than the object
+            size = self._fs.info(self._path).get("size")
+        except FileNotFoundError:  # as some caches over HTTP say of what they have just read
+            return None
+        except Exception as exc:
+            raise os_error(exc, self.url) from None
+        return size if isinstance(size, int) else None
+
+    def write(self, parts: Sequence[Part]) -> None:
+        total = sum(map(len, parts))
+        protocol = self._fs.protocol
+        is_s3 = "s3" in ((protocol,) if isinstance(protocol, str) else protocol)
+        try:
+            if is_s3 and total > _PART:
+                self._upload(parts, total)
+            else:
+                self._fs.pipe_file(self._path, b"".join(parts))
+        except NotImplementedError:
+            raise OSError(errno.EROFS, "this kind of URL cannot be written to", masked(self.url)) from None
+        except Exception as exc:
+            raise os_error(exc, self.url) from None
+
+    def _upload(self, parts: Sequence[Part], total: int) -> None:
+        """Upload in parts. `close` completes the upload, so after a failure it must never be called."""
+        size = _part_size(total)
+        file = self._fs.open(self._path, "wb", block_size=size)
+        try:
+            for chunk in _chunks(parts, size):
+                file.write(chunk)
+            file.close()
+        except BaseException:
+            file.closed = True
+            file.discard()
+            raise
+
+
+class _ObstoreStore:
+    has_threads = True
+
+    def __init__(self, url: str, config: dict[str, Any]) -> None:
+        self.url = url
+        bucket, self._key = _split_s3(url)
+        self._store = _s3_store(bucket, tuple(sorted(config.items())), _environment())
+        self._size: int | None = None
+        self._etag: str | None = None
+
+    def read(self, start: int, end: int) -> memoryview:
+        import obstore
+
+        options: dict[str, Any] = {"range": (start, end)}
+        if self._etag is not None:
+            options["if_match"] = self._etag
+        try:
+            result = obstore.get(self._store, self._key, options=options)
+            self._size, self._etag = result.meta["size"], result.meta["e_tag"]
+            return memoryview(result.bytes())
+        except obstore.exceptions.PreconditionError:
+            raise OSError(errno.ESTALE, "the object was replaced while it was read", masked(self.url)) from None
+        except Exception as exc:
+            if not isinstance(exc, FileNotFoundError) and self._ends_before(start):
+                return memoryview(b"")
+            raise self._os_error(exc) from None
+
+    def _ends_before(self, start: int) -> bool:
+        try:
+            return start >= self.size()
+        except OSError:
+            return False
+
+    def size(self) -> int:
+        import obstore
+
+        if self._size is None:
+            try:
+                self._size = int(obstore.head(self._store, self._key)["size"])
+            except Exception as exc:
+                raise self._os_error(exc) from None
+        return self._size
+
+    def write(self, parts: Sequence[Part]) -> None:
+        import obstore
+
+        total = sum(map(len, parts))
+        try:
+            if total > _PART:
+                size = _part_size(total)
+                chunks = _chunks(parts, size)
+                obstore.put(
+                    self._store, self._key, chunks, use_multipart=True, chunk_size=size, max_concurrency=_IN_FLIGHT
+                )
+            else:
+                obstore.put(self._store, self._key, b"".join(parts), use_multipart=False)
+        except Exception as exc:
+            raise self._os_error(exc) from None
+
+    def _os_error(self, exc: Exception) -> OSError:
+        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+        if isinstance(exc, PermissionDeniedError | UnauthenticatedError):
+            return OSError(errno.EACCES, os.strerror(errno.EACCES), masked(self.url))
+        return os_error(exc, self.url)
+
+
+def _chunks(parts: Sequence[Part], size: int) -> Iterator[memoryview]:
+    """Give all bytes in pieces of at most `size`, none of them copied."""
+    for part in parts:
+        view = memoryview(part).cast("B")
+        for start in range(0, len(view), size):
+            yield view[start : start + size]
+
+
+def _part_size(total: int) -> int:
+    return max(_PART, -(-total // _MOST_PARTS))
+
+
+def _split_s3(url: str) -> tuple[str, str]:
+    bucket, _, key = url.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def _s3_config(url: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what obstore is to be told of an S3 URL, or None where it would not read URL and options as s3fs does."""
+    bucket, key = _split_s3(url)
+    if not url.startswith("s3://") or "::" in url or set(options) - _S3_OPTIONS:
+        return None
+    if not bucket or "?" in key or not {"", ".", ".."}.isdisjoint(key.split("/")):
+        return None
+    more = options.get("client_kwargs") or {}
+    if not isinstance(more, Mapping) or set(more) - {"endpoint_url", "region_name"}:
+        return None
+    env = os.environ.get
+    config = {
+        "access_key_id": options.get("key") or env("AWS_ACCESS_KEY_ID"),
+        "secret_access_key": options.get("secret") or env("AWS_SECRET_ACCESS_KEY"),
+        "session_token": options.get("token") or (None if options.get("key") else env("AWS_SESSION_TOKEN")),
+        "region": more.get("region_name") or env("AWS_REGION") or env("AWS_DEFAULT_REGION"),
+        "endpoint": (
+            options.get("endpoint_url")
+            or more.get("endpoint_url")
+            or env("AWS_ENDPOINT_URL_S3")
+            or env("AWS_ENDPOINT_URL")
+        ),
+        "skip_signature": True if options.get("anon") else None,
+    }
+    return {name: value for name, value in config.items() if value}
+
+
+def _is_complete(config: Mapping[str, Any]) -> bool:
+    has_keys = "skip_signature" in config or ("access_key_id" in config and "secret_access_key" in config)
+    return has_keys and ("region" in config or "endpoint" in config)
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+@functools.lru_cache(16)
+def _s3_store(bucket: str, config: tuple[tuple[str, Any], ...], environment: object) -> Any:
+    """Return a store, which holds the connections: one for each bucket, its options, and what obstore reads itself."""
+    from obstore.store import S3Store
+
+    _watch_forks()
+    told = dict(config)
+    allow = {"allow_http": True} if str(told.get("endpoint", "")).startswith("http://") else {}
+    return S3Store(bucket, config=told, client_options=allow)
+
+
+_has_forked = False
+
+
+def _forked() -> None:
+    global _has_forked
+    _has_forked = True
+
+
+@functools.cache
+def _watch_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _has_obstore() -> bool:
+    """Tell whether obstore is installed, and works here."""
+    if _has_forked:
+        return False
+    try:
+        import obstore
+    except ImportError:
+        return False
+    # Before 0.12 a failed upload in parts stayed in the store.
+    return tuple(int(number) for number in re.findall(r"\d+", obstore.__version__)[:2]) >= (0, 12)

@@ -1,0 +1,94 @@
+"""What a URL is, what of it may be shown, and how failures of a store are raised.
+
+Stores raise what their client libraries raise. Here that becomes an `OSError` with a number, as for files.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import MissingExtraError, text_of
+
+__all__ = ["check_options", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one letter is a drive of Windows
+_LOCAL = re.compile(r"(file|local)://")
+_USER = re.compile(r"://[^/\s]*@")
+_QUERY = re.compile(r"(https?://[^?\s]*)\?.*?(?=::|\s|$)", re.IGNORECASE)  # signed URLs have their key there
+_NUMBERS = (
+    (FileNotFoundError, errno.ENOENT),
+    (PermissionError, errno.EACCES),
+    (IsADirectoryError, errno.EISDIR),
+    (TimeoutError, errno.ETIMEDOUT),
+)
+
+
+def is_url(data: object) -> bool:
+    """Tell whether this is a URL: a string that begins with a scheme and `://`, or with schemes chained by `::`."""
+    return isinstance(data, str) and _URL.match(data) is not None
+
+
+def masked(text: str) -> str:
+    """Return a text without what may be secret in its URLs: user and password, and the query of http(s)."""
+    return _QUERY.sub(r"\1?***", _USER.sub("://***@", text))
+
+
+def check_options(data: object, options: object) -> None:
+    """Refuse `storage_options` that are no mapping, or that are given for what is no URL.
+
+    Raises:
+        TypeError, ValueError: as said. The options themselves are not shown.
+    """
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise TypeError(f"storage_options: expected a mapping, found {type(options).__name__}")
+    if not is_url(data) or (options and _LOCAL.match(str(data))):
+        raise ValueError("storage_options: they are for URLs of remote stores only")
+
+
+def refuse_url(path: object, what: str) -> None:
+    """Refuse a URL where a file is replaced in place.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if is_url(path):
+        raise ValueError(f"{what}: expected a path, found a URL ({masked(str(path))}); load() it and dump() it")
+
+
+def import_fsspec() -> Any:
+    """Return the module fsspec.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import fsspec
+    except ImportError:
+        raise MissingExtraError("URLs need fsspec", None, None, "pip install 'pickleseal[fsspec]'") from None
+    return fsspec
+
+
+def local_path(url: str) -> str | None:
+    """Return the path that a `file://` or `local://` URL is for, read as fsspec does it, or None for other URLs."""
+    if _LOCAL.match(url) is None or "::" in url:
+        return None
+    import_fsspec()
+    from fsspec.implementations.local import LocalFileSystem
+
+    return str(LocalFileSystem._strip_protocol(url))
+
+
+def os_error(exc: Exception, url: str) -> OSError:
+    """Return an error of a store as `OSError`, of the subclass for its number, naming the URL without secrets."""
+    number = exc.errno if isinstance(exc, OSError) and exc.errno else None
+    if number is None:
+        number = next((number for kind, number in _NUMBERS if isinstance(exc, kind)), errno.EIO)
+    text = os.strerror(number)
+    said = masked(text_of(exc).replace(url, masked(url))).strip()
+    if number == errno.EIO or not isinstance(exc, OSError):
+        text = f"{type(exc).__name__}: {said}" if said else type(exc).__name__
+    return OSError(number, text, masked(url))
