@@ -50,8 +50,8 @@ def dump(
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
-        OSError: from the operating system, with the path as `filename`, or from the store. A file that was there is left
-            as it was, unless only the last sync of the folder failed, after the new one took its place.
+        OSError: from the operating system (`filename` is the path) or the store; a file that was there is left as it
+            was, unless only the last sync of the folder failed, after the new one took its place.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
 
     >>> import os, tempfile
@@ -138,7 +138,8 @@ def load(
 
     Raises:
         ReadError: as for `unpack`; `path` names the file, or the URL without user, password and query.
-        OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced while it was read.
+        OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced while
+            it was read.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
         TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
             costs more than hashing; `storage_options` for what is no URL.
