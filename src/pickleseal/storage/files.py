@@ -138,8 +138,8 @@ def load(
 
     Raises:
         ReadError: as for `unpack`; `path` names the file, or the URL without user, password and query.
-        OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced while
-            it was read.
+        OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced
+            while it was read.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
         TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
             costs more than hashing; `storage_options` for what is no URL.
