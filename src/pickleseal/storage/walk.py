@@ -82,23 +82,29 @@ class Walk:
         elif last is not None:
             self._seqs = {last[0]: last[1]}
 
-    def step(self, with_header: bool = True) -> Place | None:
+    def step(self) -> Place | None:
         """Return the frame here and go behind it, or None at a clean end.
 
-        Without the header, `records` is not known: whoever reads the frame sets `record` then.
+        Raises:
+            As `look`.
+        """
+        place = self.look()
+        if place is not None:
+            self.enter(place)
+        return place
+
+    def look(self, with_header: bool = True) -> Place | None:
+        """Return the frame here, or None at a clean end. Without the header it is not known how many records it holds.
 
         Raises:
             TornTailError: the rest is torn.
             ReadError: steps 1 to 8 of spec section 11, and `stream-order`; `offset` and `record` say where.
         """
         try:
-            place = self._look(with_header)
+            return self._look(with_header)
         except ReadError as exc:
             exc.offset, exc.record = self.offset, self.record
             raise
-        if place is not None:
-            self.enter(place)
-        return place
 
     def enter(self, place: Place) -> None:
         """Go behind a frame that begins here."""
@@ -199,6 +205,10 @@ class Walk:
             return self.count(offset, preamble)
         except ReadError:
             return None
+
+    def knows_end(self) -> bool:
+        """Tell whether the preamble of a refused frame here is right, so that it is known where the frame ends."""
+        return self._refused() is not None
 
     def _refused(self) -> Preamble | None:
         """Return the preamble of the refused frame here, if it is right and says where the frame ends."""
