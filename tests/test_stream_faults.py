@@ -257,14 +257,14 @@ class TestDamagedFile:
 
 @pytest.mark.parametrize("follow", [False, True])
 @pytest.mark.parametrize("size", [1, 5000, 300_000])
-@pytest.mark.parametrize("cut", [1, 64, 70, 1000, -1])
+@pytest.mark.parametrize("cut", [1, 64, 70, 1000, 20_000, 300_000])
 def test_a_reader_that_saw_a_torn_tail_reads_what_took_its_place(
     tmp_path: Path, cut: int, size: int, follow: bool
 ) -> None:
     path = tmp_path / "stream"
     append(path, "first")
     with open(path, "ab") as file:
-        file.write(pickleseal.pack("torn" * 5000)[:cut])
+        file.write(pickleseal.pack("torn" * (5000 if cut < 10_000 else 80_000))[:cut])
     records = ["x" * size, "last", "y" * 30_000]
     with StreamReader(path, follow=follow, timeout=0 if follow else None) as stream:
         assert next(stream) == "first"  # what is behind it was read ahead

@@ -201,58 +201,70 @@ class StreamReader:
     def _next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
         while True:
-            place: Place | None = None
             try:
                 with naming(self.path):
-                    last = self._walk.last
-                    place = self._step()
-                    if place is None:
-                        return None
-                    found = self._read(place, read)
-                if found is None:
-                    self._walk.back(place, last)
-                    continue
-                header, obj = found
+                    return self._attempt(read)
             except ReadError as exc:
-                exc.path = self.path
-                lost = None if place is None else self._behind(place, exc)
-                if not self._is_skipping or exc.step in _NEVER_SKIPPED:
-                    raise
-                lost = lost or self._walk.skip(exc)
-                self.lost.append(lost)
-                text = f"{lost.end - lost.offset} bytes of the stream were skipped: {exc}"
-                warnings.warn(text, StreamWarning, stacklevel=frames_up())
-                continue
-            preamble, records = place.preamble, header.records or 1
-            self._walk.record = place.record + records
-            frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
-            return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
+                refusal = exc
+            if refusal.step not in _NEVER_SKIPPED:
+                self._settle(refusal)  # what was read may have been in the middle of an append or a repair
+                try:
+                    with naming(self.path):
+                        return self._attempt(read)
+                except ReadError as exc:
+                    refusal = exc
+            refusal.path = self.path
+            if not self._is_skipping or refusal.step in _NEVER_SKIPPED:
+                self._pass_over(refusal)
+                raise refusal
+            lost = self._walk.skip(refusal)
+            self.lost.append(lost)
+            text = f"{lost.end - lost.offset} bytes of the stream were skipped: {refusal}"
+            warnings.warn(text, StreamWarning, stacklevel=frames_up())
 
-    def _behind(self, place: Place, error: ReadError) -> Lost:
-        """Count the records of a refused frame, behind which the walk stands already."""
-        records = self._walk.known_records(place.offset, place.preamble)
-        self._walk.record = place.record + (records or 1)
-        return Lost(place.offset, place.end, error, 1, records)
+    def _attempt(self, read: Read) -> tuple[Frame, Any] | None:
+        """Read the next frame, or return None at the end. Where it is refused, the walk stays in front of it."""
+        place = self._step()
+        if place is None:
+            return None
+        try:
+            header, obj = read(self._source(place))
+        except ReadError as exc:
+            refusal: ReadError = exc
+            if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
+                refusal = torn_tail(self._window, place.offset, exc) or exc
+            refusal.offset, refusal.record = place.offset, place.record
+            raise refusal from exc.__cause__
+        if header.preamble != place.preamble:  # that was read ahead, of a torn tail which was cut off meanwhile
+            self._window.forget()
+            return self._attempt(read)
+        preamble, records = place.preamble, header.records or 1
+        self._walk.enter(place._replace(records=records))
+        frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
+        return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
+
+    def _pass_over(self, refusal: ReadError) -> None:
+        """Go behind a refused frame, if it is known where that is, so that the next call goes on there."""
+        if not isinstance(refusal, TornTailError) and self._walk.knows_end():
+            self._walk.skip(refusal)
 
     def _step(self) -> Place | None:
-        """Step on to the next frame, waiting for it if that is wanted."""
+        """Look at the next frame, waiting for it if that is wanted."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         is_last_look = not self._follow
         while True:
-            trouble: ReadError | None = None
+            torn: TornTailError | None = None
             try:
-                place = self._walk.step(with_header=False)
+                place = self._walk.look(with_header=False)
                 if place is not None:
                     return place
-            except ReadError as exc:
-                trouble = exc
-                if is_last_look and self._settle():
-                    return self._walk.step(with_header=False)
-            if is_last_look or not isinstance(trouble, TornTailError | None):
-                if trouble is not None:
-                    raise trouble
+            except TornTailError as exc:
+                torn = exc
+            if is_last_look:
+                if torn is not None:
+                    raise torn
                 return None
-            if trouble is None:
+            if torn is None:
                 self._go_on_with_replacement()
             wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
             if wait > 0:
@@ -261,24 +273,6 @@ class StreamReader:
                 is_last_look = True
             self._window.forget()
 
-    def _read(self, place: Place, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Header, Any] | None:
-        """Read the frame there, or return None where there is another one now: a torn tail was cut off meanwhile."""
-        try:
-            try:
-                found = read(self._source(place))
-            except ReadError as exc:
-                if self._walk.is_replaced(place):
-                    return None
-                if exc.step in _NEVER_SKIPPED or place.end < self._window.size() or not self._settle():
-                    raise
-                found = read(self._source(place))
-            return found if found[0].preamble == place.preamble else None
-        except ReadError as exc:
-            if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
-                exc = torn_tail(self._window, place.offset, exc) or exc
-            exc.offset, exc.record = place.offset, place.record
-            raise exc
-
     def _source(self, place: Place) -> Source:
         length = place.preamble.frame_len
         if length <= _SMALL:
@@ -286,18 +280,19 @@ class StreamReader:
         self._file.seek(place.offset)
         return FileSource(self._file, whole=False)
 
-    def _settle(self) -> bool:
-        """Wait until nobody is in the middle of an append. Tell whether that could be known."""
+    def _settle(self, refusal: ReadError) -> None:
+        """Have what was refused read anew; what looks torn, when nobody is in the middle of an append."""
         self._window.forget()
-        with suppress(OSError), locked(self._file.fileno(), shared=True):
-            return True
-        return False
+        if isinstance(refusal, TornTailError):
+            with suppress(OSError), locked(self._file.fileno(), shared=True):
+                pass
 
     def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now, if it is another one."""
+        """Open the file that the path names now, if it is another one and this one was read to its end."""
         with suppress(OSError):
             there, mine = os.stat(self.path), os.fstat(self._file.fileno())
-            if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino) and self._walk.step() is None:
+            is_other = (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+            if is_other and mine.st_size <= self._walk.offset:
                 self._file.close()
                 self._open()
 
@@ -375,7 +370,8 @@ class StreamReader:
             except TornTailError:
                 return None
             except ReadError as exc:
-                if not has_settled and self._settle():
+                if not has_settled:
+                    self._settle(exc)
                     has_settled = True
                     continue
                 if not self._is_skipping:

@@ -103,23 +103,29 @@ class Walk:
         elif last is not None:
             self._seqs = {last[0]: last[1]}
 
-    def step(self, with_header: bool = True) -> Place | None:
+    def step(self) -> Place | None:
         """Return the frame here and go behind it, or None at a clean end.
 
-        Without the header, `records` is not known: whoever reads the frame sets `record` then.
+        Raises:
+            As `look`.
+        """
+        place = self.look()
+        if place is not None:
+            self.enter(place)
+        return place
+
+    def look(self, with_header: bool = True) -> Place | None:
+        """Return the frame here, or None at a clean end. Without the header it is not known how many records it holds.
 
         Raises:
             TornTailError: the rest is torn.
             ReadError: steps 1 to 8 of spec section 11, and `stream-order`; `offset` and `record` say where.
         """
         try:
-            place = self._look(with_header)
+            return self._look(with_header)
         except ReadError as exc:
             exc.offset, exc.record = self.offset, self.record
             raise
-        if place is not None:
-            self.enter(place)
-        return place
 
     def enter(self, place: Place) -> None:
         """Go behind a frame that begins here."""
@@ -130,24 +136,6 @@ class Walk:
             self._seqs = {}
         if stream_id:
             self._seqs[stream_id] = seq
-
-    def back(self, place: Place, last: tuple[int, int] | None) -> None:
-        """Go back in front of a frame that was entered. `last` is as it was then. Its bytes are read anew."""
-        self.window.forget()
-        self.offset, self.record, self.last = place.offset, place.record, last
-        stream_id, seq = place.preamble.stream_id, place.preamble.seq
-        if stream_id and self._seqs is not None:
-            self._seqs[stream_id] = seq - 1
-            if not seq:
-                del self._seqs[stream_id]
-
-    def is_replaced(self, place: Place) -> bool:
-        """Tell whether another frame begins now where one was: what was read ahead of a torn tail may be cut off."""
-        self.window.forget()
-        try:
-            return decode_preamble(self.window.take(place.offset, PREAMBLE_SIZE), _UNLIMITED) != place.preamble
-        except ReadError:
-            return False
 
     def _look(self, with_header: bool) -> Place | None:
         start = self.window.take(self.offset, PREAMBLE_SIZE)
@@ -238,6 +226,10 @@ class Walk:
             return self.count(offset, preamble)
         except ReadError:
             return None
+
+    def knows_end(self) -> bool:
+        """Tell whether the preamble of a refused frame here is right, so that it is known where the frame ends."""
+        return self._refused() is not None
 
     def _refused(self) -> Preamble | None:
         """Return the preamble of the refused frame here, if it is right and says where the frame ends."""
