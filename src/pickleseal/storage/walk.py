@@ -222,7 +222,8 @@ class Walk:
                     if place is not None:
                         if self._continues(place.preamble):
                             return place
-                        other = other or place
+                        if other is None and self._is_of_another(place.preamble):
+                            other = place
                     data = self.window.take(offset, _CHUNK)
                 at = data.find(MAGIC, at + 1)
             offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
@@ -232,6 +233,9 @@ class Walk:
         if self.last is None or not self.last[0]:
             return True
         return preamble.stream_id == self.last[0] and preamble.seq > self.last[1]
+
+    def _is_of_another(self, preamble: Preamble) -> bool:
+        return self.last is None or preamble.stream_id != self.last[0]
 
     def _candidate(self, offset: int) -> Place | None:
         try:
