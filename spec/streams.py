@@ -539,15 +539,15 @@ _add_index(
     _right[0] + _entry(_starts[2] + 64, 4, FIRST) + _entry(1 << 20, 9, SECOND),
     _used[:1],
 )
-_inner = _one(9, 7).data
-_outer = _around(_inner, 0)
-_start = len(_outer.data) - len(_inner)
-_five = [_outer, _batch([1, 2, 3], 1), _batch([4, 5], 2)]
-_lying = _entry(_start, 1, _inner)
+_within = _one(9, 7).data
+_holder = _around(_within, 0)
+_start = len(_holder.data) - len(_within)
+_five = [_holder, _batch([1, 2, 3], 1), _batch([4, 5], 2)]
+_astray = _entry(_start, 1, _within)
 _add_index(
     "nested",
     "an entry that leads to a frame within a buffer: by its rule it is right, so a reader that uses it errs from there",
     _five,
-    _lying,
+    _astray,
     [(_start, 1)],
 )
