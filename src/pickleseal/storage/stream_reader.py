@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
 from ..format.header import Header
 from ..format.index import EVERY_FRAMES, Entry
-from ..format.preamble import PREAMBLE_SIZE
 from ..payload.trust import build_trust
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
 from ..schema.names import frames_up
 from .locks import locked
 from .source import FileSource
-from .tail import is_true, read_index
+from .tail import entry_of, is_true, read_index
 from .walk import Lost, Place, Walk, torn_tail
 from .window import Window
 
@@ -111,13 +110,18 @@ class StreamReader:
         self._follow = follow
         self._timeout = timeout
         self._frame: Frame | None = None
-        self._open()
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            self._file.close()
-            raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
+        self._where = os.path.join(os.getcwd(), self.path)
+        self._begin(self._open())
 
-    def _open(self) -> None:
-        self._file = io.FileIO(self.path)
+    def _open(self) -> io.FileIO:
+        file = io.FileIO(self._where, opener=_open_at_once)
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
+
+    def _begin(self, file: io.FileIO) -> None:
+        self._file = file
         self._window = Window(self._file.fileno())
         self._walk = Walk(self._window, self._policy.limits)
         self._entries: list[Entry] | None = None
@@ -210,6 +214,8 @@ class StreamReader:
 
     def _next(self, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
+        if self._file.closed:
+            raise ValueError("the stream reader is closed")
         while True:
             place: Place | None = None
             try:
@@ -243,27 +249,36 @@ class StreamReader:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         is_last_look = not self._follow
         while True:
-            trouble: ReadError | None = None
-            try:
-                place = self._walk.step(with_header=False)
-                if place is not None:
-                    return place
-            except ReadError as exc:
-                trouble = exc
-                if is_last_look and self._settle():
-                    return self._walk.step(with_header=False)
+            trouble, place = self._look()
+            if trouble is not None and (is_last_look or not isinstance(trouble, TornTailError)) and self._settle():
+                trouble, place = self._look()
+            if place is None and self._follow and not is_last_look and self._is_replaced():
+                self._settle()  # nobody writes here any more
+                trouble, place = self._look()
+                if place is None and trouble is None:
+                    with suppress(OSError):
+                        replacement = self._open()
+                        self._file.close()
+                        self._begin(replacement)
+                is_last_look = trouble is not None
+            if place is not None:
+                return place
             if is_last_look or not isinstance(trouble, TornTailError | None):
                 if trouble is not None:
                     raise trouble
                 return None
-            if trouble is None:
-                self._go_on_with_replacement()
             wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
             if wait > 0:
                 time.sleep(wait)
             else:
                 is_last_look = True
             self._window.forget()
+
+    def _look(self) -> tuple[ReadError | None, Place | None]:
+        try:
+            return None, self._walk.step(with_header=False)
+        except ReadError as exc:
+            return exc, None
 
     def _read(self, place: Place, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Header, Any]:
         try:
@@ -293,13 +308,12 @@ class StreamReader:
             return True
         return False
 
-    def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now, if it is another one."""
+    def _is_replaced(self) -> bool:
+        """Tell whether the path names another file now."""
         with suppress(OSError):
-            there, mine = os.stat(self.path), os.fstat(self._file.fileno())
-            if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino) and self._walk.step() is None:
-                self._file.close()
-                self._open()
+            there, mine = os.stat(self._where), os.fstat(self._file.fileno())
+            return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        return False
 
     # --- where to begin -----------------------------------------------------------------------------------------------
 
@@ -314,6 +328,7 @@ class StreamReader:
             ReadError: damage on the way, where it is not to be skipped.
         """
         self._records, self._at, self._skip = [], 0, 0
+        self._window.forget()
         if record < 0:
             record = max(self.count() + record, 0)
         entries = self._known_entries()
@@ -328,12 +343,12 @@ class StreamReader:
                 continue
             break
         while self._walk.record < record:
-            before = self._walk.offset, self._walk.record, self._walk.last
+            before = self._walk.state()
             place = self._pass()
             if place is None:
                 break
             if place.record + place.records > record >= place.record:
-                self._walk.move(*before)
+                self._walk.restore(before)
                 self._skip = record - place.record
                 break
         return self.record
@@ -344,6 +359,7 @@ class StreamReader:
         Raises:
             ReadError: as `seek`.
         """
+        self._window.forget()
         walk, entries = self._walk, self._known_entries()
         self._walk = Walk(self._window, self._policy.limits)
         try:
@@ -355,14 +371,14 @@ class StreamReader:
             while (place := self._pass()) is not None:
                 frames += 1
                 if frames % EVERY_FRAMES == 0:
-                    entries.append(Entry(place.offset, place.record, _checksum(place, self._window)))
+                    entries.append(entry_of(place, self._window))
             return self._walk.record
         finally:
             self._walk = walk
 
     def _known_entries(self) -> list[Entry]:
         if self._entries is None:
-            self._entries = read_index(self.path)
+            self._entries = read_index(self._where)
         return self._entries
 
     def _pass(self) -> Place | None:
@@ -379,5 +395,6 @@ class StreamReader:
                 self._walk.skip(exc)
 
 
-def _checksum(place: Place, window: Window) -> int:
-    return int.from_bytes(window.take(place.offset, PREAMBLE_SIZE)[56:], "little")
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end, if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)

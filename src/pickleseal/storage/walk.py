@@ -76,11 +76,16 @@ class Walk:
         self.offset = offset
         self.record = record
         self.last = last
-        self._seqs: dict[int, int] | None = None  # the last seq of each stream_id; None: begun in the middle
-        if not offset:
-            self._seqs = {}
-        elif last is not None:
-            self._seqs = {last[0]: last[1]}
+        self._seqs = {} if last is None else {last[0]: last[1]}  # the last seq of each stream_id
+        self._is_from_start = not offset  # else it is not known which came before
+
+    def state(self) -> tuple[int, int, tuple[int, int] | None, dict[int, int], bool]:
+        """Return what `restore` goes back to."""
+        return self.offset, self.record, self.last, dict(self._seqs), self._is_from_start
+
+    def restore(self, state: tuple[int, int, tuple[int, int] | None, dict[int, int], bool]) -> None:
+        """Go back to where the walk stood."""
+        self.offset, self.record, self.last, self._seqs, self._is_from_start = state
 
     def step(self, with_header: bool = True) -> Place | None:
         """Return the frame here and go behind it, or None at a clean end.
@@ -105,8 +110,6 @@ class Walk:
         self.offset, self.record = place.end, place.record + place.records
         stream_id, seq = place.preamble.stream_id, place.preamble.seq
         self.last = stream_id, seq
-        if self._seqs is None:
-            self._seqs = {}
         if stream_id:
             self._seqs[stream_id] = seq
 
@@ -119,7 +122,10 @@ class Walk:
             return None
         try:
             preamble = decode_preamble(start, self.limits)
-            if self._seqs is not None:
+            if self.window.is_cut(self.offset + preamble.frame_len):
+                self.window.forget()  # a torn tail may have been cut off, and another frame written there
+                preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), self.limits)
+            if self._is_from_start or preamble.stream_id in self._seqs:
                 check_order(self._seqs, preamble)
             self._check_presence(preamble)
             records = self.count(self.offset, preamble) if with_header else 1
@@ -164,7 +170,7 @@ class Walk:
                 self._expect(preamble)
                 return Lost(begin, begin, error, missing, missing)
             records = self.known_records(begin, preamble)
-            last, seqs = self.last, dict(self._seqs or {})
+            last, seqs = self.last, dict(self._seqs)
             self.enter(Place(begin, preamble, first, records or 1))
             if isinstance(error, StreamOrderError):  # a frame that was read before, or belongs further up
                 self.last, self._seqs = last, seqs
@@ -191,7 +197,7 @@ class Walk:
     def _expect(self, preamble: Preamble) -> None:
         """Take a frame as the next one of its stream."""
         if preamble.stream_id:
-            self._seqs = {**(self._seqs or {}), preamble.stream_id: preamble.seq - 1}
+            self._seqs[preamble.stream_id] = preamble.seq - 1
 
     def known_records(self, offset: int, preamble: Preamble) -> int | None:
         """Return how many records a frame holds, or None where its header is damaged."""
