@@ -79,9 +79,8 @@ class Taker:
         if kind == _DICT:
             return self._copy_items(value, seen)
         if kind == _FROZEN:
-            state = vars(value) if cls.__dictoffset__ else {}
             try:
-                values = [*state.values(), *[getattr(value, name) for name in self._fields[cls] if name not in state]]
+                values = [getattr(value, name) for name in self._fields[cls]]
             except AttributeError:  # never set
                 raise _NoCopyError from None
             return value if self._are_atoms(values) else self._refuse()
@@ -148,7 +147,11 @@ def _kind_of(cls: type) -> int:
         return _OTHER
     getstate = getattr(cls, "__getstate__", None)
     is_default = getstate is getattr(object, "__getstate__", None)
-    if _is_frozen(cls) and (is_default or getattr(getstate, "__module__", None) == "dataclasses"):
+    if (
+        _is_frozen(cls)
+        and not cls.__dictoffset__
+        and (is_default or getattr(getstate, "__module__", None) == "dataclasses")
+    ):
         return _FROZEN if slots.issubset(_field_names(cls)) else _OTHER
     return _INSTANCE if is_default and cls.__dictoffset__ and not slots else _OTHER
 
