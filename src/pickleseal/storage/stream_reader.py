@@ -22,7 +22,7 @@ from ..schema.names import frames_up
 from .locks import locked
 from .source import FileSource
 from .tail import entry_of, is_true, read_index
-from .walk import Lost, Place, Walk, torn_tail
+from .walk import Lost, Place, State, Walk, torn_tail
 from .window import Window
 
 __all__ = ["Frame", "StreamReader"]
@@ -343,8 +343,7 @@ class StreamReader:
                 continue
             break
         while self._walk.record < record:
-            before = self._walk.state()
-            place = self._pass()
+            before, place = self._pass()
             if place is None:
                 break
             if place.record + place.records > record >= place.record:
@@ -368,7 +367,7 @@ class StreamReader:
             if entries:
                 self._walk.move(entries[-1].offset, entries[-1].record)
             frames = 0
-            while (place := self._pass()) is not None:
+            while (place := self._pass()[1]) is not None:
                 frames += 1
                 if frames % EVERY_FRAMES == 0:
                     entries.append(entry_of(place, self._window))
@@ -381,13 +380,14 @@ class StreamReader:
             self._entries = read_index(self._where)
         return self._entries
 
-    def _pass(self) -> Place | None:
-        """Step over a frame by its head, or return None where nothing whole follows."""
+    def _pass(self) -> tuple[State, Place | None]:
+        """Step over a frame by its head. Return where it begins, and the frame, or None where nothing whole follows."""
         while True:
+            before = self._walk.state()
             try:
-                return self._walk.step()
+                return before, self._walk.step()
             except TornTailError:
-                return None
+                return before, None
             except ReadError as exc:
                 if not self._is_skipping:
                     exc.path = self.path

@@ -23,11 +23,14 @@ from ..format.limits import ALIGNMENT, Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .window import Window
 
-__all__ = ["Lost", "Place", "Walk", "check_order", "torn_tail"]
+__all__ = ["Lost", "Place", "State", "Walk", "check_order", "torn_tail"]
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
 _TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
+
+
+State = tuple[int, int, "tuple[int, int] | None", dict[int, int], bool]
 
 
 class Place(NamedTuple):
@@ -79,11 +82,11 @@ class Walk:
         self._seqs = {} if last is None else {last[0]: last[1]}  # the last seq of each stream_id
         self._is_from_start = not offset  # else it is not known which came before
 
-    def state(self) -> tuple[int, int, tuple[int, int] | None, dict[int, int], bool]:
+    def state(self) -> State:
         """Return what `restore` goes back to."""
         return self.offset, self.record, self.last, dict(self._seqs), self._is_from_start
 
-    def restore(self, state: tuple[int, int, tuple[int, int] | None, dict[int, int], bool]) -> None:
+    def restore(self, state: State) -> None:
         """Go back to where the walk stood."""
         self.offset, self.record, self.last, self._seqs, self._is_from_start = state
 
