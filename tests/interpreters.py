@@ -27,6 +27,8 @@ TESTS = [
     "tests/test_properties.py",
     "tests/test_api.py",
     "tests/test_compress.py",
+    "tests/test_streams.py",
+    "tests/test_stream_vectors.py",
     "tests/test_arrays.py",
     "tests/test_trust.py",
     "tests/test_levels.py",

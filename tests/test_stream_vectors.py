@@ -31,6 +31,10 @@ def _keys_of(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.get("policy", {}).items() if key in ("keys", "purpose", "signed_by")}
 
 
+def _with(member: str) -> list[Any]:
+    return [case for case in cases("streams") if member in case.values[0]]
+
+
 def _load(items: Iterator[Any]) -> tuple[list[Any], ReadError | None]:
     """Take what comes, and the refusal that ends it."""
     taken = []
@@ -82,20 +86,6 @@ class TestStreams:
         assert sum(frame.records for frame in frames) == entry["records"]
         _check_refusal(error, entry)
 
-    def test_a_reader_that_skips_gets_the_rest(self, entry: dict[str, Any]) -> None:
-        if "skipped" not in entry:
-            pytest.skip("nothing to skip")
-        with (
-            StreamReader(VECTORS / entry["file"], on_error="skip", **policy_of(entry)) as reader,
-            pytest.warns(StreamWarning),
-        ):
-            values = list(reader)
-        wanted = entry["skipped"]
-        assert values == wanted["values"]
-        assert len(values) == wanted["records"]
-        assert [[lost.offset, lost.end] for lost in reader.lost] == wanted["lost"]
-        assert reader.lost[0].error.code == entry["error"]
-
     def test_the_independent_reader_agrees(self, entry: dict[str, Any]) -> None:
         walked = independent_reader.walk(read(entry), **_keys_of(entry))
         if entry.get("step") == 20:
@@ -110,21 +100,35 @@ class TestStreams:
             assert sum(frame.records for frame in walked.frames) == entry["skipped"]["records"]
             assert [[lost.offset, lost.end] for lost in walked.lost] == entry["skipped"]["lost"]
 
-    def test_an_index_gives_the_same_records(self, entry: dict[str, Any]) -> None:
-        if "index" not in entry:
-            pytest.skip("no index")
-        index = (VECTORS / (entry["file"] + ".idx")).read_bytes()
-        assert independent_reader.entries(index, read(entry)) == [tuple(pair) for pair in entry["index"]]
-        with StreamReader(VECTORS / entry["file"]) as reader:
-            if "nested" in entry["file"]:  # a lying index is believed; the stream read from its start is right
-                assert len(list(reader)) == entry["records"]
-                with pytest.raises(StreamOrderError):
-                    reader.count()
-                return
-            assert reader.count() == entry["records"]
-            for n in range(entry["records"] + 1):
-                assert reader.seek(n) == n
-                assert list(reader) == list(range(n, entry["records"]))
+
+@pytest.mark.parametrize("entry", _with("skipped"))
+def test_a_reader_that_skips_gets_the_rest(entry: dict[str, Any]) -> None:
+    with (
+        StreamReader(VECTORS / entry["file"], on_error="skip", **policy_of(entry)) as reader,
+        pytest.warns(StreamWarning),
+    ):
+        values = list(reader)
+    wanted = entry["skipped"]
+    assert values == wanted["values"]
+    assert len(values) == wanted["records"]
+    assert [[lost.offset, lost.end] for lost in reader.lost] == wanted["lost"]
+    assert reader.lost[0].error.code == entry["error"]
+
+
+@pytest.mark.parametrize("entry", _with("index"))
+def test_an_index_gives_the_same_records(entry: dict[str, Any]) -> None:
+    index = (VECTORS / (entry["file"] + ".idx")).read_bytes()
+    assert independent_reader.entries(index, read(entry)) == [tuple(pair) for pair in entry["index"]]
+    with StreamReader(VECTORS / entry["file"]) as reader:
+        if "nested" in entry["file"]:  # a lying index is believed; the stream read from its start is right
+            assert len(list(reader)) == entry["records"]
+            with pytest.raises(StreamOrderError):
+                reader.count()
+            return
+        assert reader.count() == entry["records"]
+        for n in range(entry["records"] + 1):
+            assert reader.seek(n) == n
+            assert list(reader) == list(range(n, entry["records"]))
 
 
 def test_there_are_enough() -> None:
