@@ -29,6 +29,8 @@ TESTS = [
     "tests/test_compress.py",
     "tests/test_pipes.py",
     "tests/test_urls.py",
+    "tests/test_streams.py",
+    "tests/test_stream_vectors.py",
     "tests/test_arrays.py",
     "tests/test_mapped.py",
     "tests/test_trust.py",

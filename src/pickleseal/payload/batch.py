@@ -87,10 +87,8 @@ class Taker:
             copied.__dict__.update(self._copy_items(value.__dict__, seen))
             return copied
         elif kind == _FROZEN:
-            state = vars(value) if cls.__dictoffset__ else {}
             with suppress(AttributeError):  # never set
-                values = [*state.values(), *[getattr(value, name) for name in self._fields[cls] if name not in state]]
-                if self._are_atoms(values):
+                if self._are_atoms([getattr(value, name) for name in self._fields[cls]]):
                     return value
         raise _NoCopyError
 
@@ -143,7 +141,11 @@ def _kind_of(cls: type) -> int:
         return _OTHER
     getstate = getattr(cls, "__getstate__", None)
     is_default = getstate is getattr(object, "__getstate__", None)
-    if _is_frozen(cls) and (is_default or getattr(getstate, "__module__", None) == "dataclasses"):
+    if (
+        _is_frozen(cls)
+        and not cls.__dictoffset__
+        and (is_default or getattr(getstate, "__module__", None) == "dataclasses")
+    ):
         return _FROZEN if slots.issubset(_field_names(cls)) else _OTHER
     return _INSTANCE if is_default and cls.__dictoffset__ and not slots else _OTHER
 

@@ -11,8 +11,7 @@ from ..writer import Writer, check_globals, check_name, encode_pickled, pickle_o
 
 __all__ = ["Pending"]
 
-_LARGEST_BATCH = 1 << 20  # bytes of pickles that wait
-_MOST_NAMES = 1000  # globals of records that wait: the header stays small
+_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
 _ANY = Record("builtins:object", 0, None, {})
 
 
@@ -76,6 +75,21 @@ class Pending:
         plain = items[0] if len(items) == 1 else items
         pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
         return encode_pickled(pickled, root, self._name, members, self._writer)
+
+    def encode_some(self, count: int) -> tuple[int, Body | PackError]:
+        """Lay out the first records as one frame: so many, or as many as are not too much for one. A record that can't
+        be packed comes alone, as the reason."""
+        while True:
+            body: Body | PackError
+            try:
+                body = self.encode(self.items[:count])
+            except PackError as exc:
+                text = f"a record that waited was dropped, others were written: {exc.reason}"
+                body = PackError(text, exc.expected, exc.found, exc.hint, exc.where)
+                body.__cause__ = exc
+            if count == 1 or (isinstance(body, Body) and body.length <= _LARGEST_BATCH):
+                return count, body
+            count = (count + 1) // 2
 
     @staticmethod
     def _merged(items: list[Any]) -> Pickled:

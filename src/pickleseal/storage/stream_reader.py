@@ -16,16 +16,15 @@ from ..atomic import naming
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
 from ..format.header import Header
 from ..format.index import EVERY_FRAMES, Entry
-from ..format.preamble import PREAMBLE_SIZE
 from ..payload.trust import build_trust
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
 from ..schema.names import frames_up
 from .locks import locked
 from .source import FileSource
-from .tail import is_true, read_index
+from .tail import entry_of, is_true, read_index
 from .url import refuse_url
-from .walk import Frame, Lost, Place, Walk, torn_tail
+from .walk import Frame, Lost, Place, State, Walk, torn_tail
 from .window import Window
 
 __all__ = ["Frame", "StreamReader"]
@@ -96,17 +95,22 @@ class StreamReader:
         self._follow = follow
         self._timeout = timeout
         self._frame: Frame | None = None
+        self._where = os.path.join(os.getcwd(), self.path)
         with naming(self.path):
-            self._open()
+            self._begin(self._open())
 
-    def _open(self) -> None:
-        self._file = io.FileIO(self.path)
+    def _open(self) -> io.FileIO:
+        file = io.FileIO(self._where, opener=_open_at_once)
         try:
-            if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file
+            raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
         except OSError:
-            self._file.close()
+            file.close()
             raise
+
+    def _begin(self, file: io.FileIO) -> None:
+        self._file = file
         self._window = Window(self._file.fileno())
         self._walk = Walk(self._window, self._policy.limits)
         self._entries: list[Entry] | None = None
@@ -200,6 +204,8 @@ class StreamReader:
 
     def _next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
+        if self._file.closed:
+            raise ValueError("the stream reader is closed")
         while True:
             try:
                 with naming(self.path):
@@ -264,8 +270,11 @@ class StreamReader:
                 if torn is not None:
                     raise torn
                 return None
-            if torn is None:
-                self._go_on_with_replacement()
+            if self._is_replaced():
+                self._wait_for_appends()  # then nobody writes here any more
+                if self._walk.offset >= self._window.size():
+                    self._go_on_with_replacement()
+                is_last_look = torn is not None
             wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
             if wait > 0:
                 time.sleep(wait)
@@ -284,17 +293,25 @@ class StreamReader:
         """Have what was refused read anew; what looks torn, when nobody is in the middle of an append."""
         self._window.forget()
         if isinstance(refusal, TornTailError):
-            with suppress(OSError), locked(self._file.fileno(), shared=True):
-                pass
+            self._wait_for_appends()
+
+    def _wait_for_appends(self) -> None:
+        with suppress(OSError), locked(self._file.fileno(), shared=True):
+            pass
+
+    def _is_replaced(self) -> bool:
+        """Tell whether the path names another file now."""
+        with suppress(OSError):
+            there, mine = os.stat(self._where), os.fstat(self._file.fileno())
+            return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        return False
 
     def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now, if it is another one and this one was read to its end."""
+        """Open the file that the path names now; there may be none yet."""
         with suppress(OSError):
-            there, mine = os.stat(self.path), os.fstat(self._file.fileno())
-            is_other = (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
-            if is_other and mine.st_size <= self._walk.offset:
-                self._file.close()
-                self._open()
+            replacement = self._open()
+            self._file.close()
+            self._begin(replacement)
 
     # --- where to begin -----------------------------------------------------------------------------------------------
 
@@ -309,6 +326,7 @@ class StreamReader:
             ReadError: damage on the way, where it is not to be skipped.
         """
         self._records, self._at, self._skip = [], 0, 0
+        self._window.forget()
         if record < 0:
             record = max(self.count() + record, 0)
         entries = self._known_entries()
@@ -323,12 +341,11 @@ class StreamReader:
                 continue
             break
         while self._walk.record < record:
-            before = self._walk.offset, self._walk.record, self._walk.last
-            place = self._pass()
+            before, place = self._pass()
             if place is None:
                 break
             if place.record + place.records > record >= place.record:
-                self._walk.move(*before)
+                self._walk.restore(before)
                 self._skip = record - place.record
                 break
         return self.record
@@ -339,6 +356,7 @@ class StreamReader:
         Raises:
             ReadError: as `seek`.
         """
+        self._window.forget()
         walk, entries = self._walk, self._known_entries()
         self._walk = Walk(self._window, self._policy.limits)
         try:
@@ -347,28 +365,29 @@ class StreamReader:
             if entries:
                 self._walk.move(entries[-1].offset, entries[-1].record)
             frames = 0
-            while (place := self._pass()) is not None:
+            while (place := self._pass()[1]) is not None:
                 frames += 1
                 if frames % EVERY_FRAMES == 0:
-                    entries.append(Entry(place.offset, place.record, _checksum(place, self._window)))
+                    entries.append(entry_of(place, self._window))
             return self._walk.record
         finally:
             self._walk = walk
 
     def _known_entries(self) -> list[Entry]:
         if self._entries is None:
-            self._entries = read_index(self.path)
+            self._entries = read_index(self._where)
         return self._entries
 
-    def _pass(self) -> Place | None:
-        """Step over a frame by its head, or return None where nothing whole follows."""
+    def _pass(self) -> tuple[State, Place | None]:
+        """Step over a frame by its head. Return where it begins, and the frame, or None where nothing whole follows."""
         has_settled = False
         while True:
+            before = self._walk.state()
             try:
                 with naming(self.path):
-                    return self._walk.step()
+                    return before, self._walk.step()
             except TornTailError:
-                return None
+                return before, None
             except ReadError as exc:
                 if not has_settled:
                     self._settle(exc)
@@ -380,5 +399,6 @@ class StreamReader:
                 self._walk.skip(exc)
 
 
-def _checksum(place: Place, window: Window) -> int:
-    return int.from_bytes(window.take(place.offset, PREAMBLE_SIZE)[56:], "little")
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end, if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from ..atomic import naming
-from ..errors import ReadError
+from ..errors import PackError, ReadError
 from ..format.frame import Body, encode_frame
 from ..writer import Writer, check_members, check_writer, encode_one
 from .pending import Pending
@@ -21,7 +21,6 @@ from .url import refuse_url
 __all__ = ["StreamWriter", "append"]
 
 _MOST = 10_000  # records that wait where only `linger` is given
-_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
 _forks = 0  # of this process, since it was the first to import this
 _writers: "weakref.WeakSet[StreamWriter]" = weakref.WeakSet()
 
@@ -125,7 +124,7 @@ class StreamWriter:
         """Append one record.
 
         Raises:
-            PackError: the object can't be packed. Nothing was appended.
+            PackError: the object can't be packed, and nothing was appended; or one that waited, as the message says.
             TornTailError: the file's tail is torn, and the writer was not told to repair.
             ReadError: the last frame of the file is corrupt, or the file is no stream.
             OSError: from the operating system. This record was not appended, or (a sync that failed) may not last; in
@@ -166,9 +165,10 @@ class StreamWriter:
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()
-            self._write_pending(pending)
+            refused = self._write_pending(pending)
             self._put(body, 1)
             self._sync_if_due()
+            _raise(refused)
 
     def _attend(self, pending: Pending, item: Any) -> None:
         """Do what is due after a record was added: write a full batch, or take the record back and say why."""
@@ -178,13 +178,13 @@ class StreamWriter:
             try:
                 self._check()
                 if len(pending.items) >= self._most:
-                    self._write_pending(pending)
+                    _raise(self._write_pending(pending))
                 elif self._linger is not None and self._wakes is None and pending.items:
                     self._wake_after(self._linger)
             except BaseException:
                 # The caller is told that it failed, so it must not be written later. Those before it stay.
-                for place, other in enumerate(pending.items):
-                    if other is item:
+                for place in reversed(range(len(pending.items))):  # the last: it may be there more than once
+                    if pending.items[place] is item:
                         del pending.items[place]
                         raise
                 if not self._closed or self._tail.trouble is not None:  # else another thread wrote it while it closed
@@ -194,32 +194,41 @@ class StreamWriter:
         """Write what waits, as one frame, and sync everything that this writer wrote.
 
         Raises:
-            As `append`. What was not written waits on: `flush` may be called again.
+            As `append`. What was not written waits on: `flush` may be called again. After `PackError` all was written
+                but for the record that it names, which is dropped.
         """
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()
-            self._flush()
+            _raise(self._flush())
 
     def close(self) -> None:
         """`flush`, and close the file. A second call does nothing.
 
         Raises:
-            As `flush`. Where records could not be written, the writer stays open, and they wait on.
+            As `flush`. Where records could not be written, the writer stays open, and they wait on. Where a sync
+            failed, now or before, it is closed.
         """
         if self._closed:
             return
         self._begin_anew_after_fork()
         with self._mutex:
-            if self._tail.trouble is None:
+            failure: Exception | None = self._tail.trouble and self._failed()
+            if failure is None:
                 self._check()
                 self._is_ready = False  # first: who appends from now on looks whether it was written
-                self._flush()
+                try:
+                    failure = self._flush()
+                except OSError as exc:
+                    if self._tail.trouble is None:
+                        raise
+                    failure = exc
             self._closed = True
             if self._wakes is not None:
                 self._wakes.cancel()
             with naming(self.path):
                 self._tail.close()
+            _raise(failure)
 
     def __enter__(self) -> "StreamWriter":
         return self
@@ -227,7 +236,11 @@ class StreamWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OSError:
+            if error is None or error is not self._tail.trouble:  # else it is on its way already
+                raise
 
     def __del__(self) -> None:
         if getattr(self, "_closed", True) or self._born != _forks:
@@ -255,35 +268,42 @@ class StreamWriter:
         if self._closed:
             raise ValueError("the stream writer is closed")
         if self._tail.trouble is not None:
-            text = f"a sync failed before ({self._tail.trouble}): verify the stream, and append with a new writer"
-            raise OSError(self._tail.trouble.errno or errno.EIO, text, self.path)
+            raise self._failed()
         self._is_ready = self._linger is None
         if self._delayed is not None:
             delayed, self._delayed = self._delayed, None
             raise delayed
 
-    def _flush(self) -> None:
-        if self._pending is not None:
-            self._write_pending(self._pending)
+    def _failed(self) -> OSError:
+        trouble = self._tail.trouble
+        text = f"a sync failed before ({trouble}): verify the stream, and append with a new writer"
+        return OSError((trouble and trouble.errno) or errno.EIO, text, self.path)
+
+    def _flush(self) -> PackError | None:
+        refused = None if self._pending is None else self._write_pending(self._pending)
         if self._tail.written > self._synced:
             self._sync()
+        return refused
 
-    def _write_pending(self, pending: Pending) -> None:
-        """Write what waits: one frame, or several where one would be very large."""
-        items = pending.items
-        while items:
-            count = len(items)  # more may be added meanwhile
-            body = pending.encode(items[:count])
-            while body.length > _LARGEST_BATCH and count > 1:
-                count = (count + 1) // 2
-                body = pending.encode(items[:count])
+    def _write_pending(self, pending: Pending) -> PackError | None:
+        """Write what waits: one frame, or several where one would be very large. A record that can't be packed any
+        more is dropped, and the reason returned: it must not stand in the way of the others."""
+        refused = None
+        count = self._most
+        while pending.items:
+            count, body = pending.encode_some(min(count, len(pending.items)))  # more may be added meanwhile
             before = self._tail.written
             try:
-                self._put(body, count)
+                if isinstance(body, PackError):
+                    refused = body
+                else:
+                    self._put(body, count)
             finally:
-                if self._tail.written != before:  # also if it was interrupted behind the write
-                    del items[:count]
+                if isinstance(body, PackError) or self._tail.written != before:  # also if it was interrupted then
+                    del pending.items[:count]
+            count *= 2
         self._sync_if_due()
+        return refused
 
     def _put(self, body: Body, records: int) -> None:
         """Write one frame under the file's lock."""
@@ -323,13 +343,19 @@ class StreamWriter:
                 self._wakes = None
                 if self._pending is not None and not self._closed and self._tail.trouble is None:
                     try:
-                        self._write_pending(self._pending)
+                        self._delayed = self._write_pending(self._pending)
                     except Exception as exc:  # told to whoever calls next
                         self._delayed = exc
 
-        self._wakes = threading.Timer(seconds, write)
-        self._wakes.name, self._wakes.daemon = "pickleseal-linger", True
-        self._wakes.start()
+        timer = threading.Timer(seconds, write)
+        timer.name, timer.daemon = "pickleseal-linger", True
+        timer.start()
+        self._wakes = timer
+
+
+def _raise(failure: Exception | None) -> None:
+    if failure is not None:
+        raise failure
 
 
 def _whole(name: str, value: object, least: int) -> int | None:

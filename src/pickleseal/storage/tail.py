@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from ..atomic import open_folder, sync_folder, write_all
 from ..errors import ReadError, TornTailError
 from ..format.frame import Part
-from ..format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry
+from ..format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry, is_index
 from ..format.limits import MAX_INTEGER, Limits
 from ..format.preamble import PREAMBLE_SIZE
 from ..policy import Policy
@@ -25,25 +25,30 @@ from .source import FileSource
 from .walk import Lost, Place, Walk
 from .window import Window, read_at
 
-__all__ = ["INDEX_ENDING", "Tail", "is_true", "read_index"]
+__all__ = ["INDEX_ENDING", "Tail", "entry_of", "is_true", "read_index"]
 
 INDEX_ENDING = ".idx"
 _SMALL = 1 << 18  # bytes of a frame that is validated in one piece
 _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _sync = getattr(os, "fdatasync", os.fsync)
+_NOT_BESIDE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no symbolic link, and no wait for a FIFO
+_MOST_INDEXED = 1 << 26  # bytes of an index that a reader takes: two million entries
+_MOST_NUMBERS = 1 << 64  # of a u64
 
 
 class Tail:
     """The end of one file. Not for several threads at once.
 
     Args:
-        path: of the file; it is made when it is first locked, if it is missing.
+        path: of the file; it is made when it is first locked, if it is missing. Which one it names is looked up
+            whenever it is opened, and from the folder that is the current one now.
         create: whether it may be made.
     """
 
     def __init__(self, path: str, create: bool = True) -> None:
-        self.path = os.path.realpath(path)
+        self._given = os.path.join(os.getcwd(), path)
+        self.path = os.path.realpath(self._given)
         self._create = create
         self._descriptor = -1
         self._index = -1
@@ -87,6 +92,7 @@ class Tail:
                 self.close()
 
     def _open(self) -> None:
+        self.path = os.path.realpath(self._given)
         try:
             self._descriptor = os.open(self.path, _FLAGS)
         except FileNotFoundError:
@@ -126,7 +132,7 @@ class Tail:
     def _is_current(self) -> bool:
         """Tell whether the path still names the open file: it may have been replaced, moved away or removed."""
         try:
-            there = os.stat(self.path)
+            there = os.stat(self._given)
         except FileNotFoundError:
             return False
         mine = os.fstat(self._descriptor)
@@ -215,7 +221,7 @@ class Tail:
 
     def next_place(self) -> tuple[int, int]:
         """Return stream_id and seq of the frame that comes next. Only after `validate`."""
-        if self._last is None or not self._last[0]:
+        if self._last is None or not self._last[0] or self._last[1] + 1 == _MOST_NUMBERS:
             return int.from_bytes(os.urandom(8), "little") or 1, 0
         return self._last[0], self._last[1] + 1
 
@@ -250,9 +256,11 @@ class Tail:
             return
         self._due = Entry(offset, record, int.from_bytes(preamble[56:64], "little"))
         self._frames = 1
+        if record >= _MOST_NUMBERS:
+            return
         with suppress(OSError):
             if self._index < 0:
-                self._index = os.open(self.path + INDEX_ENDING, _FLAGS | os.O_CREAT, 0o666)
+                self._index = _open_index(self.path, _FLAGS | os.O_CREAT)
             if not self._entries:
                 os.ftruncate(self._index, 0)
             os.lseek(self._index, self._entries * ENTRY_SIZE, os.SEEK_SET)
@@ -262,7 +270,7 @@ class Tail:
     def _start_from_index(self, window: Window) -> None:
         """Begin at the last entry that is true of the file, and cut off those that are not."""
         with suppress(OSError):
-            self._index = os.open(self.path + INDEX_ENDING, _FLAGS) if self._index < 0 else self._index
+            self._index = _open_index(self.path, _FLAGS) if self._index < 0 else self._index
             entries = decode_entries(read_at(self._index, os.fstat(self._index).st_size, 0))
             while entries and not is_true(entries[-1], window):
                 entries.pop()
@@ -270,6 +278,28 @@ class Tail:
             if entries:
                 self._due, self._entries = entries[-1], len(entries)
                 self._end, self._record = entries[-1].offset, entries[-1].record
+
+
+def _open_index(path: str, flags: int) -> int:
+    """Open the file beside a stream, if it is an index: what is not is left alone.
+
+    Raises:
+        OSError: it can't be opened, or is none.
+    """
+    descriptor = os.open(path + INDEX_ENDING, flags | _NOT_BESIDE, 0o666)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and is_index(read_at(descriptor, ENTRY_SIZE, 0)):
+            return descriptor
+        raise OSError(errno.EEXIST, "not an index", path + INDEX_ENDING)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def entry_of(place: Place, window: Window) -> Entry:
+    """Return the entry that an index has for a frame."""
+    preamble = window.take(place.offset, PREAMBLE_SIZE)
+    return Entry(place.offset, place.record, int.from_bytes(preamble[56:], "little"))
 
 
 def is_true(entry: Entry, window: Window) -> bool:
@@ -284,8 +314,10 @@ def is_true(entry: Entry, window: Window) -> bool:
 
 def read_index(path: str) -> list[Entry]:
     """Return the entries of the index beside a stream, unverified; none where there is no index."""
-    try:
-        with open(os.path.realpath(path) + INDEX_ENDING, "rb") as file:
-            return decode_entries(file.read())
-    except OSError:
-        return []
+    with suppress(OSError):
+        descriptor = _open_index(os.path.realpath(path), _FLAGS & ~os.O_RDWR | os.O_RDONLY)
+        try:
+            return decode_entries(read_at(descriptor, min(os.fstat(descriptor).st_size, _MOST_INDEXED), 0))
+        finally:
+            os.close(descriptor)
+    return []

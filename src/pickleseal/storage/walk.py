@@ -25,11 +25,14 @@ from ..format.limits import ALIGNMENT, Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .window import Window
 
-__all__ = ["Frame", "Lost", "Place", "Walk", "check_order", "torn_tail"]
+__all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "torn_tail"]
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
 _TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
+
+
+State = tuple[int, int, "tuple[int, int] | None", dict[int, int], bool]
 
 
 class Place(NamedTuple):
@@ -97,11 +100,16 @@ class Walk:
         self.offset = offset
         self.record = record
         self.last = last
-        self._seqs: dict[int, int] | None = None  # the last seq of each stream_id; None: begun in the middle
-        if not offset:
-            self._seqs = {}
-        elif last is not None:
-            self._seqs = {last[0]: last[1]}
+        self._seqs = {} if last is None else {last[0]: last[1]}  # the last seq of each stream_id
+        self._is_from_start = not offset  # else it is not known which came before
+
+    def state(self) -> State:
+        """Return what `restore` goes back to."""
+        return self.offset, self.record, self.last, dict(self._seqs), self._is_from_start
+
+    def restore(self, state: State) -> None:
+        """Go back to where the walk stood."""
+        self.offset, self.record, self.last, self._seqs, self._is_from_start = state
 
     def step(self) -> Place | None:
         """Return the frame here and go behind it, or None at a clean end.
@@ -132,8 +140,6 @@ class Walk:
         self.offset, self.record = place.end, place.record + place.records
         stream_id, seq = place.preamble.stream_id, place.preamble.seq
         self.last = stream_id, seq
-        if self._seqs is None:
-            self._seqs = {}
         if stream_id:
             self._seqs[stream_id] = seq
 
@@ -146,7 +152,10 @@ class Walk:
             return None
         try:
             preamble = decode_preamble(start, self.limits)
-            if self._seqs is not None:
+            if self.window.is_cut(self.offset + preamble.frame_len):
+                self.window.forget()  # a torn tail may have been cut off, and another frame written there
+                preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), self.limits)
+            if self._is_from_start or preamble.stream_id in self._seqs:
                 check_order(self._seqs, preamble)
             self._check_presence(preamble)
             records = self.count(self.offset, preamble) if with_header else 1
@@ -191,7 +200,7 @@ class Walk:
                 self._expect(preamble)
                 return Lost(begin, begin, error, missing, missing)
             records = self.known_records(begin, preamble)
-            last, seqs = self.last, dict(self._seqs or {})
+            last, seqs = self.last, dict(self._seqs)
             self.enter(Place(begin, preamble, first, records or 1))
             if isinstance(error, StreamOrderError):  # a frame that was read before, or belongs further up
                 self.last, self._seqs = last, seqs
@@ -218,7 +227,7 @@ class Walk:
     def _expect(self, preamble: Preamble) -> None:
         """Take a frame as the next one of its stream."""
         if preamble.stream_id:
-            self._seqs = {**(self._seqs or {}), preamble.stream_id: preamble.seq - 1}
+            self._seqs[preamble.stream_id] = preamble.seq - 1
 
     def known_records(self, offset: int, preamble: Preamble) -> int | None:
         """Return how many records a frame holds, or None where its header is damaged."""
@@ -253,7 +262,8 @@ class Walk:
                     if place is not None:
                         if self._continues(place.preamble):
                             return place
-                        other = other or place
+                        if other is None and self._is_of_another(place.preamble):
+                            other = place
                     data = self.window.take(offset, _CHUNK)
                 at = data.find(MAGIC, at + 1)
             offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
@@ -263,6 +273,9 @@ class Walk:
         if self.last is None or not self.last[0]:
             return True
         return preamble.stream_id == self.last[0] and preamble.seq > self.last[1]
+
+    def _is_of_another(self, preamble: Preamble) -> bool:
+        return self.last is None or preamble.stream_id != self.last[0]
 
     def _candidate(self, offset: int) -> Place | None:
         try:
