@@ -47,7 +47,7 @@ from pickleseal.errors import (
 )
 from pickleseal.payload.batch import LARGEST, merge
 from pickleseal.payload.pickler import pickle_one
-from pickleseal.storage import stream_writer
+from pickleseal.storage import stream_writer, tail
 
 sys.path.insert(0, str(SPEC))
 import streams as vectors
@@ -707,7 +707,7 @@ def test_lingering_records_are_written_in_time(path: str, batch: int | None) -> 
 )
 def test_how_often_is_synced(path: str, settings: Any, syncs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
-    monkeypatch.setattr(stream_writer, "_sync", done.append)
+    monkeypatch.setattr(tail, "_sync", done.append)
     with StreamWriter(path, **settings) as stream:
         for n in range(10):
             stream.append(n)
@@ -729,7 +729,7 @@ def test_a_sync_that_failed_is_never_forgotten(path: str, batch: int | None, mon
     for n in range(2):
         stream.append(n)
     with monkeypatch.context() as patch:
-        patch.setattr(stream_writer, "_sync", _fails)
+        patch.setattr(tail, "_sync", _fails)
         with pytest.raises(OSError, match="input/output"):
             _append_all(stream, 2, 3)
     for again in (stream.flush, stream.close):
@@ -744,7 +744,7 @@ def test_a_sync_that_failed_is_never_forgotten(path: str, batch: int | None, mon
 def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_writer, "_sync", _fails)
+    monkeypatch.setattr(tail, "_sync", _fails)
     stream = StreamWriter(path, linger=0.01)
     stream.append(1)
     _until(lambda: stream._trouble is not None)
@@ -754,7 +754,7 @@ def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
 
 
 def test_an_error_on_its_way_is_not_hidden_by_close(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_writer, "_sync", _fails)
+    monkeypatch.setattr(tail, "_sync", _fails)
     with pytest.raises(OSError, match=r"^\[Errno 5\] input/output error$"), StreamWriter(path) as stream:
         stream.append(1)
 
