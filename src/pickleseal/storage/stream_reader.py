@@ -170,7 +170,6 @@ class StreamReader:
 
     def _load_frame(self) -> bool:
         """Load the records of the next frame, and tell whether there was one."""
-        self._records, self._at = [], 0
         found = self._next(self._load)
         if found is None:
             return False
@@ -208,7 +207,7 @@ class StreamReader:
                 check_body(source, header)
             return header, None
 
-        self._records, self._at, self._skip = [], 0, 0
+        self._skip = 0
         while (found := self._next(read)) is not None:
             yield found[0]
 
@@ -216,6 +215,7 @@ class StreamReader:
         """Read the next frame that is not skipped, or return None at the end."""
         if self._file.closed:
             raise ValueError("the stream reader is closed")
+        self._records, self._at = [], 0
         while True:
             place: Place | None = None
             try:
@@ -224,7 +224,7 @@ class StreamReader:
                     return None
                 header, obj = self._read(place, read)
             except ReadError as exc:
-                exc.path = self.path
+                exc.path, self._skip = self.path, 0
                 lost = None if place is None else self._behind(place, exc)
                 if not self._is_skipping or exc.step in _NEVER_SKIPPED:
                     raise
