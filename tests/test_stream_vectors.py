@@ -17,6 +17,8 @@ from support import VECTORS, cases, manifest, policy_of, read
 import pickleseal
 from pickleseal.errors import ReadError, StreamOrderError, StreamWarning, TornTailError
 from pickleseal.storage.stream_reader import StreamReader
+from pickleseal.storage.tail import is_true, read_index
+from pickleseal.storage.window import Window
 
 STREAMS = manifest()["streams"]
 SMALL = [entry for entry in STREAMS if "policy" not in entry and entry.get("step") != 20]
@@ -198,3 +200,20 @@ def test_both_readers_agree_wherever_it_is_cut(name: str, tmp_path: Path) -> Non
     step = math.ceil(len(data) / (60 if os.environ.get("PICKLESEAL_SHORT") else 250))
     for end in {*range(0, len(data), step), *range(0, len(data), 64)}:
         _compare(tmp_path / "stream.pseal", data[:end])
+
+
+@QUICK
+@given(data=st.data())
+def test_both_readers_agree_on_any_index(data: st.DataObject, tmp_path: Path) -> None:
+    entry = data.draw(st.sampled_from([entry for entry in STREAMS if "index" in entry]))
+    index = bytearray((VECTORS / (entry["file"] + ".idx")).read_bytes())
+    for _ in range(data.draw(st.integers(0, 2))):
+        if index:
+            index[data.draw(st.integers(0, len(index) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    damaged = bytes(index)[: data.draw(st.integers(0, len(index)))] if data.draw(st.booleans()) else bytes(index)
+    path = tmp_path / "stream.pseal"
+    path.write_bytes(read(entry))
+    (tmp_path / "stream.pseal.idx").write_bytes(damaged)
+    with open(path, "rb") as file:
+        found = [(e.offset, e.record) for e in read_index(str(path)) if is_true(e, Window(file.fileno()))]
+    assert found == independent_reader.entries(damaged, read(entry))

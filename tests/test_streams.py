@@ -47,7 +47,7 @@ from pickleseal.errors import (
 )
 from pickleseal.payload.batch import LARGEST, merge
 from pickleseal.payload.pickler import pickle_one
-from pickleseal.storage import stream_writer, tail
+from pickleseal.storage import tail
 
 sys.path.insert(0, str(SPEC))
 import streams as vectors
@@ -542,6 +542,34 @@ def test_reading_on_behind_a_refused_record(path: str) -> None:
         assert (next(reader), reader.record) == (2, 3)
 
 
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_refused_batch_takes_no_records_of_the_next_with_it(path: str, on_error: str) -> None:
+    _numbers(path, 9, batch=3)
+    frame = _frames(path)[1]
+    damaged = bytearray(Path(path).read_bytes())
+    damaged[frame.offset + frame.length - 1] ^= 1
+    Path(path).write_bytes(damaged)
+    with StreamReader(path, on_error=on_error) as reader:
+        assert reader.seek(5) == 5
+        if on_error == "raise":
+            with pytest.raises(ReadError):
+                next(reader)
+            assert list(reader) == [6, 7, 8]
+        else:
+            with pytest.warns(StreamWarning):
+                assert list(reader) == [6, 7, 8]
+
+
+def test_frames_and_records_in_turn(path: str) -> None:
+    _numbers(path, 12, batch=3)
+    with StreamReader(path) as reader:
+        frames = reader.frames()
+        assert next(frames).record == 0
+        assert (next(reader), next(reader), reader.record) == (3, 4, 5)
+        assert (next(frames).record, reader.record) == (6, 9)  # from where the reader stands
+        assert (next(reader), reader.record) == (9, 10)
+
+
 def test_no_stale_bytes_of_a_torn_tail_are_used(path: str) -> None:
     for follow, torn, then in itertools.product((False, True), ("x" * 600, "x" * 10, None), (10, 2000)):
         Path(path).unlink(missing_ok=True)
@@ -747,7 +775,7 @@ def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
     monkeypatch.setattr(tail, "_sync", _fails)
     stream = StreamWriter(path, linger=0.01)
     stream.append(1)
-    _until(lambda: stream._trouble is not None)
+    _until(lambda: stream._tail.trouble is not None)
     with pytest.raises(OSError, match="a sync failed before"):
         stream.close()
     stream.close()
@@ -755,7 +783,7 @@ def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
 
 def test_an_error_on_its_way_is_not_hidden_by_close(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "_sync", _fails)
-    with pytest.raises(OSError, match=r"^\[Errno 5\] input/output error$"), StreamWriter(path) as stream:
+    with pytest.raises(OSError, match=r"^\[Errno 5\] input/output error: "), StreamWriter(path) as stream:
         stream.append(1)
 
 
@@ -766,7 +794,7 @@ def test_a_sync_that_failed_while_the_file_was_rotated_is_not_forgotten(
     stream.append(1)
     os.rename(path, path + ".1")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", _fails)
+        patch.setattr(tail, "_sync", _fails)
         with pytest.raises(OSError, match="input/output"):
             stream.append(2)
     with pytest.raises(OSError, match="a sync failed before"):
@@ -930,6 +958,20 @@ def test_rotation_under_a_writer(path: str, way: str) -> None:
     assert list(iter_load(path)) == (["new", 3, 4] if way == "replaced" else [3, 4])
     if way == "moved":
         assert list(iter_load(path + ".1")) == [1, 2]
+
+
+@pytest.mark.parametrize("more", [0, 1, 5])
+def test_a_file_that_was_emptied_and_written_anew(path: str, more: int) -> None:
+    with StreamWriter(path) as stream:
+        stream.append(1)
+        stream.append(2)
+        os.truncate(path, 0)
+        with StreamWriter(path) as other:
+            for n in range(2 + more):  # as long as it was, or longer
+                other.append(n)
+        stream.append("more")
+    assert list(iter_load(path)) == [*range(2 + more), "more"]
+    assert len({frame.stream_id for frame in _frames(path)}) == 1
 
 
 # --- following --------------------------------------------------------------------------------------------------------

@@ -1,37 +1,25 @@
 """`StreamReader`: the records of a stream's file, one by one, each judged as an artifact is (spec section 9)."""
 
-import errno
-import io
 import os
-import stat
-import time
 import warnings
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from ..atomic import naming
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
 from ..format.header import Header
-from ..format.index import EVERY_FRAMES, Entry
 from ..payload.trust import build_trust
 from ..policy import Policy, check_is_policy
-from ..reader import BytesSource, Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
+from ..reader import Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
 from ..schema.names import frames_up
-from .locks import locked
-from .source import FileSource
-from .tail import entry_of, is_true, read_index
+from .cursor import Cursor
 from .url import refuse_url
-from .walk import Frame, Lost, Place, State, Walk, torn_tail
-from .window import Window
+from .walk import Frame, Lost, torn_tail
 
 __all__ = ["Frame", "StreamReader"]
 
-_SMALL = 1 << 18  # bytes of a frame that is taken from the window
 Read = Callable[[Source], tuple[Header, Any]]
-_POLL = 0.05  # seconds
 _NEVER_SKIPPED = (15, 20)  # steps: what `verify` leaves out, and is no damage
 
 
@@ -92,36 +80,15 @@ class StreamReader:
         self._trusted = build_trust(trust, expect)
         self._policy = check_is_policy(policy)
         self._is_skipping = on_error == "skip"
-        self._follow = follow
-        self._timeout = timeout
         self._frame: Frame | None = None
-        self._where = os.path.join(os.getcwd(), self.path)
-        with naming(self.path):
-            self._begin(self._open())
-
-    def _open(self) -> io.FileIO:
-        file = io.FileIO(self._where, opener=_open_at_once)
-        try:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file
-            raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
-        except OSError:
-            file.close()
-            raise
-
-    def _begin(self, file: io.FileIO) -> None:
-        self._file = file
-        self._window = Window(self._file.fileno())
-        self._walk = Walk(self._window, self._policy.limits)
-        self._entries: list[Entry] | None = None
         self._records: list[Any] = []
         self._at = 0  # in these
         self._skip = 0  # records of the next frame that are not wanted
+        self._cursor = Cursor(self.path, self._policy.limits, self._is_skipping, follow, timeout)
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
-        with naming(self.path):
-            self._file.close()
+        self._cursor.close()
 
     def __enter__(self) -> "StreamReader":
         return self
@@ -137,7 +104,7 @@ class StreamReader:
     @property
     def record(self) -> int:
         """Number of the record that comes next, from 0."""
-        return self._walk.record + self._skip - (len(self._records) - self._at)
+        return self._cursor.walk.record + self._skip - (len(self._records) - self._at)
 
     @property
     def frame(self) -> Frame | None:
@@ -160,7 +127,6 @@ class StreamReader:
 
     def _load_frame(self) -> bool:
         """Load the records of the next frame, and tell whether there was one."""
-        self._records, self._at = [], 0
         found = self._next(self._load)
         if found is None:
             return False
@@ -198,14 +164,15 @@ class StreamReader:
                 check_body(source, header)
             return header, None
 
-        self._records, self._at, self._skip = [], 0, 0
+        self._skip = 0
         while (found := self._next(read)) is not None:
             yield found[0]
 
     def _next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
-        if self._file.closed:
+        if self._cursor.is_closed:
             raise ValueError("the stream reader is closed")
+        self._records, self._at = [], 0
         while True:
             try:
                 with naming(self.path):
@@ -213,107 +180,46 @@ class StreamReader:
             except ReadError as exc:
                 refusal = exc
             if refusal.step not in _NEVER_SKIPPED:
-                self._settle(refusal)  # what was read may have been in the middle of an append or a repair
+                self._cursor.settle(refusal)  # what was read may have been in the middle of an append or a repair
                 try:
                     with naming(self.path):
                         return self._attempt(read)
                 except ReadError as exc:
                     refusal = exc
-            refusal.path = self.path
+            refusal.path, self._skip = self.path, 0
             if not self._is_skipping or refusal.step in _NEVER_SKIPPED:
                 self._pass_over(refusal)
                 raise refusal
-            lost = self._walk.skip(refusal)
+            lost = self._cursor.walk.skip(refusal)
             self.lost.append(lost)
             text = f"{lost.end - lost.offset} bytes of the stream were skipped: {refusal}"
             warnings.warn(text, StreamWarning, stacklevel=frames_up())
 
     def _attempt(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame, or return None at the end. Where it is refused, the walk stays in front of it."""
-        place = self._step()
+        place = self._cursor.step()
         if place is None:
             return None
         try:
-            header, obj = read(self._source(place))
+            header, obj = read(self._cursor.source(place))
         except ReadError as exc:
             refusal: ReadError = exc
             if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
-                refusal = torn_tail(self._window, place.offset, exc) or exc
+                refusal = torn_tail(self._cursor.window, place.offset, exc) or exc
             refusal.offset, refusal.record = place.offset, place.record
             raise refusal from exc.__cause__
         if header.preamble != place.preamble:  # that was read ahead, of a torn tail which was cut off meanwhile
-            self._window.forget()
+            self._cursor.window.forget()
             return self._attempt(read)
         preamble, records = place.preamble, header.records or 1
-        self._walk.enter(place._replace(records=records))
+        self._cursor.walk.enter(place._replace(records=records))
         frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
         return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
 
     def _pass_over(self, refusal: ReadError) -> None:
         """Go behind a refused frame, if it is known where that is, so that the next call goes on there."""
-        if not isinstance(refusal, TornTailError) and self._walk.knows_end():
-            self._walk.skip(refusal)
-
-    def _step(self) -> Place | None:
-        """Look at the next frame, waiting for it if that is wanted."""
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        is_last_look = not self._follow
-        while True:
-            torn: TornTailError | None = None
-            try:
-                place = self._walk.look(with_header=False)
-                if place is not None:
-                    return place
-            except TornTailError as exc:
-                torn = exc
-            if is_last_look:
-                if torn is not None:
-                    raise torn
-                return None
-            if self._is_replaced():
-                self._wait_for_appends()  # then nobody writes here any more
-                if self._walk.offset >= self._window.size():
-                    self._go_on_with_replacement()
-                is_last_look = torn is not None
-            wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
-            if wait > 0:
-                time.sleep(wait)
-            else:
-                is_last_look = True
-            self._window.forget()
-
-    def _source(self, place: Place) -> Source:
-        length = place.preamble.frame_len
-        if length <= _SMALL:
-            return BytesSource(self._window.take(place.offset, length))
-        self._file.seek(place.offset)
-        return FileSource(self._file, whole=False)
-
-    def _settle(self, refusal: ReadError) -> None:
-        """Have what was refused read anew; what looks torn, when nobody is in the middle of an append."""
-        self._window.forget()
-        if isinstance(refusal, TornTailError):
-            self._wait_for_appends()
-
-    def _wait_for_appends(self) -> None:
-        with suppress(OSError), locked(self._file.fileno(), shared=True):
-            pass
-
-    def _is_replaced(self) -> bool:
-        """Tell whether the path names another file now."""
-        with suppress(OSError):
-            there, mine = os.stat(self._where), os.fstat(self._file.fileno())
-            return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
-        return False
-
-    def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now; there may be none yet."""
-        with suppress(OSError):
-            replacement = self._open()
-            self._file.close()
-            self._begin(replacement)
-
-    # --- where to begin -----------------------------------------------------------------------------------------------
+        if not isinstance(refusal, TornTailError) and self._cursor.walk.knows_end():
+            self._cursor.walk.skip(refusal)
 
     def seek(self, record: int) -> int:
         """Go to a record by its number; a negative one counts from the end. Return the number.
@@ -326,28 +232,9 @@ class StreamReader:
             ReadError: damage on the way, where it is not to be skipped.
         """
         self._records, self._at, self._skip = [], 0, 0
-        self._window.forget()
         if record < 0:
             record = max(self.count() + record, 0)
-        entries = self._known_entries()
-        while True:
-            at = bisect_right(entries, record, key=lambda entry: entry.record) - 1
-            if at < 0:
-                self._walk.move(0, 0)
-            elif is_true(entries[at], self._window):
-                self._walk.move(entries[at].offset, entries[at].record)
-            else:
-                del entries[at]
-                continue
-            break
-        while self._walk.record < record:
-            before, place = self._pass()
-            if place is None:
-                break
-            if place.record + place.records > record >= place.record:
-                self._walk.restore(before)
-                self._skip = record - place.record
-                break
+        self._skip = self._cursor.go_to(record)
         return self.record
 
     def count(self) -> int:
@@ -356,49 +243,4 @@ class StreamReader:
         Raises:
             ReadError: as `seek`.
         """
-        self._window.forget()
-        walk, entries = self._walk, self._known_entries()
-        self._walk = Walk(self._window, self._policy.limits)
-        try:
-            while entries and not is_true(entries[-1], self._window):
-                entries.pop()
-            if entries:
-                self._walk.move(entries[-1].offset, entries[-1].record)
-            frames = 0
-            while (place := self._pass()[1]) is not None:
-                frames += 1
-                if frames % EVERY_FRAMES == 0:
-                    entries.append(entry_of(place, self._window))
-            return self._walk.record
-        finally:
-            self._walk = walk
-
-    def _known_entries(self) -> list[Entry]:
-        if self._entries is None:
-            self._entries = read_index(self._where)
-        return self._entries
-
-    def _pass(self) -> tuple[State, Place | None]:
-        """Step over a frame by its head. Return where it begins, and the frame, or None where nothing whole follows."""
-        has_settled = False
-        while True:
-            before = self._walk.state()
-            try:
-                with naming(self.path):
-                    return before, self._walk.step()
-            except TornTailError:
-                return before, None
-            except ReadError as exc:
-                if not has_settled:
-                    self._settle(exc)
-                    has_settled = True
-                    continue
-                if not self._is_skipping:
-                    exc.path = self.path
-                    raise
-                self._walk.skip(exc)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting for the other end, if it is a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+        return self._cursor.count()

@@ -58,6 +58,7 @@ class Tail:
 
     def _forget(self) -> None:
         self._end: int | None = None  # None: not looked yet
+        self._mark = 0, b""  # what stands at an offset in the last frame that was seen
         self._record = 0
         self._last: tuple[int, int] | None = None
         self._entries = 0  # in the index
@@ -164,6 +165,9 @@ class Tail:
             OSError: from reading or cutting.
         """
         size = os.fstat(self._descriptor).st_size
+        offset, mark = self._mark
+        if mark and read_at(self._descriptor, len(mark), offset) != mark:
+            self._forget()  # the file was emptied, and written anew
         if self._end == size:
             return 0
         window = Window(self._descriptor)
@@ -251,6 +255,7 @@ class Tail:
 
     def _note(self, offset: int, record: int, preamble: bytes) -> None:
         """Take note of a frame, and add an entry to the index where one is due."""
+        self._mark = offset + 56, preamble[56:64]
         if self._frames < EVERY_FRAMES and offset - self._due.offset < EVERY_BYTES:
             self._frames += 1
             return
