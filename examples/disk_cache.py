@@ -111,7 +111,8 @@ class DiskCache:
         path, meta = self.path(key), {"key": _digest(key), "version": self.version}
         try:
             pickleseal.dump(value, path, meta=meta, durable=False, writer=self._writer)
-            self._unscanned += os.stat(path).st_size
+            with suppress(FileNotFoundError):  # another process removed it already
+                self._unscanned += os.stat(path).st_size
             if self._unscanned >= self._max_bytes // 16:
                 self._scan()
         except (PicklesealError, OSError) as error:

@@ -162,6 +162,7 @@ class SqliteQueue:
     def compact(self) -> None:
         """Give the room of jobs that are done back to the file system."""
         self._database.execute("VACUUM")
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
