@@ -92,7 +92,7 @@ class SqliteQueue:
     ) -> None:
         self._judge, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
         self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
+        self._begin_wal()
         self._database.execute("PRAGMA synchronous = FULL")  # each commit is synced
         with self._transaction():
             for statement in SCHEMA.split(";"):
@@ -163,6 +163,18 @@ class SqliteQueue:
         """Give the room of jobs that are done back to the file system."""
         self._database.execute("VACUUM")
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _begin_wal(self) -> None:
+        """Turn the write-ahead log on. Of those who make a database at once, SQLite lets all but one fail here."""
+        for _ in range(200):
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -229,6 +230,7 @@ class StreamQueue:
         self._log = None  # whatever happens, read it anew
         new = self.path + ".new"
         open(new, "wb").close()  # empties what a killed process left
+        shutil.copymode(self.path, new)
         with pickleseal.StreamWriter(new, batch=100) as stream:
             for name, job in self._jobs.items():
                 stream.append(("put", name, job.data))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -25,6 +26,7 @@ import pickleseal
 from pickleseal import Policy, Reader, Writer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a sync takes no time there, and no power is cut here
 MODULES = ["job_queue_stream", "job_queue_sqlite"]
 
 
@@ -39,6 +41,12 @@ def example(name: str) -> ModuleType:
 
 
 Make = Callable[..., Any]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(params=MODULES)
@@ -90,6 +98,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def lines(path: Path) -> list[str]:
@@ -240,30 +252,32 @@ def test_a_payload_that_was_damaged_is_set_aside_with_its_bytes(make: Make, tmp_
 
 def test_compacting_keeps_what_is_open(make: Make, tmp_path: Path) -> None:
     queue, other = make(tries=1), make(tries=1)
-    for number in range(300):
+    for number in range(120):
         queue.put({"n": number, "text": "x" * 100})
-    for _ in range(200):
+    for _ in range(80):
         queue.done(queue.claim())
     queue.fail(queue.claim(), "aside")
     claim = queue.claim()
-    before, size = queue.counts(), (tmp_path / "jobs").stat().st_size
+    before, size = queue.counts(), size_of(tmp_path)
     queue.compact()
-    assert (tmp_path / "jobs").stat().st_size < size / 2
+    assert size_of(tmp_path) < size / 2
     assert queue.counts() == other.counts() == make().counts() == before
     other.put("after")  # a writer that was open before
     other.done(claim)
-    assert queue.counts() == {"waiting": 99, "claimed": 0, "aside": 1}
-    assert queue.claim().job["n"] == 202
+    assert queue.counts() == {"waiting": 39, "claimed": 0, "aside": 1}
+    assert queue.claim().job["n"] == 82
     assert {path.name for path in tmp_path.iterdir()} <= {"jobs", "jobs.lock", "jobs-wal", "jobs-shm", "jobs.idx"}
 
 
-@settings(max_examples=25, deadline=None)
-@given(steps=st.lists(st.sampled_from(["put", "claim", "done", "fail", "restart", "compact", "retry"]), max_size=25))
+@settings(max_examples=40, deadline=None)
+@given(steps=st.lists(st.sampled_from(["put", "claim", "done", "fail", "restart", "compact", "retry"]), max_size=20))
 @pytest.mark.parametrize("name", MODULES)
-def test_any_history_leaves_the_state_that_a_model_has(
-    name: str, steps: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("q") / "jobs"
+def test_any_history_leaves_the_state_that_a_model_has(name: str, steps: list[str]) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        follow_a_model(name, steps, Path(folder, "jobs"))
+
+
+def follow_a_model(name: str, steps: list[str], path: Path) -> None:
     cls = next(value for key, value in vars(example(name)).items() if key.endswith("Queue"))
     queue = cls(path, tries=2)
     model: dict[int, list[Any]] = {}  # number -> state, tries
@@ -297,8 +311,7 @@ def test_any_history_leaves_the_state_that_a_model_has(
             for aside in queue.asides():
                 queue.retry(aside)
                 job = pickleseal.unpack(aside.data)
-                if name.endswith("sqlite"):
-                    assert aside.code == "failed"
+                assert aside.code == "failed"
                 model[job] = ["waiting", 0]
         states = Counter(state for state, _ in model.values())
         assert queue.counts() == {key: states[key] for key in ("waiting", "claimed", "aside")}
@@ -321,10 +334,13 @@ def test_nothing_is_lost_when_workers_and_producers_are_killed(make: Make, modul
     def work() -> None:
         queue = make(lease=0.3, tries=50)
         while not (tmp_path / "stop").exists():
+            known = lines(acknowledged)
             claim = queue.claim()
             if claim is None:
                 time.sleep(0.005)
                 continue
+            if str(claim.job["n"]) in known:
+                os._exit(3)
             note(begun, claim.job["n"])
             queue.done(claim)
             note(acknowledged, claim.job["n"])
@@ -337,7 +353,7 @@ def test_nothing_is_lost_when_workers_and_producers_are_killed(make: Make, modul
 
     others = [forked(compact)]
     workers = [forked(work), forked(work)]
-    for turn in range(6):
+    for turn in range(8):
         producers = [forked(lambda turn=turn: produce(1000 * turn, 400)), forked(lambda: produce(100_000, 0))]
         wait_for(lambda turn=turn: len(lines(put)) > 5 + 12 * turn)
         killed(workers.pop(0))
@@ -352,7 +368,7 @@ def test_nothing_is_lost_when_workers_and_producers_are_killed(make: Make, modul
     assert set(lines(put)) <= set(lines(begun))  # each at least once
     assert not queue.asides()
     repeated = [number for number, times in Counter(lines(begun)).items() if times > 1]
-    assert len(repeated) <= 6  # those whose workers were killed
+    assert len(repeated) <= 8  # those whose workers were killed
 
 
 def test_what_is_acknowledged_never_runs_again(make: Make, tmp_path: Path) -> None:
@@ -384,7 +400,7 @@ def test_what_is_acknowledged_never_runs_again(make: Make, tmp_path: Path) -> No
 
 def test_each_job_goes_to_one_of_many_workers(make: Make, module: Any, tmp_path: Path) -> None:
     queue = make()
-    for number in range(60):
+    for number in range(40):
         queue.put(number)
     children = [
         forked(lambda n=n: module.run(make(), lambda job: note(tmp_path / f"by{n}", job), until_empty=True))
@@ -392,7 +408,17 @@ def test_each_job_goes_to_one_of_many_workers(make: Make, module: Any, tmp_path:
     ]
     assert [finished(child) for child in children] == [0, 0, 0]
     done = [number for n in range(3) for number in lines(tmp_path / f"by{n}")]
-    assert sorted(done, key=int) == [str(number) for number in range(60)]
+    assert sorted(done, key=int) == [str(number) for number in range(40)]
+
+
+def test_many_may_begin_at_once(module: Any, tmp_path: Path) -> None:
+    queue_of = next(value for name, value in vars(module).items() if name.endswith("Queue"))
+    for turn in range(5):
+        children = [forked(lambda turn=turn, n=n: queue_of(tmp_path / f"q{turn}").put(n)) for n in range(4)]
+        assert [finished(child) for child in children] == [0] * 4
+        queue = queue_of(tmp_path / f"q{turn}")
+        assert sorted(queue.claim().job for _ in range(4)) == [0, 1, 2, 3]
+        queue.close()
 
 
 # --- the stream queue's log -------------------------------------------------------------------------------------------
@@ -526,9 +552,14 @@ PLAIN = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(entries=st.lists(st.tuples(PLAIN, st.integers()), max_size=6))
-def test_what_was_set_is_there(entries: list[tuple[Any, int]], tmp_path_factory: pytest.TempPathFactory) -> None:
-    cache = example("disk_cache").DiskCache(tmp_path_factory.mktemp("c"))
-    wanted = {}
+def test_what_was_set_is_there(entries: list[tuple[Any, int]]) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        compare_with_a_dict(entries, folder)
+
+
+def compare_with_a_dict(entries: list[tuple[Any, int]], folder: str) -> None:
+    cache = example("disk_cache").DiskCache(folder)
+    wanted: dict[str, int] = {}
     for key, value in entries:
         assert cache.get(key) == wanted.get(repr(key))
         assert cache.set(key, value)
@@ -627,8 +658,7 @@ def test_the_bound_is_held_and_what_is_used_stays(disk_cache: Any, tmp_path: Pat
         os.utime(cache.path(number), (number, number))
         if number:
             assert cache.get(0) is not None
-        size = sum(path.stat().st_size for path in tmp_path.iterdir())
-        assert size <= 200_000 * 17 / 16 + 10_000
+        assert size_of(tmp_path) <= 200_000 * 17 / 16 + 10_000
     there = [number for number in range(60) if os.path.exists(cache.path(number))]
     assert there[0] == 0
     assert there[1:] == list(range(there[1], 60))
@@ -636,14 +666,10 @@ def test_the_bound_is_held_and_what_is_used_stays(disk_cache: Any, tmp_path: Pat
 
 
 def test_what_a_killed_process_left_is_removed(disk_cache: Any, tmp_path: Path) -> None:
-    cache = disk_cache.DiskCache(tmp_path)
-    ready = tmp_path.parent / "ready"
+    folder, ready = tmp_path / "cache", tmp_path / "ready"
+    cache = disk_cache.DiskCache(folder)
 
     def child() -> None:
-        class Slow:
-            def __reduce__(self) -> Any:
-                return bytearray, (b"x",)
-
         from pickleseal import atomic
 
         def pause(*_: Any) -> None:
@@ -656,11 +682,11 @@ def test_what_a_killed_process_left_is_removed(disk_cache: Any, tmp_path: Path) 
     process = forked(child)
     wait_for(ready.exists)
     killed(process)
-    [left] = tmp_path.iterdir()
-    disk_cache.DiskCache(tmp_path).set("b", 2)
+    [left] = folder.iterdir()
+    disk_cache.DiskCache(folder).set("b", 2)
     assert left.exists()  # it might be somebody's
     os.utime(left, (time.time() - 4000,) * 2)
-    disk_cache.DiskCache(tmp_path).set("b", 2)
+    disk_cache.DiskCache(folder).set("b", 2)
     assert not left.exists()
 
 
