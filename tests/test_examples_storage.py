@@ -502,6 +502,30 @@ def test_a_compaction_that_was_killed_leaves_the_log(stream: Make, tmp_path: Pat
     assert not (tmp_path / "jobs.new").exists()
 
 
+def test_a_put_beside_a_slow_compaction_is_not_lost(stream: Make, tmp_path: Path) -> None:
+    queue = stream()
+    for number in range(12):
+        queue.put(bytes([number]) * 600_000)
+    replace = os.replace
+
+    def slow_compaction() -> None:
+        def replace_slowly(*names: str) -> None:
+            (tmp_path / "now").touch()
+            time.sleep(0.2)
+            replace(*names)
+
+        os.replace = replace_slowly  # type: ignore[assignment]
+        stream().compact()
+
+    child = forked(slow_compaction)
+    wait_for((tmp_path / "now").exists)
+    queue.put("beside")
+    assert finished(child) == 0
+    assert [queue.claim().job[0] for _ in range(13)] == [*range(12), "b"]
+    queue.compact()
+    assert {path.name for path in tmp_path.iterdir()} <= {"jobs", "jobs.lock", "jobs.idx", "now"}
+
+
 def test_a_full_disk_loses_nothing_that_was_acknowledged(stream: Make, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     queue = stream()
