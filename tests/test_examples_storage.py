@@ -69,13 +69,26 @@ def make(module: Any, tmp_path: Path) -> Iterator[Make]:
         yield made
 
 
+CHILDREN: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _no_child_stays() -> Iterator[None]:
+    yield
+    for child in list(CHILDREN):  # of a test that failed
+        os.kill(child, signal.SIGKILL)
+        finished(child)
+
+
 def forked(function: Callable[[], object]) -> int:
-    """Run a function in a child, and return the child's id. The child does nothing else."""
+    """Run a function in a child, and return the child's id. The child does nothing else, and not for long."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of other tests' threads
         child = os.fork()
     if child:
+        CHILDREN.add(child)
         return child
+    signal.alarm(30)  # which ends it
     code = 1
     try:
         function()
@@ -85,7 +98,9 @@ def forked(function: Callable[[], object]) -> int:
 
 
 def finished(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    CHILDREN.discard(child)
+    return os.waitstatus_to_exitcode(status)
 
 
 def killed(child: int) -> None:
