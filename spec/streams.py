@@ -451,8 +451,6 @@ _add(
     1,
     error="signature-invalid",
     step=9,
-    back=[0, 2],
-    lost=[(1, 2)],
     policy=BY_HMAC,
 )
 _add(
@@ -462,8 +460,6 @@ _add(
     1,
     error="signature-invalid",
     step=9,
-    back=[0, 2],
-    lost=[(1, 2)],
     policy=BY_HMAC,
 )
 

@@ -14,6 +14,7 @@ from .format.frame import Part
 
 __all__ = [
     "is_replaceable",
+    "name_file",
     "naming",
     "open_folder",
     "replace_file",
@@ -81,11 +82,16 @@ def naming(path: str | None, *, over: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        known = path is None or (exc.filename is not None and not over)
-        if not known and exc.errno is not None:  # without errno it is no system call's, and has a text of its own
-            exc.filename = path
-            del exc.filename2
+        if path is not None:
+            name_file(exc, path, over=over)
         raise
+
+
+def name_file(error: OSError, path: str, *, over: bool = False) -> None:
+    """Do so with one error."""
+    if (over or error.filename is None) and error.errno is not None:  # else no system call's, with a text of its own
+        error.filename = path
+        del error.filename2
 
 
 def _replace_target(

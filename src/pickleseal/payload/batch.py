@@ -20,11 +20,12 @@ from ..errors import PackError
 from .pickler import is_plain
 from .scan import SIZED, plain_run
 
-__all__ = ["LARGEST", "Taker", "merge"]
+__all__ = ["LARGEST", "LONGEST", "Taker", "merge"]
 
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
+LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
 _MOST = 64  # items of a container that is copied: for more, pickling is the faster copy
-_ATOMS = {type(None), bool, int, float, complex, str, bytes}
+_ATOMS = {type(None), bool, int, float, complex}
 # Immutable types of the standard library: `module.qualname`, as none of them is imported here.
 _VALUES = frozenset(
     {"datetime.date", "datetime.time", "datetime.datetime", "datetime.timedelta", "decimal.Decimal", "uuid.UUID"}
@@ -46,7 +47,7 @@ class Taker:
 
     def __init__(self, check: Callable[[type], None]) -> None:
         self._check = check
-        self.atoms = set(_ATOMS)  # immutable types
+        self.atoms = set(_ATOMS)  # immutable types of bounded size; strings and bytes are looked at one by one
         self._kinds: dict[type, int] = {tuple: _TUPLE}
         self._fields: dict[type, tuple[str, ...]] = {}  # of frozen dataclasses
 
@@ -56,13 +57,20 @@ class Taker:
         Runs no code of the object's.
         """
         try:
-            return obj if type(obj) in self.atoms else self._copy(obj, set())
+            return self._copy(obj, set())
         except (_NoCopyError, RecursionError):
             return NotImplemented
 
     def _copy(self, value: Any, seen: set[int]) -> Any:
-        """Copy what is no atom. What was seen before is shared within the record, which a copy would lose."""
-        place, cls = id(value), type(value)
+        """Copy what can change. What was seen before is shared within the record, which a copy would lose."""
+        cls = type(value)
+        if cls in self.atoms:
+            return value
+        if cls is str or cls is bytes:
+            if len(value) > LONGEST:
+                raise _NoCopyError
+            return value
+        place = id(value)
         if place in seen:
             raise _NoCopyError
         seen.add(place)
@@ -72,21 +80,26 @@ class Taker:
         if cls is list:
             if len(value) > _MOST:
                 raise _NoCopyError
-            return [item if type(item) in atoms else self._copy(item, seen) for item in value]
-        kind = self._kinds.get(cls) or self._learn(cls)
-        if kind == _ATOM:
+            return [
+                item
+                if (kind := type(item)) in atoms or (kind is str and len(item) <= LONGEST)
+                else self._copy(item, seen)
+                for item in value
+            ]
+        way = self._kinds.get(cls) or self._learn(cls)
+        if way == _ATOM:
             seen.discard(place)
             return value
-        if kind == _TUPLE:
+        if way == _TUPLE:
             if self._are_atoms(value):
                 return value
             if cls is tuple and len(value) <= _MOST:
                 return tuple([item if type(item) in atoms else self._copy(item, seen) for item in value])
-        elif kind == _INSTANCE:
+        elif way == _INSTANCE:
             copied = object.__new__(cls)
             copied.__dict__.update(self._copy_items(value.__dict__, seen))
             return copied
-        elif kind == _FROZEN:
+        elif way == _FROZEN:
             with suppress(AttributeError):  # never set
                 if self._are_atoms([getattr(value, name) for name in self._fields[cls]]):
                     return value
@@ -98,16 +111,21 @@ class Taker:
         atoms = self.atoms
         copied = {}
         for key, item in items.items():
-            if type(key) not in atoms:
+            if type(key) is not str and type(key) not in atoms:
                 raise _NoCopyError
-            copied[key] = item if type(item) in atoms else self._copy(item, seen)
+            kind = type(item)
+            is_plain = kind in atoms or (kind is str and len(item) <= LONGEST)
+            copied[key] = item if is_plain else self._copy(item, seen)
         return copied
 
     def _are_atoms(self, values: Any) -> bool:
         atoms = self.atoms
         for value in values:
             cls = type(value)
-            if cls not in atoms and (self._kinds.get(cls) or self._learn(cls)) != _ATOM:
+            if cls is str or cls is bytes:
+                if len(value) > LONGEST:
+                    return False
+            elif cls not in atoms and (self._kinds.get(cls) or self._learn(cls)) != _ATOM:
                 return False
         return True
 

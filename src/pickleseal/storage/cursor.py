@@ -19,7 +19,7 @@ from ..reader import BytesSource, Source
 from .locks import locked
 from .source import FileSource
 from .tail import entry_of, is_true, read_index
-from .walk import Place, State, Walk
+from .walk import Place, State, Walk, is_damage
 from .window import Window
 
 __all__ = ["Cursor"]
@@ -127,6 +127,13 @@ class Cursor:
             return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
         return False
 
+    def leave_torn(self) -> bool:
+        """Go on with the file that the path names now, if it is another one and that is wanted. Tell whether it is."""
+        before = self._file
+        if self._follow and self._is_replaced():
+            self._go_on_with_replacement()
+        return self._file is not before
+
     def _go_on_with_replacement(self) -> None:
         """Open the file that the path names now; there may be none yet."""
         with suppress(OSError):
@@ -204,7 +211,7 @@ class Cursor:
                     self.settle(exc)
                     has_settled = True
                     continue
-                if not self._is_skipping:
+                if not self._is_skipping or not is_damage(exc):
                     exc.path = self.path
                     raise
                 self.walk.skip(exc)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from ..atomic import naming
+from ..atomic import name_file
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
 from ..format.header import Header
 from ..payload.trust import build_trust
@@ -15,27 +15,28 @@ from ..reader import Source, Trust, check_body, check_codecs, read_body, read_he
 from ..schema.names import frames_up
 from .cursor import Cursor
 from .url import refuse_url
-from .walk import Frame, Lost, torn_tail
+from .walk import Frame, Lost, is_damage, torn_tail
 
 __all__ = ["Frame", "StreamReader"]
 
 Read = Callable[[Source], tuple[Header, Any]]
-_NEVER_SKIPPED = (15, 20)  # steps: what `verify` leaves out, and is no damage
 
 
 class StreamReader:
     """Iterate over the records of a stream. Each frame is judged as `load` judges an artifact.
 
-    A record that is refused raises. Where it is known where its frame ends, iteration may go on with the next one. A
-    tail that is torn raises `TornTailError` after all records before it. Appends may go on meanwhile: an end that looks
-    torn is looked at again under the file's lock.
+    A record that is refused raises; `offset` and `end` of the error are the extent that is left out, and the next
+    `next()` goes on behind it. A tail that is torn raises `TornTailError` after all records before it. Appends may go
+    on meanwhile: an end that looks torn is looked at again under the file's lock, and after the end `next()` may be
+    called again.
 
     Args:
         path: of the stream.
         expect, trust, policy: as for `load`, for every record.
-        on_error: `"raise"`; or `"skip"`: go on behind what is damaged (what `verify` would refuse, a torn tail too),
-            warn with `StreamWarning`, and keep a `Lost` in `lost`. What the policy, the trust or the schemas refuse,
-            and what a payload raises, is never skipped.
+        on_error: `"raise"`; or `"skip"`: go on behind what is damaged, or of a newer format, warn with `StreamWarning`,
+            and keep a `Lost` in `lost`; or a function that is called with each `Lost` instead. A torn tail is reported
+            once, and is the end. Never skipped is what limits, keys, policy, trust or schemas refuse, a codec that is
+            not installed, and what a payload raises.
         follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, which is read
             from its beginning, its records numbered from 0.
         timeout: with `follow`, end the iteration after so many seconds without a new record. None: never.
@@ -65,13 +66,13 @@ class StreamReader:
         expect: type[Any] | str | None = None,
         trust: Trust = (),
         policy: Policy | None = None,
-        on_error: str = "raise",
+        on_error: str | Callable[[Lost], object] = "raise",
         follow: bool = False,
         timeout: float | None = None,
     ) -> None:
         refuse_url(path, "path")
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error: expected 'raise' or 'skip', found {on_error!r}")
+        if on_error not in ("raise", "skip") and not callable(on_error):
+            raise ValueError(f"on_error: expected 'raise', 'skip' or a function, found {on_error!r}")
         if timeout is not None and not follow:
             raise ValueError("timeout: only with follow=True")
         self.lost: list[Lost] = []
@@ -79,12 +80,13 @@ class StreamReader:
         self._expect = expect
         self._trusted = build_trust(trust, expect)
         self._policy = check_is_policy(policy)
-        self._is_skipping = on_error == "skip"
+        self._skipping = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
+        self._torn_at: int | None = None
         self._frame: Frame | None = None
         self._records: list[Any] = []
         self._at = 0  # in these
         self._skip = 0  # records of the next frame that are not wanted
-        self._cursor = Cursor(self.path, self._policy.limits, self._is_skipping, follow, timeout)
+        self._cursor = Cursor(self.path, self._policy.limits, self._skipping is not None, follow, timeout)
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
@@ -175,25 +177,43 @@ class StreamReader:
         self._records, self._at = [], 0
         while True:
             try:
-                with naming(self.path):
+                try:
+                    return self._attempt(read)
+                except ReadError as exc:
+                    if not is_damage(exc):
+                        raise
+                    self._cursor.settle(exc)  # what was read may have been in the middle of an append or a repair
                     return self._attempt(read)
             except ReadError as exc:
                 refusal = exc
-            if refusal.step not in _NEVER_SKIPPED:
-                self._cursor.settle(refusal)  # what was read may have been in the middle of an append or a repair
-                try:
-                    with naming(self.path):
-                        return self._attempt(read)
-                except ReadError as exc:
-                    refusal = exc
+            except OSError as exc:
+                name_file(exc, self.path)
+                raise
             refusal.path, self._skip = self.path, 0
-            if not self._is_skipping or refusal.step in _NEVER_SKIPPED:
-                self._pass_over(refusal)
-                raise refusal
+            if isinstance(refusal, TornTailError):
+                self._end_at_tear(refusal)
+                if self._cursor.leave_torn():
+                    continue
+                return None
             lost = self._cursor.walk.skip(refusal)
-            self.lost.append(lost)
-            text = f"{lost.end - lost.offset} bytes of the stream were skipped: {refusal}"
-            warnings.warn(text, StreamWarning, stacklevel=frames_up())
+            refusal.end = lost.end
+            if self._skipping is None or not is_damage(refusal):
+                raise refusal
+            self._skipping(lost)
+
+    def _end_at_tear(self, refusal: TornTailError) -> None:
+        """Raise, or report the tear once. The reader stays in front of it: there may be a record one day."""
+        refusal.end = self._cursor.window.size()
+        if self._skipping is None:
+            raise refusal
+        if self._torn_at != refusal.good_end:
+            self._torn_at = refusal.good_end
+            self._skipping(Lost(refusal.good_end, refusal.end, refusal, None, None))
+
+    def _keep(self, lost: Lost) -> None:
+        self.lost.append(lost)
+        text = f"{lost.end - lost.offset} bytes of the stream were skipped: {lost.error}"
+        warnings.warn(text, StreamWarning, stacklevel=frames_up())
 
     def _attempt(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame, or return None at the end. Where it is refused, the walk stays in front of it."""
@@ -215,11 +235,6 @@ class StreamReader:
         self._cursor.walk.enter(place._replace(records=records))
         frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
         return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
-
-    def _pass_over(self, refusal: ReadError) -> None:
-        """Go behind a refused frame, if it is known where that is, so that the next call goes on there."""
-        if not isinstance(refusal, TornTailError) and self._cursor.walk.knows_end():
-            self._cursor.walk.skip(refusal)
 
     def seek(self, record: int) -> int:
         """Go to a record by its number; a negative one counts from the end. Return the number.

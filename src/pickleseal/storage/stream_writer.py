@@ -10,9 +10,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from ..atomic import naming
+from ..atomic import name_file, naming
 from ..errors import PackError, ReadError
 from ..format.frame import Body, encode_frame
+from ..payload.batch import LONGEST
 from ..writer import Writer, check_members, check_writer, encode_one
 from .pending import Pending
 from .tail import Tail
@@ -137,9 +138,15 @@ class StreamWriter:
             return
         item = None
         if type(obj) is dict:  # the commonest record, taken in the shortest way
-            atoms = pending.atoms
+            atoms, longest = pending.atoms, LONGEST
             for key, value in obj.items():
-                if type(key) is not str or type(value) not in atoms:
+                if type(key) is not str:
+                    break
+                kind = type(value)
+                if kind is str:
+                    if len(value) > longest:
+                        break
+                elif kind not in atoms:
                     break
             else:
                 item = obj.copy()
@@ -223,6 +230,9 @@ class StreamWriter:
                     if self._tail.trouble is None:
                         raise
                     failure = exc
+            if self._tail.descriptor < 0 and failure is None:
+                with self._tail.locked():
+                    pass  # a stream of no records is a stream
             self._closed = True
             if self._wakes is not None:
                 self._wakes.cancel()
@@ -309,15 +319,16 @@ class StreamWriter:
         """Write one frame under the file's lock."""
         tail = self._tail
         try:
-            with naming(tail.path, over=True), tail.locked():
+            with tail.locked():
                 tail.validate(self._repair)
                 stream_id, seq = tail.next_place()
                 tail.write(encode_frame(body, self._writer._sign, stream_id, seq), stream_id, seq, records)
         except ReadError as exc:
             exc.path = tail.path
             raise
-        except OSError:  # perhaps of a sync
+        except OSError as exc:  # perhaps of a sync
             self._is_ready = False
+            name_file(exc, tail.path, over=True)
             raise
 
     def _sync_if_due(self) -> None:

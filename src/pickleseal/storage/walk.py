@@ -25,10 +25,11 @@ from ..format.limits import ALIGNMENT, Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .window import Window
 
-__all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "torn_tail"]
+__all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "is_damage", "torn_tail"]
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
+_NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 _TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
 
 
@@ -236,10 +237,6 @@ class Walk:
         except ReadError:
             return None
 
-    def knows_end(self) -> bool:
-        """Tell whether the preamble of a refused frame here is right, so that it is known where the frame ends."""
-        return self._refused() is not None
-
     def _refused(self) -> Preamble | None:
         """Return the preamble of the refused frame here, if it is right and says where the frame ends."""
         try:
@@ -286,6 +283,12 @@ class Walk:
         if checksum(header) != preamble.header_xxh3 or offset + preamble.frame_len > self.window.size():
             return None
         return Place(offset, preamble, 0, 1)
+
+
+def is_damage(error: ReadError) -> bool:
+    """Tell whether an error is about bytes that are damaged, or newer than this library; not about what its caller
+    admits, or what is installed."""
+    return error.step not in (15, 20) and error.code not in _NO_DAMAGE
 
 
 def check_order(seqs: Mapping[int, int], preamble: Preamble) -> None:
