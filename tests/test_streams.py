@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import pickle
+import subprocess
 import sys
 import threading
 import time
@@ -61,6 +62,7 @@ FEW = settings(
 HAS_FORK = hasattr(os, "fork")
 needs_fork = pytest.mark.skipif(not HAS_FORK, reason="no fork here")
 load = functools.partial(iter_load, trust=KINDS)
+Plain = stream_kinds.Plain
 
 
 @pytest.fixture
@@ -163,9 +165,6 @@ def test_references_beyond_256_objects_are_moved(path: str) -> None:
             stream.append(record)
     assert [shape(record) for record in load(path)] == [shape(record) for record in records]
     assert len(_frames(path)) == 1
-
-
-Plain = stream_kinds.Plain
 
 
 @pytest.mark.parametrize("batch", [None, 1, 3, 100])
@@ -350,6 +349,28 @@ def test_arrays_and_buffers(path: str) -> None:
     assert [frame.records for frame in _frames(path)] == [2, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "large",
+    [
+        "x" * (1 << 20),
+        b"x" * 70_000,
+        {str(n): str(n) * 1500 for n in range(60)},
+        [str(n) * 3000 for n in range(60)],
+        {"a": "x" * 200_000},
+        Plain(a=["x" * 50_000, "y" * 50_000]),
+        ["x" * 65_000],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_large_records_between_those_that_are_not_copied(path: str, large: Any) -> None:
+    """In a batch of several ways to take records, one whose pickle is in several frames."""
+    records = [{1, 2}, "a", large, {3}, large, "b", {4}, {"c": 1}]
+    with StreamWriter(path, batch=100) as stream:
+        for record in records:
+            stream.append(record)
+    assert [shape(record) for record in load(path)] == [shape(record) for record in records]
+
+
 def test_large_records_split_batches(path: str) -> None:
     records = ["x" * (1 << 20)] * 9 + list(range(50)) + ["y" * (5 << 20)] + list(range(50))
     with StreamWriter(path, batch=1000) as stream:
@@ -376,6 +397,13 @@ def test_what_cannot_be_packed_is_told_at_once_and_loses_nothing(path: str, batc
                 stream.append(bad)
         stream.append(2)
     assert list(iter_load(path)) == [1, 2]
+
+
+def test_records_load_where_numpy_is_missing(path: str) -> None:
+    _numbers(path, 5, batch=2)
+    code = "import sys; sys.modules['numpy'] = None; import pickleseal; print(list(pickleseal.iter_load(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[0, 1, 2, 3, 4]\n"
 
 
 @pytest.mark.parametrize("way", ["append", "flush", "close", "large", "linger"])

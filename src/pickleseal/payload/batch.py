@@ -173,7 +173,7 @@ def _is_frozen(cls: type) -> bool:
 def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:
     """Put pickles of protocol 5 into the pickle of one list. Each comes with the number of objects in its memo.
 
-    They are this library's own, of at most LARGEST bytes and without out-of-band buffers: in one FRAME, or in none.
+    They are this library's own, of one part and without out-of-band buffers: in one FRAME, or in none.
     """
     bodies = []
     base = 0
