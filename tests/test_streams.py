@@ -588,6 +588,24 @@ def test_a_refused_batch_takes_no_records_of_the_next_with_it(path: str, on_erro
                 assert list(reader) == [6, 7, 8]
 
 
+def test_how_many_records_were_lost_is_said_only_where_it_is_known(path: str) -> None:
+    """A frame that is missing may have been a batch."""
+    batch = functools.partial(vectors._batch)
+    damaged = bytearray(batch([1, 2, 3], 1).data)
+    damaged[20] ^= 1
+    for frames, wanted in (
+        ([vectors.ZERO, batch([4, 5], 2)], [(1, None)]),
+        ([vectors.ZERO, bytes(damaged), batch([4, 5], 2)], [(1, None)]),
+        ([vectors.ZERO, b"x" * 64, vectors.FIRST], [(0, 0)]),
+        ([vectors.ZERO, batch([1, 2, 3], 1).data[:-1] + b"x", vectors.SECOND], [(1, 3)]),
+        ([bytes(damaged), batch([4, 5], 2)], [(None, None)]),
+    ):
+        _write(path, *frames)
+        with StreamReader(path, on_error="skip") as reader, pytest.warns(StreamWarning):
+            list(reader)
+        assert [(lost.frames, lost.records) for lost in reader.lost] == wanted
+
+
 def test_frames_and_records_in_turn(path: str) -> None:
     _numbers(path, 12, batch=3)
     with StreamReader(path) as reader:

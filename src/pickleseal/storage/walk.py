@@ -171,7 +171,7 @@ class Walk:
             if missing:  # frames that are not there; this one is whole, and reading goes on with it
                 self.record += missing
                 self._expect(preamble)
-                return Lost(begin, begin, error, missing, missing)
+                return Lost(begin, begin, error, missing, None)
             records = self.known_records(begin, preamble)
             last, seqs = self.last, dict(self._seqs)
             self.enter(Place(begin, preamble, first, records or 1))
@@ -188,7 +188,7 @@ class Walk:
             frames = found.preamble.seq - self.last[1] - 1
         self.record = first + (1 if frames is None else frames)
         self._expect(found.preamble)
-        return Lost(begin, self.offset, error, frames, frames)
+        return Lost(begin, self.offset, error, frames, None if frames else frames)
 
     @staticmethod
     def _missing(error: ReadError, preamble: Preamble) -> int:
