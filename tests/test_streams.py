@@ -431,6 +431,30 @@ def test_one_that_cannot_be_packed_any_more_keeps_no_other_from_being_written(pa
     assert list(iter_load(path)) == [1, 2, *more.get(way, [])]
 
 
+@pytest.mark.parametrize("depth", [90, 110, 300, 450, 900])
+def test_what_was_taken_is_written_from_deep_within_calls_too(path: str, depth: int) -> None:
+    nested: Any = []
+    for _ in range(depth):
+        nested = [nested]
+    stream = StreamWriter(path, batch=10)
+    stream.append(1)
+    taken = 2
+    try:
+        stream.append(nested)
+    except PackError:  # Python before 3.12 can't pickle it
+        taken = 1
+
+    def close(calls: int) -> None:
+        if calls:
+            close(calls - 1)
+        else:
+            stream.close()
+
+    close(300)
+    with StreamReader(path) as reader:
+        assert reader.count() == taken
+
+
 def test_too_many_names_for_one_header_make_several_frames(path: str) -> None:
     module = types.ModuleType("module_of_many_" + "x" * 200)
     sys.modules[module.__name__] = module

@@ -23,6 +23,7 @@ __all__ = ["LARGEST", "Taker", "merge"]
 
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
 _MOST = 64  # items of a container that is copied: for more, pickling is the faster copy
+_MOST_CONTAINERS = 100  # one in the other, they can be pickled wherever the batch is written, deep in calls too
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
 # Immutable types of the standard library: `module.qualname`, as none of them is imported here.
 _VALUES = frozenset(
@@ -54,16 +55,16 @@ class Taker:
 
         Runs no code of the object's.
         """
-        if type(obj) is dict:
-            atoms = self._atoms
-            for key, value in obj.items():
-                if type(key) is not str or type(value) not in atoms:
-                    break
-            else:
-                return obj.copy()
         try:
+            if type(obj) is dict:
+                atoms = self._atoms
+                for key, value in obj.items():
+                    if type(key) is not str or type(value) not in atoms:
+                        break
+                else:
+                    return obj.copy()
             return self._copy(obj, set())
-        except (_NoCopyError, RecursionError):
+        except (_NoCopyError, RuntimeError):  # RecursionError; or another thread changes it now
             return NotImplemented
 
     def _copy(self, value: Any, seen: set[int]) -> Any:
@@ -73,7 +74,8 @@ class Taker:
         kind = self._kinds.get(cls) or self._learn(cls)
         if kind == _ATOM:
             return value
-        if kind == _OTHER or id(value) in seen:  # seen: shared within the record, which a copy would lose
+        # seen: shared within the record, which a copy would lose
+        if kind == _OTHER or id(value) in seen or len(seen) == _MOST_CONTAINERS:
             raise _NoCopyError
         seen.add(id(value))
         if kind == _DICT:
