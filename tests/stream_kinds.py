@@ -123,7 +123,7 @@ _LEAVES = (
     | st.sampled_from([*Colour, *Access, Access.READ | Access.WRITE, (), "", b"", frozenset(), 2**80, -(2**4000)])
     | st.sampled_from([datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)])
     | st.sampled_from([decimal.Decimal("1.50"), uuid.UUID(int=7), OwnStr("own"), 1.5j])
-    | st.text(max_size=3).map(lambda text: text * 400)
+    | st.builds(lambda text, n: text * n, st.text(max_size=3), st.sampled_from([400, 7_000, 30_000, 70_000]))
 )
 _KEYS = st.text(max_size=3) | st.integers(0, 3)
 

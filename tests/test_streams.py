@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import pickle
+import subprocess
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from stream_kinds import KINDS, shape
 from support import SPEC
 
 import pickleseal
-from pickleseal import StreamReader, StreamWriter, append, iter_load, pack, repair
+from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, pack, repair
 from pickleseal.errors import (
     HeaderChecksumError,
     LimitExceededError,
@@ -61,6 +62,7 @@ FEW = settings(
 HAS_FORK = hasattr(os, "fork")
 needs_fork = pytest.mark.skipif(not HAS_FORK, reason="no fork here")
 load = functools.partial(iter_load, trust=KINDS)
+Plain = stream_kinds.Plain
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_any_objects_come_back_however_they_are_batched(data: st.DataObject, tmp
             if place in flushes:
                 stream.flush()
     if not objects:
-        assert not os.path.exists(path)
+        assert os.path.getsize(path) == 0
         return
     wanted = [shape(pickle.loads(pickle.dumps(obj))) for obj in objects]
     loaded = list(load(path))
@@ -163,9 +165,6 @@ def test_references_beyond_256_objects_are_moved(path: str) -> None:
             stream.append(record)
     assert [shape(record) for record in load(path)] == [shape(record) for record in records]
     assert len(_frames(path)) == 1
-
-
-Plain = stream_kinds.Plain
 
 
 @pytest.mark.parametrize("batch", [None, 1, 3, 100])
@@ -350,6 +349,28 @@ def test_arrays_and_buffers(path: str) -> None:
     assert [frame.records for frame in _frames(path)] == [2, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "large",
+    [
+        "x" * (1 << 20),
+        b"x" * 70_000,
+        {str(n): str(n) * 1500 for n in range(60)},
+        [str(n) * 3000 for n in range(60)],
+        {"a": "x" * 200_000},
+        Plain(a=["x" * 50_000, "y" * 50_000]),
+        ["x" * 65_000],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_large_records_between_those_that_are_not_copied(path: str, large: Any) -> None:
+    """In a batch of several ways to take records, one whose pickle is in several frames."""
+    records = [{1, 2}, "a", large, {3}, large, "b", {4}, {"c": 1}]
+    with StreamWriter(path, batch=100) as stream:
+        for record in records:
+            stream.append(record)
+    assert [shape(record) for record in load(path)] == [shape(record) for record in records]
+
+
 def test_large_records_split_batches(path: str) -> None:
     records = ["x" * (1 << 20)] * 9 + list(range(50)) + ["y" * (5 << 20)] + list(range(50))
     with StreamWriter(path, batch=1000) as stream:
@@ -378,6 +399,13 @@ def test_what_cannot_be_packed_is_told_at_once_and_loses_nothing(path: str, batc
     assert list(iter_load(path)) == [1, 2]
 
 
+def test_records_load_where_numpy_is_missing(path: str) -> None:
+    _numbers(path, 5, batch=2)
+    code = "import sys; sys.modules['numpy'] = None; import pickleseal; print(list(pickleseal.iter_load(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[0, 1, 2, 3, 4]\n"
+
+
 @pytest.mark.parametrize("way", ["append", "flush", "close", "large", "linger"])
 def test_one_that_cannot_be_packed_any_more_keeps_no_other_from_being_written(path: str, way: str) -> None:
     bad = Plain()
@@ -401,6 +429,30 @@ def test_one_that_cannot_be_packed_any_more_keeps_no_other_from_being_written(pa
     stream.close()
     more = {"append": [3, 4], "large": [list(range(100_000))]}
     assert list(iter_load(path)) == [1, 2, *more.get(way, [])]
+
+
+@pytest.mark.parametrize("depth", [90, 110, 300, 450, 900])
+def test_what_was_taken_is_written_from_deep_within_calls_too(path: str, depth: int) -> None:
+    nested: Any = []
+    for _ in range(depth):
+        nested = [nested]
+    stream = StreamWriter(path, batch=10)
+    stream.append(1)
+    taken = 2
+    try:
+        stream.append(nested)
+    except PackError:  # Python before 3.12 can't pickle it
+        taken = 1
+
+    def close(calls: int) -> None:
+        if calls:
+            close(calls - 1)
+        else:
+            stream.close()
+
+    close(300)
+    with StreamReader(path) as reader:
+        assert reader.count() == taken
 
 
 def test_too_many_names_for_one_header_make_several_frames(path: str) -> None:
@@ -558,6 +610,24 @@ def test_a_refused_batch_takes_no_records_of_the_next_with_it(path: str, on_erro
         else:
             with pytest.warns(StreamWarning):
                 assert list(reader) == [6, 7, 8]
+
+
+def test_how_many_records_were_lost_is_said_only_where_it_is_known(path: str) -> None:
+    """A frame that is missing may have been a batch."""
+    batch = functools.partial(vectors._batch)
+    damaged = bytearray(batch([1, 2, 3], 1).data)
+    damaged[20] ^= 1
+    for frames, wanted in (
+        ([vectors.ZERO, batch([4, 5], 2)], [(1, None)]),
+        ([vectors.ZERO, bytes(damaged), batch([4, 5], 2)], [(1, None)]),
+        ([vectors.ZERO, b"x" * 64, vectors.FIRST], [(0, 0)]),
+        ([vectors.ZERO, batch([1, 2, 3], 1).data[:-1] + b"x", vectors.SECOND], [(1, 3)]),
+        ([bytes(damaged), batch([4, 5], 2)], [(None, None)]),
+    ):
+        _write(path, *frames)
+        with StreamReader(path, on_error="skip") as reader, pytest.warns(StreamWarning):
+            list(reader)
+        assert [(lost.frames, lost.records) for lost in reader.lost] == wanted
 
 
 def test_frames_and_records_in_turn(path: str) -> None:
@@ -1148,3 +1218,81 @@ def test_compressed_batches(path: str) -> None:
             stream.append({"n": n, "text": "the same over and over"})
     assert [record["n"] for record in iter_load(path)] == list(range(1000))
     assert {frame.header.sections[0].codec for frame in _frames(path)} == {"zstd"}
+
+
+def test_a_file_that_was_emptied_is_followed_from_its_beginning_and_else_refused(path: str) -> None:
+    for record in range(3):
+        append(path, record)
+    with (
+        StreamReader(path, follow=True, timeout=0.3) as following,
+        StreamReader(path, on_error="skip") as skipping,
+    ):
+        assert [next(following) for _ in range(3)] == [next(skipping) for _ in range(3)]
+        os.truncate(path, 0)
+        with pytest.raises(errors.TruncatedError, match="became shorter"):
+            next(skipping)
+        assert skipping.lost == []
+        append(path, "new")
+        assert list(following) == ["new"]
+        assert following.record == 1
+
+
+def test_a_function_is_told_of_what_is_lost(path: str) -> None:
+    for record in range(3):
+        append(path, record)
+    size = os.path.getsize(path)
+    data = bytearray(Path(path).read_bytes())
+    data[size // 3 + 100] ^= 1
+    Path(path).write_bytes(data + b"\xf7PS")
+    lost: list[pickleseal.Lost] = []
+    with StreamReader(path, on_error=lost.append) as stream:
+        assert list(stream) == [0, 2]
+        assert list(stream) == []  # the torn tail is reported once
+        assert stream.lost == []
+        append_repaired(path, 3)
+        assert list(stream) == [3]
+    assert [(item.offset, item.end) for item in lost] == [(size // 3, size // 3 * 2), (size, size + 3)]
+    assert [type(item.error) for item in lost] == [errors.HeaderChecksumError, TornTailError]
+    assert lost[0].error.end == size // 3 * 2
+
+
+def append_repaired(path: str, record: object) -> None:
+    with StreamWriter(path, repair=True) as stream:
+        stream.append(record)
+
+
+def test_what_the_caller_refuses_is_never_skipped(path: str) -> None:
+    ring = pickleseal.KeyRing([pickleseal.Key.generate("k")])
+    for writer in (pickleseal.Writer(keys=ring), None, pickleseal.Writer(keys=ring)):
+        append(path, "x" * 100, writer=writer)
+    with StreamReader(path, policy=pickleseal.Policy(keys=ring), on_error="skip") as stream:
+        assert next(stream) == "x" * 100
+        with pytest.raises(errors.SignatureError) as info:
+            next(stream)
+        assert info.value.record == 1
+        with StreamReader(path) as plain:
+            assert info.value.end == [frame.offset for frame in plain.frames()][2]
+        assert next(stream) == "x" * 100
+    limits = pickleseal.Limits(max_frame=100)
+    with StreamReader(path, policy=pickleseal.Policy(limits=limits), on_error="skip") as stream:
+        for _ in range(3):
+            with pytest.raises(errors.LimitExceededError):
+                next(stream)
+        assert list(stream) == []
+
+
+def test_a_writer_without_records_leaves_an_empty_stream(path: str) -> None:
+    with StreamWriter(path):
+        pass
+    assert list(iter_load(path)) == []
+
+
+def test_a_long_text_does_not_wait(path: str) -> None:
+    with StreamWriter(path, batch=100, fsync=0) as stream:
+        for record in ({"n": 1}, {"text": "x" * 50_000}, {"n": 2}, ["y" * 50_000]):
+            stream.append(record)
+            if "y" in str(record) or "x" in str(record):
+                with StreamReader(path) as reader:
+                    assert sum(frame.records for frame in reader.frames()) in (2, 4)
+    with StreamReader(path) as reader:
+        assert [frame.records for frame in reader.frames()] == [1, 1, 1, 1]

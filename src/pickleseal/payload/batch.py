@@ -25,6 +25,7 @@ __all__ = ["LARGEST", "LONGEST", "Taker", "merge"]
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
 LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
 _MOST = 64  # items of a container that is copied: for more, pickling is the faster copy
+_MOST_CONTAINERS = 100  # one in the other, they can be pickled wherever the batch is written, deep in calls too
 _ATOMS = {type(None), bool, int, float, complex}
 # Immutable types of the standard library: `module.qualname`, as none of them is imported here.
 _VALUES = frozenset(
@@ -58,7 +59,7 @@ class Taker:
         """
         try:
             return self._copy(obj, set())
-        except (_NoCopyError, RecursionError):
+        except (_NoCopyError, RuntimeError):  # RecursionError; or another thread changes it now
             return NotImplemented
 
     def _copy(self, value: Any, seen: set[int]) -> Any:
@@ -71,7 +72,7 @@ class Taker:
                 raise _NoCopyError
             return value
         place = id(value)
-        if place in seen:
+        if place in seen or len(seen) == _MOST_CONTAINERS:
             raise _NoCopyError
         seen.add(place)
         if cls is dict:
@@ -185,7 +186,7 @@ def _is_frozen(cls: type) -> bool:
 def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:
     """Put pickles of protocol 5 into the pickle of one list. Each comes with the number of objects in its memo.
 
-    They are this library's own, of at most LARGEST bytes and without out-of-band buffers: in one FRAME, or in none.
+    They are this library's own, of one part and without out-of-band buffers: in one FRAME, or in none.
     """
     bodies = []
     base = 0

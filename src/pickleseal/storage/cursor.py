@@ -12,7 +12,7 @@ from bisect import bisect_right
 from contextlib import suppress
 
 from ..atomic import naming
-from ..errors import ReadError, TornTailError
+from ..errors import ReadError, TornTailError, TruncatedError
 from ..format.index import EVERY_FRAMES, Entry
 from ..format.limits import Limits
 from ..reader import BytesSource, Source
@@ -87,6 +87,9 @@ class Cursor:
                     return place
             except TornTailError as exc:
                 torn = exc
+            except TruncatedError:  # shorter than what was read of it
+                if is_last_look:
+                    raise
             if is_last_look:
                 if torn is not None:
                     raise torn
@@ -96,6 +99,8 @@ class Cursor:
                 if self.walk.offset >= self.window.size():
                     self._go_on_with_replacement()
                 is_last_look = torn is not None
+            elif self.window.size() < self.walk.offset:
+                self._begin(self._file)  # it was emptied, and is written anew
             wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
             if wait > 0:
                 time.sleep(wait)

@@ -37,8 +37,8 @@ class StreamReader:
             and keep a `Lost` in `lost`; or a function that is called with each `Lost` instead. A torn tail is reported
             once, and is the end. Never skipped is what limits, keys, policy, trust or schemas refuse, a codec that is
             not installed, and what a payload raises.
-        follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, which is read
-            from its beginning, its records numbered from 0.
+        follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, or the file was
+            emptied, which is read from its beginning, its records numbered from 0.
         timeout: with `follow`, end the iteration after so many seconds without a new record. None: never.
 
     Not for several threads at once. Iteration runs what `load` runs; `frames` and `seek` run nothing.
@@ -195,6 +195,8 @@ class StreamReader:
                 if self._cursor.leave_torn():
                     continue
                 return None
+            if isinstance(refusal, TruncatedError):  # the file became shorter than what was read of it
+                raise refusal
             lost = self._cursor.walk.skip(refusal)
             refusal.end = lost.end
             if self._skipping is None or not is_damage(refusal):

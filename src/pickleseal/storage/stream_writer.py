@@ -4,7 +4,6 @@ import errno
 import os
 import threading
 import warnings
-import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -15,6 +14,7 @@ from ..errors import PackError, ReadError
 from ..format.frame import Body, encode_frame
 from ..payload.batch import LONGEST
 from ..writer import Writer, check_members, check_writer, encode_one
+from . import forks
 from .pending import Pending
 from .tail import Tail
 from .url import refuse_url
@@ -22,19 +22,6 @@ from .url import refuse_url
 __all__ = ["StreamWriter", "append"]
 
 _MOST = 10_000  # records that wait where only `linger` is given
-_forks = 0  # of this process, since it was the first to import this
-_writers: "weakref.WeakSet[StreamWriter]" = weakref.WeakSet()
-
-
-def _note_fork() -> None:
-    global _forks
-    _forks += 1
-    for writer in _writers:
-        writer._is_ready = False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
 
 
 class StreamWriter:
@@ -87,6 +74,7 @@ class StreamWriter:
         writer: Writer | None = None,
     ) -> None:
         self._closed = True  # until all is there
+        self._is_untouched = True
         refuse_url(path, "path")
         self._batch = _whole("batch", batch, 1)
         self._most = self._batch or _MOST
@@ -102,11 +90,11 @@ class StreamWriter:
         waits = batch is not None or linger is not None
         self._pending = Pending(type, self._members, self._writer) if waits else None
         self._start()
-        _writers.add(self)
+        forks.tell(self)
         self._closed = False
 
     def _start(self) -> None:
-        self._born = _forks
+        self._born = forks.count
         self._mutex = threading.Lock()
         self._wakes: threading.Timer | None = None
         self._tail.trouble = None
@@ -230,9 +218,9 @@ class StreamWriter:
                     if self._tail.trouble is None:
                         raise
                     failure = exc
-            if self._tail.descriptor < 0 and failure is None:
-                with self._tail.locked():
-                    pass  # a stream of no records is a stream
+            if self._is_untouched:  # a stream of no records is a stream
+                with naming(self.path), self._tail.locked():
+                    pass
             self._closed = True
             if self._wakes is not None:
                 self._wakes.cancel()
@@ -253,7 +241,7 @@ class StreamWriter:
                 raise
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._born != _forks:
+        if getattr(self, "_closed", True) or self._born != forks.count:
             return
         waiting = 0 if self._pending is None else len(self._pending.items)
         with suppress(Exception):  # the interpreter may be on its way out
@@ -268,7 +256,7 @@ class StreamWriter:
 
     def _begin_anew_after_fork(self) -> bool:
         """In the child of a fork, where locks, threads, descriptors and what waits are the parent's, begin anew."""
-        if self._born == _forks:
+        if self._born == forks.count:
             return False
         self._tail.close()  # which leaves the parent's lock alone
         self._start()
@@ -317,7 +305,7 @@ class StreamWriter:
 
     def _put(self, body: Body, records: int) -> None:
         """Write one frame under the file's lock."""
-        tail = self._tail
+        tail, self._is_untouched = self._tail, False
         try:
             with tail.locked():
                 tail.validate(self._repair)

@@ -29,6 +29,7 @@ __all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "is_damage"
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
+_MOST_HASHED = 16  # bytes of headers for each that is searched: false ones may lie one in the other
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 _TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
 
@@ -152,12 +153,15 @@ class Walk:
                 raise TruncatedError("the file became shorter than what was read of it", self.offset, size)
             return None
         try:
-            preamble = decode_preamble(start, self.limits)
+            preamble = decode_preamble(start, _UNLIMITED)
             if self.window.is_cut(self.offset + preamble.frame_len):
                 self.window.forget()  # a torn tail may have been cut off, and another frame written there
-                preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), self.limits)
+                start = self.window.take(self.offset, PREAMBLE_SIZE)
+                preamble = decode_preamble(start, _UNLIMITED)
             if self._is_from_start or preamble.stream_id in self._seqs:
                 check_order(self._seqs, preamble)
+            if self.limits is not _UNLIMITED:
+                decode_preamble(start, self.limits)  # spec 11: limits are step 6, order is step 5
             self._check_presence(preamble)
             records = self.count(self.offset, preamble) if with_header else 1
         except _TAIL_ERRORS as exc:
@@ -199,7 +203,7 @@ class Walk:
             if missing:  # frames that are not there; this one is whole, and reading goes on with it
                 self.record += missing
                 self._expect(preamble)
-                return Lost(begin, begin, error, missing, missing)
+                return Lost(begin, begin, error, missing, None)
             records = self.known_records(begin, preamble)
             last, seqs = self.last, dict(self._seqs)
             self.enter(Place(begin, preamble, first, records or 1))
@@ -216,7 +220,7 @@ class Walk:
             frames = found.preamble.seq - self.last[1] - 1
         self.record = first + (1 if frames is None else frames)
         self._expect(found.preamble)
-        return Lost(begin, self.offset, error, frames, frames)
+        return Lost(begin, self.offset, error, frames, None if frames else frames)
 
     @staticmethod
     def _missing(error: ReadError, preamble: Preamble) -> int:
@@ -250,10 +254,11 @@ class Walk:
         """Find the next frame behind a damaged preamble."""
         other: Place | None = None
         offset, size = self.offset + ALIGNMENT, self.window.size()
-        while offset < size:
+        self._hashed, most = 0, _MOST_HASHED * (size - offset) + _CHUNK
+        while offset < size and self._hashed < most:
             data = self.window.take(offset, _CHUNK)
             at = data.find(MAGIC)
-            while at >= 0:
+            while at >= 0 and self._hashed < most:
                 if (offset + at) % ALIGNMENT == 0:
                     place = self._candidate(offset + at)
                     if place is not None:
@@ -278,6 +283,7 @@ class Walk:
         try:
             preamble = decode_preamble(self.window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
             header = self.window.take(offset + PREAMBLE_SIZE, preamble.header_len)
+            self._hashed += len(header)
         except ReadError:
             return None
         if checksum(header) != preamble.header_xxh3 or offset + preamble.frame_len > self.window.size():
