@@ -127,17 +127,20 @@ class StreamWriter:
         item = None
         if type(obj) is dict:  # the commonest record, taken in the shortest way
             atoms, longest = pending.atoms, LONGEST
-            for key, value in obj.items():
-                if type(key) is not str:
-                    break
-                kind = type(value)
-                if kind is str:
-                    if len(value) > longest:
+            try:
+                for key, value in obj.items():
+                    if type(key) is not str:
                         break
-                elif kind not in atoms:
-                    break
-            else:
-                item = obj.copy()
+                    kind = type(value)
+                    if kind is str:
+                        if len(value) > longest:
+                            break
+                    elif kind not in atoms:
+                        break
+                else:
+                    item = obj.copy()
+            except RuntimeError:  # another thread changes it now
+                pass
         if item is None:
             item = pending.take(obj)
             if type(item) is Body:
