@@ -15,7 +15,7 @@ from ..errors import (
 from .checksum import checksum
 from .limits import ALIGNMENT, MAX_HEADER, MAX_INTEGER, MAX_SEAL, Limits
 
-__all__ = ["MAGIC", "PREAMBLE_SIZE", "Preamble", "decode_preamble", "encode_preamble"]
+__all__ = ["MAGIC", "PREAMBLE_SIZE", "Preamble", "check_limits", "decode_preamble", "encode_preamble"]
 
 MAGIC = b"\xf7PSL\r\n\x1a\n"
 PREAMBLE_SIZE = 64
@@ -102,11 +102,21 @@ def decode_preamble(data: bytes, limits: Limits) -> Preamble:
         raise _wrong("frame_len", f"a multiple of 64 from {least} to {MAX_INTEGER}", frame_len)
     if seq and not stream_id:
         raise _wrong("seq", "0, as the frame is standalone", seq)
-    if frame_len > limits.max_frame:
-        raise LimitExceededError("the frame is too large", f"at most {limits.max_frame} bytes", frame_len)
-    if header_len > limits.max_header:
-        raise LimitExceededError("the header is too large", f"at most {limits.max_header} bytes", header_len)
-    return Preamble(minor, frame_len, header_len, seal_len, header_xxh3, stream_id, seq)
+    preamble = Preamble(minor, frame_len, header_len, seal_len, header_xxh3, stream_id, seq)
+    check_limits(preamble, limits)
+    return preamble
+
+
+def check_limits(preamble: Preamble, limits: Limits) -> None:
+    """Compare the lengths with the caller's limits (spec 11, step 6).
+
+    Raises:
+        LimitExceededError: one is larger.
+    """
+    if preamble.frame_len > limits.max_frame:
+        raise LimitExceededError("the frame is too large", f"at most {limits.max_frame} bytes", preamble.frame_len)
+    if preamble.header_len > limits.max_header:
+        raise LimitExceededError("the header is too large", f"at most {limits.max_header} bytes", preamble.header_len)
 
 
 def _wrong(field: str, expected: str, found: int) -> PreambleFieldError:

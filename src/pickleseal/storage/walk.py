@@ -22,7 +22,7 @@ from ..format.checksum import checksum
 from ..format.frame import decode_head
 from ..format.header import Header
 from ..format.limits import ALIGNMENT, Limits
-from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
+from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
 from .window import Window
 
 __all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "is_damage", "torn_tail"]
@@ -156,12 +156,10 @@ class Walk:
             preamble = decode_preamble(start, _UNLIMITED)
             if self.window.is_cut(self.offset + preamble.frame_len):
                 self.window.forget()  # a torn tail may have been cut off, and another frame written there
-                start = self.window.take(self.offset, PREAMBLE_SIZE)
-                preamble = decode_preamble(start, _UNLIMITED)
+                preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), _UNLIMITED)
             if self._is_from_start or preamble.stream_id in self._seqs:
                 check_order(self._seqs, preamble)
-            if self.limits is not _UNLIMITED:
-                decode_preamble(start, self.limits)  # spec 11: limits are step 6, order is step 5
+            check_limits(preamble, self.limits)  # spec 11: limits are step 6, order is step 5
             self._check_presence(preamble)
             records = self.count(self.offset, preamble) if with_header else 1
         except _TAIL_ERRORS as exc:
