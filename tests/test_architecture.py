@@ -28,6 +28,8 @@ FLOORS = {
     "reader": 1,
     "storage": 0,
     "__init__": -1,
+    "cli": -2,
+    "__main__": -3,
 }
 DOORS = {"orjson": {"format/canonical.py"}, "xxhash": {"format/checksum.py"}}
 LONGEST = 400

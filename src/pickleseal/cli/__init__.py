@@ -1,0 +1,1 @@
+"""The command line, `pickleseal COMMAND`: thin over the library. Nothing below imports it."""

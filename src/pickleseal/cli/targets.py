@@ -1,0 +1,90 @@
+"""What the paths on a command line stand for: files, folders, globs, URLs, and `-` for standard input."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..storage.url import import_fsspec, is_url, masked, os_error
+
+__all__ = ["STDIN", "Target", "expand"]
+
+STDIN = "-"
+_ENDINGS = (".pseal",)
+
+
+class Target(NamedTuple):
+    """One thing to look at; or, with an error, a folder or pattern of which nothing can be said."""
+
+    path: str
+    error: OSError | None = None
+
+    @property
+    def is_url(self) -> bool:
+        """Tell whether it is a URL."""
+        return is_url(self.path)
+
+
+def expand(
+    paths: Sequence[str], options: dict[str, Any] | None = None, endings: Sequence[str] = _ENDINGS
+) -> Iterator[Target]:
+    """Go through what paths stand for, each once, in a fixed order.
+
+    A folder (or a URL that ends with `/`) stands for all files below it with one of the endings; symbolic links to
+    folders are not followed there. A file that is named is taken whatever its ending. A pattern (`*`, `?`, `[`) that is
+    no name of a file stands for what it matches; `**` goes down.
+
+    Args:
+        options: for the stores of URLs, as `storage_options`.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        for target in _expand_url(path, options, endings) if is_url(path) else _expand_path(path, endings):
+            if target.path not in seen:
+                seen.add(target.path)
+                yield target
+
+
+def _expand_path(path: str, endings: Sequence[str]) -> Iterator[Target]:
+    if path == STDIN:
+        yield Target(path)
+    elif os.path.isdir(path):
+        yield from _walk(path, endings)
+    elif not os.path.lexists(path) and glob.has_magic(path):
+        found = sorted(glob.glob(path, recursive=True))
+        if not found:
+            yield Target(path, FileNotFoundError(2, "nothing matches", path))
+        for match in found:
+            yield from _expand_path(match, endings)
+    else:
+        yield Target(path)
+
+
+def _walk(folder: str, endings: Sequence[str]) -> Iterator[Target]:
+    errors: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=errors.append):
+        yield from (Target(error.filename or here, error) for error in errors)
+        errors.clear()
+        folders.sort()
+        for name in sorted(files):
+            if name.endswith(tuple(endings)):
+                yield Target(os.path.join(here, name))
+    yield from (Target(error.filename or folder, error) for error in errors)
+
+
+def _expand_url(url: str, options: dict[str, Any] | None, endings: Sequence[str]) -> Iterator[Target]:
+    is_folder, is_pattern = url.endswith("/"), glob.has_magic(url) and not url.startswith("http")
+    if not is_folder and not is_pattern:
+        yield Target(url)
+        return
+    fsspec = import_fsspec()
+    try:
+        system, path = fsspec.core.url_to_fs(url, **(options or {}))
+        found = sorted(system.find(path) if is_folder else system.glob(path))
+        names = [system.unstrip_protocol(name) for name in found if not is_folder or name.endswith(tuple(endings))]
+    except Exception as exc:  # stores raise what their libraries raise
+        yield Target(masked(url), os_error(exc, url))
+        return
+    if not found:
+        yield Target(masked(url), FileNotFoundError(2, "nothing there", masked(url)))
+    yield from map(Target, names)
