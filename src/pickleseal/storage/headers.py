@@ -29,7 +29,7 @@ from .window import Window, read_at
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["HeaderEntry", "iter_headers", "read_headers", "scan_partition"]
+__all__ = ["COLUMNS", "HeaderEntry", "iter_headers", "modified", "read_headers", "scan_partition"]
 
 _HEAD = 8192  # spec 12: what a reader asks for first
 _BLOCK = 1 << 18  # bytes of a range, once frames follow on each other closely
