@@ -1,9 +1,11 @@
 """Tell whether artifacts would load with the code as it is now: the gate before a deploy.
 
-Each header is compared with the classes, versions, migrations and packages of the code that --import names. Nothing
-is unpickled, and sections are not read: damage in them is the matter of `verify`. The current folder is put in front of
-sys.path, as `python -m` has it, and the named modules are imported; of modules that an artifact names only those below
-them. Without --trust and --policy every class and function that is found counts as trusted.
+Each header is compared with the classes, versions, migrations and packages
+of the code that --import names. Nothing is unpickled, and sections are not
+read: damage in them is the matter of `verify`. The current folder is put in
+front of sys.path, as `python -m` has it, and the named modules are imported;
+of modules that an artifact names only those below them. Without --trust and
+--policy every class and function that is found counts as trusted.
 
   pickleseal check data/ --import myapp
   pickleseal check data/ --import myapp --policy policy.toml --sarif check.sarif
@@ -155,26 +157,32 @@ def run(options: argparse.Namespace, out: Output) -> None:
         out.text(out.style(f"{name} is {shown_path(place) if place else 'built in'}", "dim"))
     with progress(out, total, "files") as shown:
         last = None
-        for entry in _entries(targets, policy, out, report):
+        for entry in _entries(targets, policy, report):
             if entry.path != last:
                 last = entry.path
                 shown.advance(1)
             _take(entry, judge, report, out)
+    for path, error in report.unreadable:
+        out.refuse(path, error)
+        if exit_code_of(error) == EXIT_UNREADABLE:
+            out.is_complete = False
     findings = report.ordered()
-    for number, finding in enumerate(findings):
-        out.result(finding.as_dict(), *_lines(finding, out, is_first=not number))
+    for finding in findings:
+        out.result(finding.as_dict(), *_lines(finding, out))
     out.summary = {**report.counts, "findings": len(findings)}
     if report.counts["break"]:
         out.worsen(EXIT_FINDING)
     for line in (*_table(findings), *_closing(report, out)):
         out.text(line)
-    if options.sarif or options.junit:
+    if options.sarif is not None or options.junit is not None:
         from .check_report import write_junit, write_sarif
 
-        if options.sarif:
-            write_sarif(options.sarif, report)
-        if options.junit:
-            write_junit(options.junit, report)
+        for path, write in ((options.sarif, write_sarif), (options.junit, write_junit)):
+            if path is not None:
+                try:
+                    write(path, report)
+                except OSError as exc:
+                    raise UsageError(f"{path}: {exc.strerror or exc}") from None
 
 
 def _policy(options: argparse.Namespace, code: Code) -> Policy:
@@ -197,12 +205,11 @@ def _policy(options: argparse.Namespace, code: Code) -> Policy:
     return policy
 
 
-def _entries(targets: Iterable[Target], policy: Policy, out: Output, report: Report) -> Iterator[HeaderEntry]:
+def _entries(targets: Iterable[Target], policy: Policy, report: Report) -> Iterator[HeaderEntry]:
     def paths() -> Iterator[str]:
         for target in targets:
             if target.error is not None:
                 report.refuse(target.path, target.error)
-                out.refuse(target.path, target.error)
             elif target.path == STDIN:
                 stdin.append(sys.stdin.buffer.read())
             else:
@@ -216,16 +223,12 @@ def _entries(targets: Iterable[Target], policy: Policy, out: Output, report: Rep
 
 def _take(entry: HeaderEntry, judge: Judge, report: Report, out: Output) -> None:
     if entry.header is None:
-        error = entry.error or OSError("not read")
-        report.refuse(entry.path, error)
-        out.refuse(entry.path, error)
-        if exit_code_of(error) == EXIT_UNREADABLE:
-            out.is_complete = False
+        report.refuse(entry.path, entry.error or OSError("not read"))
     elif report.add(entry, judge.judge(entry.header)) and out.form == "quiet":
         print(printable(entry.path, 4096))
 
 
-def _lines(finding: Finding, out: Output, is_first: bool) -> list[str]:
+def _lines(finding: Finding, out: Output) -> list[str]:
     """Show a finding: what, how often, where, and what to do."""
     problem, width = finding.problem, min(shutil.get_terminal_size().columns, 120)
     breaks = problem.level == BREAKS
@@ -233,7 +236,7 @@ def _lines(finding: Finding, out: Output, is_first: bool) -> list[str]:
     counted = _counted(finding.artifacts, "artifact")
     head = out.style(f"{problem.level:<6}", "red" if breaks else "yellow", "bold")
     subject = out.style(printable(problem.subject, 200), "bold")
-    lines = [""] * (not is_first) + [f"{head}  {subject}{version}: {counted}  {out.style(problem.code, 'dim')}"]
+    lines = ["", f"{head}  {subject}{version}: {counted}  {out.style(problem.code, 'dim')}"]
     for change in problem.changes:
         lines += _wrapped(printable(change, 1000), width)
     example = finding.example
@@ -246,7 +249,8 @@ def _lines(finding: Finding, out: Output, is_first: bool) -> list[str]:
             lines += _wrapped(printable(fix.code, 2000), width, out.style("fix    ", "dim") + " ")
             continue
         lines += _wrapped(f"{printable(fix.when, 1000)}:", width, out.style("fix    ", "dim") + " ")
-        lines += [f"            {out.style(printable(line, 2000), 'cyan')}".rstrip() for line in fix.code.split("\n")]
+        for line in fix.code.split("\n"):
+            lines.append(f"            {out.style(printable(line, 2000), 'cyan')}" if line else "")
     return lines
 
 

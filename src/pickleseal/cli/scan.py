@@ -1,8 +1,10 @@
 """Write a catalog of artifacts from their headers alone: a row for each artifact, and for each frame of a stream.
 
-Of each file 8 KiB are read, from object stores by range. Nothing is unpickled, and sections are not looked at. What is
-refused is a row too, with the code. An SQLite catalog is brought up to date: files whose size and time, or etag, are
-those of the last scan are not read, and files that are gone are removed. JSON lines and Parquet are written anew.
+Of each file 8 KiB are read, from object stores by range. Nothing is
+unpickled, and sections are not looked at. What is refused is a row too, with
+the code. An SQLite catalog is brought up to date: files whose size and time,
+or etag, are those of the last scan are not read, and files that are gone are
+removed. JSON lines and Parquet are written anew.
 
   pickleseal scan data/ --catalog artifacts.sqlite
   pickleseal scan s3://bucket/models/ --catalog artifacts.parquet --concurrency 64
@@ -95,6 +97,7 @@ class _Scan:
         self.catalog: SqliteCatalog | None = None
         self.census = _Census()
         self.counts = dict.fromkeys(("files", "artifacts", "refused", "new", "read_again", "unchanged", "removed"), 0)
+        self.unreadable: list[tuple[str, Exception]] = []
         self.is_listed = True  # all folders, so that what is not there is gone
 
     def files(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
@@ -137,7 +140,7 @@ class _Scan:
             shown.advance(1)
             if target.error is not None:
                 self.is_listed = False
-                self._out.refuse(target.path, target.error)
+                self.unreadable.append((target.path, target.error))
             elif target.path == STDIN:
                 raise UsageError("-: standard input has no place that a catalog could name")
             elif self.catalog is None:
@@ -162,9 +165,7 @@ class _Scan:
         if entry.error is not None:
             self._has_errors = True
             self.counts["refused"] += 1
-            self._out.refuse(entry.path, entry.error)
-            if exit_code_of(entry.error) == EXIT_UNREADABLE:
-                self._out.is_complete = False
+            self.unreadable.append((entry.path, entry.error))
         return row
 
 
@@ -187,6 +188,10 @@ def run(options: argparse.Namespace, out: Output) -> None:
     except OSError as exc:
         out.is_complete = False
         out.complain(f"{path}: {exc.strerror or exc}: the catalog is as it was")
+    for name, error in scan.unreadable:
+        out.refuse(name, error)
+        if exit_code_of(error) == EXIT_UNREADABLE:
+            out.is_complete = False
     for line in _table(scan, out):
         out.text(line)
     out.summary = dict(scan.counts)

@@ -70,7 +70,9 @@ def import_parquet() -> tuple[Any, Any]:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: json.dumps(v, ensure_ascii=False) if name in _OBJECTS and v is not None else v for name, v in row.items()}
+    return {
+        name: json.dumps(v, ensure_ascii=False) if name in _OBJECTS and v is not None else v for name, v in row.items()
+    }
 
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -152,7 +152,7 @@ def _iterate(
     paths: Iterable[str | os.PathLike[str]], concurrency: int, policy: Policy, options: Mapping[str, Any]
 ) -> Iterator[HeaderEntry]:
     pool: ThreadPoolExecutor | None = None
-    opening: deque[tuple[str, Store | None, Future[_Ranges] | None]] = deque()
+    opening: deque[tuple[HeaderEntry, Store | None, Future[_Ranges] | None]] = deque()
     read = _Reading(policy)
     try:
         for path in paths:
@@ -161,12 +161,17 @@ def _iterate(
             if local is not None and not opening:
                 yield from read.file(local)
                 continue
-            store = open_store(name, options) if local is None else None
+            try:
+                store = open_store(name, options) if local is None else None
+            except ValueError as exc:  # a scheme that nobody knows
+                error = OSError(errno.EINVAL, masked(_text_of(exc)), masked(name))
+                opening.append((HeaderEntry(masked(name), 0, 0, None, error), None, None))
+                continue
             coming = None
             if store is not None and store.has_threads:
                 pool = pool or _pool(concurrency)
                 coming = pool.submit(_Ranges, store)
-            opening.append((local or name, store, coming))
+            opening.append((HeaderEntry(local or masked(name), 0, 0, None, None), store, coming))
             if len(opening) > 2 * concurrency:
                 yield from read.opened(*opening.popleft())
         while opening:
@@ -194,12 +199,16 @@ class _Reading:
         self._limits = policy.limits
         self._verify: Verify | None = None if policy.keys is None else verifier(policy.keys, policy.signed_by)
 
-    def opened(self, name: str, store: Store | None, coming: "Future[_Ranges] | None") -> Iterator[HeaderEntry]:
+    def opened(
+        self, entry: HeaderEntry, store: Store | None, coming: "Future[_Ranges] | None"
+    ) -> Iterator[HeaderEntry]:
         """Give the entries of a path whose turn it is: a file, or an object whose first range is under way."""
-        if store is None:
-            yield from self.file(name)
+        if entry.error is not None:
+            yield entry
             return
-        entry = HeaderEntry(masked(name), 0, 0, None, None)
+        if store is None:
+            yield from self.file(entry.path)
+            return
         try:
             ranges = _Ranges(store) if coming is None else coming.result()
         except OSError as exc:
