@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from cli_runs import golden, python, run
+from support import ROOT, need
 
 import pickleseal
 from pickleseal.cli.main import main
@@ -544,9 +548,73 @@ class TestReports:
         golden(f"check-{columns}{'-color' * bool(color)}.txt", ran.out)
 
 
+EXAMPLES = ROOT / "examples" / "ci"
+
+
+class TestExamples:
+    """The files of examples/ci, to be copied."""
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+    def test_against_another_revision(self, tmp_path: Path) -> None:
+        if shutil.which("git") is None:
+            assert not os.environ.get("CI")
+            pytest.skip("git is not installed")
+
+        def git(*arguments: str) -> None:
+            who = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
+            subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+        git("init", "-q", "-b", "main")
+        deploy(tmp_path, TASK)
+        samples = (
+            "import sys, pickleseal, myapp.models as m\npickleseal.dump(m.Task('a'), sys.argv[1] + '/task.pseal')\n"
+        )
+        (tmp_path / "myapp" / "samples.py").write_text(samples, "utf-8")
+        git("add", "-A")
+        git("commit", "-q", "-m", "as it was")
+
+        def against() -> subprocess.CompletedProcess[str]:
+            environment = {**os.environ, "PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1"}
+            command = ["sh", str(EXAMPLES / "against.sh"), "main", "myapp.samples", "myapp", "--no-color"]
+            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+        assert against().returncode == 0
+        deploy(tmp_path, TASK.replace("name", "title"))
+        ran = against()
+        assert (ran.returncode, ran.stderr) == (1, "")
+        assert "'name' was removed or renamed" in ran.stdout
+        worktrees = subprocess.run(
+            ["git", "worktree", "list"], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert len(worktrees.stdout.splitlines()) == 1
+
+    def test_commands_of_hook_and_workflow(self, tmp_path: Path) -> None:
+        yaml = need("yaml")
+        hook = yaml.safe_load((EXAMPLES / "pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"][0]
+        workflow = yaml.safe_load((EXAMPLES / "workflow.yml").read_text("utf-8"))
+        steps = [step.get("run", "") for step in workflow["jobs"]["check"]["steps"]]
+        commands = [command for command in (hook["entry"], *steps) if "pickleseal check" in command]
+        assert len(commands) == 2
+        assert [step for step in steps if step.startswith("tools/against.sh")]
+        deploy(tmp_path, TASK)
+        (tmp_path / "tests" / "artifacts").mkdir(parents=True)
+        write(tmp_path, "m.Task('a')", "tests/artifacts/a.pseal")
+        for command in commands:
+            program, *arguments = command.split()
+            assert [program, *arguments[:2]] == ["python", "-m", "pickleseal"]
+            assert run(tmp_path, *arguments[2:]).code == 0
+        assert (tmp_path / "stored.sarif").exists()
+
+
+def test_the_benchmark_runs() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "cli.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| check |" in done.stdout
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a pseudo-terminal")
 def test_on_a_terminal(tmp_path: Path) -> None:
-    import os
     import pty
 
     pickleseal.dump(1, tmp_path / "a.pseal")

@@ -1,23 +1,21 @@
 """Findings for machines: SARIF 2.1.0 for code scanning, JUnit for test reports."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._version import __version__
 from ..atomic import replace_file
 from ..errors import ReadError, printable
+from .check_findings import Finding, Report
 from .check_judge import BREAKS
 from .output import as_json
-
-if TYPE_CHECKING:
-    from .check import Finding, Report
 
 __all__ = ["write_junit", "write_sarif"]
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def write_sarif(path: str, report: "Report") -> None:
+def write_sarif(path: str, report: Report) -> None:
     """Write SARIF: one result for each finding, at the class where it is mended, else at an artifact.
 
     Raises:
@@ -42,7 +40,7 @@ def write_sarif(path: str, report: "Report") -> None:
     replace_file(path, [text.encode("ascii"), b"\n"], durable=False)
 
 
-def _result(finding: "Finding") -> dict[str, Any]:
+def _result(finding: Finding) -> dict[str, Any]:
     problem, example = finding.problem, finding.example
     level = "error" if problem.level == BREAKS else "warning"
     text = f"{printable(problem.subject)}: {printable('; '.join(problem.changes), 2000)}"
@@ -81,7 +79,7 @@ def _slashed(path: str) -> str:
     return path.replace(os.sep, "/").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def write_junit(path: str, report: "Report") -> None:
+def write_junit(path: str, report: Report) -> None:
     """Write a JUnit report: a test case for each file, failed where an artifact in it would not load.
 
     Raises:
