@@ -442,6 +442,10 @@ class TestRuns:
         assert [result["code"] for result in found["results"]] == ["header-checksum", "truncated", "not-an-artifact"]
         assert found["complete"] is False
 
+    def test_nothing_to_check_is_said(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, "check", ".")
+        assert (ran.code, ran.err) == (0, "pickleseal: no artifact there: nothing was checked\n")
+
     def test_forms(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
         write(tmp_path, "m.Task('a')")

@@ -18,7 +18,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ..errors import RegistryError, printable
+from ..errors import printable
 from ..policy import Policy
 from ..schema.names import resolve
 from ..schema.registry import Registry
@@ -64,20 +64,18 @@ def run(options: argparse.Namespace, out: Output) -> None:
     judge = Judge(policy, code, trusts_all=options.policy is None and not options.trust)
     report = Report(keeps_all=options.junit is not None)
     targets: Iterable[Target] = expand(options.paths)
-    total = None
+    total, unit = None, "files"
     if out.shows_progress:
         targets = list(targets)
-        total = len(targets)
+        total, unit = (len(targets), "files") if len(targets) > 1 else (None, "artifacts")  # it may be a long stream
     for name in code.names:
-        place = getattr(sys.modules[name], "__file__", None)
+        place = getattr(sys.modules.get(name), "__file__", None)
         out.text(out.style(f"{name} is {shown_path(place) if place else 'built in'}", "dim"))
-    with progress(out, total, "files") as shown:
-        last = None
+    with progress(out, total, unit) as shown:
         for entry in _entries(targets, policy, report):
-            if entry.path != last:
-                last = entry.path
-                shown.advance(1)
+            before = report.counts["files"]
             _take(entry, judge, report, out)
+            shown.advance(report.counts["files"] - before if total is not None else 1)
     for path, error in report.unreadable:
         out.refuse(path, error)
         if exit_code_of(error) == EXIT_UNREADABLE:
@@ -86,6 +84,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
     for finding in findings:
         out.result(finding.as_dict(), *_lines(finding, out))
     out.summary = {**report.counts, "findings": len(findings)}
+    if not report.counts["files"]:
+        out.complain("no artifact there: nothing was checked")
     if report.counts["break"]:
         out.worsen(EXIT_FINDING)
     for line in (*_table(findings), *_closing(report, out)):
@@ -115,8 +115,6 @@ def _policy(options: argparse.Namespace, code: Code) -> Policy:
                 raise UsageError(f"--registry {options.registry}: that is no Registry")
             policy = replace(policy, registry=registry)
     except (OSError, TypeError, ValueError, ImportError, AttributeError) as exc:
-        if isinstance(exc, RegistryError):
-            raise
         raise UsageError(str(exc)) from None
     return policy
 
