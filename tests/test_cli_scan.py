@@ -345,6 +345,11 @@ class TestCatalog:
         catalog = str(folder / "c.sqlite")
         assert main(["scan", str(folder / "nothing*"), "--catalog", catalog, "-q"]) == 3
         assert query(catalog, "SELECT count(*) FROM artifacts") == [(8,)]
+        capsys.readouterr()
+        scan(folder, capsys, "c.jsonl")
+        lines = (folder / "c.jsonl").read_bytes()
+        assert main(["scan", str(folder / "nothing*"), "--catalog", str(folder / "c.jsonl"), "-q"]) == 3
+        assert (folder / "c.jsonl").read_bytes() == lines
 
     @pytest.mark.parametrize("name", ["c.sqlite", "c.jsonl"])
     def test_a_run_that_ends_early_changes_nothing(

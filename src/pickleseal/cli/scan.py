@@ -119,6 +119,8 @@ class _Scan:
             for row in rows:
                 self.census.add_row(row)
                 yield row
+        if not self.counts["files"] and not self.is_listed:
+            raise OSError("nothing could be listed")
 
     def update(self, catalog: SqliteCatalog) -> None:
         """Bring a catalog up to date."""
