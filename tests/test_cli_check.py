@@ -9,15 +9,19 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from cli_runs import golden, python, run
-from support import ROOT, need
+from support import ROOT, manifest, need, policy_of, read
 
 import pickleseal
+from pickleseal.cli.check_code import Code
+from pickleseal.cli.check_judge import BREAKS, Judge
 from pickleseal.cli.main import main
+from pickleseal.errors import ReadError
 
 HEAD = "import enum\nfrom dataclasses import dataclass\nfrom typing import NamedTuple\n\nimport pickleseal\n\n"
 
@@ -550,6 +554,32 @@ class TestReports:
         ran = run(tmp_path, "check", ".", "--import", "myapp", COLUMNS=columns, **more)
         assert ran.code == 3
         golden(f"check-{columns}{'-color' * bool(color)}.txt", ran.out)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_it_agrees_with_the_reader_on_every_vector() -> None:
+    """What step 14 or 15 of the reader refuses is found, with its code, and nothing else is."""
+    judged = 0
+    for entry in (entry for entries in manifest().values() for entry in entries):
+        told = policy_of(entry)
+        trust = [*told["trust"], *([told["expect"]] if isinstance(told["expect"], type) else [])]
+        policy = replace(told["policy"], trust=trust)
+        data = read(entry)
+        try:
+            header = pickleseal.peek(data, policy=policy)
+        except ReadError:
+            continue
+        problems = Judge(policy, Code([]), trusts_all=False).judge(header)
+        codes = {problem.code for problem in problems if problem.level == BREAKS}
+        judged += 1
+        try:
+            pickleseal.unpack(data, trust=told["trust"], policy=told["policy"])
+        except ReadError as exc:
+            if exc.step in (14, 15):
+                assert exc.code in codes, entry["file"]
+                continue
+        assert codes == set(), entry["file"]
+    assert judged > 200
 
 
 EXAMPLES = ROOT / "examples" / "ci"
