@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("support", "independent_reader")
+pytest.register_assert_rewrite("support", "independent_reader", "cli_runs")
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("soak", deadline=None, max_examples=5000)

@@ -40,6 +40,8 @@ TESTS = [
     "tests/test_trust_attacks.py",
     "tests/test_faults.py",
     "tests/test_stream_faults.py",
+    "tests/test_cli_check.py",
+    "tests/test_cli_scan.py",
 ]
 
 MORE = {"3.12": ["tests/test_hostile.py"]}  # it takes long, and is on 3.11 as well

@@ -132,6 +132,7 @@ def test_all_is_what_the_docs_list() -> None:
     assert public - set(pickleseal.__all__) <= {
         *(
             "atomic",
+            "cli",
             "compression",
             "format",
             "hashing",
@@ -160,6 +161,7 @@ def test_every_public_function_says_what_it_raises_and_does() -> None:
                 "Event",
                 "Frame",
                 "Header",
+                "HeaderEntry",
                 "Lost",
                 "Section",
                 "Policy",

@@ -27,6 +27,7 @@ from .reader import unpack
 from .schema.change import Change
 from .schema.registry import Registry, artifact, default_registry, migration, register
 from .storage.files import dump, dumps, load, loads, peek, verify
+from .storage.headers import HeaderEntry, iter_headers, scan_partition
 from .storage.ingest import Artifact, Event, Quarantine, Reader
 from .storage.iterate import iter_load
 from .storage.mapped import Mapped
@@ -45,6 +46,7 @@ __all__ = [
     "Event",
     "Frame",
     "Header",
+    "HeaderEntry",
     "Key",
     "KeyRing",
     "Limits",
@@ -66,6 +68,7 @@ __all__ = [
     "dumps",
     "errors",
     "fill_object_array",
+    "iter_headers",
     "iter_load",
     "load",
     "loads",
@@ -79,6 +82,7 @@ __all__ = [
     "rebuild_scalar",
     "register",
     "repair",
+    "scan_partition",
     "seal",
     "unpack",
     "upgrade",

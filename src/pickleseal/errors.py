@@ -91,7 +91,13 @@ class PackWarning(UserWarning):
 
 
 class SchemaWarning(UserWarning):
-    """A class changed since the artifact was written, in a way that does no harm by itself: it was loaded."""
+    """A class changed since the artifact was written, in a way that does no harm by itself: it was loaded.
+
+    Attributes:
+        change: what changed, a `Change`, or None.
+    """
+
+    change: Any = None
 
 
 class StreamWarning(UserWarning):

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..storage.url import import_fsspec, is_url, masked, os_error
@@ -18,6 +18,7 @@ class Target(NamedTuple):
 
     path: str
     error: OSError | None = None
+    info: Mapping[str, Any] | None = None  # what a store's listing told of it
 
     @property
     def is_url(self) -> bool:
@@ -80,11 +81,12 @@ def _expand_url(url: str, options: dict[str, Any] | None, endings: Sequence[str]
     fsspec = import_fsspec()
     try:
         system, path = fsspec.core.url_to_fs(url, **(options or {}))
-        found = sorted(system.find(path) if is_folder else system.glob(path))
-        names = [system.unstrip_protocol(name) for name in found if not is_folder or name.endswith(tuple(endings))]
+        listed = system.find(path, detail=True) if is_folder else system.glob(path, detail=True)
+        names = [name for name in sorted(listed) if not is_folder or name.endswith(tuple(endings))]
+        targets = [Target(system.unstrip_protocol(name), None, listed[name]) for name in names]
     except Exception as exc:  # stores raise what their libraries raise
         yield Target(masked(url), os_error(exc, url))
         return
-    if not found:
+    if not listed:
         yield Target(masked(url), FileNotFoundError(2, "nothing there", masked(url)))
-    yield from map(Target, names)
+    yield from targets

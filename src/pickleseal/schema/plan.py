@@ -63,7 +63,9 @@ def make_plans(
     for change in found:
         if change.level == WARNED:
             fix = f": loaded as it is; if that is wrong: {change.fix}; else upgrade() the file"
-            notes.append(SchemaWarning(str(change) + fix))
+            note = SchemaWarning(str(change) + fix)
+            note.change = change
+            notes.append(note)
     made = {key: plan for key, plan in plans.items() if plan is not None}
     if any(map(makes_others, classes.values())):
         for entry in registry._validated():

@@ -239,6 +239,10 @@ class Walk:
         except ReadError:
             return None
 
+    def knows_end(self) -> bool:
+        """Tell whether the preamble of a refused frame here is right, so that it is known where the frame ends."""
+        return self._refused() is not None
+
     def _refused(self) -> Preamble | None:
         """Return the preamble of the refused frame here, if it is right and says where the frame ends."""
         try:

@@ -1,0 +1,512 @@
+"""`pickleseal scan`, and `iter_headers` below it: headers alone, whatever is in the files, and what changed since."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_runs import golden, python, run
+from hypothesis import given
+from hypothesis import strategies as st
+from object_store import BUCKET, KEYS, Server, serve
+from support import ROOT, need
+
+import pickleseal
+from pickleseal import errors
+from pickleseal.cli.main import main
+from pickleseal.storage import headers
+
+PACKED = [pickleseal.pack(obj) for obj in (1, [2] * 50, {"a": "x" * 9000})]
+
+
+def stream_of(folder: Path, count: int, name: str = "s.pseal", **options: Any) -> Path:
+    path = folder / name
+    with pickleseal.StreamWriter(path, fsync=0, **options) as stream:
+        for number in range(count):
+            stream.append({"n": number})
+    return path
+
+
+def found(*paths: Path | str, **options: Any) -> list[tuple[int, int, str | None]]:
+    """Return offset, record, and code of each entry."""
+    entries = list(pickleseal.iter_headers(paths, **options))
+    for entry in entries:
+        assert pickle.loads(pickle.dumps(entry)).header == entry.header
+        assert (entry.header is None) != (entry.error is None)
+        assert set(entry.as_row()) == set(headers.COLUMNS)
+    return [(entry.offset, entry.record, code_of(entry.error)) for entry in entries]
+
+
+def code_of(error: Exception | None) -> str | None:
+    return None if error is None else getattr(error, "code", type(error).__name__)
+
+
+class TestIterHeaders:
+    def test_artifacts_in_the_order_of_the_paths(self, tmp_path: Path) -> None:
+        paths = []
+        for number, data in enumerate(PACKED * 20):
+            paths.append(tmp_path / f"{number * 7 % 60}")
+            paths[-1].write_bytes(data)
+        entries = list(pickleseal.iter_headers(paths))
+        assert [entry.path for entry in entries] == [str(path) for path in paths]
+        assert [entry.header for entry in entries] == [pickleseal.peek(path) for path in paths]
+        assert {entry.file_size for entry in entries} == set(map(len, PACKED))
+        assert entries[0].modified == datetime.fromtimestamp(
+            os.stat(paths[0]).st_mtime_ns // 1000 / 1_000_000, timezone.utc
+        ).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def test_streams_frame_by_frame(self, tmp_path: Path) -> None:
+        path = stream_of(tmp_path, 500, batch=7)
+        with pickleseal.StreamReader(path) as reader:
+            frames = list(reader.frames())
+        entries = list(pickleseal.iter_headers([path]))
+        assert [(entry.offset, entry.record, entry.header) for entry in entries] == [
+            (frame.offset, frame.record, frame.header) for frame in frames
+        ]
+
+    def test_a_large_header(self, tmp_path: Path) -> None:
+        path = tmp_path / "a"
+        pickleseal.dump(1, path, meta={f"key{number}": "x" * 200 for number in range(100)})
+        assert pickleseal.peek(path).preamble.header_len > 2 * 8192
+        assert found(path) == [(0, 0, None)]
+
+    def test_what_is_refused_is_an_entry_and_the_next_ones_follow(self, tmp_path: Path) -> None:
+        cases = {
+            "empty": (b"", "truncated"),
+            "html": (b"<html>" * 5000, "not-an-artifact"),
+            "cut": (PACKED[0][:-1], "truncated"),
+            "stub": (PACKED[0][:70], "truncated"),
+            "flipped": (PACKED[0][:100] + b"\xff" + PACKED[0][101:], "header-checksum"),
+            "preamble": (PACKED[0][:20] + b"\xff" + PACKED[0][21:], "preamble-checksum"),
+        }
+        for name, (data, _) in cases.items():
+            (tmp_path / name).write_bytes(data)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "good").write_bytes(PACKED[1])
+        wanted = {name: code for name, (_, code) in cases.items()} | {"folder": None, "gone": None, "good": None}
+        entries = list(pickleseal.iter_headers([tmp_path / name for name in wanted]))
+        codes = {os.path.basename(entry.path): code_of(entry.error) for entry in entries}
+        assert codes == wanted | {"folder": "OSError", "gone": "FileNotFoundError"}
+        assert entries[-1].header is not None
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        assert found(tmp_path / "pipe") == [(0, 0, "OSError")]
+
+    def test_damage_in_a_stream(self, tmp_path: Path) -> None:
+        path = stream_of(tmp_path, 10)
+        whole = [offset for offset, _, _ in found(path)]
+        data = bytearray(path.read_bytes())
+        data[whole[3] + 100] ^= 1  # a header
+        data[whole[6] + 20] ^= 1  # a preamble
+        path.write_bytes(data[:-1])
+        entries = found(path)
+        assert [code for _, _, code in entries] == [
+            *(None, None, None, "header-checksum", None, None, "preamble-checksum", None, None, "torn-tail")
+        ]
+        assert [record for _, record, _ in entries] == list(range(10))
+
+    def test_keys_and_limits_of_a_policy(self, tmp_path: Path) -> None:
+        ring = pickleseal.KeyRing([pickleseal.Key.hmac("k", b"s" * 32)])
+        path = tmp_path / "a"
+        pickleseal.dump(1, path, writer=pickleseal.Writer(keys=ring))
+        (entry,) = pickleseal.iter_headers([path], policy=pickleseal.Policy(keys=ring))
+        assert entry.header is not None
+        assert entry.header.verified == (("hmac-sha256", "k"),)
+        assert entry.as_row()["signed"] == ["k"]
+        other = pickleseal.KeyRing([pickleseal.Key.hmac("k", b"t" * 32)])
+        assert found(path, policy=pickleseal.Policy(keys=other)) == [(0, 0, "signature-invalid")]
+        small = pickleseal.Policy(limits=pickleseal.Limits(max_frame=100))
+        assert found(path, policy=small) == [(0, 0, "limit-exceeded")]
+
+    @given(
+        st.lists(
+            st.sampled_from([*PACKED, b"", b"junk" * 40, bytes(64), PACKED[0][:-64], PACKED[1][:64] + PACKED[0][64:]]),
+            max_size=6,
+        ),
+        st.integers(0, 2000),
+        st.integers(0, 255),
+    )
+    def test_any_bytes_give_entries(self, parts: list[bytes], at: int, flip: int) -> None:
+        """Whatever is in a file: documented errors, in order, each at its offset; never an exception."""
+        data = bytearray(b"".join(parts))
+        if at < len(data):
+            data[at] ^= flip
+        policy = pickleseal.Policy()
+        entries = list(headers.read_headers("-", bytes(data), policy))
+        offsets = [entry.offset for entry in entries]
+        assert entries
+        assert offsets == sorted(offsets)
+        for entry in entries:
+            assert entry.header is not None or isinstance(entry.error, errors.ReadError)
+            if entry.header is not None:
+                assert pickleseal.peek(bytes(data[entry.offset :])) == entry.header
+
+    def test_arguments(self, tmp_path: Path) -> None:
+        with pytest.raises(TypeError, match="paths"):
+            pickleseal.iter_headers("a.pseal")
+        with pytest.raises(ValueError, match="concurrency"):
+            pickleseal.iter_headers([], concurrency=0)
+        with pytest.raises(TypeError, match="storage_options"):
+            pickleseal.iter_headers([], storage_options=3)  # type: ignore[arg-type]
+        assert list(pickleseal.iter_headers(iter([]))) == []
+
+    def test_a_partition(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.pseal"
+        pickleseal.dump([1], path, meta={"team": "risk"})
+        function = pickle.loads(pickle.dumps(pickleseal.scan_partition))
+        (good, bad) = pickle.loads(pickle.dumps(function([str(path), "gone"])))
+        assert (good["path"], good["type"], good["meta"], good["error"]) == (
+            *(str(path), "builtins:list"),
+            *({"team": "risk"}, None),
+        )
+        assert (bad["type"], bad["error"], bad["reason"]) == (None, "unreadable", "No such file or directory")
+
+
+class TestUrls:
+    def test_any_store(self, tmp_path: Path) -> None:
+        fsspec = need("fsspec")
+        files = fsspec.filesystem("memory")
+        path = stream_of(tmp_path, 300)
+        files.pipe_file("/h/s.pseal", path.read_bytes())
+        files.pipe_file("/h/a.pseal", PACKED[2])
+        files.pipe_file("/h/cut.pseal", PACKED[2][:-1])
+        files.pipe_file("/h/empty.pseal", b"")
+        urls = [f"memory://h/{name}.pseal" for name in ("a", "s", "cut", "empty", "gone")]
+        codes = [code for _, _, code in found(*urls, path, "nosuch://x")]
+        assert codes == [None] * 301 + ["truncated", "truncated", "FileNotFoundError"] + [None] * 300 + ["OSError"]
+        assert found(urls[1]) == found(path)
+
+    def test_a_damaged_object_is_not_searched_through(self, tmp_path: Path) -> None:
+        fsspec = need("fsspec")
+        path = stream_of(tmp_path, 9)
+        data = bytearray(path.read_bytes())
+        second = found(path)[1][0]
+        data[second + 20] ^= 1
+        fsspec.filesystem("memory").pipe_file("/d/s.pseal", bytes(data))
+        assert [code for _, _, code in found("memory://d/s.pseal")] == [None, "preamble-checksum"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    for name in ("aiohttp", "fsspec", "moto.server", "s3fs", "werkzeug"):
+        need(name)
+    with serve() as server:
+        yield server
+
+
+class TestObjectStore:
+    def test_scan(
+        self,
+        server: Server,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        for variable in [variable for variable in os.environ if variable.startswith("AWS_")]:
+            monkeypatch.delenv(variable)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS["key"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["secret"])
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for number in range(40):
+            server.put(f"runs/{number:02}.pseal", PACKED[number % 3])
+        server.put("runs/note.txt", b"no artifact")
+        catalog = str(tmp_path / "c.sqlite")
+
+        def scan(*more: str) -> Any:
+            server.asked.clear()
+            code = main(["scan", f"s3://{BUCKET}/runs/", "--catalog", catalog, "--json", *more])
+            said = json.loads(capsys.readouterr().out)
+            assert said["exit_code"] == code
+            return said
+
+        first = scan("--concurrency", "8")
+        assert first["summary"] | {"files": 40, "new": 40, "artifacts": 40} == first["summary"]
+        reads = [asked for asked in server.asked if asked.path.endswith(".pseal")]
+        assert [asked.range for asked in reads if asked.method == "GET"] == ["bytes=0-8191"] * 40
+        rows = query(catalog, "SELECT path, size, etag IS NOT NULL FROM artifacts ORDER BY path")
+        assert rows[1] == (f"s3://{BUCKET}/runs/01.pseal", len(PACKED[1]), 1)
+        server.put("runs/05.pseal", PACKED[0] + PACKED[0])
+        again = scan()
+        assert again["summary"] | {"read_again": 1, "unchanged": 39, "removed": 0} == again["summary"]
+        assert {asked.path for asked in server.asked if asked.path.endswith(".pseal")} == {f"/{BUCKET}/runs/05.pseal"}
+        assert query(catalog, "SELECT count(*) FROM artifacts") == [(41,)]
+
+
+def query(catalog: Path | str, sql: str, *values: Any) -> list[Any]:
+    with closing(sqlite3.connect(catalog)) as database:
+        return database.execute(sql, values).fetchall()
+
+
+def scan(folder: Path, capsys: pytest.CaptureFixture[str], name: str = "c.sqlite") -> Any:
+    code = main(["scan", str(folder), "--catalog", str(folder / name), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["exit_code"] == code
+    return said
+
+
+def settle(folder: Path) -> None:
+    """Let files be older than they are: what changed just now is read again."""
+    for path in folder.glob("*.pseal"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+class TestCatalog:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        writer = pickleseal.Writer(created=datetime(2026, 1, 2, tzinfo=timezone.utc), build={"app": "billing"})
+        code = pickleseal.pack(datetime(2020, 1, 1), meta={"team": "risk"}, writer=writer)
+        (tmp_path / "a.pseal").write_bytes(code)
+        (tmp_path / "b.pseal").write_bytes(PACKED[0])
+        (tmp_path / "bad.pseal").write_bytes(b"<html>")
+        stream_of(tmp_path, 5)
+        settle(tmp_path)
+        return tmp_path
+
+    def test_rows(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        said = scan(folder, capsys)
+        assert (said["exit_code"], said["complete"]) == (3, False)
+        assert said["summary"] == {
+            "files": 4,
+            "artifacts": 7,
+            "refused": 1,
+            "new": 4,
+            "read_again": 0,
+            "unchanged": 0,
+            "removed": 0,
+        }
+        names = "path, type, version, created, globals, meta, modified, error, json_extract(build, '$.app')"
+        rows = query(folder / "c.sqlite", f"SELECT {names} FROM artifacts ORDER BY id")  # noqa: S608
+        assert rows[0] == (
+            *(str(folder / "a.pseal"), "datetime:datetime", 0, "2026-01-02T00:00:00.000000Z", '["datetime:datetime"]'),
+            *('{"team": "risk"}', "2023-11-14T22:13:20.000000Z", None, "billing"),
+        )
+        assert rows[2][1:3] + rows[2][7:8] == (None, None, "not-an-artifact")
+        assert [os.path.basename(row[0]) for row in rows[3:]] == ["s.pseal"] * 5
+        types = {one["type"]: one["artifacts"] for one in said["results"] if "type" in one}
+        assert types == {"builtins:dict": 5, "builtins:int": 1, "datetime:datetime": 1}
+
+    def test_incremental(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scan(folder, capsys)
+        read: list[str] = []
+        monkeypatch.setattr(headers.os, "open", lambda p, *a, _open=os.open: read.append(str(p)) or _open(p, *a))
+
+        def names() -> list[str]:
+            seen = sorted({os.path.basename(path) for path in read if path.endswith(".pseal")})
+            read.clear()
+            return seen
+
+        said = scan(folder, capsys)
+        assert names() == ["bad.pseal"]  # what was refused is tried again, so that the run says incomplete
+        assert (said["summary"]["unchanged"], said["summary"]["read_again"], said["exit_code"]) == (3, 1, 3)
+        (folder / "bad.pseal").unlink()
+        (folder / "new.pseal").write_bytes(PACKED[1])
+        (folder / "b.pseal").write_bytes(PACKED[2])
+        os.utime(folder / "a.pseal", (1_700_000_009, 1_700_000_009))
+        said = scan(folder, capsys)
+        assert names() == ["a.pseal", "b.pseal", "new.pseal"]
+        assert said["summary"] | {"new": 1, "read_again": 2, "unchanged": 1, "removed": 1} == said["summary"]
+        assert said["exit_code"] == 0
+        settle(folder)
+        scan(folder, capsys)
+        fresh = folder / "fresh.sqlite"
+        assert main(["scan", str(folder), "--catalog", str(fresh), "-q"]) == 0
+        columns = ", ".join(name for name in headers.COLUMNS)
+        everything = f"SELECT {columns} FROM artifacts ORDER BY path, offset"  # noqa: S608
+        assert query(folder / "c.sqlite", everything) == query(fresh, everything)
+        imports = "SELECT name, path FROM imports JOIN artifacts USING (id) ORDER BY 1, 2"
+        assert query(folder / "c.sqlite", imports) == query(fresh, imports)
+
+    def test_what_changed_just_now_is_read_again(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        pickleseal.dump(1, tmp_path / "a.pseal")
+        scan(tmp_path, capsys)
+        assert scan(tmp_path, capsys)["summary"]["unchanged"] == 0
+
+    def test_nothing_is_removed_where_a_folder_was_not_listed(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        scan(folder, capsys)
+        catalog = str(folder / "c.sqlite")
+        assert main(["scan", str(folder / "nothing*"), "--catalog", catalog, "-q"]) == 3
+        assert query(catalog, "SELECT count(*) FROM artifacts") == [(8,)]
+        capsys.readouterr()
+        scan(folder, capsys, "c.jsonl")
+        lines = (folder / "c.jsonl").read_bytes()
+        assert main(["scan", str(folder / "nothing*"), "--catalog", str(folder / "c.jsonl"), "-q"]) == 3
+        assert (folder / "c.jsonl").read_bytes() == lines
+
+    @pytest.mark.parametrize("name", ["c.sqlite", "c.jsonl"])
+    def test_a_run_that_ends_early_changes_nothing(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        scan(folder, capsys, name)
+        before = (folder / name).read_bytes()
+        (folder / "new.pseal").write_bytes(PACKED[1])
+
+        def stop(*arguments: Any) -> Any:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(headers._Reading, "_stream", stop)
+        os.utime(folder / "s.pseal")
+        assert main(["scan", str(folder), "--catalog", str(folder / name), "--json"]) == 3
+        assert "interrupted: incomplete" in capsys.readouterr().err
+        assert (folder / name).read_bytes() == before
+        assert not [path for path in folder.iterdir() if path.name.startswith((".pickleseal", "c.sqlite-"))]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+    def test_a_scan_that_is_killed_changes_nothing(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        scan(folder, capsys)
+        before = query(folder / "c.sqlite", "SELECT * FROM artifacts")
+        stream_of(folder, 3000, "large.pseal")
+        code = """
+import os, signal
+from pickleseal.cli import scan_sqlite
+from pickleseal.cli.main import main
+scan_sqlite.SqliteCatalog.by_type = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+main(["scan", ".", "--catalog", "c.sqlite"])
+"""
+        with pytest.raises(AssertionError):
+            python(folder, code)
+        assert query(folder / "c.sqlite", "SELECT * FROM artifacts") == before
+        scan(folder, capsys)
+        assert query(folder / "c.sqlite", "SELECT count(*) FROM artifacts") == [(3008,)]
+
+    def test_other_files_are_left_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        pickleseal.dump(1, tmp_path / "a.pseal")
+        other, text = tmp_path / "other.sqlite", tmp_path / "text.sqlite"
+        with closing(sqlite3.connect(other)) as database:
+            database.execute("CREATE TABLE artifacts (mine)")
+        text.write_text("my notes, of which I have no copy" * 10)
+        for path in (other, text):
+            before = path.read_bytes()
+            assert main(["scan", str(tmp_path), "--catalog", str(path)]) == 2
+            assert path.read_bytes() == before
+        assert main(["scan", str(tmp_path), "--catalog", str(tmp_path / "c.csv")]) == 2
+        assert main(["scan", "-", "--catalog", str(tmp_path / "c.jsonl")]) == 2
+        assert not (tmp_path / "c.jsonl").exists()
+        capsys.readouterr()
+        for name in ("c.sqlite", "c.jsonl"):
+            assert main(["scan", str(tmp_path), "--catalog", str(tmp_path / "no" / name)]) == 3
+            assert "the catalog is as it was" in capsys.readouterr().err
+
+    def test_two_scans_at_once(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scan(folder, capsys)
+        true_connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: true_connect(*a, **{**k, "timeout": 0}))
+        with closing(true_connect(folder / "c.sqlite", isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            assert main(["scan", str(folder), "--catalog", str(folder / "c.sqlite")]) == 3
+        assert "locked" in capsys.readouterr().err
+
+    def test_names_that_are_no_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        try:
+            (tmp_path / os.fsdecode(b"a\xff.pseal")).write_bytes(PACKED[0])
+        except OSError:
+            pytest.skip("the file system takes text only")
+        for name in ("c.sqlite", "c.jsonl"):
+            assert scan(tmp_path, capsys, name)["exit_code"] == 0
+        assert query(tmp_path / "c.sqlite", "SELECT path FROM artifacts")[0][0].endswith("a\\xff.pseal")
+
+    def test_a_stream_of_ten_thousand(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        stream_of(tmp_path, 10_000)
+        assert scan(tmp_path, capsys)["summary"]["artifacts"] == 10_000
+        assert query(tmp_path / "c.sqlite", "SELECT max(record), count(*) FROM artifacts") == [(9999, 10_000)]
+
+    def test_json_lines(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        scan(folder, capsys, "c.jsonl")
+        rows = [json.loads(line) for line in (folder / "c.jsonl").read_text("ascii").splitlines()]
+        assert len(rows) == 8
+        assert {tuple(row) for row in rows} == {headers.COLUMNS}
+        assert rows[:2] == pickleseal.scan_partition([str(folder / "a.pseal"), str(folder / "b.pseal")])
+
+    def test_parquet(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        need("pyarrow")
+        import pyarrow.parquet
+
+        scan(folder, capsys, "c.parquet")
+        rows = pyarrow.parquet.read_table(folder / "c.parquet").to_pylist()
+        scan(folder, capsys, "c.jsonl")
+        lines = [json.loads(line) for line in (folder / "c.jsonl").read_text("ascii").splitlines()]
+        for row in rows:
+            for name in ("build", "meta", "packages", "types"):
+                row[name] = None if row[name] is None else json.loads(row[name])
+        assert rows == lines
+
+    def test_parquet_without_its_extra(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        assert main(["scan", str(folder), "--catalog", str(folder / "c.parquet")]) == 2
+        assert "pip install 'pickleseal[parquet]'" in capsys.readouterr().err
+        assert not (folder / "c.parquet").exists()
+
+    def test_golden(self, folder: Path) -> None:
+        for columns, color in (("80", ""), ("200", ""), ("80", "1")):
+            more = {"FORCE_COLOR": color} if color else {}
+            (folder / "c.sqlite").unlink(missing_ok=True)
+            ran = run(folder, "scan", ".", "--catalog", "c.sqlite", COLUMNS=columns, **more)
+            said = re.sub(r" +[\d,.]+ (bytes|kB)|2\d{3}-\d\d-\d\d", lambda m: re.sub(r"\d", "0", m[0]), ran.out)
+            golden(f"scan-{columns}{'-color' * bool(color)}.txt", said)
+
+
+def sql_blocks(kind: str) -> list[str]:
+    """Return the queries that docs/cli.md shows for a database."""
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    shown = text.split(f"<!-- {kind}:begin -->")[1].split(f"<!-- {kind}:end -->")[0]
+    found = re.findall(r"^```sql\n(.*?)^```", shown, re.MULTILINE | re.DOTALL)
+    assert found
+    return found
+
+
+class TestQueries:
+    """The queries of docs/cli.md, on a catalog of classes that were somewhere else."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        code = """
+import pickleseal, sys, types
+sys.modules["old"] = types.ModuleType("old")
+module = sys.modules["old.module"] = types.ModuleType("old.module")
+module.Class = type("Class", (), {"__module__": "old.module"})
+pickleseal.dump([module.Class()], "a.pseal")
+pickleseal.dump(module.Class(), "b.pseal")
+pickleseal.dump(1, "c.pseal")
+open("d.pseal", "w").write("<html>")
+"""
+        python(tmp_path, code)
+        return tmp_path
+
+    def test_sqlite(self, folder: Path) -> None:
+        assert run(folder, "scan", ".", "--catalog", "artifacts.sqlite").code == 3
+        answers = [query(folder / "artifacts.sqlite", sql) for sql in sql_blocks("sqlite")]
+        assert {os.path.basename(row[0]) for row in answers[0]} == {"a.pseal", "b.pseal"}
+        assert all(answers)
+        plan = query(folder / "artifacts.sqlite", "EXPLAIN QUERY PLAN " + sql_blocks("sqlite")[0])
+        assert "SEARCH" in plan[0][3]  # an index, no walk over all rows
+        assert "imports" in plan[0][3] or "i USING" in plan[0][3]
+
+    def test_duckdb(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        need("pyarrow")
+        duckdb = need("duckdb")
+        assert run(folder, "scan", ".", "--catalog", "artifacts.parquet").code == 3
+        monkeypatch.chdir(folder)
+        with duckdb.connect() as database:
+            answers = [database.execute(sql).fetchall() for sql in sql_blocks("duckdb")]
+        assert {os.path.basename(row[0]) for row in answers[0]} == {"a.pseal", "b.pseal"}
+        assert all(answers)
