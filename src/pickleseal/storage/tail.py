@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ..atomic import open_folder, sync_folder, write_all
-from ..errors import ReadError, TornTailError
+from ..errors import NotAnArtifactError, ReadError, TornTailError
 from ..format.frame import Part
 from ..format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry, is_index
 from ..format.limits import MAX_INTEGER, Limits
@@ -179,7 +179,8 @@ class Tail:
         trouble, good = self._walk_to_end(walk)
         if trouble is not None:
             may_cut = repair if isinstance(trouble.error, TornTailError) else drop_corrupt
-            if not may_cut:
+            is_foreign = not trouble.offset and isinstance(trouble.error, NotAnArtifactError)
+            if is_foreign or not may_cut:
                 raise trouble.error
             os.ftruncate(self._descriptor, trouble.offset)
             os.fsync(self._descriptor)
