@@ -79,8 +79,9 @@ class StreamWriter:
         self._batch = _whole("batch", batch, 1)
         self._most = self._batch or _MOST
         self._fsync = _whole("fsync", fsync, 0) or 0
-        if linger is not None and not (isinstance(linger, int | float) and linger > 0):
-            raise ValueError(f"linger: expected a positive number of seconds, found {linger!r}")
+        if linger is not None and not (isinstance(linger, int | float) and 0 < linger <= threading.TIMEOUT_MAX):
+            most = int(threading.TIMEOUT_MAX)
+            raise ValueError(f"linger: expected a positive number of seconds, at most {most}, found {linger!r}")
         self._linger = linger
         self._repair = repair
         self._type = type
