@@ -4,6 +4,8 @@ import gc
 import io
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -119,3 +121,26 @@ def test_an_artifact_of_dump_becomes_a_stream_by_an_append(tmp_path: Path) -> No
     path.write_bytes(pack({"n": 1}))
     append(path, {"n": 2})
     assert list(iter_load(path)) == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("options", ["batch=100", "linger=60", "batch=100, linger=60", "fsync=0"])
+def test_a_writer_that_nobody_closed_writes_what_waits_when_the_program_ends(tmp_path: Path, options: str) -> None:
+    path = tmp_path / "forgotten.pseal"
+    script = f"""
+import sys
+from pickleseal import StreamWriter
+stream = StreamWriter(sys.argv[1], {options})
+for n in range(5):
+    stream.append(n)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert list(iter_load(path)) == [0, 1, 2, 3, 4]
+
+
+def test_a_writer_that_was_dropped_says_so_at_once_though_its_records_linger(tmp_path: Path) -> None:
+    path = tmp_path / "dropped.pseal"
+    held = [StreamWriter(path, linger=60)]
+    held[0].append(1)
+    with pytest.warns(ResourceWarning, match="1 records waiting"):
+        held.clear()
+    assert list(iter_load(path)) == [1]

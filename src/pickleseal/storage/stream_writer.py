@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -340,20 +341,22 @@ class StreamWriter:
 
     def _wake_after(self, seconds: float) -> None:
         """Have what waits written after so many seconds, by a thread of its own."""
-
-        def write() -> None:
-            with self._mutex:
-                self._wakes = None
-                if self._pending is not None and not self._closed and self._tail.trouble is None:
-                    try:
-                        self._delayed = self._write_pending(self._pending)
-                    except Exception as exc:  # told to whoever calls next
-                        self._delayed = exc
-
-        timer = threading.Timer(seconds, write)
+        timer = threading.Timer(seconds, _write_late, [weakref.ref(self)])  # it keeps nobody from noticing the end
         timer.name, timer.daemon = "pickleseal-linger", True
         timer.start()
         self._wakes = timer
+
+
+def _write_late(this: weakref.ref[StreamWriter]) -> None:
+    stream = this()
+    if stream is not None:
+        with stream._mutex:
+            stream._wakes = None
+            if stream._pending is not None and not stream._closed and stream._tail.trouble is None:
+                try:
+                    stream._delayed = stream._write_pending(stream._pending)
+                except Exception as exc:  # told to whoever calls next
+                    stream._delayed = exc
 
 
 def _raise(failure: Exception | None) -> None:
