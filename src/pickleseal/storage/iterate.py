@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from ..errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError
+from ..format.limits import Limits
 from ..format.preamble import decode_preamble
 from ..payload.trust import Trusted, build_trust
 from ..policy import Policy, check_is_policy
@@ -18,6 +19,7 @@ from .walk import Lost, check_order
 __all__ = ["iter_load"]
 
 _CHUNK = 1 << 16
+_UNLIMITED = Limits()
 
 
 def iter_load(
@@ -41,12 +43,15 @@ def iter_load(
     Raises:
         ReadError: a record is refused, as by `load`; `offset` and `record` say where. `TornTailError` at the end, after
             all records before it, where the stream ends within a frame.
-        OSError, MissingExtraError: as for `load`.
+        OSError, MissingExtraError, TypeError, ValueError: as for `load`.
 
     >>> import io
     >>> list(iter_load(io.BytesIO(pack("first") + pack("second"))))
     ['first', 'second']
     """
+    if not isinstance(file, str | os.PathLike) and not hasattr(file, "read"):
+        way = "makefile() gives one" if hasattr(file, "makefile") else "io.BytesIO() makes one of bytes"
+        raise TypeError(f"file: expected a path, a URL or a binary file, found {type(file).__name__}; {way}")
     check_options(file, storage_options)
     if is_url(file):
         file = local_path(str(file)) or RangeFile(str(file), storage_options)  # type: ignore[assignment]
@@ -88,7 +93,7 @@ def _from_file(file: BinaryIO, expect: type[Any] | str | None, trusted: Trusted,
                 if source.start == b"":
                     return
                 if exc.step > 5:  # it is in the preamble, so it comes first
-                    check_order(seqs, decode_preamble(source.start or b"", policy.limits))
+                    check_order(seqs, decode_preamble(source.start or b"", _UNLIMITED))
                 raise
             check_order(seqs, header.preamble)
             obj = read_body(source, header, judged, expect, policy)

@@ -88,24 +88,24 @@ class MapSource(FileSource):
 
     def judge_views(self) -> None:
         """Check all views as step 16 does, as they are now."""
-        if self._map is None:
+        mapped, views = self._map, self._views  # another thread may close this meanwhile
+        if mapped is None:
             return
-        entries = [lying.entry for lying in self._views]
+        entries = [lying.entry for lying in views]
         if "sha256" in entries[0] and pays(entry["len"] for entry in entries):
             with Crew() as crew:
-                for lying in self._views:
-                    _judge(self._map, lying, crew)
+                for lying in views:
+                    _judge(mapped, lying, crew)
         else:
-            for lying in self._views:
-                _judge(self._map, lying, None)
+            for lying in views:
+                _judge(mapped, lying, None)
 
     def close(self) -> None:
         """Let go of the map, which is unmapped when the last view is gone.
 
         Never by `mmap.close`: an array refers to its map without holding its buffer, so that would not be refused.
         """
-        self._views.clear()
-        self._map = None
+        self._map, self._views = None, []
 
 
 def _judge(mapped: maps.mmap, lying: _Lying, crew: Crew | None) -> None:

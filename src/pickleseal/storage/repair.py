@@ -21,7 +21,8 @@ def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
             and were damaged since. Copy the file first.
 
     Raises:
-        ReadError: the last frame is corrupt, and `drop_corrupt` is false; or the file is no stream.
+        ReadError: the last frame is corrupt, and `drop_corrupt` is false; or the file is no stream: nothing of it is
+            a frame, and it does not begin as one, so nothing of it is cut off.
         OSError: from the operating system; there is no such file.
 
     >>> import os, tempfile

@@ -1,5 +1,6 @@
 """`StreamReader`: the records of a stream's file, one by one, each judged as an artifact is (spec section 9)."""
 
+import operator
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -70,11 +71,13 @@ class StreamReader:
         follow: bool = False,
         timeout: float | None = None,
     ) -> None:
-        refuse_url(path, "path")
+        refuse_url(path, "path", "iter_load() reads it")
         if on_error not in ("raise", "skip") and not callable(on_error):
             raise ValueError(f"on_error: expected 'raise', 'skip' or a function, found {on_error!r}")
         if timeout is not None and not follow:
             raise ValueError("timeout: only with follow=True")
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
+            raise ValueError(f"timeout: expected a number of seconds, found {timeout!r}")
         self.lost: list[Lost] = []
         self.path = os.fsdecode(path)
         self._expect = expect
@@ -139,7 +142,13 @@ class StreamReader:
 
     def all_records(self) -> Iterator[Any]:
         """Iterate faster: the reader stands behind a batch while its records are given out. Closes it in the end."""
+        records = self._all_records()
+        next(records)
+        return records
+
+    def _all_records(self) -> Iterator[Any]:
         with self:
+            yield None  # begun: whoever drops it, though no record was taken, closes the file
             while self._load_frame():
                 records = self._records[self._at :] if self._at else self._records
                 self._records, self._at = [], 0
@@ -172,8 +181,7 @@ class StreamReader:
 
     def _next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
-        if self._cursor.is_closed:
-            raise ValueError("the stream reader is closed")
+        self._check_open()
         self._records, self._at = [], 0
         while True:
             try:
@@ -247,7 +255,11 @@ class StreamReader:
 
         Raises:
             ReadError: damage on the way, where it is not to be skipped.
+            TypeError: not an integer.
+            ValueError: the reader is closed.
         """
+        self._check_open()
+        record = operator.index(record)
         self._records, self._at, self._skip = [], 0, 0
         if record < 0:
             record = max(self.count() + record, 0)
@@ -258,6 +270,11 @@ class StreamReader:
         """Return the number of records up to the end. Where the reader stands stays as it is.
 
         Raises:
-            ReadError: as `seek`.
+            ReadError, ValueError: as `seek`.
         """
+        self._check_open()
         return self._cursor.count()
+
+    def _check_open(self) -> None:
+        if self._cursor.is_closed:  # the system may have given its descriptor to another file
+            raise ValueError("the stream reader is closed")

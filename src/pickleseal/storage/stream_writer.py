@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -79,8 +80,9 @@ class StreamWriter:
         self._batch = _whole("batch", batch, 1)
         self._most = self._batch or _MOST
         self._fsync = _whole("fsync", fsync, 0) or 0
-        if linger is not None and not (isinstance(linger, int | float) and linger > 0):
-            raise ValueError(f"linger: expected a positive number of seconds, found {linger!r}")
+        if linger is not None and not (isinstance(linger, int | float) and 0 < linger <= threading.TIMEOUT_MAX):
+            most = int(threading.TIMEOUT_MAX)
+            raise ValueError(f"linger: expected a positive number of seconds, at most {most}, found {linger!r}")
         self._linger = linger
         self._repair = repair
         self._type = type
@@ -339,20 +341,22 @@ class StreamWriter:
 
     def _wake_after(self, seconds: float) -> None:
         """Have what waits written after so many seconds, by a thread of its own."""
-
-        def write() -> None:
-            with self._mutex:
-                self._wakes = None
-                if self._pending is not None and not self._closed and self._tail.trouble is None:
-                    try:
-                        self._delayed = self._write_pending(self._pending)
-                    except Exception as exc:  # told to whoever calls next
-                        self._delayed = exc
-
-        timer = threading.Timer(seconds, write)
+        timer = threading.Timer(seconds, _write_late, [weakref.ref(self)])  # it keeps nobody from noticing the end
         timer.name, timer.daemon = "pickleseal-linger", True
         timer.start()
         self._wakes = timer
+
+
+def _write_late(this: weakref.ref[StreamWriter]) -> None:
+    stream = this()
+    if stream is not None:
+        with stream._mutex:
+            stream._wakes = None
+            if stream._pending is not None and not stream._closed and stream._tail.trouble is None:
+                try:
+                    stream._delayed = stream._write_pending(stream._pending)
+                except Exception as exc:  # told to whoever calls next
+                    stream._delayed = exc
 
 
 def _raise(failure: Exception | None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ..atomic import open_folder, sync_folder, write_all
-from ..errors import ReadError, TornTailError
+from ..errors import NotAnArtifactError, ReadError, TornTailError
 from ..format.frame import Part
 from ..format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry, is_index
 from ..format.limits import MAX_INTEGER, Limits
@@ -33,7 +33,8 @@ _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _sync = getattr(os, "fdatasync", os.fsync)
 _NOT_BESIDE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no symbolic link, and no wait for a FIFO
-_MOST_INDEXED = 1 << 26  # bytes of an index that a reader takes: two million entries
+_MOST_INDEXED = 1 << 26  # bytes of an index that are taken: two million entries
+_NEWEST = 1 << 13  # bytes of an index that an append looks at: for one record, it would take longer to read it all
 _MOST_NUMBERS = 1 << 64  # of a u64
 
 
@@ -179,7 +180,8 @@ class Tail:
         trouble, good = self._walk_to_end(walk)
         if trouble is not None:
             may_cut = repair if isinstance(trouble.error, TornTailError) else drop_corrupt
-            if not may_cut:
+            is_foreign = not trouble.offset and isinstance(trouble.error, NotAnArtifactError)
+            if is_foreign or not may_cut:
                 raise trouble.error
             os.ftruncate(self._descriptor, trouble.offset)
             os.fsync(self._descriptor)
@@ -276,13 +278,22 @@ class Tail:
         """Begin at the last entry that is true of the file, and cut off those that are not."""
         with suppress(OSError):
             self._index = _open_index(self.path, _FLAGS) if self._index < 0 else self._index
-            entries = decode_entries(read_at(self._index, os.fstat(self._index).st_size, 0))
-            while entries and not is_true(entries[-1], window):
-                entries.pop()
-            os.ftruncate(self._index, len(entries) * ENTRY_SIZE)
+            size = os.fstat(self._index).st_size // ENTRY_SIZE * ENTRY_SIZE
+            begin = max(size - _NEWEST, 0)
+            entries = self._true_entries(begin, size, window)
+            if begin and len(entries) * ENTRY_SIZE < size - begin:  # something is wrong: go by the rest
+                begin, entries = 0, self._true_entries(0, min(size, _MOST_INDEXED), window)
+            os.ftruncate(self._index, begin + len(entries) * ENTRY_SIZE)
             if entries:
-                self._due, self._entries = entries[-1], len(entries)
+                self._due, self._entries = entries[-1], begin // ENTRY_SIZE + len(entries)
                 self._end, self._record = entries[-1].offset, entries[-1].record
+
+    def _true_entries(self, begin: int, end: int, window: Window) -> list[Entry]:
+        """Return the entries in a part of the index, up to the last that is true of the file."""
+        entries = decode_entries(read_at(self._index, end - begin, begin))
+        while entries and not is_true(entries[-1], window):
+            entries.pop()
+        return entries
 
 
 def _open_index(path: str, flags: int) -> int:

@@ -49,14 +49,14 @@ def check_options(data: object, options: object) -> None:
         raise ValueError("storage_options: they are for URLs of remote stores only")
 
 
-def refuse_url(path: object, what: str) -> None:
+def refuse_url(path: object, what: str, way: str = "load() it and dump() it") -> None:
     """Refuse a URL where a file is replaced in place.
 
     Raises:
         ValueError: it is one.
     """
     if is_url(path):
-        raise ValueError(f"{what}: expected a path, found a URL ({masked(str(path))}); load() it and dump() it")
+        raise ValueError(f"{what}: expected a path, found a URL ({masked(str(path))}); {way}")
 
 
 def import_fsspec() -> Any:

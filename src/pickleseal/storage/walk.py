@@ -21,15 +21,15 @@ from ..errors import (
 from ..format.checksum import checksum
 from ..format.frame import decode_head
 from ..format.header import Header
-from ..format.limits import ALIGNMENT, Limits
-from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
+from ..format.limits import Limits
+from ..format.preamble import PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
+from .resync import Search
 from .window import Window
 
 __all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "is_damage", "torn_tail"]
 
 _UNLIMITED = Limits()
-_CHUNK = 1 << 20
-_MOST_HASHED = 16  # bytes of headers for each that is searched: false ones may lie one in the other
+_FIRST, _CHUNK = 1 << 12, 1 << 20  # bytes that are compared with zero at once
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 _TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
 
@@ -95,6 +95,7 @@ class Walk:
     def __init__(self, window: Window, limits: Limits = _UNLIMITED, offset: int = 0, record: int = 0) -> None:
         self.window = window
         self.limits = limits
+        self._search = Search(window)
         self.move(offset, record)
 
     def move(self, offset: int, record: int, last: tuple[int, int] | None = None) -> None:
@@ -208,16 +209,16 @@ class Walk:
             if isinstance(error, StreamOrderError):  # a frame that was read before, or belongs further up
                 self.last, self._seqs = last, seqs
             return Lost(begin, self.offset, error, 1, records)
-        found = self._resync()
+        found = self._search.find(begin, self.last)
         if found is None:
             self.offset = self.window.size()
             return Lost(begin, self.offset, error, None, None)
-        self.offset = found.offset
+        self.offset, preamble = found
         frames = None
-        if self.last is not None and self.last[0] == found.preamble.stream_id and self.last[0]:
-            frames = found.preamble.seq - self.last[1] - 1
+        if self.last is not None and self.last[0] == preamble.stream_id and self.last[0]:
+            frames = preamble.seq - self.last[1] - 1
         self.record = first + (1 if frames is None else frames)
-        self._expect(found.preamble)
+        self._expect(preamble)
         return Lost(begin, self.offset, error, frames, None if frames else frames)
 
     @staticmethod
@@ -251,46 +252,6 @@ class Walk:
         except ReadError:
             return None
         return preamble
-
-    def _resync(self) -> Place | None:
-        """Find the next frame behind a damaged preamble."""
-        other: Place | None = None
-        offset, size = self.offset + ALIGNMENT, self.window.size()
-        self._hashed, most = 0, _MOST_HASHED * (size - offset) + _CHUNK
-        while offset < size and self._hashed < most:
-            data = self.window.take(offset, _CHUNK)
-            at = data.find(MAGIC)
-            while at >= 0 and self._hashed < most:
-                if (offset + at) % ALIGNMENT == 0:
-                    place = self._candidate(offset + at)
-                    if place is not None:
-                        if self._continues(place.preamble):
-                            return place
-                        if other is None and self._is_of_another(place.preamble):
-                            other = place
-                    data = self.window.take(offset, _CHUNK)
-                at = data.find(MAGIC, at + 1)
-            offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
-        return other
-
-    def _continues(self, preamble: Preamble) -> bool:
-        if self.last is None or not self.last[0]:
-            return True
-        return preamble.stream_id == self.last[0] and preamble.seq > self.last[1]
-
-    def _is_of_another(self, preamble: Preamble) -> bool:
-        return self.last is None or preamble.stream_id != self.last[0]
-
-    def _candidate(self, offset: int) -> Place | None:
-        try:
-            preamble = decode_preamble(self.window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
-            header = self.window.take(offset + PREAMBLE_SIZE, preamble.header_len)
-            self._hashed += len(header)
-        except ReadError:
-            return None
-        if checksum(header) != preamble.header_xxh3 or offset + preamble.frame_len > self.window.size():
-            return None
-        return Place(offset, preamble, 0, 1)
 
 
 def is_damage(error: ReadError) -> bool:
@@ -327,6 +288,7 @@ def torn_tail(window: Window, offset: int, error: ReadError) -> TornTailError | 
 
 def _is_zero(window: Window, offset: int) -> bool:
     """Tell whether nothing but zero bytes follows. A hole in a sparse file is stepped over, where the system can."""
+    count = _FIRST
     while True:
         if hasattr(os, "SEEK_DATA"):
             try:
@@ -334,9 +296,10 @@ def _is_zero(window: Window, offset: int) -> bool:
             except OSError as exc:
                 if exc.errno == errno.ENXIO:  # no data behind
                     return True
-        data = window.take(offset, _CHUNK)
+        data = window.take(offset, count)
         if not data:
             return True
         if data.count(0) != len(data):
             return False
         offset += len(data)
+        count = _CHUNK

@@ -1,0 +1,158 @@
+"""Streams that somebody made to take long, and files that are none: time and memory stay in proportion, and what is
+not a stream is left alone."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pickleseal import StreamReader, append, iter_load, pack, repair
+from pickleseal.errors import NotAnArtifactError, ReadError, StreamWarning
+from pickleseal.format.frame import Body, encode_frame
+from pickleseal.format.preamble import decode_preamble
+from pickleseal.storage import resync, tail
+from pickleseal.storage.window import Window
+from pickleseal.writer import Writer, encode_one
+
+GARBAGE = b"\xff" * 64
+BODY: Body = encode_one(1, None, {}, Writer())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "events.pseal")
+
+
+def _frame(stream_id: int, seq: int) -> bytes:
+    return b"".join(bytes(part) for part in encode_frame(BODY, None, stream_id, seq))
+
+
+LENGTH = len(_frame(1, 0))
+
+
+def _by_the_spec(frames: list[tuple[int, int, int]], offset: int, last: tuple[int, int] | None) -> int | None:
+    """Section 9.1, resynchronisation, point 2, word by word."""
+    behind = [frame for frame in frames if frame[0] > offset]
+    if last is None or last[0] == 0:
+        return behind[0][0] if behind else None
+    for at, stream_id, seq in behind:
+        if stream_id == last[0] and seq > last[1]:
+            return at
+    return next((at for at, stream_id, _ in behind if stream_id != last[0]), None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    places=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=12),
+    searches=st.lists(
+        st.tuples(st.integers(0, 12), st.none() | st.tuples(st.integers(0, 4), st.integers(0, 6))), max_size=8
+    ),
+)
+def test_what_a_search_remembers_changes_nothing_that_it_finds(
+    places: list[tuple[int, int]], searches: list[tuple[int, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("search") / "events.pseal"
+    places = [(stream_id, seq if stream_id else 0) for stream_id, seq in places]
+    path.write_bytes(b"".join(GARBAGE + _frame(*place) for place in places))
+    frames = [(index * (LENGTH + 64) + 64, *place) for index, place in enumerate(places)]
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        search = resync.Search(Window(descriptor))
+        for index, last in sorted(searches, key=lambda search: search[0]):
+            offset = index * (LENGTH + 64)
+            found = search.find(offset, last)
+            assert (found and found[0]) == _by_the_spec(frames, offset, last)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("kind", ["a stream for each frame", "two streams backwards"])
+def test_much_damage_among_many_streams_is_gone_through_a_few_times(
+    path: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 300
+    places = [(1000 + n, 0) if kind.startswith("a") else (5 + n % 2, count - n) for n in range(count)]
+    Path(path).write_bytes(b"".join(_frame(*place) + GARBAGE for place in places))
+    looks = 0
+
+    def counting(*args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return decode_preamble(*args)
+
+    monkeypatch.setattr(resync, "decode_preamble", counting)
+    with pytest.warns(StreamWarning):
+        assert len(list(iter_load(path, on_error="skip"))) == count
+    assert looks < 4 * count
+    looks = 0
+    with pytest.raises(NotAnArtifactError):
+        append(path, "behind garbage")
+    assert looks < 4 * count
+
+
+@pytest.mark.parametrize("data", [b"a,b,c\n" * 100, b"a", b"PK\x03\x04" + bytes(100), b"\x80\x05" + bytes(4000)])
+def test_what_is_no_stream_is_never_cut_off(path: str, data: bytes) -> None:
+    Path(path).write_bytes(data)
+    for drop_corrupt in (False, True):
+        with pytest.raises(NotAnArtifactError):
+            repair(path, drop_corrupt=drop_corrupt)
+    assert Path(path).read_bytes() == data
+
+
+def test_a_stream_whose_only_frame_is_corrupt_can_be_emptied(path: str) -> None:
+    data = bytearray(pack("damaged"))
+    data[-100] ^= 1
+    Path(path).write_bytes(data)
+    with pytest.raises(ReadError):
+        repair(path)
+    assert repair(path, drop_corrupt=True) == len(data)
+
+
+def test_an_index_of_zeros_without_end_is_made_anew(path: str) -> None:
+    append(path, 1)
+    with open(path + ".idx", "wb") as file:
+        file.truncate(1 << 40)
+    append(path, 2)
+    assert os.path.getsize(path + ".idx") < 1000
+    with StreamReader(path) as stream:
+        assert stream.count() == 2
+
+
+def test_a_single_append_does_not_read_the_whole_index(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "EVERY_FRAMES", 1)
+    Path(path).write_bytes(b"".join(_frame(7, seq) for seq in range(600)))
+    append(path, "makes the index")
+    index = Path(path + ".idx").read_bytes()
+    assert len(index) > 2 * tail._NEWEST
+    sizes = []
+    decode = tail.decode_entries
+
+    def counting(data: bytes) -> Any:
+        sizes.append(len(data))
+        return decode(data)
+
+    monkeypatch.setattr(tail, "decode_entries", counting)
+    append(path, "goes by its end")
+    assert max(sizes) <= tail._NEWEST
+    assert Path(path + ".idx").read_bytes()[: len(index)] == index
+    with StreamReader(path) as stream:
+        assert (stream.count(), stream.seek(-1), list(stream)) == (602, 601, ["goes by its end"])
+
+
+@pytest.mark.parametrize("where", [0, 1, -1, -2])
+def test_an_index_that_is_damaged_anywhere_is_true_after_an_append(
+    path: str, where: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "EVERY_FRAMES", 1)
+    Path(path).write_bytes(b"".join(_frame(7, seq) for seq in range(600)))
+    append(path, "makes the index")
+    index = bytearray(Path(path + ".idx").read_bytes())
+    index[where * 32 % len(index) + 5] ^= 1
+    Path(path + ".idx").write_bytes(index)
+    append(path, "more")
+    with StreamReader(path) as stream:
+        assert (stream.count(), stream.seek(300)) == (602, 300)
+    assert list(iter_load(path)) == [1] * 600 + ["makes the index", "more"]

@@ -1,0 +1,146 @@
+"""Streams and maps in the hands of people: wrong arguments, closed readers, iterators that are dropped."""
+
+import gc
+import io
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, pack
+from pickleseal.format.frame import encode_frame
+from pickleseal.storage import mapped
+from pickleseal.writer import Writer, encode_one
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    path = str(tmp_path / "events.pseal")
+    append(path, "first")
+    return path
+
+
+@pytest.mark.parametrize("what", [b"bytes", 3, None, ["path"], object()])
+def test_iter_load_takes_paths_and_binary_files(what: Any) -> None:
+    with pytest.raises(TypeError, match="expected a path, a URL or a binary file"):
+        iter_load(what)
+
+
+@pytest.mark.parametrize("linger", [0, -1, float("inf"), float("nan"), 1e12, "1"])
+def test_linger_is_a_time_that_can_be_waited(path: str, linger: Any) -> None:
+    with pytest.raises(ValueError, match="linger"):
+        StreamWriter(path, linger=linger)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "1"])
+def test_a_timeout_is_a_time(path: str, timeout: Any) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        StreamReader(path, follow=True, timeout=timeout)
+
+
+def test_a_reader_that_was_closed_looks_at_no_other_file(path: str, tmp_path: Path) -> None:
+    other = str(tmp_path / "other.pseal")
+    for n in range(3):
+        append(other, n)
+    reader = StreamReader(path)
+    reader.close()
+    descriptor = os.open(other, os.O_RDONLY)  # may get the number that the reader had
+    try:
+        for use in (reader.count, lambda: reader.seek(-1), lambda: next(reader), lambda: list(reader.frames())):
+            with pytest.raises(ValueError, match="closed"):
+                use()
+    finally:
+        os.close(descriptor)
+
+
+def test_records_are_numbered_by_integers(path: str) -> None:
+    with StreamReader(path) as stream:
+        for number in (1.0, "1", None):
+            with pytest.raises(TypeError):
+                stream.seek(number)  # type: ignore[arg-type]
+        assert (stream.record, list(stream)) == (0, ["first"])
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_an_iterator_that_is_dropped_before_it_began_leaves_no_file_open(path: str, close: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        records: Any = iter_load(path)
+        if close:
+            records.close()
+        del records
+        gc.collect()
+
+
+def test_a_reader_of_streams_refers_who_has_a_url_to_iter_load() -> None:
+    with pytest.raises(ValueError, match="iter_load"):
+        StreamReader("s3://bucket/events.pseal")
+
+
+def test_a_frame_out_of_order_and_too_large_has_one_verdict(tmp_path: Path) -> None:
+    """Step 5 comes before step 6, in a file object too."""
+    frames = [encode_one("x" * 5000 * n, None, {}, Writer()) for n in range(2)]
+    data = b"".join(bytes(part) for n, seq in ((0, 0), (1, 7)) for part in encode_frame(frames[n], None, 5, seq))
+    path = tmp_path / "events.pseal"
+    path.write_bytes(data)
+    policy = Policy(limits=Limits(max_frame=1000))
+    for file in (path, io.BytesIO(data)):
+        with pytest.raises(errors.StreamOrderError):
+            list(iter_load(file, policy=policy))
+
+
+def test_a_map_that_is_closed_while_it_is_verified_is_verified_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.pseal"
+    dump([pickle.PickleBuffer(bytes([n]) * 20_000) for n in range(3)], path)
+    data = bytearray(path.read_bytes())
+    data[-1000] ^= 1
+    path.write_bytes(data)
+    judge, seen = mapped._judge, []
+
+    def closing(*args: Any) -> None:
+        seen.append(args)
+        opened.close()  # as another thread may
+        judge(*args)
+
+    monkeypatch.setattr(mapped, "_judge", closing)
+    opened = Mapped(path, verify="header")
+    with pytest.raises(errors.SectionChecksumError):
+        opened.verify()
+    assert len(seen) == 3
+
+
+def test_an_artifact_of_dump_becomes_a_stream_by_an_append(tmp_path: Path) -> None:
+    path = tmp_path / "one.pseal"
+    path.write_bytes(pack({"n": 1}))
+    append(path, {"n": 2})
+    assert list(iter_load(path)) == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("options", ["batch=100", "linger=60", "batch=100, linger=60", "fsync=0"])
+def test_a_writer_that_nobody_closed_writes_what_waits_when_the_program_ends(tmp_path: Path, options: str) -> None:
+    path = tmp_path / "forgotten.pseal"
+    script = f"""
+import sys
+from pickleseal import StreamWriter
+stream = StreamWriter(sys.argv[1], {options})
+for n in range(5):
+    stream.append(n)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert list(iter_load(path)) == [0, 1, 2, 3, 4]
+
+
+def test_a_writer_that_was_dropped_says_so_at_once_though_its_records_linger(tmp_path: Path) -> None:
+    path = tmp_path / "dropped.pseal"
+    held = [StreamWriter(path, linger=60)]
+    held[0].append(1)
+    with pytest.warns(ResourceWarning, match="1 records waiting"):
+        held.clear()
+    assert list(iter_load(path)) == [1]
