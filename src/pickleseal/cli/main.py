@@ -72,6 +72,9 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code. Arguments: those behind the program's name; None: `sys.argv`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # names may hold what the terminal's encoding does not know
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     try:
         options = _parser(chosen if chosen in COMMANDS else "").parse_args(arguments)
