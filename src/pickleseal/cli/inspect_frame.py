@@ -89,7 +89,7 @@ def regions(header: Header, text_len: int) -> list[Region]:
 
 
 def section_bytes(file: BinaryIO, start: int, header: Header, index: int) -> Iterator[bytes]:
-    """Give a section of the frame at `start`, decoded, after its checksums were compared.
+    """Give a section of the frame at `start`, decoded piece by piece, after its checksums were compared.
 
     Raises:
         ReadError: steps 14, 16 and 18 of spec section 11, for this section alone.
@@ -97,6 +97,7 @@ def section_bytes(file: BinaryIO, start: int, header: Header, index: int) -> Ite
     entry = header._fields["sections"][index]
     offset = check_section(file, start, header, index)
     if "codec" in entry:
+        check_codec(entry["codec"], f"sections[{index}]")
         stored = read_at(file, offset, entry["len"])
         judge_stored(index, entry, stored, b"")  # it may have changed since it was judged
         yield from decompressed_chunks(entry, stored, f"sections[{index}]")
@@ -116,12 +117,10 @@ def check_section(file: BinaryIO, start: int, header: Header, index: int) -> int
     """Check a section of the frame at `start`, and return its offset in the file.
 
     Raises:
-        ReadError: steps 14 and 16 of spec section 11, for this section alone.
+        ReadError: step 16 of spec section 11, for this section alone.
     """
     entries = header._fields["sections"]
     entry = entries[index]
-    if "codec" in entry:
-        check_codec(entry["codec"], f"sections[{index}]")
     before = sum(one["len"] + padding_of(one["len"]) for one in entries[:index])
     offset: int = start + header.preamble.head_len + before
     file.seek(offset)

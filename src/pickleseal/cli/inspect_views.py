@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..errors import ReadError, printable
-from ..format.codec import decompressed_chunks
+from ..format.codec import check_codec, decompressed_chunks
 from ..format.header import Header
 from ..format.preamble import PREAMBLE_SIZE
 from ..storage.stream_reader import Frame
@@ -90,6 +90,7 @@ def show_pickle(subject: Subject, frame: Frame, limit: int, out: Output) -> None
         offset = check_section(file, frame.offset, header, 0)
         is_whole = True
         if "codec" in entry:
+            check_codec(entry["codec"], "sections[0]")
             data, is_whole = _decoded(entry, read_at(file, offset, entry["len"]))
             take, length = _from_bytes(data), len(data)
         else:
