@@ -143,14 +143,14 @@ def dump(file: BinaryIO, start: int, header: Header | None, limit: int, width: i
     try:
         preamble = decode_preamble(first, _UNLIMITED)
     except ReadError as exc:
-        yield from _preamble_rows(start, first, f"refused: {exc.code}")
+        yield from _preamble_rows(start, first, f"refused: {exc.code}", width)
         yield from _plain_rows(file, start, start + PREAMBLE_SIZE, None, "not interpreted", limit, width)
         return
-    yield from _preamble_rows(start, first, "")
+    yield from _preamble_rows(start, first, "", width)
     yield from _head_rows(file, start, preamble, header, limit, width)
     if header is None:
         offset = start + preamble.head_len
-        yield from _plain_rows(file, start, offset, None, "not interpreted, as the header is refused", limit, width)
+        yield from _plain_rows(file, start, offset, None, "not interpreted: header refused", limit, width)
         return
     for region in regions(header, 0):
         if region.offset < preamble.head_len:
@@ -164,12 +164,12 @@ def dump(file: BinaryIO, start: int, header: Header | None, limit: int, width: i
             yield from _rows(file, offset, region.length, f"{region.name}: {region.note}", limit, width)
 
 
-def _preamble_rows(start: int, data: bytes, refusal: str) -> Iterator[Row]:
+def _preamble_rows(start: int, data: bytes, refusal: str, width: int) -> Iterator[Row]:
     def number(begin: int, end: int) -> int:
         return int.from_bytes(data[begin:end], "little")
 
     header_len, seal_len, stream_id = number(24, 28), number(28, 32), number(40, 48)
-    right = checksum(data[:56])
+    right, is_wide = checksum(data[:56]), width >= 16
     notes = [
         (0, 8, "magic"),
         (8, 10, f"version_major = {number(8, 10)}"),
@@ -178,14 +178,14 @@ def _preamble_rows(start: int, data: bytes, refusal: str) -> Iterator[Row]:
         (16, 24, f"frame_len = {number(16, 24)}"),
         (24, 28, f"header_len = {header_len}"),
         (28, 32, f"seal_len = {seal_len}" + ("" if seal_len else ": no seal")),
-        (32, 40, f"header_xxh3 = {number(32, 40):016x}, over bytes 64-{63 + header_len}"),
+        (32, 40, f"header_xxh3 = {number(32, 40):016x}" + (f", over bytes 64-{63 + header_len}" if is_wide else "")),
         (40, 48, f"stream_id = {stream_id:016x}" if stream_id else "stream_id = 0: standalone"),
         (48, 56, f"seq = {number(48, 56)}"),
-        (56, 64, f"preamble_xxh3 = {number(56, 64):016x}, over bytes 0-55"),
+        (56, 64, f"preamble_xxh3 = {number(56, 64):016x}" + (", over bytes 0-55" if is_wide else "")),
     ]
     for begin, end, note in notes:
         if begin == 56 and number(56, 64) != right:
-            note += f": WRONG, they have {right:016x}"
+            note += ": WRONG" + (f", they have {right:016x}" if is_wide else "")
         elif begin == 56 and refusal:
             note += f"; {refusal}"
         yield Row(start + begin, data[begin:end], note)

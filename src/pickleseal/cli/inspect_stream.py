@@ -9,10 +9,10 @@ from ..policy import Policy
 from ..storage.stream_reader import Frame
 from ..storage.walk import Lost
 from .inspect_header import when
-from .output import Output, exit_code_of, size_text
+from .output import Output, size_text
 from .progress import progress
 from .render import columns, plural, row, signatures_text
-from .subject import Subject, with_way_out
+from .subject import Subject, refuse_more, with_way_out
 
 __all__ = ["select", "show_stream"]
 
@@ -116,10 +116,7 @@ def _give(
     for line in lines:
         out.text(line)
     out.refuse(subject.path, with_way_out(errors[0], subject.path), **found)
-    for error in errors[1:]:
-        error.path = subject.path
-        out.worsen(exit_code_of(error))
-        out.text(out.style(str(error), "red"))
+    refuse_more(out, subject.path, errors[1:])
     for one in lost:
         if isinstance(one.error, TornTailError):
             out.text(f"  the good end is at byte {one.error.good_end:,}: {one.end - one.offset:,} bytes are torn")

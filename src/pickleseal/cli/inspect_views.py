@@ -54,7 +54,8 @@ def _layout_lines(subject: Subject, frame: Frame, parts: list[Region], out: Outp
         drawn = bar(part.length, whole, width)
         shown = said if len(said) <= label else f"{said[: label - 3]}..."
         line = f"  {frame.offset + part.offset:>{number},}  {part.length:>{number},}  {shown:<{label}}"
-        lines.append(f"{line}  {out.style(drawn, style)}" if part.name != "padding" else f"{line}".rstrip())
+        is_drawn = drawn and part.name != "padding"
+        lines.append(f"{line}  {out.style(drawn, style)}" if is_drawn else line.rstrip())
     lines.append(f"  {frame.offset + whole:>{number},}  {'':>{number}}  end")
     return lines
 

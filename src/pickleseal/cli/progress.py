@@ -59,18 +59,22 @@ class Progress:
         sys.stderr.flush()
         self._is_dirty = True
 
-    def line(self, seconds: float) -> str:
-        """Return how far it is after so many seconds, as text."""
+    def rate_text(self, seconds: float) -> str:
+        """Return how much is done after so many seconds, and how fast."""
         rate = self._done / max(seconds, 1e-9)
         if self._unit == "bytes":
-            done, speed = size_text(self._done), f"{size_text(int(rate))}/s"
-        else:
-            done, speed = f"{self._done:,} {self._unit}", f"{rate:,.0f}/s"
+            return f"{size_text(self._done)}, {size_text(int(rate))}/s"
+        return f"{self._done:,} {self._unit}, {rate:,.0f}/s"
+
+    def line(self, seconds: float) -> str:
+        """Return how far it is after so many seconds, in one line."""
+        said = self.rate_text(seconds)
         if not self._total:
-            return f"{done}, {speed}"
+            return said
+        rate = self._done / max(seconds, 1e-9)
         left = int((self._total - self._done) / rate) if rate else 0
         clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
-        return f"{done}, {min(100 * self._done // self._total, 100)}%, {speed}, {clock} left"
+        return f"{said}, {min(100 * self._done // self._total, 100)}%, {clock} left"
 
     def _shown_by_rich(self) -> bool:
         if self._bar is None:
@@ -84,8 +88,8 @@ class Progress:
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("", total=self._total)
             self._bar.start()
-        text = self.line(time.monotonic() - self._start).rpartition(", ")[0]
-        self._bar.update(self._task, completed=self._done, description=text)
+        said = self.rate_text(time.monotonic() - self._start)
+        self._bar.update(self._task, completed=self._done, description=said)
         return True
 
 

@@ -17,7 +17,7 @@ from ..storage.sealing import seal
 from ..storage.unsealing import remove_signatures
 from .options import add_key_arguments, ring_of
 from .output import Output, UsageError
-from .render import signatures_text
+from .render import plural, signatures_text
 from .subject import with_way_out
 from .targets import STDIN, expand
 
@@ -36,17 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
     ring = ring_of(options)
-    act: Callable[[str], Header]
+    act: Callable[[str], tuple[Header, int]]
     if ring is not None and not options.remove:
         keys = ring
         if not any(key.can_sign for key in keys.keys):
             raise UsageError("--key: none of the keys can sign, all are public")
 
-        def act(path: str) -> Header:
-            return seal(path, keys)
+        def act(path: str) -> tuple[Header, int]:
+            return seal(path, keys), 1
     elif options.remove and ring is None:
 
-        def act(path: str) -> Header:
+        def act(path: str) -> tuple[Header, int]:
             return remove_signatures(path, options.remove)
     else:
         raise UsageError("expected --key or --key-env, to sign, or else --remove")
@@ -57,19 +57,22 @@ def run(options: argparse.Namespace, out: Output) -> None:
         try:
             if target.error is not None:
                 raise target.error
-            header = act(target.path)
+            header, count = act(target.path)
         except (ReadError, OSError, PackError, ValueError) as exc:
             out.refuse(target.path, with_way_out(exc, target.path))
             continue
-        done += 1
+        done += bool(count)
         found = {
             "path": target.path,
             "ok": True,
             "code": None,
+            "written": bool(count),
             "signatures": [list(pair) for pair in header.signatures],
             "verified": [list(pair) for pair in header.verified],
         }
         names = signatures_text(header.signatures)
-        text = f"signed by {names}" if names else "no signature is left"
+        text = f"signed by {names}" if names else "not signed"
+        if options.remove:
+            text = f"{plural(count, 'signature')} taken off; {text}"
         out.result(found, f"{printable(target.path, 4096)}: {text}", path=target.path)
     out.summary = {"written": done}

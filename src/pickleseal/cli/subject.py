@@ -5,11 +5,11 @@ artifact or a stream, judged by what is there and not by its name.
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ..errors import NotAnArtifactError, ReadError, TornTailError
+from ..errors import NotAnArtifactError, ReadError, TornTailError, printable
 from ..format.limits import Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from ..policy import Policy
@@ -18,9 +18,10 @@ from ..storage.source import FileSource
 from ..storage.stream_reader import Frame, StreamReader
 from ..storage.url import is_url, local_path, masked
 from ..storage.walk import Lost, check_order
+from .output import Output, exit_code_of
 from .targets import STDIN, Target
 
-__all__ = ["FORMS", "Subject", "opened", "with_way_out"]
+__all__ = ["FORMS", "Subject", "opened", "refuse_more", "with_way_out"]
 
 FORMS = ("auto", "artifact", "stream")
 _UNLIMITED = Limits()
@@ -169,3 +170,15 @@ def with_way_out(error: Exception, path: str) -> Exception:
 
         error.hint = f"what was appended last was never acknowledged: pickleseal repair {shlex.quote(path)} cuts it off"
     return error
+
+
+def refuse_more(out: Output, path: str, errors: Iterable[Exception]) -> None:
+    """Say what else is wrong with something that was refused already, a line each."""
+    for error in errors:
+        out.worsen(exit_code_of(error))
+        if isinstance(error, ReadError):
+            error.path = path
+        else:
+            out.is_complete = False
+        said = str(with_way_out(error, path)) if isinstance(error, ReadError) else f"{path}: unreadable: {error}"
+        out.text(out.style(printable(said, 1 << 16), "red"))

@@ -10,7 +10,7 @@ whose classes are as today is not loaded. Files are replaced atomically; keep ot
 import argparse
 import warnings
 
-from ..errors import PackError, ReadError, printable
+from ..errors import PackError, ReadError, UntrustedGlobalError, printable
 from ..storage.files import peek
 from ..storage.upgrade import upgrade
 from ..writer import Writer
@@ -62,6 +62,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
                 after = peek(target.path)
             except (ReadError, PackError, OSError, ValueError) as exc:
                 bar.clear()
+                if isinstance(exc, UntrustedGlobalError) and exc.missing and exc.hint is not None:
+                    exc.hint += f"; here: {' '.join(f'--trust {name}' for name in exc.missing)}"
                 out.refuse(target.path, with_way_out(exc, target.path))
                 continue
             finally:

@@ -23,10 +23,10 @@ from ..rules import judge_protocol
 from ..storage.files import verify
 from ..storage.walk import Lost
 from .options import add_policy_arguments, policy_of
-from .output import Output, exit_code_of, size_text
+from .output import Output, size_text
 from .progress import Progress, progress
 from .render import plural, signatures_text
-from .subject import FORMS, Subject, opened, with_way_out
+from .subject import FORMS, Subject, opened, refuse_more, with_way_out
 from .targets import Target, expand
 
 __all__ = ["add_arguments", "run"]
@@ -252,14 +252,7 @@ def _show(found: Found, out: Output, bar: Progress, shows_all: bool, counts: dic
     first, *others = found.errors
     more = found.found | ({"others": [str(error) for error in others]} if others else {})
     out.refuse(found.path, with_way_out(first, found.path), **more)
-    for error in others:
-        out.worsen(exit_code_of(error))
-        if isinstance(error, ReadError):
-            error.path = found.path
-            out.text(out.style(str(error), "red"))
-        else:
-            out.is_complete = False
-            out.text(out.style(f"{printable(found.path, 4096)}: unreadable: {printable(str(error))}", "red"))
+    refuse_more(out, found.path, others)
     if "quarantined" in found.found:
         out.text(out.style(f"  copied to {printable(found.found['quarantined'], 4096)}", "dim"))
     if found.found.get("kind") == "stream" and is_refused:

@@ -19,15 +19,19 @@ from .url import refuse_url
 __all__ = ["remove_signatures"]
 
 
-def remove_signatures(path: str, ids: Collection[str]) -> Header:
-    """Take the signatures of some keys off an artifact file, all algorithms of each. Returns the header as it is now.
+def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
+    """Take the signatures of some keys off an artifact file, all algorithms of each.
 
     Everything that `verify` checks is checked first. Others stay, and verify as before. The file is replaced
-    atomically and durably; whoever replaces it in the meantime loses. Runs no code of the artifact. Spec section 10.
+    atomically and durably, unless none of the keys has signed; whoever replaces it in the meantime loses. Runs no code
+    of the artifact. Spec section 10.
+
+    Returns:
+        The header as it is now, and how many signatures were taken off.
 
     Raises:
         ReadError: as for `verify`; the file is left as it is.
-        ValueError: none of these keys has signed, or the path is a URL.
+        ValueError: the path is a URL.
         OSError: from the operating system.
     """
     refuse_url(path, "path")
@@ -39,8 +43,7 @@ def remove_signatures(path: str, ids: Collection[str]) -> Header:
             signatures = read_signatures(file, before)
             kept = [one for one in signatures if one.key not in ids]
             if len(kept) == len(signatures):
-                there = ", ".join(key for _, key in old.signatures) or "none"
-                raise ValueError(f"none of these keys has signed: {', '.join(ids)}; there: {there}")
+                return old, 0
             file.seek(PREAMBLE_SIZE)
             header = file.read(before.header_len)
             sealed = encode_seal(kept) if kept else b""
@@ -63,4 +66,4 @@ def remove_signatures(path: str, ids: Collection[str]) -> Header:
     except ReadError as exc:
         exc.path = path
         raise
-    return made[0]
+    return made[0], len(signatures) - len(kept)
