@@ -230,7 +230,7 @@ def _keep(subject: Subject, folder: str, error: ReadError) -> str:
     from ..storage.ingest import reason_of
     from ..storage.quarantine import QuarantineFolder
 
-    with Evidence(subject.local if subject.local is not None else subject.url, None) as evidence:
+    with Evidence(subject.local if subject.local is not None else subject.url, sys.maxsize) as evidence:
         kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(
             evidence, error.code, reason_of(error, subject.path, None, None)
         )
