@@ -144,7 +144,7 @@ def test_all_is_what_the_docs_list() -> None:
             "reader",
             "rules",
         ),
-        *("schema", "signing", "storage", "writer"),
+        *("cli", "schema", "signing", "storage", "writer"),
     }
 
 
