@@ -6,7 +6,7 @@ BASE = $(VENV)/.installed
 STAMP = $(VENV)/.installed-dev
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
 
-OPTIMIZED = api errors levels migrations policy properties schema_cases seals trust vectors
+OPTIMIZED = api errors levels migrations policy properties schema_cases seals stream_vectors streams trust vectors
 
 .PHONY: demo test test-here test-others lint types check soak bench vectors build clean
 

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import records
 import storage
-import streams
 from compressing import compressing
 from levels import hashing, levels, small_levels
 from workload import Changed, Job
@@ -270,8 +270,8 @@ def main() -> None:
         if stored is not None:
             print(f"\n{storage.text(stored)}")
         folder.joinpath("streams").mkdir()
-        streamed = streams.measure(options.quick, folder / "streams")
-        print(f"\n{streams.text(streamed)}")
+        streamed = records.measure(options.quick, folder / "streams")
+        print(f"\n{records.text(streamed)}")
     if options.json:
         rows = [
             {**vars(result), "ratio": result.ratio}

@@ -16,6 +16,7 @@ from invalid_header import HEADER
 from invalid_levels import LEVELS
 from invalid_policy import POLICY
 from signed import signed_invalid, signed_valid
+from streams import INDEXES, STREAMS
 from valid import VALID
 
 HERE = Path(__file__).resolve().parent
@@ -35,8 +36,13 @@ def build() -> dict[str, bytes]:
         files[f"vectors/invalid/{name}.pseal"] = data
         entry = {"file": f"invalid/{name}.pseal", "about": about, "error": error, "step": step}
         invalid.append({**entry, **({"policy": policy} if policy else {})})
+    streams = []
+    for name, (told, data) in STREAMS.items():
+        files[f"vectors/streams/{name}.pseal"] = data
+        streams.append({"file": f"streams/{name}.pseal", **told})
+    files |= {f"vectors/streams/{name}.pseal.idx": data for name, data in INDEXES.items()}
     legacy = json.loads((VECTORS / "legacy" / "manifest.json").read_text())
-    manifest = {"valid": valid, "invalid": invalid, "legacy": legacy}
+    manifest = {"valid": valid, "invalid": invalid, "streams": streams, "legacy": legacy}
     files["vectors/manifest.json"] = (json.dumps(manifest, indent=1, ensure_ascii=True) + "\n").encode()
     example = VALID["minimal"][1].data
     files["format.md"] = worked_example.insert((HERE / "format.md").read_text("utf-8"), example).encode()
@@ -45,14 +51,19 @@ def build() -> dict[str, bytes]:
 
 def main() -> None:
     files = build()
-    for folder in ("valid", "invalid"):
+    for folder in ("valid", "invalid", "streams"):
         (VECTORS / folder).mkdir(parents=True, exist_ok=True)
-        for old in (VECTORS / folder).glob("*.pseal"):
+        for old in (VECTORS / folder).glob("*.pseal*"):
             old.unlink()
     for name, data in files.items():
         (HERE / name).write_bytes(data)
-    counts = {kind: sum(kind in name for name in files) for kind in ("/valid/", "/invalid/")}
-    print(f"wrote {counts['/valid/']} valid and {counts['/invalid/']} invalid vectors")
+    counts = {
+        kind: sum(kind in name and name.endswith(".pseal") for name in files)
+        for kind in ("/valid/", "/invalid/", "/streams/")
+    }
+    print(
+        f"wrote {counts['/valid/']} valid and {counts['/invalid/']} invalid vectors, {counts['/streams/']} of streams"
+    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ runs a pickle opcode: it implements steps 1-19 of section 11.
     peek(data)    steps 1-13: the header; `data` may be a prefix of a frame
     verify(data)  steps 1-14 and 16-19: everything but policy
     check(data)   steps 1-19
+    walk(data)    a stream (section 9): what `verify` does with each frame, the order of frames, and what can be skipped
 
-Each returns the parsed header, or raises `Refused` with the error class of section 15 and the step of section 11.
-No bytes make it raise anything else. It understands no `crit` name. `verify` and `check` take keys as the manifest of
-the vectors has them, a purpose, and the identities of those that have to sign; without keys it verifies no signature.
+Each but `walk` returns the parsed header, or raises `Refused` with the error class of section 15 and the step of
+section 11. No bytes make it raise anything else. It understands no `crit` name. `verify` and `check` take keys as the
+manifest of the vectors has them, a purpose, and the identities of those that have to sign; without keys it verifies no
+signature.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from typing import Any, NoReturn
 
 import xxhash
 
-__all__ = ["Refused", "check", "peek", "verify"]
+__all__ = ["Extent", "Frame", "Refused", "Walked", "check", "entries", "peek", "verify", "walk"]
 
 
 class Refused(Exception):
@@ -217,9 +219,14 @@ class _Head:
     header: dict[str, Any]
     frame_len: int
     sections_start: int
+    stream_id: int
+    seq: int
 
 
-def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None = None) -> _Head:
+def _read_head(
+    data: memoryview, limits: Mapping[str, int], keys: _Keys | None = None, seqs: Mapping[int, int] | None = None
+) -> _Head:
+    """Steps 1-13. `seqs`, in a stream: the seq that each stream_id goes on with."""
     available = len(data)
 
     if bytes(data[:8]) != MAGIC[:available]:
@@ -256,6 +263,8 @@ def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None =
         raise Refused("preamble-field", 5, "frame_len")
     if stream_id == 0 and seq != 0:
         raise Refused("preamble-field", 5, "seq")
+    if seqs is not None and stream_id and seq != seqs.get(stream_id, 0):
+        raise Refused("stream-order", 5)
 
     if frame_len > limits["max_frame"]:
         raise Refused("limit-exceeded", 6, "frame_len")
@@ -264,7 +273,7 @@ def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None =
 
     seal_start = 64 + header_len
     sections_start = seal_start + seal_len
-    if available < sections_start:
+    if available < (sections_start if seqs is None else frame_len):
         raise Refused("truncated", 7)
     header_bytes = bytes(data[64:seal_start])
     if _xxh3(header_bytes) != header_xxh3:
@@ -304,7 +313,7 @@ def _read_head(data: memoryview, limits: Mapping[str, int], keys: _Keys | None =
 
     if "crit" in header:
         raise Refused("unsupported-critical", 13, repr(header["crit"][0]))
-    return _Head(header, frame_len, sections_start)
+    return _Head(header, frame_len, sections_start, stream_id, seq)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -942,3 +951,176 @@ def _check_envelope(payload: bytes, protocol: int, readonly: list[bool]) -> None
         position = end
     if buffers != len(readonly):
         raise _Defect("E5: fewer NEXT_BUFFERs than buffers")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Section 9: streams
+# ---------------------------------------------------------------------------------------------------------------------
+
+_EVERY_SIZE = {"max_frame": MAX_INT, "max_decoded": MAX_INT}
+
+
+@dataclass
+class Frame:
+    """A frame that was read: where it is, the number of its first record, and how many it holds."""
+
+    offset: int
+    record: int
+    records: int
+
+
+@dataclass
+class Extent:
+    """What a reader that skips does not get."""
+
+    offset: int
+    end: int
+    error: str
+    frames: int | None
+
+
+@dataclass
+class Walked:
+    """What a reader of a stream finds. Without `skip`, `refused` and `offset` say where it ended, if not at the end."""
+
+    frames: list[Frame]
+    lost: list[Extent]
+    refused: Refused | None
+    offset: int
+    records: int
+
+
+@dataclass
+class _Preamble:
+    frame_len: int
+    header_len: int
+    stream_id: int
+    seq: int
+
+
+def walk(data: bytes, *, skip: bool = False, **told: Any) -> Walked:
+    """Read a stream from its start. `told`: `keys`, `purpose` and `signed_by`, as for `verify`."""
+    view, keys = memoryview(data), _Keys(**told)
+    walked = Walked([], [], None, 0, 0)
+    seqs: dict[int, int] = {}  # what each stream_id goes on with
+    last: tuple[int, int] | None = None  # stream_id and seq of the last frame whose preamble was in order
+    while walked.offset < len(data):
+        offset, rest = walked.offset, view[walked.offset :]
+        preamble = _whole_preamble(rest)
+        try:
+            head = _judge(rest, keys, seqs)
+        except Refused as refused:
+            walked.refused = refused
+            if not skip:
+                return walked
+            if refused.error == "torn-tail":
+                walked.lost.append(Extent(offset, len(data), refused.error, None))
+                walked.offset = len(data)
+            elif preamble is None:
+                found = _next_frame(data, offset, last)
+                missing = None
+                if found is None:
+                    walked.offset = len(data)
+                else:
+                    walked.offset, other = found
+                    if last is not None and other.stream_id and other.stream_id == last[0]:
+                        missing = other.seq - last[1] - 1
+                    walked.records += 1 if missing is None else missing
+                    seqs[other.stream_id] = other.seq
+                walked.lost.append(Extent(offset, walked.offset, refused.error, missing))
+            elif refused.error == "stream-order" and preamble.seq > seqs.get(preamble.stream_id, 0):
+                missing = preamble.seq - seqs.get(preamble.stream_id, 0)
+                seqs[preamble.stream_id] = preamble.seq
+                walked.records += missing
+                walked.lost.append(Extent(offset, offset, refused.error, missing))
+            else:
+                walked.offset += preamble.frame_len
+                walked.records += _count(rest)
+                walked.lost.append(Extent(offset, walked.offset, refused.error, 1))
+                if refused.error != "stream-order":
+                    last = preamble.stream_id, preamble.seq
+                    seqs[preamble.stream_id] = preamble.seq + 1
+            continue
+        records = head.header.get("records", 1)
+        walked.frames.append(Frame(offset, walked.records, records))
+        walked.records += records
+        walked.offset += head.frame_len
+        last = head.stream_id, head.seq
+        seqs[head.stream_id] = head.seq + 1
+    if not skip:
+        walked.refused = None
+    return walked
+
+
+def entries(index: bytes, data: bytes) -> list[tuple[int, int]]:
+    """The entries of an index that a reader of the stream may use, as offset and record (section 9.4)."""
+    found: list[tuple[int, int, int]] = []
+    for start in range(0, len(index) - 31, 32):
+        offset, record, preamble_xxh3, entry_xxh3 = struct.unpack_from("<QQQQ", index, start)
+        if _xxh3(index[start : start + 24]) != entry_xxh3 or offset % 64:
+            break
+        if found and not (offset > found[-1][0] and record > found[-1][1]):
+            break
+        found.append((offset, record, preamble_xxh3))
+    return [
+        (offset, record)
+        for offset, record, preamble_xxh3 in found
+        if _whole_preamble(memoryview(data)[offset:]) is not None
+        and int.from_bytes(data[offset + 56 : offset + 64], "little") == preamble_xxh3
+    ]
+
+
+def _judge(rest: memoryview, keys: _Keys, seqs: Mapping[int, int]) -> _Head:
+    """All but policy, of the frame that a stream goes on with."""
+    if not any(rest):
+        raise Refused("torn-tail", 1)
+    try:
+        head = _read_head(rest, _limits(None), keys, seqs)
+    except Refused as refused:
+        if refused.error == "truncated":
+            raise Refused("torn-tail", refused.step) from None
+        raise
+    _check_codecs(head.header)
+    _read_body(rest[: head.frame_len], head)
+    return head
+
+
+def _whole_preamble(rest: memoryview) -> _Preamble | None:
+    """The preamble here, where steps 1 to 6 pass without limits, and all of the frame is there."""
+    if len(rest) < 64 or _xxh3(rest[:56]) != int.from_bytes(rest[56:64], "little"):
+        return None
+    magic, major, _, flags, frame_len, header_len, seal_len, _, stream_id, seq, _ = PREAMBLE.unpack(rest[:64])
+    if magic != MAGIC or major != VERSION_MAJOR or flags:
+        return None
+    if header_len % 64 or not 64 <= header_len <= MAX_HEADER_LEN or seal_len % 64 or seal_len > MAX_SEAL_LEN:
+        return None
+    if frame_len % 64 or not 128 + header_len + seal_len <= frame_len <= min(MAX_INT, len(rest)):
+        return None
+    return None if stream_id == 0 and seq else _Preamble(frame_len, header_len, stream_id, seq)
+
+
+def _next_frame(data: bytes, offset: int, last: tuple[int, int] | None) -> tuple[int, _Preamble] | None:
+    """Resynchronisation, point 3: the next frame behind a preamble that says nothing."""
+    others = []
+    view = memoryview(data)
+    for start in range(offset + 64, len(data), 64):
+        preamble = _whole_preamble(view[start:])
+        if preamble is None:
+            continue
+        header = view[start + 64 : start + 64 + preamble.header_len]
+        if _xxh3(header) != int.from_bytes(view[start + 32 : start + 40], "little"):
+            continue
+        if last is None or not last[0] or (preamble.stream_id == last[0] and preamble.seq > last[1]):
+            return start, preamble
+        if preamble.stream_id != last[0]:
+            others.append((start, preamble))
+    return others[0] if others else None
+
+
+def _count(rest: memoryview) -> int:
+    """How many records the refused frame here counts as: those that its header gives, if it can be read."""
+    try:
+        records: int = _read_head(rest, {**_limits(None), **_EVERY_SIZE}).header.get("records", 1)
+    except Refused:
+        return 1
+    return records

@@ -29,6 +29,8 @@ TESTS = [
     "tests/test_compress.py",
     "tests/test_pipes.py",
     "tests/test_urls.py",
+    "tests/test_streams.py",
+    "tests/test_stream_vectors.py",
     "tests/test_arrays.py",
     "tests/test_mapped.py",
     "tests/test_cli_inspect.py",
@@ -39,6 +41,8 @@ TESTS = [
     "tests/test_opcodes.py",
     "tests/test_benign.py",
     "tests/test_trust_attacks.py",
+    "tests/test_faults.py",
+    "tests/test_stream_faults.py",
 ]
 
 MORE = {"3.12": ["tests/test_hostile.py"]}  # it takes long, and is on 3.11 as well

@@ -2,6 +2,7 @@
 
 Each round makes bytes in one of several ways and gives them to the library and to the independent reader. The outcome
 must be a result or a documented error, the same from both, the same from memory and from a pipe; and no canary may run.
+Before that, processes that write are killed, many times.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 
 import canary
+import fault_kit
 import independent_reader
 import lying
 import operations
@@ -237,17 +239,34 @@ def memory() -> int:
         return 0
 
 
+def kill_many(rounds: int, seconds: float, seed: int) -> None:
+    """Kill processes that write or append, and read beside writers: nothing torn, nothing acknowledged and lost."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, preload, *arguments in (
+            ("crash_rounds.dump_kills", False, rounds, seed),
+            ("crash_rounds.contention", False, seconds),
+            ("stream_crashes.kills", True, rounds, seed),
+            ("stream_crashes.beside_readers", True, seconds, True),
+        ):
+            place = Path(folder, name)
+            place.mkdir()
+            found = fault_kit.run(name, place, *arguments, preload=preload, seconds=3600)
+            print(f"{name}: {', '.join(f'{count:,} {what}' for what, count in found.items())}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--rejections", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=1000)
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
     if found := test_hostile.soak():
         raise SystemExit("\n".join(found))
     reject_many(options.rejections)
+    kill_many(options.kills, 10, seed)
     rng, verdicts, schemas, levels = random.Random(seed), Counter[str](), Counter[str](), Counter[str]()
     end = time.monotonic() + options.seconds
     while time.monotonic() < end:

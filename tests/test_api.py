@@ -564,7 +564,7 @@ class TestReplacing:
     def test_a_folder_that_is_not_there_is_an_os_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError) as caught:
             pickleseal.dump(1, tmp_path / "none" / "a")
-        assert Path(caught.value.filename) == tmp_path / "none"
+        assert Path(caught.value.filename) == tmp_path / "none" / "a"
         with pytest.raises(FileNotFoundError) as caught:
             pickleseal.dump(1, tmp_path / "none" / "a", durable=False)
         assert Path(caught.value.filename) == tmp_path / "none" / "a"

@@ -106,13 +106,6 @@ def test_the_tour_runs() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
-def test_the_benchmark_runs() -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "4-key dict, pack + unpack" in done.stdout
-
-
 def test_the_version_is_one() -> None:
     minor = ".".join(pickleseal.__version__.split(".")[:2])
     assert f"## {pickleseal.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")

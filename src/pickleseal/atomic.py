@@ -8,11 +8,21 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from .format.frame import Part
 
-__all__ = ["is_replaceable", "open_folder", "replace_file", "replace_with", "sync_folder", "write_all", "write_parts"]
+__all__ = [
+    "is_replaceable",
+    "name_file",
+    "naming",
+    "open_folder",
+    "replace_file",
+    "replace_with",
+    "sync_folder",
+    "write_all",
+    "write_parts",
+]
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
@@ -29,20 +39,22 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     /dev/stdout) cannot be replaced: it is written to.
 
     Raises:
-        OSError: as from the operating system, a full disk among them.
+        OSError: as from the operating system, a full disk among them; `filename` is the path.
     """
-    target = os.path.realpath(path)
-    mode = _mode_of(target)
-    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        with open(target, "wb", buffering=0) as file:
-            write_parts(file, parts)
-        return
-    _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
+    with naming(path, over=True):
+        target = os.path.realpath(path)
+        mode = _mode_of(target)
+        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            with open(target, "wb", buffering=0) as file:
+                write_parts(file, parts)
+            return
+        _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
 
 
 def is_replaceable(path: str) -> bool:
     """Tell whether a path names a regular file, or nothing yet: no pipe, device or folder."""
-    mode = _mode_of(os.path.realpath(path))
+    with naming(path, over=True):
+        mode = _mode_of(os.path.realpath(path))
     return mode is None or stat.S_ISREG(mode)
 
 
@@ -54,10 +66,32 @@ def replace_with(
     `mode` gives the new file's permissions; None: those of the old one.
 
     Raises:
-        OSError: as from the operating system; whatever `write` raises.
+        OSError: as from the operating system; `filename` is the path. Whatever else `write` raises.
     """
-    target = os.path.realpath(path)
-    _replace_target(path, target, _mode_of(target), length, write, durable, wanted=mode)
+    with naming(path, over=True):
+        target = os.path.realpath(path)
+        _replace_target(path, target, _mode_of(target), length, write, durable, wanted=mode)
+
+
+@contextmanager
+def naming(path: str | None, *, over: bool = False) -> Iterator[None]:
+    """Have an error of the operating system name the file that the caller knows, where it names none.
+
+    `over`: or names another, such as a temporary one.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if path is not None:
+            name_file(exc, path, over=over)
+        raise
+
+
+def name_file(error: OSError, path: str, *, over: bool = False) -> None:
+    """Do so with one error."""
+    if (over or error.filename is None) and error.errno is not None:  # else no system call's, with a text of its own
+        error.filename = path
+        del error.filename2
 
 
 def _replace_target(
@@ -99,10 +133,6 @@ def _replace(
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(temporary, flags, mode & 0o777)
-    except OSError as exc:
-        exc.filename = target  # not the temporary one, which says nothing to anybody
-        raise
-    try:
         try:
             if exact_mode and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
@@ -113,7 +143,7 @@ def _replace(
         finally:
             os.close(descriptor)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException:  # an interrupt may come as soon as the file is there
         with suppress(OSError):
             os.unlink(temporary)
         raise
@@ -129,11 +159,17 @@ def sync_folder(descriptor: int) -> None:
 
 
 def _mode_of(target: str) -> int | None:
-    """Return the mode of what is at the target now, or None for nothing."""
+    """Return the mode of what is at the target now, or None for nothing.
+
+    A target is no symbolic link: one that is left could not be followed, and must not be replaced by a file.
+    """
     try:
-        return os.stat(target).st_mode
+        mode = os.lstat(target).st_mode
     except FileNotFoundError:
         return None
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), target)
+    return mode
 
 
 def open_folder(folder: str) -> int | None:

@@ -112,13 +112,14 @@ class PicklesealError(Exception):
         hint: the way out, or None.
         where: location inside the header, the payload or the object (`sections[1].len`, `$.workers[3].conn`), or None.
         path: the file that was read, or None.
-        offset, record: in a stream, where the refused frame begins, in bytes from the stream's start, and the number of
-            its first record; else None.
+        offset, end, record: in a stream, the extent that was refused, in bytes from the stream's start, and the number
+            of its first record; else None.
     """
 
     code: ClassVar[str] = "error"
     default_hint: ClassVar[str | None] = None
     offset: int | None = None
+    end: int | None = None
     record: int | None = None
 
     def __init__(

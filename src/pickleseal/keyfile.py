@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable
 
-from .atomic import replace_with, write_all
+from .atomic import naming, replace_with, write_all
 
 __all__ = ["read_key_file", "write_key_file"]
 
@@ -21,7 +21,7 @@ def read_key_file(path: str) -> tuple[str, Callable[[bool], None]]:
         OSError: from the operating system.
         ValueError: the file is too large to hold keys.
     """
-    with open(path, "rb", buffering=0) as file:
+    with naming(path), open(path, "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         data = b""
         while len(data) <= _LARGEST:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from .checksum import checksum
 from .limits import ALIGNMENT
 
-__all__ = ["ENTRY_SIZE", "EVERY_BYTES", "EVERY_FRAMES", "Entry", "decode_entries", "encode_entry"]
+__all__ = ["ENTRY_SIZE", "EVERY_BYTES", "EVERY_FRAMES", "Entry", "decode_entries", "encode_entry", "is_index"]
 
 ENTRY_SIZE = 32
 EVERY_FRAMES = 64  # what an append or a seek goes through at most, some 50 KB of small records
@@ -27,6 +27,11 @@ def encode_entry(entry: Entry) -> bytes:
     """Encode one entry."""
     fields = _ENTRY.pack(*entry, 0)[:24]
     return fields + checksum(fields).to_bytes(8, "little")
+
+
+def is_index(start: bytes) -> bool:
+    """Tell whether a file that begins so is an index, or became zeros in a crash. Any other is somebody else's."""
+    return not any(start) or len(decode_entries(start[:ENTRY_SIZE])) == 1
 
 
 def decode_entries(data: bytes) -> list[Entry]:

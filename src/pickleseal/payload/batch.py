@@ -20,11 +20,13 @@ from ..errors import PackError
 from .pickler import is_plain
 from .scan import SIZED, plain_run
 
-__all__ = ["LARGEST", "Taker", "merge"]
+__all__ = ["LARGEST", "LONGEST", "Taker", "merge"]
 
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
+LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
 _MOST = 64  # items of a container that is copied: for more, pickling is the faster copy
-_ATOMS = {type(None), bool, int, float, complex, str, bytes}
+_MOST_CONTAINERS = 100  # one in the other, they can be pickled wherever the batch is written, deep in calls too
+_ATOMS = {type(None), bool, int, float, complex}
 # Immutable types of the standard library: `module.qualname`, as none of them is imported here.
 _VALUES = frozenset(
     {"datetime.date", "datetime.time", "datetime.datetime", "datetime.timedelta", "decimal.Decimal", "uuid.UUID"}
@@ -46,7 +48,7 @@ class Taker:
 
     def __init__(self, check: Callable[[type], None]) -> None:
         self._check = check
-        self.atoms = set(_ATOMS)  # immutable types
+        self.atoms = set(_ATOMS)  # immutable types of bounded size; strings and bytes are looked at one by one
         self._kinds: dict[type, int] = {tuple: _TUPLE}
         self._fields: dict[type, tuple[str, ...]] = {}  # of frozen dataclasses
 
@@ -56,14 +58,21 @@ class Taker:
         Runs no code of the object's.
         """
         try:
-            return obj if type(obj) in self.atoms else self._copy(obj, set())
-        except (_NoCopyError, RecursionError):
+            return self._copy(obj, set())
+        except (_NoCopyError, RuntimeError):  # RecursionError; or another thread changes it now
             return NotImplemented
 
     def _copy(self, value: Any, seen: set[int]) -> Any:
-        """Copy what is no atom. What was seen before is shared within the record, which a copy would lose."""
-        place, cls = id(value), type(value)
-        if place in seen:
+        """Copy what can change. What was seen before is shared within the record, which a copy would lose."""
+        cls = type(value)
+        if cls in self.atoms:
+            return value
+        if cls is str or cls is bytes:
+            if len(value) > LONGEST:
+                raise _NoCopyError
+            return value
+        place = id(value)
+        if place in seen or len(seen) == _MOST_CONTAINERS:
             raise _NoCopyError
         seen.add(place)
         if cls is dict:
@@ -72,25 +81,28 @@ class Taker:
         if cls is list:
             if len(value) > _MOST:
                 raise _NoCopyError
-            return [item if type(item) in atoms else self._copy(item, seen) for item in value]
-        kind = self._kinds.get(cls) or self._learn(cls)
-        if kind == _ATOM:
+            return [
+                item
+                if (kind := type(item)) in atoms or (kind is str and len(item) <= LONGEST)
+                else self._copy(item, seen)
+                for item in value
+            ]
+        way = self._kinds.get(cls) or self._learn(cls)
+        if way == _ATOM:
             seen.discard(place)
             return value
-        if kind == _TUPLE:
+        if way == _TUPLE:
             if self._are_atoms(value):
                 return value
             if cls is tuple and len(value) <= _MOST:
                 return tuple([item if type(item) in atoms else self._copy(item, seen) for item in value])
-        elif kind == _INSTANCE:
+        elif way == _INSTANCE:
             copied = object.__new__(cls)
             copied.__dict__.update(self._copy_items(value.__dict__, seen))
             return copied
-        elif kind == _FROZEN:
-            state = vars(value) if cls.__dictoffset__ else {}
+        elif way == _FROZEN:
             with suppress(AttributeError):  # never set
-                values = [*state.values(), *[getattr(value, name) for name in self._fields[cls] if name not in state]]
-                if self._are_atoms(values):
+                if self._are_atoms([getattr(value, name) for name in self._fields[cls]]):
                     return value
         raise _NoCopyError
 
@@ -100,16 +112,21 @@ class Taker:
         atoms = self.atoms
         copied = {}
         for key, item in items.items():
-            if type(key) not in atoms:
+            if type(key) is not str and type(key) not in atoms:
                 raise _NoCopyError
-            copied[key] = item if type(item) in atoms else self._copy(item, seen)
+            kind = type(item)
+            is_plain = kind in atoms or (kind is str and len(item) <= LONGEST)
+            copied[key] = item if is_plain else self._copy(item, seen)
         return copied
 
     def _are_atoms(self, values: Any) -> bool:
         atoms = self.atoms
         for value in values:
             cls = type(value)
-            if cls not in atoms and (self._kinds.get(cls) or self._learn(cls)) != _ATOM:
+            if cls is str or cls is bytes:
+                if len(value) > LONGEST:
+                    return False
+            elif cls not in atoms and (self._kinds.get(cls) or self._learn(cls)) != _ATOM:
                 return False
         return True
 
@@ -143,7 +160,11 @@ def _kind_of(cls: type) -> int:
         return _OTHER
     getstate = getattr(cls, "__getstate__", None)
     is_default = getstate is getattr(object, "__getstate__", None)
-    if _is_frozen(cls) and (is_default or getattr(getstate, "__module__", None) == "dataclasses"):
+    if (
+        _is_frozen(cls)
+        and not cls.__dictoffset__
+        and (is_default or getattr(getstate, "__module__", None) == "dataclasses")
+    ):
         return _FROZEN if slots.issubset(_field_names(cls)) else _OTHER
     return _INSTANCE if is_default and cls.__dictoffset__ and not slots else _OTHER
 
@@ -165,7 +186,7 @@ def _is_frozen(cls: type) -> bool:
 def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:
     """Put pickles of protocol 5 into the pickle of one list. Each comes with the number of objects in its memo.
 
-    They are this library's own, of at most LARGEST bytes and without out-of-band buffers: in one FRAME, or in none.
+    They are this library's own, of one part and without out-of-band buffers: in one FRAME, or in none.
     """
     bodies = []
     base = 0

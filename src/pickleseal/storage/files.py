@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, TypeVar, overload
 
-from ..atomic import is_replaceable, replace_file, replace_with, write_all, write_parts
+from ..atomic import is_replaceable, naming, replace_file, replace_with, write_all, write_parts
 from ..errors import ReadError
 from ..format.frame import Draft
 from ..format.header import Header
@@ -50,8 +50,8 @@ def dump(
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
-        OSError: from the operating system or the store; a file that was there is left as it was, unless only the last
-            sync of the folder failed, after the new one took its place.
+        OSError: from the operating system (`filename` is the path) or the store; a file that was there is left as it
+            was, unless only the last sync of the folder failed, after the new one took its place.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
 
     >>> import os, tempfile
@@ -138,7 +138,8 @@ def load(
 
     Raises:
         ReadError: as for `unpack`; `path` names the file, or the URL without user, password and query.
-        OSError: from the operating system or the store. ESTALE: the object was replaced while it was read.
+        OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced
+            while it was read.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
         TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
             costs more than hashing; `storage_options` for what is no URL.
@@ -225,7 +226,7 @@ def _with(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source],
         if path is None:
             return read_url(str(data), options, read)
         try:
-            with io.FileIO(path) as file:
+            with naming(os.fsdecode(path)), io.FileIO(path) as file:
                 return read(FileSource(file, whole=True))
         except ReadError as exc:
             exc.path = path

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._version import __version__
+from ..atomic import naming
 from ..errors import ReadError, printable, shown
 from ..format.header import Header
 from ..payload.trust import Trusted, build_trust
@@ -169,7 +170,11 @@ class Reader:
 
     def _take(self, data: Input, finish: Callable[[Evidence, Header, Judged], Any]) -> Artifact:
         start, policy, folder = time.perf_counter(), check_is_policy(self.policy), self.quarantine
-        with Evidence(data, folder.max_bytes if isinstance(folder, Quarantine) else None) as evidence:
+        most = folder.max_bytes if isinstance(folder, Quarantine) else None
+        with (
+            naming(os.fsdecode(data) if isinstance(data, str | os.PathLike) else None),
+            Evidence(data, most) as evidence,
+        ):
             refusal: ReadError | None = None
             try:
                 header, judged = read_judged(evidence, self.expect, self._trusted, policy)

@@ -1,7 +1,7 @@
 """`iter_load`: the records of a stream, from a path or as they come out of a pipe or a socket (spec section 9)."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from ..errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError
@@ -13,7 +13,7 @@ from .remote import RangeFile
 from .source import FileSource
 from .stream_reader import StreamReader
 from .url import check_options, is_url, local_path
-from .walk import check_order
+from .walk import Lost, check_order
 
 __all__ = ["iter_load"]
 
@@ -26,13 +26,13 @@ def iter_load(
     expect: type[Any] | str | None = None,
     trust: Trust = (),
     policy: Policy | None = None,
-    on_error: str = "raise",
+    on_error: str | Callable[[Lost], object] = "raise",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
     """Iterate over the records of a stream: those of a file, or frames end to end from a URL, a pipe or a socket.
 
     Arguments and guarantees as for `StreamReader`, which has more: headers, seeking, following. Where a record is
-    refused the iteration is over, save for what `on_error="skip"` skips, which takes a path.
+    refused the iteration is over, save for what `on_error` has skipped, which takes a path.
 
     Args:
         file: a path, a URL, or a binary file object, which is read to its end.

@@ -12,6 +12,7 @@ import stat
 import sys
 from typing import Any, NamedTuple
 
+from ..atomic import naming
 from ..errors import ReadError, TruncatedError
 from ..format.frame import SectionCheck, padding_of
 from ..format.header import Header
@@ -197,7 +198,7 @@ class Mapped:
         policy = check_is_policy(policy)
         trusted = trusted_by(trust, expect)
         try:
-            with io.FileIO(self.path, opener=_open) as file:
+            with naming(self.path), io.FileIO(self.path, opener=_open) as file:
                 source = MapSource(file, mmap, copies=_needs_copies(policy), defers=verify == "header")
                 self.header, judged = read_judged(source, expect, trusted, policy)
                 self._object = read_body(source, self.header, judged, expect, policy)

@@ -11,9 +11,12 @@ from ..writer import Writer, check_globals, check_name, encode_pickled, pickle_o
 
 __all__ = ["Pending"]
 
-_LARGEST_BATCH = 1 << 20  # bytes of pickles that wait
-_MOST_NAMES = 1000  # globals of records that wait: the header stays small
+_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
 _ANY = Record("builtins:object", 0, None, {})
+
+
+class _TooLargeError(Exception):
+    """A record that was copied can't be merged with others: its pickle is in several frames."""
 
 
 class _Pickle(NamedTuple):
@@ -65,7 +68,7 @@ class Pending:
         """See, before a record is taken, that its class can be found, and warn where it will not be found elsewhere."""
         check_globals(_pickle_one(cls)[0], self._writer.registry)
 
-    def encode(self, items: list[Any]) -> Body:
+    def _encode(self, items: list[Any]) -> Body:
         """Lay out records as one frame: a batch, or for a single record one like any other."""
         types = set(map(type, items))
         is_mixed = _Pickle in types
@@ -77,6 +80,23 @@ class Pending:
         pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
         return encode_pickled(pickled, root, self._name, members, self._writer)
 
+    def encode_some(self, count: int) -> tuple[int, Body | PackError]:
+        """Lay out the first records as one frame: so many, or as many as are not too much for one. A record that can't
+        be packed comes alone, as the reason."""
+        while True:
+            body: Body | PackError | None = None
+            try:
+                body = self._encode(self.items[:count])
+            except _TooLargeError:
+                pass  # it goes with others that were copied, or alone
+            except PackError as exc:
+                text = f"a record that waited was dropped, others were written: {exc.reason}"
+                body = PackError(text, exc.expected, exc.found, exc.hint, exc.where)
+                body.__cause__ = exc
+            if body is not None and (count == 1 or (isinstance(body, Body) and body.length <= _LARGEST_BATCH)):
+                return count, body
+            count = (count + 1) // 2
+
     @staticmethod
     def _merged(items: list[Any]) -> Pickled:
         """Join what was pickled one by one; what was only copied is pickled now."""
@@ -85,6 +105,8 @@ class Pending:
         pickles = []
         for item in items:
             pickled, memo = item[1:] if type(item) is _Pickle else _pickle_one(item)
+            if len(pickled.parts) > 1 and len(items) > 1:
+                raise _TooLargeError
             names.update(pickled.globals)
             classes.update(dict.fromkeys(pickled.classes))
             pickles.append((bytes(pickled.parts[0]), memo))

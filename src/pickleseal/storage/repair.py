@@ -2,6 +2,7 @@
 
 import os
 
+from ..atomic import naming
 from ..errors import ReadError
 from .tail import Tail
 from .url import refuse_url
@@ -34,7 +35,7 @@ def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
     refuse_url(path, "path")
     tail = Tail(os.fsdecode(path), create=False)
     try:
-        with tail.locked():
+        with naming(tail.path, over=True), tail.locked():
             return tail.validate(repair=True, drop_corrupt=drop_corrupt)
     except ReadError as exc:
         exc.path = tail.path

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from ..atomic import replace_with
+from ..atomic import naming, replace_with
 from ..errors import PackError, ReadError, TruncatedError
 from ..format.canonical import encode
 from ..format.frame import SectionCheck, decode_head, padding_of
@@ -64,7 +64,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     ring = keys if isinstance(keys, KeyRing) else KeyRing([keys])
     sign, name, made = signer(ring), os.fsdecode(path), list[Header]()
     try:
-        with io.FileIO(name) as file:
+        with naming(name), io.FileIO(name) as file:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
             others = read_signatures(file, old.preamble)
             body_len = old.frame_len - old.preamble.head_len

@@ -214,8 +214,10 @@ def _fill_in_parallel(file: io.FileIO, view: memoryview, check: SectionCheck) ->
 
     thread = threading.Thread(target=fill_rest)
     thread.start()
-    first = _pread(file.fileno(), view, 0, half, start, check)
-    thread.join()
+    try:
+        first = _pread(file.fileno(), view, 0, half, start, check)
+    finally:
+        thread.join()  # in any case: whoever closes the file gives its descriptor to the next that is opened
     if failures:
         raise failures[0]
     if first < half:

@@ -1,73 +1,44 @@
 """`StreamReader`: the records of a stream's file, one by one, each judged as an artifact is (spec section 9)."""
 
-import errno
-import io
 import os
-import stat
-import time
 import warnings
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
+from ..atomic import name_file
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError
 from ..format.header import Header
-from ..format.index import EVERY_FRAMES, Entry
-from ..format.preamble import PREAMBLE_SIZE
 from ..payload.trust import build_trust
 from ..policy import Policy, check_is_policy
-from ..reader import BytesSource, Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
+from ..reader import Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
 from ..schema.names import frames_up
-from .locks import locked
-from .source import FileSource
-from .tail import is_true, read_index
+from .cursor import Cursor
 from .url import refuse_url
-from .walk import Lost, Place, Walk, torn_tail
-from .window import Window
+from .walk import Frame, Lost, is_damage, torn_tail
 
 __all__ = ["Frame", "StreamReader"]
 
-_SMALL = 1 << 18  # bytes of a frame that is taken from the window
-_POLL = 0.05  # seconds
-_NEVER_SKIPPED = (15, 20)  # steps: what `verify` leaves out, and is no damage
-
-
-class Frame(NamedTuple):
-    """A frame of a stream.
-
-    Attributes:
-        offset, length: where it is in the file, in bytes.
-        stream_id, seq: which stream it belongs to, and its place there (spec section 9.1).
-        record, records: the number of its first record, and how many it holds.
-        header: its header.
-    """
-
-    offset: int
-    length: int
-    stream_id: int
-    seq: int
-    record: int
-    records: int
-    header: Header
+Read = Callable[[Source], tuple[Header, Any]]
 
 
 class StreamReader:
     """Iterate over the records of a stream. Each frame is judged as `load` judges an artifact.
 
-    A record that is refused raises. Where it is known where its frame ends, iteration may go on with the next one. A
-    tail that is torn raises `TornTailError` after all records before it. Appends may go on meanwhile: an end that looks
-    torn is looked at again under the file's lock.
+    A record that is refused raises; `offset` and `end` of the error are the extent that is left out, and the next
+    `next()` goes on behind it. A tail that is torn raises `TornTailError` after all records before it. Appends may go
+    on meanwhile: an end that looks torn is looked at again under the file's lock, and after the end `next()` may be
+    called again.
 
     Args:
         path: of the stream.
         expect, trust, policy: as for `load`, for every record.
-        on_error: `"raise"`; or `"skip"`: go on behind what is damaged (what `verify` would refuse, a torn tail too),
-            warn with `StreamWarning`, and keep a `Lost` in `lost`. What the policy, the trust or the schemas refuse,
-            and what a payload raises, is never skipped.
-        follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, which is read
-            from its beginning, its records numbered from 0.
+        on_error: `"raise"`; or `"skip"`: go on behind what is damaged, or of a newer format, warn with `StreamWarning`,
+            and keep a `Lost` in `lost`; or a function that is called with each `Lost` instead. A torn tail is reported
+            once, and is the end. Never skipped is what limits, keys, policy, trust or schemas refuse, a codec that is
+            not installed, and what a payload raises.
+        follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, or the file was
+            emptied, which is read from its beginning, its records numbered from 0.
         timeout: with `follow`, end the iteration after so many seconds without a new record. None: never.
 
     Not for several threads at once. Iteration runs what `load` runs; `frames` and `seek` run nothing.
@@ -95,13 +66,13 @@ class StreamReader:
         expect: type[Any] | str | None = None,
         trust: Trust = (),
         policy: Policy | None = None,
-        on_error: str = "raise",
+        on_error: str | Callable[[Lost], object] = "raise",
         follow: bool = False,
         timeout: float | None = None,
     ) -> None:
         refuse_url(path, "path")
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error: expected 'raise' or 'skip', found {on_error!r}")
+        if on_error not in ("raise", "skip") and not callable(on_error):
+            raise ValueError(f"on_error: expected 'raise', 'skip' or a function, found {on_error!r}")
         if timeout is not None and not follow:
             raise ValueError("timeout: only with follow=True")
         self.lost: list[Lost] = []
@@ -109,27 +80,17 @@ class StreamReader:
         self._expect = expect
         self._trusted = build_trust(trust, expect)
         self._policy = check_is_policy(policy)
-        self._is_skipping = on_error == "skip"
-        self._follow = follow
-        self._timeout = timeout
+        self._skipping = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
+        self._torn_at: int | None = None
         self._frame: Frame | None = None
-        self._open()
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            self._file.close()
-            raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
-
-    def _open(self) -> None:
-        self._file = io.FileIO(self.path)
-        self._window = Window(self._file.fileno())
-        self._walk = Walk(self._window, self._policy.limits)
-        self._entries: list[Entry] | None = None
         self._records: list[Any] = []
         self._at = 0  # in these
         self._skip = 0  # records of the next frame that are not wanted
+        self._cursor = Cursor(self.path, self._policy.limits, self._skipping is not None, follow, timeout)
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
-        self._file.close()
+        self._cursor.close()
 
     def __enter__(self) -> "StreamReader":
         return self
@@ -145,7 +106,7 @@ class StreamReader:
     @property
     def record(self) -> int:
         """Number of the record that comes next, from 0."""
-        return self._walk.record + self._skip - (len(self._records) - self._at)
+        return self._cursor.walk.record + self._skip - (len(self._records) - self._at)
 
     @property
     def frame(self) -> Frame | None:
@@ -168,7 +129,6 @@ class StreamReader:
 
     def _load_frame(self) -> bool:
         """Load the records of the next frame, and tell whether there was one."""
-        self._records, self._at = [], 0
         found = self._next(self._load)
         if found is None:
             return False
@@ -206,104 +166,77 @@ class StreamReader:
                 check_body(source, header)
             return header, None
 
-        self._records, self._at, self._skip = [], 0, 0
+        self._skip = 0
         while (found := self._next(read)) is not None:
             yield found[0]
 
-    def _next(self, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Frame, Any] | None:
+    def _next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the next frame that is not skipped, or return None at the end."""
+        if self._cursor.is_closed:
+            raise ValueError("the stream reader is closed")
+        self._records, self._at = [], 0
         while True:
-            place: Place | None = None
             try:
-                place = self._step()
-                if place is None:
-                    return None
-                header, obj = self._read(place, read)
+                try:
+                    return self._attempt(read)
+                except ReadError as exc:
+                    if not is_damage(exc):
+                        raise
+                    self._cursor.settle(exc)  # what was read may have been in the middle of an append or a repair
+                    return self._attempt(read)
             except ReadError as exc:
-                exc.path = self.path
-                lost = None if place is None else self._behind(place, exc)
-                if not self._is_skipping or exc.step in _NEVER_SKIPPED:
-                    raise
-                lost = lost or self._walk.skip(exc)
-                self.lost.append(lost)
-                text = f"{lost.end - lost.offset} bytes of the stream were skipped: {exc}"
-                warnings.warn(text, StreamWarning, stacklevel=frames_up())
-                continue
-            preamble, records = place.preamble, header.records or 1
-            self._walk.record = place.record + records
-            frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
-            return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
-
-    def _behind(self, place: Place, error: ReadError) -> Lost:
-        """Count the records of a refused frame, behind which the walk stands already."""
-        records = self._walk.known_records(place.offset, place.preamble)
-        self._walk.record = place.record + (records or 1)
-        return Lost(place.offset, place.end, error, 1, records)
-
-    def _step(self) -> Place | None:
-        """Step on to the next frame, waiting for it if that is wanted."""
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        is_last_look = not self._follow
-        while True:
-            trouble: ReadError | None = None
-            try:
-                place = self._walk.step(with_header=False)
-                if place is not None:
-                    return place
-            except ReadError as exc:
-                trouble = exc
-                if is_last_look and self._settle():
-                    return self._walk.step(with_header=False)
-            if is_last_look or not isinstance(trouble, TornTailError | None):
-                if trouble is not None:
-                    raise trouble
+                refusal = exc
+            except OSError as exc:
+                name_file(exc, self.path)
+                raise
+            refusal.path, self._skip = self.path, 0
+            if isinstance(refusal, TornTailError):
+                self._end_at_tear(refusal)
+                if self._cursor.leave_torn():
+                    continue
                 return None
-            if trouble is None:
-                self._go_on_with_replacement()
-            wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
-            if wait > 0:
-                time.sleep(wait)
-            else:
-                is_last_look = True
-            self._window.forget()
+            if isinstance(refusal, TruncatedError):  # the file became shorter than what was read of it
+                raise refusal
+            lost = self._cursor.walk.skip(refusal)
+            refusal.end = lost.end
+            if self._skipping is None or not is_damage(refusal):
+                raise refusal
+            self._skipping(lost)
 
-    def _read(self, place: Place, read: Callable[[Source], tuple[Header, Any]]) -> tuple[Header, Any]:
+    def _end_at_tear(self, refusal: TornTailError) -> None:
+        """Raise, or report the tear once. The reader stays in front of it: there may be a record one day."""
+        refusal.end = self._cursor.window.size()
+        if self._skipping is None:
+            raise refusal
+        if self._torn_at != refusal.good_end:
+            self._torn_at = refusal.good_end
+            self._skipping(Lost(refusal.good_end, refusal.end, refusal, None, None))
+
+    def _keep(self, lost: Lost) -> None:
+        self.lost.append(lost)
+        text = f"{lost.end - lost.offset} bytes of the stream were skipped: {lost.error}"
+        warnings.warn(text, StreamWarning, stacklevel=frames_up())
+
+    def _attempt(self, read: Read) -> tuple[Frame, Any] | None:
+        """Read the next frame, or return None at the end. Where it is refused, the walk stays in front of it."""
+        place = self._cursor.step()
+        if place is None:
+            return None
         try:
-            try:
-                return read(self._source(place))
-            except ReadError as exc:
-                if exc.step in _NEVER_SKIPPED or place.end < self._window.size() or not self._settle():
-                    raise
-            return read(self._source(place))
+            header, obj = read(self._cursor.source(place))
         except ReadError as exc:
+            refusal: ReadError = exc
             if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
-                exc = torn_tail(self._window, place.offset, exc) or exc
-            exc.offset, exc.record = place.offset, place.record
-            raise exc
-
-    def _source(self, place: Place) -> Source:
-        length = place.preamble.frame_len
-        if length <= _SMALL:
-            return BytesSource(self._window.take(place.offset, length))
-        self._file.seek(place.offset)
-        return FileSource(self._file, whole=False)
-
-    def _settle(self) -> bool:
-        """Wait until nobody is in the middle of an append. Tell whether that could be known."""
-        self._window.forget()
-        with suppress(OSError), locked(self._file.fileno(), shared=True):
-            return True
-        return False
-
-    def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now, if it is another one."""
-        with suppress(OSError):
-            there, mine = os.stat(self.path), os.fstat(self._file.fileno())
-            if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino) and self._walk.step() is None:
-                self._file.close()
-                self._open()
-
-    # --- where to begin -----------------------------------------------------------------------------------------------
+                refusal = torn_tail(self._cursor.window, place.offset, exc) or exc
+            refusal.offset, refusal.record = place.offset, place.record
+            raise refusal from exc.__cause__
+        if header.preamble != place.preamble:  # that was read ahead, of a torn tail which was cut off meanwhile
+            self._cursor.window.forget()
+            return self._attempt(read)
+        preamble, records = place.preamble, header.records or 1
+        self._cursor.walk.enter(place._replace(records=records))
+        frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
+        return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
 
     def seek(self, record: int) -> int:
         """Go to a record by its number; a negative one counts from the end. Return the number.
@@ -318,26 +251,7 @@ class StreamReader:
         self._records, self._at, self._skip = [], 0, 0
         if record < 0:
             record = max(self.count() + record, 0)
-        entries = self._known_entries()
-        while True:
-            at = bisect_right(entries, record, key=lambda entry: entry.record) - 1
-            if at < 0:
-                self._walk.move(0, 0)
-            elif is_true(entries[at], self._window):
-                self._walk.move(entries[at].offset, entries[at].record)
-            else:
-                del entries[at]
-                continue
-            break
-        while self._walk.record < record:
-            before = self._walk.offset, self._walk.record, self._walk.last
-            place = self._pass()
-            if place is None:
-                break
-            if place.record + place.records > record >= place.record:
-                self._walk.move(*before)
-                self._skip = record - place.record
-                break
+        self._skip = self._cursor.go_to(record)
         return self.record
 
     def count(self) -> int:
@@ -346,40 +260,4 @@ class StreamReader:
         Raises:
             ReadError: as `seek`.
         """
-        walk, entries = self._walk, self._known_entries()
-        self._walk = Walk(self._window, self._policy.limits)
-        try:
-            while entries and not is_true(entries[-1], self._window):
-                entries.pop()
-            if entries:
-                self._walk.move(entries[-1].offset, entries[-1].record)
-            frames = 0
-            while (place := self._pass()) is not None:
-                frames += 1
-                if frames % EVERY_FRAMES == 0:
-                    entries.append(Entry(place.offset, place.record, _checksum(place, self._window)))
-            return self._walk.record
-        finally:
-            self._walk = walk
-
-    def _known_entries(self) -> list[Entry]:
-        if self._entries is None:
-            self._entries = read_index(self.path)
-        return self._entries
-
-    def _pass(self) -> Place | None:
-        """Step over a frame by its head, or return None where nothing whole follows."""
-        while True:
-            try:
-                return self._walk.step()
-            except TornTailError:
-                return None
-            except ReadError as exc:
-                if not self._is_skipping:
-                    exc.path = self.path
-                    raise
-                self._walk.skip(exc)
-
-
-def _checksum(place: Place, window: Window) -> int:
-    return int.from_bytes(window.take(place.offset, PREAMBLE_SIZE)[56:], "little")
+        return self._cursor.count()

@@ -4,15 +4,17 @@ import errno
 import os
 import threading
 import warnings
-import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from ..errors import ReadError
+from ..atomic import name_file, naming
+from ..errors import PackError, ReadError
 from ..format.frame import Body, encode_frame
+from ..payload.batch import LONGEST
 from ..writer import Writer, check_members, check_writer, encode_one
+from . import forks
 from .pending import Pending
 from .tail import Tail
 from .url import refuse_url
@@ -20,21 +22,6 @@ from .url import refuse_url
 __all__ = ["StreamWriter", "append"]
 
 _MOST = 10_000  # records that wait where only `linger` is given
-_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
-_sync = getattr(os, "fdatasync", os.fsync)
-_forks = 0  # of this process, since it was the first to import this
-_writers: "weakref.WeakSet[StreamWriter]" = weakref.WeakSet()
-
-
-def _note_fork() -> None:
-    global _forks
-    _forks += 1
-    for writer in _writers:
-        writer._is_ready = False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
 
 
 class StreamWriter:
@@ -87,6 +74,7 @@ class StreamWriter:
         writer: Writer | None = None,
     ) -> None:
         self._closed = True  # until all is there
+        self._is_untouched = True
         refuse_url(path, "path")
         self._batch = _whole("batch", batch, 1)
         self._most = self._batch or _MOST
@@ -102,16 +90,16 @@ class StreamWriter:
         waits = batch is not None or linger is not None
         self._pending = Pending(type, self._members, self._writer) if waits else None
         self._start()
-        _writers.add(self)
+        forks.tell(self)
         self._closed = False
 
     def _start(self) -> None:
-        self._born = _forks
+        self._born = forks.count
         self._mutex = threading.Lock()
         self._wakes: threading.Timer | None = None
-        self._trouble: OSError | None = None  # of a sync: nothing that was not synced can be relied on
+        self._tail.trouble = None
         self._delayed: Exception | None = None  # of the thread that writes what waited long enough
-        self._unsynced = 0
+        self._synced = self._tail.written
         self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
         if self._pending is not None:
             self._pending.items = []
@@ -125,7 +113,7 @@ class StreamWriter:
         """Append one record.
 
         Raises:
-            PackError: the object can't be packed. Nothing was appended.
+            PackError: the object can't be packed, and nothing was appended; or one that waited, as the message says.
             TornTailError: the file's tail is torn, and the writer was not told to repair.
             ReadError: the last frame of the file is corrupt, or the file is no stream.
             OSError: from the operating system. This record was not appended, or (a sync that failed) may not last; in
@@ -138,12 +126,21 @@ class StreamWriter:
             return
         item = None
         if type(obj) is dict:  # the commonest record, taken in the shortest way
-            atoms = pending.atoms
-            for key, value in obj.items():
-                if type(key) is not str or type(value) not in atoms:
-                    break
-            else:
-                item = obj.copy()
+            atoms, longest = pending.atoms, LONGEST
+            try:
+                for key, value in obj.items():
+                    if type(key) is not str:
+                        break
+                    kind = type(value)
+                    if kind is str:
+                        if len(value) > longest:
+                            break
+                    elif kind not in atoms:
+                        break
+                else:
+                    item = obj.copy()
+            except RuntimeError:  # another thread changes it now
+                pass
         if item is None:
             item = pending.take(obj)
             if type(item) is Body:
@@ -166,9 +163,10 @@ class StreamWriter:
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()
-            self._write_pending(pending)
+            refused = self._write_pending(pending)
             self._put(body, 1)
             self._sync_if_due()
+            _raise(refused)
 
     def _attend(self, pending: Pending, item: Any) -> None:
         """Do what is due after a record was added: write a full batch, or take the record back and say why."""
@@ -178,47 +176,60 @@ class StreamWriter:
             try:
                 self._check()
                 if len(pending.items) >= self._most:
-                    self._write_pending(pending)
+                    _raise(self._write_pending(pending))
                 elif self._linger is not None and self._wakes is None and pending.items:
                     self._wake_after(self._linger)
             except BaseException:
                 # The caller is told that it failed, so it must not be written later. Those before it stay.
-                for place, other in enumerate(pending.items):
-                    if other is item:
+                for place in reversed(range(len(pending.items))):  # the last: it may be there more than once
+                    if pending.items[place] is item:
                         del pending.items[place]
                         raise
-                if not self._closed or self._trouble is not None:  # else another thread wrote it while it closed
+                if not self._closed or self._tail.trouble is not None:  # else another thread wrote it while it closed
                     raise
 
     def flush(self) -> None:
         """Write what waits, as one frame, and sync everything that this writer wrote.
 
         Raises:
-            As `append`. What was not written waits on: `flush` may be called again.
+            As `append`. What was not written waits on: `flush` may be called again. After `PackError` all was written
+                but for the record that it names, which is dropped.
         """
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()
-            self._flush()
+            _raise(self._flush())
 
     def close(self) -> None:
         """`flush`, and close the file. A second call does nothing.
 
         Raises:
-            As `flush`. Where records could not be written, the writer stays open, and they wait on.
+            As `flush`. Where records could not be written, the writer stays open, and they wait on. Where a sync
+            failed, now or before, it is closed.
         """
         if self._closed:
             return
         self._begin_anew_after_fork()
         with self._mutex:
-            if self._trouble is None:
+            failure: Exception | None = self._tail.trouble and self._failed()
+            if failure is None:
                 self._check()
                 self._is_ready = False  # first: who appends from now on looks whether it was written
-                self._flush()
+                try:
+                    failure = self._flush()
+                except OSError as exc:
+                    if self._tail.trouble is None:
+                        raise
+                    failure = exc
+            if self._is_untouched:  # a stream of no records is a stream
+                with naming(self.path), self._tail.locked():
+                    pass
             self._closed = True
-            self._tail.close()
             if self._wakes is not None:
                 self._wakes.cancel()
+            with naming(self.path):
+                self._tail.close()
+            _raise(failure)
 
     def __enter__(self) -> "StreamWriter":
         return self
@@ -226,10 +237,14 @@ class StreamWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OSError:
+            if error is None or error is not self._tail.trouble:  # else it is on its way already
+                raise
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._born != _forks:
+        if getattr(self, "_closed", True) or self._born != forks.count:
             return
         waiting = 0 if self._pending is None else len(self._pending.items)
         with suppress(Exception):  # the interpreter may be on its way out
@@ -244,7 +259,7 @@ class StreamWriter:
 
     def _begin_anew_after_fork(self) -> bool:
         """In the child of a fork, where locks, threads, descriptors and what waits are the parent's, begin anew."""
-        if self._born == _forks:
+        if self._born == forks.count:
             return False
         self._tail.close()  # which leaves the parent's lock alone
         self._start()
@@ -253,36 +268,47 @@ class StreamWriter:
     def _check(self) -> None:
         if self._closed:
             raise ValueError("the stream writer is closed")
-        if self._trouble is not None:
-            text = f"a sync failed before ({self._trouble}): verify the stream, and append with a new writer"
-            raise OSError(self._trouble.errno or errno.EIO, text, self.path)
+        if self._tail.trouble is not None:
+            raise self._failed()
         self._is_ready = self._linger is None
         if self._delayed is not None:
             delayed, self._delayed = self._delayed, None
             raise delayed
 
-    def _flush(self) -> None:
-        if self._pending is not None:
-            self._write_pending(self._pending)
-        if self._unsynced:
-            self._sync()
+    def _failed(self) -> OSError:
+        trouble = self._tail.trouble
+        text = f"a sync failed before ({trouble}): verify the stream, and append with a new writer"
+        return OSError((trouble and trouble.errno) or errno.EIO, text, self.path)
 
-    def _write_pending(self, pending: Pending) -> None:
-        """Write what waits: one frame, or several where one would be very large."""
-        items = pending.items
-        while items:
-            count = len(items)  # more may be added meanwhile
-            body = pending.encode(items[:count])
-            while body.length > _LARGEST_BATCH and count > 1:
-                count = (count + 1) // 2
-                body = pending.encode(items[:count])
-            self._put(body, count)
-            del items[:count]
+    def _flush(self) -> PackError | None:
+        refused = None if self._pending is None else self._write_pending(self._pending)
+        if self._tail.written > self._synced:
+            self._sync()
+        return refused
+
+    def _write_pending(self, pending: Pending) -> PackError | None:
+        """Write what waits: one frame, or several where one would be very large. A record that can't be packed any
+        more is dropped, and the reason returned: it must not stand in the way of the others."""
+        refused = None
+        count = self._most
+        while pending.items:
+            count, body = pending.encode_some(min(count, len(pending.items)))  # more may be added meanwhile
+            before = self._tail.written
+            try:
+                if isinstance(body, PackError):
+                    refused = body
+                else:
+                    self._put(body, count)
+            finally:
+                if isinstance(body, PackError) or self._tail.written != before:  # also if it was interrupted then
+                    del pending.items[:count]
+            count *= 2
         self._sync_if_due()
+        return refused
 
     def _put(self, body: Body, records: int) -> None:
         """Write one frame under the file's lock."""
-        tail = self._tail
+        tail, self._is_untouched = self._tail, False
         try:
             with tail.locked():
                 tail.validate(self._repair)
@@ -291,20 +317,25 @@ class StreamWriter:
         except ReadError as exc:
             exc.path = tail.path
             raise
-        self._unsynced += records
+        except OSError as exc:  # perhaps of a sync
+            self._is_ready = False
+            name_file(exc, tail.path, over=True)
+            raise
 
     def _sync_if_due(self) -> None:
-        if self._fsync and self._unsynced >= self._fsync:
+        if self._fsync and self._tail.written - self._synced >= self._fsync:
             self._sync()
 
     def _sync(self) -> None:
         """Sync outside of the file's lock: others append meanwhile."""
+        written = self._tail.written
         try:
-            _sync(self._tail.descriptor)
-        except OSError as exc:
-            self._trouble, self._is_ready = exc, False
+            with naming(self.path):
+                self._tail.sync()
+        except OSError:
+            self._is_ready = False
             raise
-        self._unsynced = 0
+        self._synced = written
 
     def _wake_after(self, seconds: float) -> None:
         """Have what waits written after so many seconds, by a thread of its own."""
@@ -312,15 +343,21 @@ class StreamWriter:
         def write() -> None:
             with self._mutex:
                 self._wakes = None
-                if self._pending is not None and not self._closed and self._trouble is None:
+                if self._pending is not None and not self._closed and self._tail.trouble is None:
                     try:
-                        self._write_pending(self._pending)
+                        self._delayed = self._write_pending(self._pending)
                     except Exception as exc:  # told to whoever calls next
                         self._delayed = exc
 
-        self._wakes = threading.Timer(seconds, write)
-        self._wakes.name, self._wakes.daemon = "pickleseal-linger", True
-        self._wakes.start()
+        timer = threading.Timer(seconds, write)
+        timer.name, timer.daemon = "pickleseal-linger", True
+        timer.start()
+        self._wakes = timer
+
+
+def _raise(failure: Exception | None) -> None:
+    if failure is not None:
+        raise failure
 
 
 def _whole(name: str, value: object, least: int) -> int | None:

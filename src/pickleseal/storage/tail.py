@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from ..atomic import open_folder, sync_folder, write_all
 from ..errors import ReadError, TornTailError
 from ..format.frame import Part
-from ..format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry
+from ..format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry, is_index
 from ..format.limits import MAX_INTEGER, Limits
 from ..format.preamble import PREAMBLE_SIZE
 from ..policy import Policy
@@ -25,31 +25,40 @@ from .source import FileSource
 from .walk import Lost, Place, Walk
 from .window import Window, read_at
 
-__all__ = ["INDEX_ENDING", "Tail", "is_true", "read_index"]
+__all__ = ["INDEX_ENDING", "Tail", "entry_of", "is_true", "read_index"]
 
 INDEX_ENDING = ".idx"
 _SMALL = 1 << 18  # bytes of a frame that is validated in one piece
 _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_sync = getattr(os, "fdatasync", os.fsync)
+_NOT_BESIDE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no symbolic link, and no wait for a FIFO
+_MOST_INDEXED = 1 << 26  # bytes of an index that a reader takes: two million entries
+_MOST_NUMBERS = 1 << 64  # of a u64
 
 
 class Tail:
     """The end of one file. Not for several threads at once.
 
     Args:
-        path: of the file; it is made when it is first locked, if it is missing.
+        path: of the file; it is made when it is first locked, if it is missing. Which one it names is looked up
+            whenever it is opened, and from the folder that is the current one now.
         create: whether it may be made.
     """
 
     def __init__(self, path: str, create: bool = True) -> None:
-        self.path = os.path.realpath(path)
+        self._given = os.path.join(os.getcwd(), path)
+        self.path = os.path.realpath(self._given)
         self._create = create
         self._descriptor = -1
         self._index = -1
+        self.written = 0  # records, by this object
+        self.trouble: OSError | None = None  # of a sync: what was not synced before can't be relied on
         self._forget()
 
     def _forget(self) -> None:
         self._end: int | None = None  # None: not looked yet
+        self._mark = 0, b""  # what stands at an offset in the last frame that was seen
         self._record = 0
         self._last: tuple[int, int] | None = None
         self._entries = 0  # in the index
@@ -78,30 +87,53 @@ class Tail:
                     return
             finally:
                 release(self._descriptor)
-            os.fsync(self._descriptor)  # what was written here is done with
-            self.close()
+            try:
+                self.sync()  # what was written here is done with
+            finally:
+                self.close()
 
     def _open(self) -> None:
+        self.path = os.path.realpath(self._given)
         try:
             self._descriptor = os.open(self.path, _FLAGS)
         except FileNotFoundError:
             if not self._create:
                 raise
             self._descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
-            folder = open_folder(os.path.dirname(self.path))
-            if folder is not None:
-                try:
-                    sync_folder(folder)
-                finally:
-                    os.close(folder)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+        try:
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", self.path)
+            if not status.st_size:  # whoever made it may have died before its name was on the disk
+                self._sync_folder()
+        except BaseException:
             self.close()
-            raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", self.path)
+            raise
+
+    def _sync_folder(self) -> None:
+        folder = open_folder(os.path.dirname(self.path))
+        if folder is not None:
+            try:
+                sync_folder(folder)
+            finally:
+                os.close(folder)
+
+    def sync(self) -> None:
+        """Have what was written on the disk. A failure is remembered: the next sync would not tell.
+
+        Raises:
+            OSError: as from the operating system.
+        """
+        try:
+            _sync(self._descriptor)
+        except OSError as exc:
+            self.trouble = exc
+            raise
 
     def _is_current(self) -> bool:
         """Tell whether the path still names the open file: it may have been replaced, moved away or removed."""
         try:
-            there = os.stat(self.path)
+            there = os.stat(self._given)
         except FileNotFoundError:
             return False
         mine = os.fstat(self._descriptor)
@@ -109,11 +141,14 @@ class Tail:
 
     def close(self) -> None:
         """Close what is open. The next lock opens it again."""
-        for descriptor in (self._descriptor, self._index):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._index = -1
+        index, self._index = self._index, -1
+        if index >= 0:
+            with suppress(OSError):
+                os.close(index)
+        descriptor, self._descriptor = self._descriptor, -1  # whatever close says: a second one could hit another file
         self._forget()
+        if descriptor >= 0:
+            os.close(descriptor)
 
     # --- under the lock -----------------------------------------------------------------------------------------------
 
@@ -130,6 +165,9 @@ class Tail:
             OSError: from reading or cutting.
         """
         size = os.fstat(self._descriptor).st_size
+        offset, mark = self._mark
+        if mark and read_at(self._descriptor, len(mark), offset) != mark:
+            self._forget()  # the file was emptied, and written anew
         if self._end == size:
             return 0
         window = Window(self._descriptor)
@@ -187,7 +225,7 @@ class Tail:
 
     def next_place(self) -> tuple[int, int]:
         """Return stream_id and seq of the frame that comes next. Only after `validate`."""
-        if self._last is None or not self._last[0]:
+        if self._last is None or not self._last[0] or self._last[1] + 1 == _MOST_NUMBERS:
             return int.from_bytes(os.urandom(8), "little") or 1, 0
         return self._last[0], self._last[1] + 1
 
@@ -197,31 +235,37 @@ class Tail:
         Raises:
             OSError: as from the operating system.
         """
-        end = self._end or 0
+        end, before = self._end or 0, self.written
         try:
             os.lseek(self._descriptor, end, os.SEEK_SET)
             write_all(self._descriptor, parts)
+            self.written = before + records  # from here on it is there, whatever interrupts this
+            self._note(end, self._record, bytes(parts[0]))
+            self._end = end + sum(map(len, parts))
+            self._record += records
+            self._last = stream_id, seq
         except BaseException:
-            with suppress(OSError):  # then it is a torn tail, which is found
-                os.ftruncate(self._descriptor, end)
+            if self.written == before:
+                with suppress(OSError):  # then it is a torn tail, which is found
+                    os.ftruncate(self._descriptor, end)
+            self._forget()
             raise
-        self._note(end, self._record, bytes(parts[0]))
-        self._end = end + sum(map(len, parts))
-        self._record += records
-        self._last = stream_id, seq
 
     # --- the index, under the lock too: a cache, so trouble with it is no trouble -------------------------------------
 
     def _note(self, offset: int, record: int, preamble: bytes) -> None:
         """Take note of a frame, and add an entry to the index where one is due."""
+        self._mark = offset + 56, preamble[56:64]
         if self._frames < EVERY_FRAMES and offset - self._due.offset < EVERY_BYTES:
             self._frames += 1
             return
         self._due = Entry(offset, record, int.from_bytes(preamble[56:64], "little"))
         self._frames = 1
+        if record >= _MOST_NUMBERS:
+            return
         with suppress(OSError):
             if self._index < 0:
-                self._index = os.open(self.path + INDEX_ENDING, _FLAGS | os.O_CREAT, 0o666)
+                self._index = _open_index(self.path, _FLAGS | os.O_CREAT)
             if not self._entries:
                 os.ftruncate(self._index, 0)
             os.lseek(self._index, self._entries * ENTRY_SIZE, os.SEEK_SET)
@@ -231,7 +275,7 @@ class Tail:
     def _start_from_index(self, window: Window) -> None:
         """Begin at the last entry that is true of the file, and cut off those that are not."""
         with suppress(OSError):
-            self._index = os.open(self.path + INDEX_ENDING, _FLAGS) if self._index < 0 else self._index
+            self._index = _open_index(self.path, _FLAGS) if self._index < 0 else self._index
             entries = decode_entries(read_at(self._index, os.fstat(self._index).st_size, 0))
             while entries and not is_true(entries[-1], window):
                 entries.pop()
@@ -241,11 +285,33 @@ class Tail:
                 self._end, self._record = entries[-1].offset, entries[-1].record
 
 
+def _open_index(path: str, flags: int) -> int:
+    """Open the file beside a stream, if it is an index: what is not is left alone.
+
+    Raises:
+        OSError: it can't be opened, or is none.
+    """
+    descriptor = os.open(path + INDEX_ENDING, flags | _NOT_BESIDE, 0o666)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and is_index(read_at(descriptor, ENTRY_SIZE, 0)):
+            return descriptor
+        raise OSError(errno.EEXIST, "not an index", path + INDEX_ENDING)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def entry_of(place: Place, window: Window) -> Entry:
+    """Return the entry that an index has for a frame."""
+    preamble = window.take(place.offset, PREAMBLE_SIZE)
+    return Entry(place.offset, place.record, int.from_bytes(preamble[56:], "little"))
+
+
 def is_true(entry: Entry, window: Window) -> bool:
     """Tell whether a frame begins where an entry says."""
     try:
         place = Walk(window, offset=entry.offset).step()
-    except ReadError:
+    except (ReadError, OSError):  # what can't be read now is found out by who reads it next
         return False
     preamble = window.take(entry.offset, PREAMBLE_SIZE)
     return place is not None and int.from_bytes(preamble[56:64], "little") == entry.preamble_xxh3
@@ -253,8 +319,10 @@ def is_true(entry: Entry, window: Window) -> bool:
 
 def read_index(path: str) -> list[Entry]:
     """Return the entries of the index beside a stream, unverified; none where there is no index."""
-    try:
-        with open(os.path.realpath(path) + INDEX_ENDING, "rb") as file:
-            return decode_entries(file.read())
-    except OSError:
-        return []
+    with suppress(OSError):
+        descriptor = _open_index(os.path.realpath(path), _FLAGS & ~os.O_RDWR | os.O_RDONLY)
+        try:
+            return decode_entries(read_at(descriptor, min(os.fstat(descriptor).st_size, _MOST_INDEXED), 0))
+        finally:
+            os.close(descriptor)
+    return []

@@ -4,7 +4,7 @@ import io
 import os
 from typing import Any
 
-from ..atomic import replace_file
+from ..atomic import naming, replace_file
 from ..errors import PolicyError, ReadError
 from ..format.header import Header
 from ..payload.trust import build_trust
@@ -72,7 +72,7 @@ def upgrade(
         raise ValueError("upgrade: expected one registry in policy and writer, else names and versions get lost")
     name, trusted = os.fsdecode(path), build_trust(trust)
     try:
-        with io.FileIO(name) as file:
+        with naming(name), io.FileIO(name) as file:
             source = FileSource(file, whole=True)
             header, judged = read_judged(source, None, trusted, policy)
             if header.preamble.seal_len and not (header.verified and writer.keys is not None):

@@ -5,6 +5,7 @@ A `Walk` stands at an offset. `step` gives the frame there and goes behind it, o
 behind what was refused. It changes nothing in the file.
 """
 
+import errno
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -19,15 +20,21 @@ from ..errors import (
 )
 from ..format.checksum import checksum
 from ..format.frame import decode_head
+from ..format.header import Header
 from ..format.limits import ALIGNMENT, Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .window import Window
 
-__all__ = ["Lost", "Place", "Walk", "check_order", "torn_tail"]
+__all__ = ["Frame", "Lost", "Place", "State", "Walk", "check_order", "is_damage", "torn_tail"]
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
+_MOST_HASHED = 16  # bytes of headers for each that is searched: false ones may lie one in the other
+_NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 _TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
+
+
+State = tuple[int, int, "tuple[int, int] | None", dict[int, int], bool]
 
 
 class Place(NamedTuple):
@@ -44,6 +51,25 @@ class Place(NamedTuple):
     def end(self) -> int:
         """Offset behind the frame."""
         return self.offset + self.preamble.frame_len
+
+
+class Frame(NamedTuple):
+    """A frame of a stream.
+
+    Attributes:
+        offset, length: where it is in the file, in bytes.
+        stream_id, seq: which stream it belongs to, and its place there (spec section 9.1).
+        record, records: the number of its first record, and how many it holds.
+        header: its header.
+    """
+
+    offset: int
+    length: int
+    stream_id: int
+    seq: int
+    record: int
+    records: int
+    header: Header
 
 
 class Lost(NamedTuple):
@@ -76,37 +102,46 @@ class Walk:
         self.offset = offset
         self.record = record
         self.last = last
-        self._seqs: dict[int, int] | None = None  # the last seq of each stream_id; None: begun in the middle
-        if not offset:
-            self._seqs = {}
-        elif last is not None:
-            self._seqs = {last[0]: last[1]}
+        self._seqs = {} if last is None else {last[0]: last[1]}  # the last seq of each stream_id
+        self._is_from_start = not offset  # else it is not known which came before
 
-    def step(self, with_header: bool = True) -> Place | None:
+    def state(self) -> State:
+        """Return what `restore` goes back to."""
+        return self.offset, self.record, self.last, dict(self._seqs), self._is_from_start
+
+    def restore(self, state: State) -> None:
+        """Go back to where the walk stood."""
+        self.offset, self.record, self.last, self._seqs, self._is_from_start = state
+
+    def step(self) -> Place | None:
         """Return the frame here and go behind it, or None at a clean end.
 
-        Without the header, `records` is not known: whoever reads the frame sets `record` then.
+        Raises:
+            As `look`.
+        """
+        place = self.look()
+        if place is not None:
+            self.enter(place)
+        return place
+
+    def look(self, with_header: bool = True) -> Place | None:
+        """Return the frame here, or None at a clean end. Without the header it is not known how many records it holds.
 
         Raises:
             TornTailError: the rest is torn.
             ReadError: steps 1 to 8 of spec section 11, and `stream-order`; `offset` and `record` say where.
         """
         try:
-            place = self._look(with_header)
+            return self._look(with_header)
         except ReadError as exc:
             exc.offset, exc.record = self.offset, self.record
             raise
-        if place is not None:
-            self.enter(place)
-        return place
 
     def enter(self, place: Place) -> None:
         """Go behind a frame that begins here."""
         self.offset, self.record = place.end, place.record + place.records
         stream_id, seq = place.preamble.stream_id, place.preamble.seq
         self.last = stream_id, seq
-        if self._seqs is None:
-            self._seqs = {}
         if stream_id:
             self._seqs[stream_id] = seq
 
@@ -118,9 +153,15 @@ class Walk:
                 raise TruncatedError("the file became shorter than what was read of it", self.offset, size)
             return None
         try:
-            preamble = decode_preamble(start, self.limits)
-            if self._seqs is not None:
+            preamble = decode_preamble(start, _UNLIMITED)
+            if self.window.is_cut(self.offset + preamble.frame_len):
+                self.window.forget()  # a torn tail may have been cut off, and another frame written there
+                start = self.window.take(self.offset, PREAMBLE_SIZE)
+                preamble = decode_preamble(start, _UNLIMITED)
+            if self._is_from_start or preamble.stream_id in self._seqs:
                 check_order(self._seqs, preamble)
+            if self.limits is not _UNLIMITED:
+                decode_preamble(start, self.limits)  # spec 11: limits are step 6, order is step 5
             self._check_presence(preamble)
             records = self.count(self.offset, preamble) if with_header else 1
         except _TAIL_ERRORS as exc:
@@ -162,9 +203,9 @@ class Walk:
             if missing:  # frames that are not there; this one is whole, and reading goes on with it
                 self.record += missing
                 self._expect(preamble)
-                return Lost(begin, begin, error, missing, missing)
+                return Lost(begin, begin, error, missing, None)
             records = self.known_records(begin, preamble)
-            last, seqs = self.last, dict(self._seqs or {})
+            last, seqs = self.last, dict(self._seqs)
             self.enter(Place(begin, preamble, first, records or 1))
             if isinstance(error, StreamOrderError):  # a frame that was read before, or belongs further up
                 self.last, self._seqs = last, seqs
@@ -179,7 +220,7 @@ class Walk:
             frames = found.preamble.seq - self.last[1] - 1
         self.record = first + (1 if frames is None else frames)
         self._expect(found.preamble)
-        return Lost(begin, self.offset, error, frames, frames)
+        return Lost(begin, self.offset, error, frames, None if frames else frames)
 
     @staticmethod
     def _missing(error: ReadError, preamble: Preamble) -> int:
@@ -191,7 +232,7 @@ class Walk:
     def _expect(self, preamble: Preamble) -> None:
         """Take a frame as the next one of its stream."""
         if preamble.stream_id:
-            self._seqs = {**(self._seqs or {}), preamble.stream_id: preamble.seq - 1}
+            self._seqs[preamble.stream_id] = preamble.seq - 1
 
     def known_records(self, offset: int, preamble: Preamble) -> int | None:
         """Return how many records a frame holds, or None where its header is damaged."""
@@ -213,16 +254,18 @@ class Walk:
         """Find the next frame behind a damaged preamble."""
         other: Place | None = None
         offset, size = self.offset + ALIGNMENT, self.window.size()
-        while offset < size:
+        self._hashed, most = 0, _MOST_HASHED * (size - offset) + _CHUNK
+        while offset < size and self._hashed < most:
             data = self.window.take(offset, _CHUNK)
             at = data.find(MAGIC)
-            while at >= 0:
+            while at >= 0 and self._hashed < most:
                 if (offset + at) % ALIGNMENT == 0:
                     place = self._candidate(offset + at)
                     if place is not None:
                         if self._continues(place.preamble):
                             return place
-                        other = other or place
+                        if other is None and self._is_of_another(place.preamble):
+                            other = place
                     data = self.window.take(offset, _CHUNK)
                 at = data.find(MAGIC, at + 1)
             offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
@@ -233,15 +276,25 @@ class Walk:
             return True
         return preamble.stream_id == self.last[0] and preamble.seq > self.last[1]
 
+    def _is_of_another(self, preamble: Preamble) -> bool:
+        return self.last is None or preamble.stream_id != self.last[0]
+
     def _candidate(self, offset: int) -> Place | None:
         try:
             preamble = decode_preamble(self.window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
             header = self.window.take(offset + PREAMBLE_SIZE, preamble.header_len)
+            self._hashed += len(header)
         except ReadError:
             return None
         if checksum(header) != preamble.header_xxh3 or offset + preamble.frame_len > self.window.size():
             return None
         return Place(offset, preamble, 0, 1)
+
+
+def is_damage(error: ReadError) -> bool:
+    """Tell whether an error is about bytes that are damaged, or newer than this library; not about what its caller
+    admits, or what is installed."""
+    return error.step not in (15, 20) and error.code not in _NO_DAMAGE
 
 
 def check_order(seqs: Mapping[int, int], preamble: Preamble) -> None:
@@ -276,8 +329,9 @@ def _is_zero(window: Window, offset: int) -> bool:
         if hasattr(os, "SEEK_DATA"):
             try:
                 offset = max(offset, os.lseek(window.descriptor, offset, os.SEEK_DATA))
-            except OSError:  # ENXIO: no data behind; or a file system that knows no holes
-                pass
+            except OSError as exc:
+                if exc.errno == errno.ENXIO:  # no data behind
+                    return True
         data = window.take(offset, _CHUNK)
         if not data:
             return True

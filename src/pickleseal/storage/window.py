@@ -27,24 +27,31 @@ def read_at(descriptor: int, count: int, offset: int) -> bytes:
 class Window:
     """Bytes of an open file. What was read once may be given again: `forget` where the file may have changed."""
 
-    __slots__ = ("_data", "_start", "descriptor")
+    __slots__ = ("_data", "_is_short", "_start", "descriptor")
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._start = 0
         self._data = b""
+        self._is_short = False  # the file ended within what was asked for
 
     def take(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from an offset on, or fewer where the file ends."""
         begin = offset - self._start
         if begin < 0 or begin + count > len(self._data):
             self._start, begin = offset, 0
-            self._data = read_at(self.descriptor, max(count, _BLOCK), offset)
+            count_ahead = max(count, _BLOCK)
+            self._data = read_at(self.descriptor, count_ahead, offset)
+            self._is_short = len(self._data) < count_ahead
         return self._data[begin : begin + count]
 
     def size(self) -> int:
         """Return how long the file is now."""
         return os.fstat(self.descriptor).st_size
+
+    def is_cut(self, end: int) -> bool:
+        """Tell whether the file ended in front of an offset when it was read: what is known may have been torn."""
+        return self._is_short and end > self._start + len(self._data)
 
     def forget(self) -> None:
         """Read anew what is asked for next."""

@@ -1,4 +1,4 @@
-"""Many small records in one file: streams beside plain pickles end to end, and SQLite. `python benchmarks/streams.py
+"""Many small records in one file: streams beside plain pickles end to end, and SQLite. `python benchmarks/records.py
 [--quick] [--docs]`.
 
 All ways take turns in each round; a figure is the median of the rounds. Nothing is synced but where it says so: each

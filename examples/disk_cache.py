@@ -1,0 +1,228 @@
+"""A cache on disk, shared by processes, in which a refused entry is a miss that says why. Copy this module.
+
+python examples/disk_cache.py
+
+One file for each key, its name the SHA-256 of the key. `get` judges it as `load` does: an entry that is damaged, of
+another version, expired, of a class that has changed, or not signed is a miss. It is logged, counted by its code, and
+removed (or quarantined, with a reader that has one). `set` replaces the file atomically, without a sync: after a power
+cut entries may be missing or damaged, which are misses. Neither raises for what is wrong with the cache or its disk.
+
+**The key must hold everything that the value depends on**: which function, its arguments, settings, the state of the
+data it read (a date, an etag, a revision). What depends on the code belongs into `version`: raise it, and all entries
+are misses. Two versions at work at once take each other's entries away: give each its folder. Keys are plain values
+and tuples of them; 1, 1.0 and True are three keys.
+
+Two processes that miss at once both compute; the last one to `set` wins. The bound in size is held by scans, each after
+a sixteenth of it was written, which remove what was used longest ago. Time stamps are the machine's clock.
+Whoever can write to the folder can choose the values: sign (`Writer(keys=...)`, `Policy(keys=...)`) if that matters.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, ParamSpec, TypeVar
+
+import pickleseal
+from pickleseal.errors import PicklesealError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_MISSING: Any = object()
+_LEFT_OVER = 3600  # seconds after which a temporary file belongs to a process that was killed
+_log = logging.getLogger("disk_cache")
+
+
+def _digest(key: Any) -> str:
+    """Return the name of a key: equal for equal keys in every process, different for all others."""
+    if not _is_plain(key):
+        raise TypeError(f"key: expected str, bytes, int, float, bool, None, or tuples of them, found {key!r}")
+    return hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_plain(key: Any) -> bool:
+    return all(map(_is_plain, key)) if type(key) is tuple else type(key) in (str, bytes, int, float, bool, type(None))
+
+
+class DiskCache:
+    """A cache in the folder `folder`, which is its own.
+
+    Args:
+        folder: where; it is made where it is missing, for its owner alone.
+        version: of the code that computes the values.
+        reader, writer: judge and pack the values: types, trust, signatures, quarantine.
+        max_age: seconds after which an entry is a miss; None: never.
+        max_bytes: how large the entries may be together.
+        on_miss: called with (key, code, reason) for each miss: `"absent"`, `"os-error"`, or a code of pickleseal.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        version: str = "0",
+        reader: pickleseal.Reader | None = None,
+        writer: pickleseal.Writer | None = None,
+        max_age: float | None = None,
+        max_bytes: int = 1 << 30,
+        on_miss: Callable[[Any, str, str], object] | None = None,
+    ) -> None:
+        self.folder = os.path.abspath(folder)
+        os.makedirs(self.folder, 0o700, exist_ok=True)
+        self.version = version
+        reader = reader or pickleseal.Reader()
+        policy = reader.policy or pickleseal.Policy()
+        policy = replace(
+            policy, meta={**policy.meta, "version": version}, max_age=policy.max_age if max_age is None else max_age
+        )
+        self._reader, self._writer, self._on_miss = replace(reader, policy=policy), writer, on_miss
+        self._max_bytes = max_bytes
+        self._unscanned = max_bytes  # bytes written since the last scan: begin with one
+        self.counts: Counter[str] = Counter()
+        """`"hit"`, `"stored"`, and each code of a miss or of what was not stored."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value, or the default where there is none that is accepted. TypeError: the key is not plain."""
+        path, digest = self.path(key), _digest(key)
+        try:
+            header, value = self._reader.read(path)
+            if header.meta.get("key") != digest:  # a file that was renamed
+                return self._miss(key, path, "policy", "an entry of another key", default)
+        except FileNotFoundError:
+            return self._miss(key, None, "absent", "no such entry", default)
+        except PicklesealError as error:
+            return self._miss(key, path, error.code, str(error), default)
+        except OSError as error:
+            return self._miss(key, None, "os-error", str(error), default)
+        self.counts["hit"] += 1
+        with suppress(OSError):
+            os.utime(path)  # used just now
+        return value
+
+    def set(self, key: Any, value: Any) -> bool:
+        """Store a value, and tell whether that worked. TypeError: the key is not plain."""
+        path, meta = self.path(key), {"key": _digest(key), "version": self.version}
+        try:
+            pickleseal.dump(value, path, meta=meta, durable=False, writer=self._writer)
+            with suppress(FileNotFoundError):  # another process removed it already
+                self._unscanned += os.stat(path).st_size
+            if self._unscanned >= self._max_bytes // 16:
+                self._scan()
+        except (PicklesealError, OSError) as error:
+            code = getattr(error, "code", "os-error")
+            self.counts[code] += 1
+            _log.warning("not stored: %s: %s", code, error)
+            return False
+        self.counts["stored"] += 1
+        return True
+
+    def delete(self, key: Any) -> None:
+        """Remove an entry, if there is one."""
+        with suppress(OSError):
+            os.unlink(self.path(key))
+
+    def memoize(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Keep what a function returns, by its name and arguments. They must be all it depends on, and plain."""
+
+        @functools.wraps(function)
+        def cached(*args: P.args, **kwargs: P.kwargs) -> T:
+            key = (function.__module__, function.__qualname__, args, tuple(sorted(kwargs.items())))
+            value: T = self.get(key, _MISSING)
+            if value is _MISSING:
+                value = function(*args, **kwargs)
+                self.set(key, value)
+            return value
+
+        return cached
+
+    def path(self, key: Any) -> str:
+        """Return where the entry of a key is, or would be."""
+        return os.path.join(self.folder, f"{_digest(key)}.pseal")
+
+    def _miss(self, key: Any, path: str | None, code: str, reason: str, default: Any) -> Any:
+        self.counts[code] += 1
+        if path is not None:
+            with suppress(OSError):
+                os.unlink(path)  # if another process has replaced it meanwhile, that costs a miss
+        if code != "absent":
+            _log.info("miss: %s: %s", code, reason)
+        if self._on_miss is not None:
+            self._on_miss(key, code, reason)
+        return default
+
+    def _scan(self) -> None:
+        """Remove what was used longest ago, until nine tenths of the bound are left; and what killed processes left."""
+        self._unscanned, total, entries = 0, 0, []
+        with os.scandir(self.folder) as files:
+            for file in files:
+                with suppress(FileNotFoundError):  # another process scans as well
+                    stat = file.stat()
+                    if file.name.endswith(".pseal"):
+                        total += stat.st_size
+                        entries.append((stat.st_mtime_ns, stat.st_size, file.path))
+                    elif file.name.endswith(".tmp") and stat.st_mtime < time.time() - _LEFT_OVER:
+                        os.unlink(file.path)
+        if total > self._max_bytes:
+            for _, size, path in sorted(entries):
+                if total <= self._max_bytes * 9 // 10:
+                    break
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+                total -= size
+
+
+@dataclass
+class Report:
+    title: str
+    rows: int
+
+
+@dataclass
+class ReportToday:
+    """The same report after a deploy."""
+
+    title: str
+    lines: int
+
+
+def main() -> None:
+    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # what is printed below says it
+
+    def why(key: Any, code: str, reason: str) -> None:
+        print(f"{key}: a miss, {code}: {reason.rpartition('.pseal: ')[2]}"[:100])
+
+    with tempfile.TemporaryDirectory() as folder:
+        cache = DiskCache(folder)
+
+        @cache.memoize
+        def total(month: str) -> int:
+            print("computing", month)
+            return 7
+
+        print(total("May"), total("May"), dict(cache.counts))
+
+        yesterday, today = pickleseal.Registry(), pickleseal.Registry()
+        yesterday.register(Report, "reports.Report")
+        today.register(ReportToday, "reports.Report")
+        cache = DiskCache(folder, writer=pickleseal.Writer(registry=yesterday))
+        for key in ("changed", "damaged"):
+            cache.set(key, Report("May", 7) if key == "changed" else "May")
+        with open(cache.path("damaged"), "r+b") as file:
+            file.seek(-64, os.SEEK_END)
+            file.write(b"\xff")
+        cache = DiskCache(folder, reader=pickleseal.Reader(pickleseal.Policy(registry=today)), on_miss=why)
+        print(cache.get("changed"), cache.get("damaged"))
+        cache.set("old", "May")
+        cache = DiskCache(folder, version="1", on_miss=why)
+        print(cache.get("old"), dict(cache.counts))
+
+
+if __name__ == "__main__":
+    main()

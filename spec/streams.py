@@ -1,0 +1,549 @@
+"""Vectors of streams and of the index beside one (spec 9): whole, torn, damaged, out of order, nested, signed.
+
+Every record is a small integer. Shares no code with the library; what a reader gets is said by hand.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from frames import Frame, framed, xxh3, zstd_raw
+from signed import BY_HMAC
+
+__all__ = ["INDEXES", "STREAMS"]
+
+A, B = 0x0123456789ABCDEF, 0xFEDCBA9876543210
+STREAMS: dict[str, tuple[dict[str, Any], bytes]] = {}  # name -> what the manifest says of it, the file
+INDEXES: dict[str, bytes] = {}  # name -> the file beside the stream of this name
+
+
+def _place(frame: Frame, seq: int, stream: int = A) -> Frame:
+    frame.preamble = {"stream_id": stream, "seq": seq} if stream else {}
+    return frame
+
+
+def _one(value: int, seq: int, stream: int = A) -> Frame:
+    """A frame of a single record."""
+    return _place(Frame(framed(bytes((0x4B, value))), type="builtins:int"), seq, stream)
+
+
+def _batch(values: Sequence[int], seq: int, stream: int = A, **fields: Any) -> Frame:
+    """A frame of several records."""
+    body = b"](" + b"".join(bytes((0x4B, value)) for value in values) + b"e"
+    return _place(Frame(framed(body), type="builtins:int", **{"records": len(values), **fields}), seq, stream)
+
+
+def _around(inner: bytes, seq: int) -> Frame:
+    """A frame whose payload is a pickle and a buffer: the buffer begins at a multiple of 64."""
+    frame = Frame(framed(b"\x97"), inner, type="builtins:bytearray")
+    return _place(frame, seq)
+
+
+def _flip(data: bytes, offset: int) -> bytes:
+    return data[:offset] + bytes((data[offset] ^ 1,)) + data[offset + 1 :]
+
+
+def _add(
+    name: str,
+    about: str,
+    pieces: Sequence[Frame | bytes],
+    good: int | None = None,
+    records: int | None = None,
+    *,
+    error: str | None = None,
+    step: int | None = None,
+    back: Sequence[int] | None = None,
+    lost: Sequence[tuple[float, float]] = (),
+    policy: dict[str, Any] | None = None,
+) -> list[int]:
+    """Add a stream of pieces.
+
+    `good` frames with `records` records come before the end, or before the piece that is refused with `error`. A
+    reader that skips gets the values `back`, and loses what lies between pieces, each given by its number; where an
+    extent begins or ends within a piece, by its offset in the file, as a negative number. Returns where pieces begin.
+    """
+    assert name not in STREAMS
+    datas = [piece if isinstance(piece, bytes) else piece.data for piece in pieces]
+    starts = [0]
+    for data in datas:
+        starts.append(starts[-1] + len(data))
+    good = len(pieces) if good is None else good
+    entry: dict[str, Any] = {"about": about, "frames": good, "records": good if records is None else records}
+    if error is not None:
+        entry |= {"error": error, "step": step, "at": starts[good]}
+        if error == "torn-tail":
+            entry["good_end"] = starts[good]
+    if back is not None:
+        extents = [[starts[int(p)] if p >= 0 else int(-p) for p in extent] for extent in lost]
+        entry["skipped"] = {"records": len(back), "values": list(back), "lost": extents}
+    if policy is not None:
+        entry["policy"] = policy
+    STREAMS[name] = entry, b"".join(datas)
+    return starts
+
+
+FOUR = [_one(n, n).data for n in range(4)]
+ZERO, FIRST, SECOND, THIRD = FOUR
+SIZE = len(ZERO)
+
+# --- whole ------------------------------------------------------------------------------------------------------------
+_add("empty", "no frame at all", [])
+_add("one", "one frame", [ZERO])
+_add("four", "four frames of one stream", FOUR)
+_add("standalone", "standalone frames end to end", [_one(n, 0, 0) for n in range(3)])
+_add("two-streams", "two streams, one behind the other", [*FOUR[:2], _one(2, 0, B), _one(3, 1, B)])
+_add("interleaved", "frames of two streams in turn", [ZERO, _one(1, 0, B), _one(2, 1), _one(3, 1, B)])
+_add("standalone-between", "a standalone frame between those of a stream", [ZERO, _one(1, 0, 0), _one(2, 1)])
+_add(
+    "batches",
+    "batches, one of a single record, and frames of one record each",
+    [
+        _batch([0, 1, 2], 0),
+        _one(3, 1),
+        _batch([4], 2),
+        _batch([5, 6], 3),
+    ],
+    4,
+    7,
+)
+_packed = _batch([0, 1, 2], 0)
+_packed.section_fields = [{"codec": "zstd", "raw_len": len(_packed.sections[0])}]
+_packed.sections = [zstd_raw(_packed.sections[0])]
+_add("batch-compressed", "a compressed batch", [_packed, _one(3, 1)], 2, 4)
+_newer = _batch([1, 2], 1, format="pickleseal/1.1", future=1)
+_newer.minor = 1
+_add("newer-minor", "a frame of a newer minor version among others", [ZERO, _newer, SECOND], 3, 4)
+_around_one = _around(_one(9, 5).data, 1)
+_add("nested-whole", "a frame in a buffer of another is no frame of the stream", [ZERO, _around_one, SECOND])
+
+# --- torn -------------------------------------------------------------------------------------------------------------
+_SECTION = SIZE - 64
+for _where, _cut, _step in (
+    ("magic", 1, 1),
+    ("magic-whole", 8, 1),
+    ("preamble", 40, 1),
+    ("preamble-last", 63, 1),
+    ("behind-preamble", 64, 7),
+    ("header", 100, 7),
+    ("behind-header", _SECTION, 7),
+    ("section", _SECTION + 3, 7),
+    ("padding", SIZE - 1, 7),
+):
+    _add(
+        f"torn-in-{_where}",
+        f"ends {_cut} bytes into its third frame of {SIZE}",
+        [ZERO, FIRST, SECOND[:_cut]],
+        2,
+        error="torn-tail",
+        step=_step,
+        back=[0, 1],
+        lost=[(2, 3)],
+    )
+_sealed = _one(2, 2).sign()
+_add(
+    "torn-in-seal",
+    "ends within the seal of its third frame",
+    [ZERO, FIRST, _sealed.data[: 64 + len(_sealed.header_bytes()) + 9]],
+    2,
+    error="torn-tail",
+    step=7,
+    back=[0, 1],
+    lost=[(2, 3)],
+)
+_add(
+    "torn-in-buffer",
+    "ends within a buffer",
+    [ZERO, _around(bytes(range(200)), 1).data[:-70]],
+    1,
+    error="torn-tail",
+    step=7,
+    back=[0],
+    lost=[(1, 2)],
+)
+_add("torn-first", "ends within its first frame", [ZERO[:-1]], 0, error="torn-tail", step=7, back=[], lost=[(0, 1)])
+_add(
+    "torn-header-damaged",
+    "ends within a frame whose header is damaged",
+    [ZERO, _flip(FIRST, 70)[:-1]],
+    1,
+    error="torn-tail",
+    step=7,
+    back=[0],
+    lost=[(1, 2)],
+)
+for _where, _zeros in (("one", 1), ("unaligned", 100), ("block", 64), ("page", 4096), ("long", SIZE * 4)):
+    _add(
+        f"zeros-{_where}",
+        f"ends in {_zeros} zero bytes",
+        [ZERO, FIRST, bytes(_zeros)],
+        2,
+        error="torn-tail",
+        step=1,
+        back=[0, 1],
+        lost=[(2, 3)],
+    )
+_add("zeros-only", "nothing but zero bytes", [bytes(640)], 0, error="torn-tail", step=1, back=[], lost=[(0, 1)])
+
+# --- corrupt ----------------------------------------------------------------------------------------------------------
+for _where, _offset, _error, _step in (
+    ("magic", 0, "not-an-artifact", 1),
+    ("preamble", 20, "preamble-checksum", 2),
+    ("header", 70, "header-checksum", 8),
+    ("section", SIZE - 63, "section-checksum", 16),
+    ("padding", SIZE - 1, "section-padding", 16),
+):
+    _add(
+        f"corrupt-{_where}",
+        f"damage in the {_where} of the second frame of four",
+        [ZERO, _flip(FIRST, _offset), SECOND, THIRD],
+        1,
+        error=_error,
+        step=_step,
+        back=[0, 2, 3],
+        lost=[(1, 2)],
+    )
+    _add(
+        f"corrupt-{_where}-last",
+        f"damage in the {_where} of the last frame",
+        [ZERO, FIRST, _flip(SECOND, _offset)],
+        2,
+        error=_error,
+        step=_step,
+        back=[0, 1],
+        lost=[(2, 3)],
+    )
+_add(
+    "corrupt-first",
+    "damage in the preamble of the first frame",
+    [_flip(ZERO, 20), FIRST, SECOND],
+    0,
+    error="preamble-checksum",
+    step=2,
+    back=[1, 2],
+    lost=[(0, 1)],
+)
+_add(
+    "corrupt-neighbours",
+    "damage in the preambles of two frames, one behind the other",
+    [ZERO, _flip(FIRST, 20), _flip(SECOND, 20), THIRD],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0, 3],
+    lost=[(1, 3)],
+)
+_add(
+    "corrupt-batch",
+    "damage in the section of a batch",
+    [ZERO, _flip(_batch([1, 2, 3], 1).data, -1 + len(_batch([1, 2, 3], 1).data)), _one(4, 2)],
+    1,
+    error="section-padding",
+    step=16,
+    back=[0, 4],
+    lost=[(1, 2)],
+)
+_add(
+    "corrupt-then-torn",
+    "a damaged preamble, and behind it a frame that is cut off",
+    [ZERO, _flip(FIRST, 20), SECOND[:-1]],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0],
+    lost=[(1, 3)],
+)
+_add(
+    "corrupt-before-another",
+    "a damaged preamble, and behind it another stream",
+    [ZERO, _flip(FIRST, 20), _one(2, 0, B), _one(3, 1, B)],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0, 2, 3],
+    lost=[(1, 2)],
+)
+_add(
+    "zeros-between",
+    "zero bytes between two frames",
+    [ZERO, bytes(128), FIRST],
+    1,
+    error="not-an-artifact",
+    step=1,
+    back=[0, 1],
+    lost=[(1, 2)],
+)
+_add(
+    "foreign-between",
+    "128 foreign bytes between two frames",
+    [ZERO, b"foreign " * 16, FIRST, SECOND],
+    1,
+    error="not-an-artifact",
+    step=1,
+    back=[0, 1, 2],
+    lost=[(1, 2)],
+)
+_add(
+    "foreign-unaligned",
+    "50 foreign bytes between two frames: those behind are at no multiple of 64",
+    [ZERO, b"x" * 50, FIRST, SECOND],
+    1,
+    error="not-an-artifact",
+    step=1,
+    back=[0],
+    lost=[(1, 4)],
+)
+_add(
+    "foreign-tail",
+    "foreign bytes behind the last frame",
+    [ZERO, FIRST, b"not a frame"],
+    2,
+    error="not-an-artifact",
+    step=1,
+    back=[0, 1],
+    lost=[(2, 3)],
+)
+_add(
+    "foreign-only",
+    "no frame, but text",
+    [b"a line of a log\n" * 9],
+    0,
+    error="not-an-artifact",
+    step=1,
+    back=[],
+    lost=[(0, 1)],
+)
+_later = _one(1, 1)
+_later.preamble["major"] = 2
+_add(
+    "newer-major",
+    "a frame of another major version",
+    [ZERO, _later, SECOND],
+    1,
+    error="unsupported-version",
+    step=3,
+    back=[0, 2],
+    lost=[(1, 2)],
+)
+
+# --- order ------------------------------------------------------------------------------------------------------------
+_add(
+    "gap",
+    "the second frame of four is missing",
+    [ZERO, SECOND, THIRD],
+    1,
+    error="stream-order",
+    step=5,
+    back=[0, 2, 3],
+    lost=[(1, 1)],
+)
+_add(
+    "repeated",
+    "a frame that is there twice",
+    [ZERO, FIRST, FIRST, SECOND],
+    2,
+    error="stream-order",
+    step=5,
+    back=[0, 1, 2],
+    lost=[(2, 3)],
+)
+_add(
+    "swapped",
+    "two frames in the wrong order",
+    [ZERO, SECOND, FIRST, THIRD],
+    1,
+    error="stream-order",
+    step=5,
+    back=[0, 2, 3],
+    lost=[(1, 1), (2, 3)],
+)
+_add(
+    "begins-at-5",
+    "a stream that begins at seq 5",
+    [_one(5, 5), _one(6, 6)],
+    0,
+    error="stream-order",
+    step=5,
+    back=[5, 6],
+    lost=[(0, 0)],
+)
+_add(
+    "order-before-truncated",
+    "a frame that is out of order and cut off",
+    [ZERO, SECOND[:-1]],
+    1,
+    error="stream-order",
+    step=5,
+    back=[0],
+    lost=[(1, 2)],
+)
+
+# --- a frame in a buffer of a frame whose preamble is damaged -----------------------------------------------------
+for _which, _inner in (
+    ("other", _one(9, 0, B)),
+    ("standalone", _one(9, 0, 0)),
+    ("lower", _one(9, 0)),
+):
+    _outer = _flip(_around(_inner.data, 1).data, 20)
+    _add(
+        f"nested-{_which}",
+        f"damage around a nested frame ({_which}): the stream goes on behind it",
+        [ZERO, _outer, SECOND],
+        1,
+        error="preamble-checksum",
+        step=2,
+        back=[0, 2],
+        lost=[(1, 2)],
+    )
+_start = SIZE + len(_around(b"", 1).data)
+_outer = _flip(_around(_one(9, 2).data, 1).data, 20)
+_add(
+    "nested-higher",
+    "damage around a copy of a later frame: it is taken for that frame, and the real one is refused",
+    [ZERO, _outer, SECOND, THIRD],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0, 9, 3],
+    lost=[(1, -_start), (2, 3)],
+)
+_add(
+    "nested-lower-last",
+    "damage around a copy of an earlier frame, in the last frame: nothing follows",
+    [ZERO, _flip(_around(_one(9, 0).data, 1).data, 20)],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0],
+    lost=[(1, 2)],
+)
+_add(
+    "nested-other-last",
+    "damage around a frame of another stream, in the last frame: that one is found",
+    [ZERO, _flip(_around(_one(9, 0, B).data, 1).data, 20)],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0, 9],
+    lost=[(1, -_start)],
+)
+_add(
+    "nested-longer",
+    "damage around a copy of a frame that would end behind the stream: it is none",
+    [ZERO, _flip(_around(_around(bytes(9999), 2).data[:640], 1).data, 20), SECOND],
+    1,
+    error="preamble-checksum",
+    step=2,
+    back=[0, 2],
+    lost=[(1, 2)],
+)
+
+# --- signed -----------------------------------------------------------------------------------------------------------
+_signed = [_one(n, n).sign() for n in range(3)]
+_add("signed", "a signed stream", _signed, policy=BY_HMAC)
+_moved = _one(1, 7).sign()
+_place(_moved, 1)
+_add(
+    "signed-moved",
+    "a signed frame with the seq of another place",
+    [_signed[0], _moved, _signed[2]],
+    1,
+    error="signature-invalid",
+    step=9,
+    policy=BY_HMAC,
+)
+_add(
+    "signed-not",
+    "a frame without a seal among signed ones",
+    [_signed[0], FIRST, _signed[2]],
+    1,
+    error="signature-invalid",
+    step=9,
+    policy=BY_HMAC,
+)
+
+# --- `records` that lies ----------------------------------------------------------------------------------------------
+_NOT = Frame(framed(b"K\x01"), type="builtins:int", records=1)
+_TUPLE = Frame(framed(b"K\x01K\x02\x86"), type="builtins:int", records=2)
+for _which, _lying in (
+    ("more", _batch([1, 2], 1, records=3)),
+    ("less", _batch([1, 2], 1, records=1)),
+    ("no-list", _place(_NOT, 1)),
+    ("tuple", _place(_TUPLE, 1)),
+):
+    _add(
+        f"records-{_which}",
+        f"a batch whose `records` lies ({_which})",
+        [ZERO, _lying, SECOND],
+        1,
+        error="unpickle-failed",
+        step=20,
+    )
+
+
+# --- the index --------------------------------------------------------------------------------------------------------
+def _entry(offset: int, record: int, frame: bytes) -> bytes:
+    fields = struct.pack("<QQ", offset, record) + frame[56:64]
+    return fields + struct.pack("<Q", xxh3(fields))
+
+
+def _add_index(
+    name: str, about: str, pieces: Sequence[Frame | bytes], index: bytes, used: Sequence[Sequence[int]]
+) -> None:
+    """`used`: the entries that a reader may use, as offset and record."""
+    _add(f"index-{name}", about, pieces, len(pieces), 6)
+    STREAMS[f"index-{name}"][0]["index"] = [list(entry) for entry in used]
+    INDEXES[f"index-{name}"] = index
+
+
+_six = [_batch([0, 1], 0), _one(2, 1), _batch([3, 4], 2), _one(5, 3)]
+_datas = [frame.data for frame in _six]
+_starts = [sum(map(len, _datas[:n])) for n in range(4)]
+_right = [_entry(_starts[n], record, _datas[n]) for n, record in ((1, 2), (2, 3), (3, 5))]
+_used = [(_starts[1], 2), (_starts[2], 3), (_starts[3], 5)]
+_add_index("right", "an index that is right", _six, b"".join(_right), _used)
+_add_index("empty", "an index without entries", _six, b"", [])
+_add_index("torn", "the last entry of the index is cut off", _six, b"".join(_right)[:-5], _used[:2])
+_add_index(
+    "damaged",
+    "one bit of the second entry is flipped: entries up to there count",
+    _six,
+    _right[0] + _flip(_right[1], 9) + _right[2],
+    _used[:1],
+)
+_add_index(
+    "unordered",
+    "entries that are not ordered: those up to there count",
+    _six,
+    _right[1] + _right[0] + _right[2],
+    _used[1:2],
+)
+_add_index("junk", "no index, but text", _six, b"a line of a log\n" * 9, [])
+_other = [_one(n, n, B).data for n in range(4)]
+_add_index(
+    "of-another",
+    "an index of another stream",
+    _six,
+    b"".join(_entry(s, n, d) for n, (s, d) in enumerate(zip(_starts, _other, strict=True))),
+    [],
+)
+_add_index(
+    "stale",
+    "an index of a longer stream: entries behind the end, and within a frame",
+    _six,
+    _right[0] + _entry(_starts[2] + 64, 4, FIRST) + _entry(1 << 20, 9, SECOND),
+    _used[:1],
+)
+_within = _one(9, 7).data
+_holder = _around(_within, 0)
+_start = len(_holder.data) - len(_within)
+_five = [_holder, _batch([1, 2, 3], 1), _batch([4, 5], 2)]
+_astray = _entry(_start, 1, _within)
+_add_index(
+    "nested",
+    "an entry that leads to a frame within a buffer: by its rule it is right, so a reader that uses it errs from there",
+    _five,
+    _astray,
+    [(_start, 1)],
+)

@@ -1,0 +1,274 @@
+"""Real faults under streams: system calls that fail, appenders that are killed, full disks, torn tails.
+
+The rounds run in child processes: `stream_rounds` (a fault at each system call) and `stream_crashes` (the rest). Longer
+ones are in `soak`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from fault_kit import run, run_each
+
+import pickleseal
+from pickleseal import StreamReader, StreamWriter, append, iter_load, repair
+from pickleseal.errors import ReadError, TornTailError
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the faults are made on Linux")
+
+WAYS = ["append", "append-new", "writer", "batches", "batches-new", "repairing"]
+if "PICKLESEAL_SHORT" in os.environ:
+    WAYS = ["append-new", "batches", "repairing"]
+
+
+class TestEachSystemCall:
+    def test_that_fails_loses_no_record_that_was_acknowledged(self, tmp_path: Path) -> None:
+        for counts in run_each("stream_rounds.failing", tmp_path, WAYS).values():
+            assert counts.pop("full") >= 5, counts
+            assert min(counts.values()) >= 30, counts
+
+    def test_that_is_the_last_leaves_a_whole_stream_or_a_torn_tail(self, tmp_path: Path) -> None:
+        for counts in run_each("stream_rounds.killed", tmp_path, WAYS).values():
+            assert counts["kills"] >= 30, counts
+            assert counts["torn tails"] >= 3, counts
+
+    def test_that_is_interrupted_writes_nothing_twice(self, tmp_path: Path) -> None:
+        assert min(run_each("stream_rounds.interrupted", tmp_path, WAYS).values()) >= 30
+
+    def test_that_fails_while_reading_is_no_verdict_on_the_bytes(self, tmp_path: Path) -> None:
+        counts = run("stream_rounds.reading", tmp_path)
+        assert min(counts.values()) >= 20, counts
+
+
+def test_a_record_is_synced_before_it_is_acknowledged(tmp_path: Path) -> None:
+    calls = run("stream_rounds.order", tmp_path, "writer")
+    mine = [call for call in calls if call in ("write stream.pseal", "fdatasync stream.pseal")]
+    assert mine == ["write stream.pseal", "fdatasync stream.pseal"] * 5
+
+
+def test_the_name_of_a_stream_is_synced_before_its_first_record(tmp_path: Path) -> None:
+    calls = ["fsync .", "write stream.pseal", "fdatasync stream.pseal"]
+    assert run("stream_rounds.name_is_synced", tmp_path) == calls
+
+
+def test_a_sync_that_failed_is_not_forgotten(tmp_path: Path) -> None:
+    seen = run("stream_rounds.replaced", tmp_path)
+    assert seen[:2] == ["5 stream.pseal"] * 2
+    assert seen[2].startswith("a sync failed before")
+
+
+def test_appenders_that_are_killed_lose_no_record_that_was_acknowledged(tmp_path: Path) -> None:
+    counts = run("stream_crashes.kills", tmp_path, 12, 1)
+    assert counts["acknowledged"] > 100, counts
+    assert counts["torn tails"] > 0, counts
+
+
+def test_readers_beside_writers_see_a_beginning_of_what_is_there(tmp_path: Path) -> None:
+    counts = run("stream_crashes.beside_readers", tmp_path, 0.5, True)
+    assert counts["read"] > 1, counts
+    assert counts["followed"] > 10, counts
+
+
+def test_a_file_that_may_not_grow_stays_as_it_is(tmp_path: Path) -> None:
+    assert run("stream_crashes.largest_file", tmp_path, preload=False) > 50
+
+
+def test_a_disk_that_is_full_or_read_only(tmp_path: Path) -> None:
+    found = run("stream_crashes.full_disk", tmp_path, preload=False)
+    if not found["mounted"]:
+        pytest.skip("no file system can be mounted here; the other tests make their own ENOSPC")
+    assert found["records"] > 100
+
+
+class TestLock:
+    def test_an_append_waits_for_it(self, tmp_path: Path) -> None:
+        assert run("stream_crashes.waiting", tmp_path, preload=False) >= 0.1
+
+    def test_without_locks_nothing_is_appended(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import fcntl
+
+        path = tmp_path / "stream"
+        append(path, "first")
+        before = path.read_bytes()
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "flock", refuse)
+            with pytest.raises(OSError, match="no locks") as caught:
+                append(path, "second")
+            assert (caught.value.errno, caught.value.filename) == (errno.ENOLCK, str(path))
+            assert list(iter_load(path)) == ["first"]  # reading needs none
+        assert path.read_bytes() == before
+
+
+class TestTarget:
+    def test_a_link_is_followed_and_may_lead_to_nothing(self, tmp_path: Path) -> None:
+        link, target = tmp_path / "link", tmp_path / "other" / "stream"
+        target.parent.mkdir()
+        link.symlink_to(target)
+        append(link, "first")
+        append(target, "second")
+        assert link.is_symlink()
+        assert list(iter_load(link)) == list(iter_load(target)) == ["first", "second"]
+
+    def test_a_circle_of_links(self, tmp_path: Path) -> None:
+        one, two = tmp_path / "one", tmp_path / "two"
+        one.symlink_to(two)
+        two.symlink_to(one)
+        with pytest.raises(OSError) as caught:
+            append(one, "first")
+        assert caught.value.errno == errno.ELOOP
+        assert sorted(os.listdir(tmp_path)) == ["one", "two"]
+
+    def test_what_is_no_regular_file_is_no_stream(self, tmp_path: Path) -> None:
+        for path, error in ((tmp_path, errno.EISDIR), (Path("/dev/null"), errno.EINVAL), (Path("/dev/full"), 22)):
+            with pytest.raises(OSError) as caught:
+                append(path, "first")
+            assert (caught.value.errno, caught.value.filename) == (error, str(path))
+
+    def test_after_a_replacement_records_go_to_the_new_file(self, tmp_path: Path) -> None:
+        path, old = tmp_path / "stream", tmp_path / "old"
+        with StreamWriter(path, batch=10) as one, StreamWriter(path) as two:
+            two.append("first")
+            one.append("waits")
+            path.rename(old)
+            two.append("second")
+            pickleseal.dump("a frame of its own", path)  # replaces the file under both
+            two.append("third")
+        assert list(iter_load(old)) == ["first"]
+        assert list(iter_load(path)) == ["a frame of its own", "third", "waits"]
+
+    def test_after_a_removal_there_is_a_new_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "stream"
+        with StreamWriter(path) as stream:
+            stream.append("first")
+            path.unlink()
+            stream.append("second")
+            assert list(iter_load(path)) == ["second"]
+            path.unlink()
+            os.rename(tmp_path, tmp_path.parent / "moved")
+            with pytest.raises(FileNotFoundError) as caught:
+                stream.append("third")
+            assert caught.value.filename == str(path)
+            os.rename(tmp_path.parent / "moved", tmp_path)
+            stream.append("fourth")
+        assert list(iter_load(path)) == ["fourth"]
+
+
+def test_the_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, created = tmp_path / "stream", []
+    with StreamWriter(path) as one, StreamWriter(path, batch=2) as two:
+        for number, seconds in enumerate([2_000_000_000, 1_000_000_000, 0, 1_500_000_000]):
+            monkeypatch.setattr("pickleseal.writer.time_ns", lambda seconds=seconds: seconds * 10**9)
+            one.append(number)
+            two.append(number)
+    with StreamReader(path) as stream:
+        created = [frame.header.created for frame in stream.frames()]
+    assert created != sorted(created)
+    assert sorted(iter_load(path)) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+class TestDamagedFile:
+    """What a crash of the machine may leave: what is in front of it is there, and the rest is named."""
+
+    RECORDS = ("first", ["second"], {"third": "x" * 100})
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "stream"
+        for entry in self.RECORDS:
+            append(path, entry)
+        return path
+
+    @staticmethod
+    def ends(path: Path) -> list[int]:
+        with StreamReader(path) as stream:
+            return [frame.offset + frame.length for frame in stream.frames()]
+
+    @staticmethod
+    def read(path: Path) -> tuple[list[object], ReadError | None]:
+        found: list[object] = []
+        try:
+            found.extend(iter_load(path))
+        except ReadError as exc:
+            return found, exc
+        return found, None
+
+    def judge(self, path: Path, good: int, end: int) -> None:
+        """The tail is torn behind `good` records, which end at `end`: it is read, refused, and repaired as such."""
+        found, error = self.read(path)
+        assert found == list(self.RECORDS[:good])
+        assert isinstance(error, TornTailError)
+        assert error.good_end == end
+        size = path.stat().st_size
+        with pytest.raises(TornTailError):
+            append(path, "refused")
+        assert path.stat().st_size == size
+        assert repair(path) == size - end
+        append(path, "next")
+        assert self.read(path) == ([*self.RECORDS[:good], "next"], None)
+
+    def test_cut_anywhere(self, path: Path) -> None:
+        data, ends = path.read_bytes(), [0, *self.ends(path)]
+        for size in range(len(data)):
+            path.write_bytes(data[:size])
+            good = max(number for number, end in enumerate(ends) if end <= size)
+            if size in ends:
+                assert self.read(path) == (list(self.RECORDS[:good]), None)
+            elif size % 61 == 0 or size - ends[good] in (1, 63, 64, 65):
+                self.judge(path, good, ends[good])
+            else:
+                found, error = self.read(path)
+                assert found == list(self.RECORDS[:good])
+                assert isinstance(error, TornTailError)
+
+    def test_zeros_behind_the_end(self, path: Path) -> None:
+        data, end = path.read_bytes(), self.ends(path)[-1]
+        for more in (1, 63, 64, 65, 4096, 1 << 30):  # sparse: it takes no room
+            path.write_bytes(data)
+            os.truncate(path, end + more)
+            self.judge(path, 3, end)
+
+    def test_zeros_from_within_a_frame_are_a_tear_or_named(self, path: Path) -> None:
+        """A file that got its length and not its last blocks. Inside of a frame this is corruption (spec 9.1)."""
+        data, ends = path.read_bytes(), self.ends(path)
+        for begin in range(ends[1], len(data.rstrip(b"\0")), 3):
+            path.write_bytes(data[:begin])
+            os.truncate(path, len(data))
+            found, error = self.read(path)
+            assert found == list(self.RECORDS[:2])
+            assert error is not None
+            assert isinstance(error, TornTailError) == (begin == ends[1])
+            assert error.offset == ends[1]
+            with pytest.raises(ReadError):
+                append(path, "refused")
+            assert path.stat().st_size == len(data)
+        with pytest.raises(ReadError):
+            repair(path)
+        assert repair(path, drop_corrupt=True) == len(data) - ends[1]
+        assert self.read(path) == (list(self.RECORDS[:2]), None)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("size", [1, 5000, 300_000])
+@pytest.mark.parametrize("cut", [1, 64, 70, 1000, 20_000, 300_000])
+def test_a_reader_that_saw_a_torn_tail_reads_what_took_its_place(
+    tmp_path: Path, cut: int, size: int, follow: bool
+) -> None:
+    path = tmp_path / "stream"
+    append(path, "first")
+    with open(path, "ab") as file:
+        file.write(pickleseal.pack("torn" * (5000 if cut < 10_000 else 80_000))[:cut])
+    records = ["x" * size, "last", "y" * 30_000]
+    with StreamReader(path, follow=follow, timeout=0 if follow else None) as stream:
+        assert next(stream) == "first"  # what is behind it was read ahead
+        assert repair(path) > 0
+        for entry in records:
+            append(path, entry)
+        assert list(stream) == records
