@@ -6,6 +6,7 @@ import pickletools
 import struct
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -87,9 +88,14 @@ def test_what_is_invalid_has_the_code_and_exit_code_of_the_manifest() -> None:
         elif known:
             assert (said.result["code"], said.result["step"]) == (entry["error"], entry["step"]), entry["file"]
             assert said.code == (1 if entry["error"] in ("limit-exceeded", "signature-invalid") else 3), entry["file"]
-        text = cli("inspect", VECTORS / entry["file"], "--hex", "--limit", "4")
-        assert text.code in (0, 1, 3), entry["file"]
-        assert all(line.isprintable() for line in text.out.splitlines()), entry["file"]
+
+
+def test_the_bytes_of_whatever_is_invalid_are_shown() -> None:
+    paths = [VECTORS / entry["file"] for entry in manifest()["invalid"]]
+    said = cli("inspect", *paths, "--hex", "--limit", "4")
+    assert said.code == 3
+    assert all(line.isprintable() for line in said.out.splitlines())
+    assert said.out.count("\noffset  bytes") >= len(paths) - 1
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -344,6 +350,19 @@ def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:
     assert said.out.rstrip().endswith("incomplete: not everything could be read")
     assert cli("inspect", good, other, "--jsonl").out.count("\n") == 3
     assert cli("inspect", tmp_path, tmp_path / "*.nothing").code == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    data = read({"file": "valid/minimal.pseal"})
+    for command in ("inspect", "verify"):
+        writer = threading.Thread(target=path.write_bytes, args=(data,))
+        writer.start()
+        said = cli(command, path, "--json")
+        writer.join()
+        assert (said.code, said.result["path"], said.result["size"]) == (0, str(path), len(data))
 
 
 def test_signatures_are_verified_with_a_key(tmp_path: Path) -> None:

@@ -77,6 +77,35 @@ def test_every_invalid_vector_has_the_code_and_step_of_the_manifest(tmp_path: Pa
     assert seen == {*range(1, 20)}
 
 
+def test_every_stream_vector_is_judged_and_what_is_lost_is_named(tmp_path: Path) -> None:
+    if sys.version_info < (3, 11):
+        pytest.importorskip("tomli")
+    for entry in manifest()["streams"]:
+        said = cli("verify", VECTORS / entry["file"], "--json", "--as", "stream", *options_of(entry, tmp_path))
+        found = said.result
+        if "error" not in entry or entry["step"] == 20:
+            assert (said.code, found["code"], found["lost"]) == (0, None, []), entry["file"]
+            assert entry.get("step") == 20 or found["records"] == entry["records"], entry["file"]
+            continue
+        assert (found["code"], found["step"], found["offset"]) == (entry["error"], entry["step"], entry["at"])
+        assert said.code == (1 if entry["error"] == "signature-invalid" else 3), entry["file"]
+        if "skipped" in entry:
+            assert [[one["offset"], one["end"]] for one in found["lost"]] == entry["skipped"]["lost"], entry["file"]
+            assert found["records"] == entry["skipped"]["records"], entry["file"]
+        if "good_end" in entry:
+            (tmp_path / "torn.pseal").write_bytes(read(entry))
+            dry = cli("repair", tmp_path / "torn.pseal", "--dry-run", "--json").result
+            done = cli("repair", tmp_path / "torn.pseal", "--json").result
+            assert dry["end"] == done["end"] == entry["good_end"], entry["file"]
+
+
+def test_whatever_kind_is_found_by_what_is_there() -> None:
+    for entry in manifest()["streams"]:
+        found = cli("verify", VECTORS / entry["file"], "--json").result
+        if entry["frames"] > 1 and "error" not in entry:
+            assert (found["kind"], found["records"]) == ("stream", entry["records"]), entry["file"]
+
+
 def test_two_artifacts_end_to_end_are_a_stream_unless_told() -> None:
     path = VECTORS / "invalid" / "trailing-frame.pseal"
     found = cli("verify", path, "--json").result

@@ -4,10 +4,11 @@ artifact or a stream, judged by what is there and not by its name.
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from ..errors import NotAnArtifactError, ReadError, TornTailError, printable
 from ..format.limits import Limits
@@ -135,7 +136,7 @@ class Subject:
 
 @contextmanager
 def opened(target: Target) -> Iterator[Subject]:
-    """Give what a target stands for. Standard input is copied to a temporary file, which is gone in the end.
+    """Give what a target stands for. What comes through a pipe is copied to a temporary file, which is gone in the end.
 
     Raises:
         OSError: there is nothing, or it can't be read.
@@ -143,19 +144,29 @@ def opened(target: Target) -> Iterator[Subject]:
     if target.error is not None:
         raise target.error
     if target.path == STDIN:
-        import shutil
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="pickleseal-") as folder:
-            copy = os.path.join(folder, "stdin")
-            with open(copy, "wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file, _CHUNK)
+        with _copied(sys.stdin.buffer) as copy:
             yield Subject(STDIN, copy)
     elif is_url(target.path):
         local = local_path(target.path)
         yield Subject(masked(target.path) if local is None else local, local, target.path)
+    elif stat.S_ISFIFO(os.stat(target.path).st_mode):  # `<(zcat old.gz)` of a shell
+        with open(target.path, "rb") as pipe, _copied(pipe) as copy:
+            yield Subject(target.path, copy)
     else:
         yield Subject(target.path, target.path)
+
+
+@contextmanager
+def _copied(pipe: IO[bytes]) -> Iterator[str]:
+    """Copy all that comes to a temporary file, and give its path."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="pickleseal-") as folder:
+        copy = os.path.join(folder, "copy")
+        with open(copy, "wb") as file:
+            shutil.copyfileobj(pipe, file, _CHUNK)
+        yield copy
 
 
 def with_way_out(error: Exception, path: str) -> Exception:

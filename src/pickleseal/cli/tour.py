@@ -125,9 +125,9 @@ class _Tour:
         trades = deploy(folder, WEDNESDAY)
         self.line("   Wednesday's class says 'quantity':")
         self.refused(lambda: pickleseal.load(path, expect=trades.Trade))
-        deploy(folder, THURSDAY)
-        self.row("with migration", pickleseal.load(path))
-        pickleseal.upgrade(path)
+        policy = pickleseal.Policy(registry=deploy(folder, THURSDAY).registry)
+        self.row("with migration", pickleseal.load(path, policy=policy))
+        pickleseal.upgrade(path, policy=policy)
         header = pickleseal.peek(path)
         self.row("upgraded", f"{header.type}, version {header.version}, created {header.created}")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = ["MONDAY", "THURSDAY", "TUESDAY", "WEDNESDAY", "Inventory", "Module", "deploy", "take"]
 
+_MODULE = "tour_trades"  # a name that no application has
 _HEAD = "from dataclasses import dataclass\n\nimport pickleseal\n\n\n"
 _CLASS = "@dataclass(frozen=True, slots=True)\nclass Trade:\n"
 MONDAY = _HEAD + _CLASS + "    account: str\n    qty: int\n    price: float\n"
@@ -15,10 +16,11 @@ TUESDAY = _HEAD + _CLASS + "    account: str\n    price: float\n    qty: int\n"
 WEDNESDAY = _HEAD + _CLASS + "    account: str\n    price: float\n    quantity: int\n"
 THURSDAY = (
     _HEAD
-    + '@pickleseal.artifact("shop.Trade", version=1, formerly=["trades:Trade"])\n'
+    + "registry = pickleseal.Registry()\n\n\n"
+    + '@registry.artifact("tour.Trade", version=1, formerly=["tour_trades:Trade"])\n'
     + _CLASS
     + "    account: str\n    price: float\n    quantity: int\n    venue: str = 'XETR'\n\n\n"
-    + '@pickleseal.migration("shop.Trade", from_version=0)\n'
+    + '@registry.migration("tour.Trade", from_version=0)\n'
     + "def quantity_was_qty(state):\n    state['quantity'] = state.pop('qty')\n    return state\n"
 )
 
@@ -55,14 +57,14 @@ def take(root: Path) -> Inventory:
 
 
 def deploy(folder: Path, source: str) -> Any:
-    """Write the module `trades` of the demo's application into a folder, and import it anew."""
-    (folder / "trades.py").write_text(source, "utf-8")
-    sys.modules.pop("trades", None)
+    """Write the module of the demo's application into a folder, and import it anew."""
+    (folder / f"{_MODULE}.py").write_text(source, "utf-8")
+    sys.modules.pop(_MODULE, None)
     importlib.invalidate_caches()
     sys.path.insert(0, str(folder))
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        return importlib.import_module("trades")
+        return importlib.import_module(_MODULE)
     finally:
         sys.dont_write_bytecode = before
         sys.path.remove(str(folder))
