@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from cli_support import cli, compare
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ROOT, SPEC, VECTORS, cases, manifest, read
 
@@ -294,6 +294,28 @@ def test_hostile_pickles_are_listed_in_no_time_and_cut(name: str, tmp_path: Path
     assert time.process_time() - start < 2
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["valid/minimal", "valid/signed-buffers", "valid/zstd-mixed", "streams/batches", "valid/types"]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3),
+    st.integers(0, 200),
+    st.sampled_from([(), *((view,) for view in VIEWS), ("--extract", "1"), ("--as", "stream"), ("--records=-2:",)]),
+)
+def test_no_damage_is_a_defect_of_ours(
+    tmp_path: Path, name: str, changes: list[tuple[int, int]], cut: int, view: tuple[str, ...]
+) -> None:
+    data = bytearray(read({"file": f"{name}.pseal"}))
+    for offset, value in changes:
+        data[offset % len(data)] = value
+    path = tmp_path / "a.pseal"
+    path.write_bytes(data[: len(data) - cut])
+    for arguments in (["inspect", path, *view], ["inspect", path, *view, "--json"], ["verify", path, "--all"]):
+        if view[:1] != ("--extract",) or "--json" not in arguments:
+            said = cli(*arguments)
+            assert said.code in (0, 1, 2, 3), said.err
+            assert view[:1] == ("--extract",) or all(line.isprintable() for line in said.out.splitlines())
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_walked_to_an_end(data: bytes) -> None:
     position = 0
@@ -380,3 +402,19 @@ def test_signatures_are_verified_with_a_key(tmp_path: Path) -> None:
 def test_a_terminal_gets_no_bytes() -> None:
     said = cli("inspect", VECTORS / "valid" / "minimal.pseal", "--extract", 0, terminal=True)
     assert (said.code, said.raw) == (2, b"")
+
+
+def test_thousands_of_sections_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    pickleseal.dump([pickle.PickleBuffer(b"x" * 20_000) for _ in range(300)], path)
+    for view in ("--layout", "--hex"):
+        assert cli("inspect", path, view, "--limit", "5").out.count("\n") < 60, view
+    assert cli("inspect", path, "--layout", "--limit", "0").out.count("section ") == 301
+    assert len(cli("inspect", path, "--layout", "--json").result["regions"]) > 600
+
+
+def test_all_of_what_is_no_artifact_is_dumped_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(range(256)) * 10)
+    assert cli("inspect", path, "--hex", "--limit", "0").out.count("\n") == 2 + 320
+    assert cli("inspect", path, "--hex", "--limit", "3").out.count("\n") == 2 + 3 + 1

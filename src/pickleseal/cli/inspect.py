@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=_LIMIT,
         metavar="N",
-        help=f"rows of a region, opcodes, or frames; 0: all ({_LIMIT})",
+        help=f"regions, rows of each, opcodes, or frames; 0: all ({_LIMIT})",
     )
     parser.add_argument("--as", dest="form_of", choices=FORMS, default="auto", help="what each of them is")
     add_key_arguments(parser, "to verify the signatures of headers")
@@ -210,7 +210,7 @@ def _open_up(subject: Subject, is_stream: bool, options: argparse.Namespace, pol
         if is_stream:
             out.text(out.style(f"frame at byte {frame.offset:,}, record {frame.record:,}", "bold"))
         if options.layout:
-            views.show_layout(subject, frame, out)
+            views.show_layout(subject, frame, options.limit, out)
         elif options.hex:
             views.show_hex(subject, frame.offset, frame.header, options.limit, out, None)
         else:

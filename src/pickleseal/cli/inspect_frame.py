@@ -138,28 +138,32 @@ def dump(file: BinaryIO, start: int, header: Header | None, limit: int, width: i
     """
     first = read_at(file, start, PREAMBLE_SIZE)
     if len(first) < PREAMBLE_SIZE or not first.startswith(MAGIC):
-        yield from _plain_rows(file, start, start, None, "not an artifact", limit, width)
+        yield from _plain_rows(file, start, "not an artifact", limit, width)
         return
     try:
         preamble = decode_preamble(first, _UNLIMITED)
     except ReadError as exc:
         yield from _preamble_rows(start, first, f"refused: {exc.code}", width)
-        yield from _plain_rows(file, start, start + PREAMBLE_SIZE, None, "not interpreted", limit, width)
+        yield from _plain_rows(file, start + PREAMBLE_SIZE, "not interpreted", limit, width)
         return
     yield from _preamble_rows(start, first, "", width)
     yield from _head_rows(file, start, preamble, header, limit, width)
     if header is None:
         offset = start + preamble.head_len
-        yield from _plain_rows(file, start, offset, None, "not interpreted: header refused", limit, width)
+        yield from _plain_rows(file, offset, "not interpreted: header refused", limit, width)
         return
-    for region in regions(header, 0):
-        if region.offset < preamble.head_len:
-            continue
+    parts = [region for region in regions(header, 0) if region.offset >= preamble.head_len]
+    for index, region in enumerate(parts):
         offset = start + region.offset
+        if limit and index >= limit:
+            yield Row(offset, b"", "", more=header.frame_len - region.offset)
+            return
         if region.name == "section 0" and header.sections[0].codec is None:
             yield from _opcode_rows(file, offset, region, limit, width)
         elif region.name == "padding":
-            yield from _rows(file, offset, region.length, f"{region.length} zero bytes of padding", limit, width)
+            is_zero = not read_at(file, offset, region.length).strip(b"\0")
+            note = f"{region.length} {'zero bytes' if is_zero else 'bytes, NOT ZERO,'} of padding"
+            yield from _rows(file, offset, region.length, note, limit, width)
         else:
             yield from _rows(file, offset, region.length, f"{region.name}: {region.note}", limit, width)
 
@@ -238,17 +242,16 @@ def _said(opcode: Opcode) -> str:
     return text if opcode.problem is None else f"{text}: {opcode.problem}".lstrip(": ")
 
 
-def _plain_rows(
-    file: BinaryIO, start: int, offset: int, length: int | None, note: str, limit: int, width: int
-) -> Iterator[Row]:
-    """Give rows up to the end of the file, where no length is known."""
-    rows = limit or 1 << 40
-    data = read_at(file, offset, min(rows * width + 1, 1 << 26)) if length is None else b""
-    shown = data[: rows * width]
-    for position in range(0, len(shown), width):
-        yield Row(offset + position, shown[position : position + width], "" if position else note, True)
-    if len(data) > len(shown):
-        yield Row(offset + len(shown), b"", "", more=-1)
+def _plain_rows(file: BinaryIO, offset: int, note: str, limit: int, width: int) -> Iterator[Row]:
+    """Give the rows from an offset to the end of the file, where no length is known."""
+    position = 0
+    while data := read_at(file, offset + position, limit * width + 1 - position if limit else _CHUNK):
+        for at in range(0, len(data), width):
+            if limit and position + at >= limit * width:
+                yield Row(offset + position + at, b"", "", more=-1)
+                return
+            yield Row(offset + position + at, data[at : at + width], "" if position + at else note, True)
+        position += len(data)
 
 
 def _rows(

@@ -21,8 +21,8 @@ _INDENT = 2
 _DEEPEST = 20  # marks that are shown by indentation
 
 
-def show_layout(subject: Subject, frame: Frame, out: Output) -> None:
-    """Draw a frame to scale, one line for each region."""
+def show_layout(subject: Subject, frame: Frame, limit: int, out: Output) -> None:
+    """Draw a frame to scale, one line for each region; programs get all of them."""
     header = frame.header
     with subject.open() as file:
         text = read_at(file, frame.offset + PREAMBLE_SIZE, header.preamble.header_len)
@@ -35,10 +35,10 @@ def show_layout(subject: Subject, frame: Frame, out: Output) -> None:
         "frame_len": header.frame_len,
         "regions": [region._asdict() for region in parts],
     }
-    out.result(found, *_layout_lines(subject, frame, parts, out), path=subject.path)
+    out.result(found, *_layout_lines(subject, frame, parts, limit, out), path=subject.path)
 
 
-def _layout_lines(subject: Subject, frame: Frame, parts: list[Region], out: Output) -> list[str]:
+def _layout_lines(subject: Subject, frame: Frame, parts: list[Region], limit: int, out: Output) -> list[str]:
     whole = frame.header.frame_len
     labels = [f"{part.name}: {part.note}" if part.note else part.name for part in parts]
     number = max(len(f"{whole:,}"), 6)
@@ -49,7 +49,12 @@ def _layout_lines(subject: Subject, frame: Frame, parts: list[Region], out: Outp
     padding = sum(part.length for part in parts if part.name == "padding")
     lines = [f"{printable(subject.path, 4096)}: {size_text(whole)}, of which {plural(padding, 'byte')} of padding"]
     lines.append(out.style(f"  {'offset':>{number}}  {'bytes':>{number}}  region", "dim"))
-    for part, said in zip(parts, labels, strict=True):
+    for index, (part, said) in enumerate(zip(parts, labels, strict=True)):
+        if limit and index >= limit:
+            lines.append(
+                f"  {frame.offset + part.offset:>{number},}  ... {len(parts) - index:,} more: --limit 0 shows all"
+            )
+            break
         style = _COLORS.get(part.name, "green")
         drawn = bar(part.length, whole, width)
         shown = said if len(said) <= label else f"{said[: label - 3]}..."

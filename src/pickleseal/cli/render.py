@@ -76,7 +76,9 @@ def age_text(created: str) -> str:
     from datetime import datetime, timezone
 
     fixed = os.environ.get("SOURCE_DATE_EPOCH")  # for reproducible output, as for the writer
-    now = datetime.fromtimestamp(int(fixed), timezone.utc) if fixed else datetime.now(timezone.utc)
+    now = (
+        datetime.fromtimestamp(int(fixed), timezone.utc) if fixed and fixed.isdecimal() else datetime.now(timezone.utc)
+    )
     then = datetime.strptime(created, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     seconds = (now - then).total_seconds()
     if seconds < 0:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO
 
-from ..errors import NotAnArtifactError, ReadError, TornTailError, printable
+from ..errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError, printable
 from ..format.limits import Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from ..policy import Policy
@@ -176,6 +176,8 @@ def with_way_out(error: Exception, path: str) -> Exception:
 
         name = "OLD.pkl" if path == STDIN else shlex.quote(path)
         error.hint = f"pickleseal convert {name} NEW.pseal wraps it without running it"
+    elif isinstance(error, TruncatedError) and error.found == 0:
+        error.hint = "the file is empty: fetch or write it again"
     elif isinstance(error, TornTailError) and path != STDIN and not is_url(path):
         import shlex
 
