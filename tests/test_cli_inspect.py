@@ -16,7 +16,7 @@ import pytest
 from cli_support import cli, compare
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import ROOT, SPEC, VECTORS, cases, manifest, read
+from support import ROOT, SPEC, VECTORS, cases, manifest, need, read
 
 import pickleseal
 from pickleseal.cli.inspect_pickle import Opcode, opcodes
@@ -131,6 +131,9 @@ def test_a_stream_is_shown_as_a_whole_and_by_its_records(tmp_path: Path) -> None
     text = cli("inspect", path, "--limit", "2").out
     assert "25 in 7 frames" in text
     assert "5 frames more: --records 8:" in text
+    signed = cli("inspect", VECTORS / "streams" / "signed.pseal")
+    assert "not verified: " in signed.out
+    assert "--key verifies" in signed.out
     for view in VIEWS:
         assert "frame at byte" in cli("inspect", path, view, "--records", "5").out
     assert cli("inspect", path, "--records", "a:b").code == 2
@@ -154,7 +157,7 @@ def test_damage_in_a_stream_is_named_and_what_is_behind_it_shown(tmp_path: Path)
 
 
 def test_standard_input_and_urls(tmp_path: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
+    fsspec = need("fsspec")
     data, stream = read({"file": "valid/minimal.pseal"}), stream_of(tmp_path).read_bytes()
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/cli/minimal.pseal", data)
@@ -178,7 +181,7 @@ def test_standard_input_and_urls(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compress", [None, "zstd"])
 def test_a_section_is_written_decoded_and_checked(tmp_path: Path, compress: str | None) -> None:
     if compress:
-        pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+        need("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
     raw = b"0123456789abcdef" * 5000
     path, target = tmp_path / "a.pseal", tmp_path / "out.bin"
     pickleseal.dump({"b": pickle.PickleBuffer(raw)}, path, writer=pickleseal.Writer(compress=compress))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cli_support import cli, compare
-from support import VECTORS, key_of, manifest, read
+from support import VECTORS, key_of, manifest, need, read
 
 import pickleseal
 from pickleseal.cli.output import Output
@@ -50,9 +50,9 @@ def is_found(entry: dict[str, Any]) -> bool:
 
 
 def test_every_valid_vector_is_whole(tmp_path: Path) -> None:
-    pytest.importorskip("cryptography")
+    need("cryptography")
     if sys.version_info < (3, 11):
-        pytest.importorskip("tomli")
+        need("tomli")
     for entry in [*manifest()["valid"], *manifest()["legacy"]]:
         said = cli("verify", VECTORS / entry["file"], "--json", *options_of(entry, tmp_path))
         assert (said.code, said.result["ok"], said.result["code"]) == (0, True, None), entry["file"]
@@ -60,9 +60,9 @@ def test_every_valid_vector_is_whole(tmp_path: Path) -> None:
 
 
 def test_every_invalid_vector_has_the_code_and_step_of_the_manifest(tmp_path: Path) -> None:
-    pytest.importorskip("cryptography")
+    need("cryptography")
     if sys.version_info < (3, 11):
-        pytest.importorskip("tomli")
+        need("tomli")
     seen = set()
     for entry in manifest()["invalid"]:
         said = cli("verify", VECTORS / entry["file"], "--json", "--as", "artifact", *options_of(entry, tmp_path))
@@ -79,7 +79,7 @@ def test_every_invalid_vector_has_the_code_and_step_of_the_manifest(tmp_path: Pa
 
 def test_every_stream_vector_is_judged_and_what_is_lost_is_named(tmp_path: Path) -> None:
     if sys.version_info < (3, 11):
-        pytest.importorskip("tomli")
+        need("tomli")
     for entry in manifest()["streams"]:
         said = cli("verify", VECTORS / entry["file"], "--json", "--as", "stream", *options_of(entry, tmp_path))
         found = said.result
@@ -166,7 +166,7 @@ def test_a_folder_is_searched_and_the_worst_counts(data: Path) -> None:
 
 
 def test_streams_at_urls_and_from_standard_input(data: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
+    fsspec = need("fsspec")
     memory = fsspec.filesystem("memory")
     for name in ("stream.pseal", "torn.pseal"):
         memory.pipe_file(f"/verify/{name}", (data / "below" / name).read_bytes())
@@ -197,7 +197,7 @@ def test_what_cannot_be_read_makes_it_incomplete(data: Path, monkeypatch: pytest
 
 def test_keys_decide_and_a_policy_does(data: Path, tmp_path: Path) -> None:
     if sys.version_info < (3, 11):
-        pytest.importorskip("tomli")
+        need("tomli")
     (entry,) = [one for one in manifest()["valid"] if one["file"] == "valid/signed-hmac.pseal"]
     key = options_of(entry, tmp_path)[:2]
     path, policy = data / "signed-hmac.pseal", tmp_path / "policy.toml"
@@ -221,7 +221,7 @@ def test_keys_decide_and_a_policy_does(data: Path, tmp_path: Path) -> None:
 
 def test_a_policy_judges_imports_by_name_where_it_names_some(tmp_path: Path) -> None:
     if sys.version_info < (3, 11):
-        pytest.importorskip("tomli")
+        need("tomli")
     path, policy = VECTORS / "valid" / "canary.pseal", tmp_path / "policy.toml"
     sys.modules.pop("canary", None)
     for text, code in (('trust = ["canary:trip"]', 0), ('trust = ["other:name"]', 1), ("max_age = 0", 1), ("", 0)):
@@ -281,7 +281,7 @@ def test_progress_says_rate_and_time_left(capsys: pytest.CaptureFixture[str], mo
 
 
 def test_progress_with_rich(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rich")
+    need("rich")
     with Progress(True, 1000, "files") as bar:
         bar._next = 0
         bar.advance(10)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import cli
-from support import ROOT, VECTORS
+from support import ROOT, VECTORS, need
 
 import pickleseal
 
@@ -50,7 +50,7 @@ def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_public_halves_verify_and_cannot_sign(tmp_path: Path) -> None:
-    pytest.importorskip("cryptography")
+    need("cryptography")
     path, public, artifact = tmp_path / "keys", tmp_path / "public", tmp_path / "a.pseal"
     said = cli("keygen", "release", "-o", path, "--alg", "ed25519", "--public", public, "--json")
     assert said.result["public"] == public.read_text("ascii").strip()

@@ -43,6 +43,7 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
     streams: set[int] = set()
     frames = count = length = 0
     oldest = newest = ""
+    claims: set[tuple[str, str]] = set()
     verified: set[tuple[str, str]] | None = None
     error: ReadError | None = None
     with progress(out, subject.size(), "bytes") as bar:
@@ -53,6 +54,7 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
                 streams.add(frame.stream_id)
                 stamp = frame.header.created
                 oldest, newest = min(oldest or stamp, stamp), max(newest, stamp)
+                claims.update(frame.header.signatures)
                 keys = set(frame.header.verified)
                 verified = keys if verified is None else verified & keys
                 if not limit or len(shown) < limit:
@@ -70,6 +72,7 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
         "types": dict(types),
         "stream_ids": [f"{one:016x}" for one in sorted(streams)],
         "created": [oldest, newest] if frames else [],
+        "signatures": sorted(map(list, claims)),
         "verified": sorted(map(list, verified or ())),
         "lost": [_lost(one) for one in lost],
         "shown": [_facts(frame) for frame in shown],
@@ -83,8 +86,10 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
         lines += row(out, "type", f"{printable(kind)}: {plural(number, 'record')}")
     if len(types) > _MOST_TYPES:
         lines += row(out, "", f"... and {len(types) - _MOST_TYPES:,} more types: --json has all")
+    signed = f"not verified: {signatures_text(sorted(claims))}; --key verifies" if claims else "no"
     if verified:
-        lines += row(out, "signed", f"headers verified: {signatures_text(sorted(verified))}")
+        signed = f"headers verified: {signatures_text(sorted(verified))}"
+    lines += row(out, "signed", signed)
     lines += row(out, "checked", "headers alone; `pickleseal verify` checks the rest")
     lines += _frame_lines(shown, frames, out)
     _give(subject, errors, lost, found, lines, out)
