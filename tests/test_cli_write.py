@@ -23,6 +23,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     assert said.code == 0
     assert f"    pickleseal {command}" in said.out
     assert "exit codes: 0 all well" in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
     assert cli(command, "--no-such-option").code == 2
 
 

@@ -3,8 +3,8 @@
 An HMAC key is shared by those who sign and those who verify. Of an Ed25519 key only the private half signs: --public
 writes the other half, for readers. A key in front of others (--rotate) signs from now on, and the others still verify.
 
-    pickleseal keygen release-2026 -o release.keys --alg ed25519 --public readers.keys
-    pickleseal keygen release-2027 -o release.keys --rotate
+    pickleseal keygen rel-2026 -o rel.keys --alg ed25519 --public readers.keys
+    pickleseal keygen rel-2027 -o rel.keys --rotate
 """
 
 import argparse

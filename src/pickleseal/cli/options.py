@@ -19,7 +19,9 @@ def add_key_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     group = parser.add_argument_group("keys", what)
     group.add_argument("--key", action="append", default=[], metavar="FILE", help="a file of keys; may be repeated")
     group.add_argument("--key-env", metavar="NAME", help="an environment variable that holds keys")
-    group.add_argument("--purpose", default="", help="what the signatures are for; it has to be the signer's")
+    group.add_argument(
+        "--purpose", default="", metavar="TEXT", help="what the signatures are for; it has to be the signer's"
+    )
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,8 @@ by what is in them, and checked frame by frame. Nothing is imported or unpickled
 a signature has to verify as well.
 
     pickleseal verify model.pseal
-    pickleseal verify models/ --key public.keys --policy policy.toml --quarantine refused/
+    pickleseal verify models/ --key public.keys --policy policy.toml
+    pickleseal verify inbox/ --quarantine refused/
 """
 
 import argparse
