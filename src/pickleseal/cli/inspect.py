@@ -23,7 +23,7 @@ from ..storage.stream_reader import Frame
 from ..storage.walk import Lost
 from .options import add_key_arguments, ring_of
 from .output import Output, UsageError
-from .subject import FORMS, Subject, opened, with_way_out
+from .subject import FORMS, Subject, opened, quietly, with_way_out
 from .targets import STDIN, Target, expand
 
 __all__ = ["add_arguments", "run"]
@@ -68,7 +68,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
         if not is_first:
             out.text()
         is_first = False
-        _inspect(target, options, policy, out)
+        with quietly():
+            _inspect(target, options, policy, out)
 
 
 def _inspect(target: Target, options: argparse.Namespace, policy: Policy, out: Output) -> None:

@@ -18,7 +18,7 @@ from ..storage.walk import Lost
 from .inspect_frame import check_section
 from .output import Output, UsageError
 from .render import plural
-from .subject import Subject, with_way_out
+from .subject import Subject, quietly, with_way_out
 from .targets import STDIN, expand
 
 __all__ = ["add_arguments", "run"]
@@ -46,7 +46,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
             if target.error is not None:
                 raise target.error
             if options.dry_run:
-                cut = _would_cut(target.path, options.drop_corrupt)
+                with quietly():
+                    cut = _would_cut(target.path, options.drop_corrupt)
                 end = os.stat(target.path).st_size - cut
             else:
                 cut = repair(target.path, drop_corrupt=options.drop_corrupt)

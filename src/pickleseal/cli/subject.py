@@ -6,11 +6,12 @@ import io
 import os
 import stat
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO
 
-from ..errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError, printable
+from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, printable
 from ..format.limits import Limits
 from ..format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from ..policy import Policy
@@ -22,7 +23,7 @@ from ..storage.walk import Lost, check_order
 from .output import Output, exit_code_of
 from .targets import STDIN, Target
 
-__all__ = ["FORMS", "Subject", "opened", "refuse_more", "with_way_out"]
+__all__ = ["FORMS", "Subject", "opened", "quietly", "refuse_more", "with_way_out"]
 
 FORMS = ("auto", "artifact", "stream")
 _UNLIMITED = Limits()
@@ -84,7 +85,7 @@ class Subject:
     def frames(self, policy: Policy, verify: bool, lost: list[Lost], start: int = 0) -> Iterator[Frame]:
         """Go through the frames of a stream from a record on; what is damaged in a file is added to `lost`.
 
-        At a URL the first damage ends it.
+        At a URL the first damage ends it. Warns of damage, unless within `quietly`.
 
         Raises:
             ReadError: what is no damage; at a URL, damage too.
@@ -92,18 +93,12 @@ class Subject:
         if self.local is None:
             yield from self._far_frames(policy, verify, start)
             return
-        import warnings
-
         with StreamReader(self.local, policy=policy, on_error="skip") as stream:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # each is in `lost`
-                if start:
-                    stream.seek(start)
+            if start:
+                stream.seek(start)
             frames = stream.frames(verify)
             while True:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    frame = next(frames, None)
+                frame = next(frames, None)
                 lost += stream.lost[len(lost) :]
                 if frame is None:
                     return
@@ -132,6 +127,14 @@ class Subject:
                 if preamble.stream_id:
                     seqs[preamble.stream_id] = preamble.seq
                 offset, record = offset + header.frame_len, record + records
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep streams from warning of what is reported anyway. For a whole command: filters are not for one thread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StreamWarning)
+        yield
 
 
 @contextmanager
