@@ -366,6 +366,30 @@ def test_a_broken_pipe_is_quiet(tmp_path: Path) -> None:
         assert child.wait() == 0
 
 
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_one_file_takes_few_imports(command: str) -> None:
+    """Start-up counts: see how long it takes."""
+    heavy = [
+        "asyncio",
+        "concurrent.futures",
+        "cryptography",
+        "fsspec",
+        "hashlib",
+        "logging",
+        "multiprocessing",
+        "rich",
+        "tempfile",
+    ]
+    code = (
+        "import sys; from pickleseal.cli.main import main; before = set(sys.modules)\n"
+        f"assert main([{command!r}, {str(VECTORS / 'valid' / 'minimal.pseal')!r}]) == 0\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:
     good, other = VECTORS / "valid" / "minimal.pseal", tmp_path / "o.pkl"
     other.write_bytes(pickle.dumps([1]))
@@ -421,3 +445,16 @@ def test_all_of_what_is_no_artifact_is_dumped_when_asked(tmp_path: Path) -> None
     path.write_bytes(bytes(range(256)) * 10)
     assert cli("inspect", path, "--hex", "--limit", "0").out.count("\n") == 2 + 320
     assert cli("inspect", path, "--hex", "--limit", "3").out.count("\n") == 2 + 3 + 1
+
+
+def test_long_headers_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    names = [f"module:Class{number:03}" for number in range(100)]
+    entry = {"fields": [], "kind": "plain", "state": "custom", "version": 2}
+    types = {name: {**entry, "global": f"old.{name}"} for name in names}
+    path.write_bytes(payload_of(b"\x80\x05N.", globals=names, types=types, meta={f"k{n}": "v" for n in range(100)}))
+    said = cli("inspect", path)
+    assert said.out.count("\n") < 70
+    assert "... and 60 more: --json has all" in said.out
+    assert "... and 80 more classes: --json has all" in said.out
+    assert "(plain, version 2, own pickling methods, was old.module:Class000)" in said.out

@@ -179,6 +179,25 @@ def test_upgrade_signs_anew(application: Path) -> None:
     assert "cli.Job version 1" in cli("verify", "job.pseal", "--key", "keys").out
 
 
+def test_upgrade_of_what_is_current_damaged_or_elsewhere(tmp_path: Path) -> None:
+    for name in ("valid/minimal.pseal", "valid/none.pseal", "invalid/section-0-first.pseal"):
+        shutil.copy(VECTORS / name, tmp_path)
+    said = cli("upgrade", tmp_path, tmp_path / "nothing.pseal", "--load")
+    assert said.code == 3
+    assert f"{tmp_path / 'minimal.pseal'}: current, builtins:dict version 0" in said.out
+    assert "section-checksum" not in said.out  # nothing of it is loaded, as its classes are as today
+    assert "4 files: 0 written" in said.out
+    assert "incomplete" in said.out
+    assert cli("upgrade", "-", "--load").code == cli("upgrade", "memory://a/b.pseal", "--load").code == 2
+    assert cli("upgrade", VECTORS / "invalid" / "header-flip-first.pseal", "--load").code == 3
+    for wrong in ("eval", "builtins:eval"):
+        assert cli("upgrade", tmp_path / "none.pseal", "--load", "--trust", wrong).code == 2
+    need("cryptography")
+    keys, public = tmp_path / "keys", tmp_path / "public"
+    cli("keygen", "one", "-o", keys, "--alg", "ed25519", "--public", public)
+    assert cli("upgrade", tmp_path / "none.pseal", "--load", "--key", public).code == 2
+
+
 # --- repair -----------------------------------------------------------------------------------------------------------
 
 

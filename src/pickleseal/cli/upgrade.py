@@ -10,7 +10,8 @@ whose classes are as today is not loaded. Files are replaced atomically; keep ot
 import argparse
 import warnings
 
-from ..errors import PackError, ReadError, UntrustedGlobalError, printable
+from ..errors import PackError, ReadError, UntrustedGlobalError, printable, text_of
+from ..payload.trust import build_trust
 from ..storage.files import peek
 from ..storage.upgrade import upgrade
 from ..writer import Writer
@@ -40,6 +41,14 @@ def run(options: argparse.Namespace, out: Output) -> None:
     if not options.load:
         raise UsageError("upgrade unpickles what it finds, which runs code: --load says that this is wanted")
     policy = policy_of(options)
+    try:
+        build_trust(options.trust)
+    except (TypeError, ValueError) as exc:
+        raise UsageError(f"--trust: {text_of(exc)}") from None
+    if policy.keys is not None and not any(key.can_sign for key in policy.keys.keys):
+        raise UsageError("--key: none of the keys can sign, and what is written has to be signed anew")
+    if policy.drift == "ignore":
+        raise UsageError('--policy: drift = "ignore" would write old states as today\'s')
     import_all(options.imports)
     targets = list(expand(options.paths))
     written = 0
