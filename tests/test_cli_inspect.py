@@ -453,7 +453,7 @@ def test_long_headers_are_cut(tmp_path: Path) -> None:
     entry = {"fields": [], "kind": "plain", "state": "custom", "version": 2}
     types = {name: {**entry, "global": f"old.{name}"} for name in names}
     path.write_bytes(payload_of(b"\x80\x05N.", globals=names, types=types, meta={f"k{n}": "v" for n in range(100)}))
-    said = cli("inspect", path)
+    said = cli("inspect", path, env={"COLUMNS": "160"})
     assert said.out.count("\n") < 70
     assert "... and 60 more: --json has all" in said.out
     assert "... and 80 more classes: --json has all" in said.out
