@@ -245,7 +245,8 @@ def test_what_is_refused_is_copied_with_its_reason(data: Path, tmp_path: Path) -
     cli("verify", "-", "--quarantine", kept, stdin=b"what is this")
     assert len(list(kept.glob("*.pseal"))) == 3
     (tmp_path / "file").touch()
-    assert cli("verify", data, "--quarantine", tmp_path / "file").code == 3
+    said = cli("verify", data, "--quarantine", tmp_path / "file")
+    assert (said.code, f"the quarantine {tmp_path / 'file'} did not keep it: File exists" in said.out) == (3, True)
 
 
 def test_whole_ones_are_listed_where_they_are_few(tmp_path: Path) -> None:

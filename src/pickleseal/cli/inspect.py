@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import LayoutError, MissingExtraError, ReadError, TrailingBytesError, TruncatedError, printable
+from ..errors import LayoutError, ReadError, TrailingBytesError, TruncatedError, printable
 from ..format.header import Header
 from ..policy import Policy
 from ..storage.files import peek
@@ -86,8 +86,6 @@ def _inspect(target: Target, options: argparse.Namespace, policy: Policy, out: O
                 show_stream(subject, policy, _records(options), options.limit, out)
             else:
                 _show_artifact(subject, policy, out)
-    except MissingExtraError:
-        raise
     except (ReadError, OSError, ValueError) as exc:
         out.refuse(path, with_way_out(exc, path))
 
@@ -250,7 +248,7 @@ def _write_new(target: str, is_forced: bool, length: int, pieces: Iterator[bytes
     """Write a file, atomically.
 
     Raises:
-        UsageError: it is there already, and is not to be replaced.
+        UsageError: it is there already, and is not to be replaced; or it can't be written.
     """
     from ..atomic import replace_with, write_all
 
@@ -265,4 +263,7 @@ def _write_new(target: str, is_forced: bool, length: int, pieces: Iterator[bytes
         if written != length:
             raise LayoutError("the section has another length", length, written)
 
-    replace_with(target, length, write)
+    try:
+        replace_with(target, length, write)
+    except OSError as exc:
+        raise UsageError(f"-o {target}: {exc.strerror or exc}") from None

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ..errors import MissingExtraError, ReadError, TrailingBytesError, printable
+from ..errors import ReadError, printable
 from ..format.header import Header
 from ..payload.trust import check_trusted
 from ..policy import Policy
@@ -52,7 +52,6 @@ class Found(NamedTuple):
     """What there is to say of one target."""
 
     path: str
-    seconds: float
     size: int | None
     found: dict[str, Any]
     errors: tuple[Exception, ...]
@@ -123,7 +122,6 @@ def _size_of(target: Target) -> int:
 
 def _look(target: Target, policy: Policy, form: str, judges_words: bool, folder: str | None) -> Found:
     """Check one target. Whatever is wrong with it is part of the answer."""
-    start = time.perf_counter()
     path, size, found, errors = target.path, None, dict[str, Any](), list[Exception]()
     try:
         with opened(target) as subject:
@@ -134,11 +132,9 @@ def _look(target: Target, policy: Policy, form: str, judges_words: bool, folder:
                 errors.append(exc)
             if folder is not None and errors and isinstance(errors[0], ReadError):
                 found["quarantined"] = _keep(subject, folder, errors[0])
-    except MissingExtraError:
-        raise
     except (OSError, ValueError) as exc:
         errors.append(exc)
-    return Found(path, time.perf_counter() - start, size, found, tuple(errors))
+    return Found(path, size, found, tuple(errors))
 
 
 def _check(
@@ -147,9 +143,8 @@ def _check(
     if form != "stream":
         try:
             header = verify(subject.local if subject.local is not None else subject.url, policy=policy)  # type: ignore[arg-type]  # one of them is there
-        except ReadError as exc:
-            is_more = isinstance(exc, TrailingBytesError) or exc.step not in (2, 3, 4)
-            if form == "artifact" or not is_more or not subject.is_stream():
+        except ReadError:
+            if form == "artifact" or not subject.is_stream():
                 raise
         else:
             if judges_words:
@@ -232,10 +227,14 @@ def _keep(subject: Subject, folder: str, error: ReadError) -> str:
     from ..storage.ingest import reason_of
     from ..storage.quarantine import QuarantineFolder
 
-    with Evidence(subject.local if subject.local is not None else subject.url, sys.maxsize) as evidence:
-        kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(
-            evidence, error.code, reason_of(error, subject.path, None, None)
-        )
+    reason = reason_of(error, subject.path, None, None)
+    try:
+        with Evidence(subject.local if subject.local is not None else subject.url, sys.maxsize) as evidence:
+            kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(
+                evidence, error.code, reason
+            )
+    except OSError as exc:
+        raise OSError(exc.errno, f"the quarantine {folder} did not keep it: {exc.strerror or exc}") from None
     if kept is None:
         raise OSError(f"no room in the quarantine {folder}")
     return kept.path
