@@ -33,6 +33,9 @@ TESTS = [
     "tests/test_stream_vectors.py",
     "tests/test_arrays.py",
     "tests/test_mapped.py",
+    "tests/test_cli_inspect.py",
+    "tests/test_cli_verify.py",
+    "tests/test_cli_write.py",
     "tests/test_trust.py",
     "tests/test_levels.py",
     "tests/test_opcodes.py",
@@ -77,6 +80,7 @@ def run(command: str, version: str) -> bool:
         "packaging>=22",
         "pydantic>=2.4",
         "pytest>=8",
+        "rich>=13",
         "tomli>=2; python_version < '3.11'",
     ]
     stamp = folder / ".installed"

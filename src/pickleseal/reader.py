@@ -12,7 +12,6 @@ from .errors import (
     ClassMissingError,
     InvalidObjectError,
     MigrationError,
-    PolicyError,
     SchemaDriftError,
     TrailingBytesError,
     TruncatedError,
@@ -33,6 +32,7 @@ from .payload.levels import Level, inspect, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
 from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
+from .rules import judge_protocol
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
 from .schema.record import record
@@ -251,10 +251,7 @@ def check_policy(
 def _judge(
     fields: dict[str, Any], expect: type[Any] | str | None, trusted: Trusted, policy: Policy, is_small: bool
 ) -> Judged:
-    protocol = fields["pickle"]["protocol"]
-    if protocol not in policy.protocols:
-        hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
-        raise PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, "pickle.protocol")
+    judge_protocol(fields["pickle"]["protocol"], policy.protocols)
     if expect is not None:
         _check_type(fields, expect, policy)
     policy._admit(fields)

@@ -22,6 +22,7 @@ __all__ = [
     "judge_age",
     "judge_codecs",
     "judge_labels",
+    "judge_protocol",
     "judge_type",
 ]
 
@@ -112,6 +113,13 @@ def _clauses(rule: str) -> tuple[tuple[str, int], ...]:
             raise ValueError(f'expected "*", "3", ">=2", ">=2,<5" or "!=4", found {rule!r}')
         found.append((match[1], int(match[2])))
     return tuple(found)
+
+
+def judge_protocol(protocol: int, accepted: tuple[int, ...]) -> None:
+    """Refuse a pickle protocol that is not accepted (spec 11, step 15). Raises PolicyError."""
+    if protocol not in accepted:
+        hint = f"Policy(protocols={tuple(sorted({*accepted, protocol}))}) accepts it"
+        raise PolicyError("pickle protocol is not accepted", accepted, protocol, hint, "pickle.protocol")
 
 
 def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: Callable[[str], str]) -> None:

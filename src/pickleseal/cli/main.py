@@ -34,6 +34,16 @@ _EPILOG = """exit codes: 0 all well; 1 something was refused or found; 2 wrong u
 corrupt or incomplete; 4 a defect of pickleseal. Over several files the highest counts."""
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Wraps paragraphs to the terminal, and leaves examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip("\n").split("\n\n")
+        return "\n\n".join(
+            one if one.startswith(" ") else super(_Formatter, self)._fill_text(one, width, indent) for one in paragraphs
+        )
+
+
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pickleseal", description="Artifacts around pickles: inspect, verify, check.", epilog=_EPILOG
@@ -48,7 +58,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
                 help=text,
                 description=module.__doc__,
                 epilog=_EPILOG,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                formatter_class=_Formatter,
             )
             module.add_arguments(command)
             _add_output_arguments(command)
@@ -72,6 +82,9 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code. Arguments: those behind the program's name; None: `sys.argv`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # names may hold what the terminal's encoding does not know
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     try:
         options = _parser(chosen if chosen in COMMANDS else "").parse_args(arguments)

@@ -8,7 +8,7 @@ import sys
 from typing import Any, TextIO
 
 from .._version import __version__
-from ..errors import ReadError, printable
+from ..errors import PackError, PicklesealError, ReadError, printable
 
 __all__ = [
     "EXIT_FINDING",
@@ -32,8 +32,10 @@ class UsageError(Exception):
 
 
 def exit_code_of(error: Exception) -> int:
-    """Return 1 for what rules refuse, 3 for what is damaged or can't be read."""
-    if isinstance(error, ReadError) and (error.step in (15, 20) or error.code in _REFUSALS):
+    """Return 1 for what rules refuse and what can't be packed, 3 for what is damaged or can't be read."""
+    if isinstance(error, PackError) or (
+        isinstance(error, ReadError) and (error.step in (15, 20) or error.code in _REFUSALS)
+    ):
         return EXIT_FINDING
     return EXIT_UNREADABLE
 
@@ -100,10 +102,11 @@ class Output:
     def refuse(self, path: str, error: Exception, **more: Any) -> None:
         """Give out a refusal, in one line: `path: CODE: reason: hint`. It counts for the exit code."""
         self.worsen(exit_code_of(error))
-        if isinstance(error, ReadError):
+        if isinstance(error, PicklesealError):
             error.path = path
             code, line = error.code, str(error)
-            found = {"reason": error.reason, "hint": error.hint, "step": error.step, "where": error.where}
+            step = error.step if isinstance(error, ReadError) else None
+            found = {"reason": error.reason, "hint": error.hint, "step": step, "where": error.where}
             if error.offset is not None:
                 found |= {"offset": error.offset, "record": error.record}
         else:

@@ -20,7 +20,7 @@ from .files import Input
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Artifact", "Event", "Quarantine", "Reader"]
+__all__ = ["Artifact", "Event", "Quarantine", "Reader", "reason_of"]
 
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as `logging` has them
 
@@ -220,19 +220,7 @@ class Reader:
         from .quarantine import QuarantineFolder  # brings hashlib and json: only where something is kept
 
         folder = QuarantineFolder(os.fsdecode(quarantine.folder), quarantine.max_count, quarantine.max_bytes)
-        reason = {
-            "code": exc.code,
-            "expected": _plain(exc.expected),
-            "found": _plain(exc.found),
-            "hint": exc.hint,
-            "pickleseal": __version__,
-            "reason": exc.reason,
-            "source": evidence.name,
-            "step": exc.step,
-            "type": kind,
-            "version": version,
-            "where": exc.where,
-        }
+        reason = reason_of(exc, evidence.name, kind, version)
         try:
             kept = folder.keep(evidence, exc.code, reason)
         except Exception as trouble:  # of any kind: the rejection counts for more
@@ -281,6 +269,23 @@ def _extra(code: str | None, step: int | None, kind: str | None, name: str | Non
         "step": step,
         "type": None if kind is None else printable(kind),
         "path": None if name is None else printable(name, 4096),
+    }
+
+
+def reason_of(exc: ReadError, source: str | None, kind: str | None, version: int | None) -> dict[str, Any]:
+    """Return what a quarantine keeps of a refusal, as JSON values."""
+    return {
+        "code": exc.code,
+        "expected": _plain(exc.expected),
+        "found": _plain(exc.found),
+        "hint": exc.hint,
+        "pickleseal": __version__,
+        "reason": exc.reason,
+        "source": source,
+        "step": exc.step,
+        "type": kind,
+        "version": version,
+        "where": exc.where,
     }
 
 

@@ -25,7 +25,7 @@ from ..signing import signer, verifier
 from .source import FileSource
 from .url import refuse_url
 
-__all__ = ["seal"]
+__all__ = ["copy_section", "read_signatures", "seal"]
 
 _CHUNK = 1 << 20
 
@@ -66,7 +66,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     try:
         with naming(name), io.FileIO(name) as file:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
-            others = _signatures(file, old.preamble)
+            others = read_signatures(file, old.preamble)
             body_len = old.frame_len - old.preamble.head_len
             entries = [{"sha256": "0" * 64, **entry} for entry in old._fields["sections"]]
             head_len = len(_head({**old._fields, "sections": entries}, old.preamble, body_len, others, sign))
@@ -76,7 +76,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
                     out.seek(head_len)
                     file.seek(old.preamble.head_len)
                     for index, entry in enumerate(old._fields["sections"]):
-                        entries[index]["sha256"] = _copy_section(file, out, index, entry)
+                        entries[index]["sha256"] = copy_section(file, out, index, entry)
                     head = _head({**old._fields, "sections": entries}, old.preamble, body_len, others, sign)
                     limits = Limits()
                     preamble = decode_preamble(head[:PREAMBLE_SIZE], limits)
@@ -92,7 +92,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     return made[0]
 
 
-def _signatures(file: BinaryIO, preamble: Preamble) -> tuple[Signature, ...]:
+def read_signatures(file: BinaryIO, preamble: Preamble) -> tuple[Signature, ...]:
     """Read the signatures that are there."""
     if not preamble.seal_len:
         return ()
@@ -113,7 +113,7 @@ def _head(fields: Mapping[str, Any], old: Preamble, body_len: int, others: tuple
     return preamble + header + sealed
 
 
-def _copy_section(file: BinaryIO, out: BinaryIO, index: int, entry: dict[str, Any]) -> str:
+def copy_section(file: BinaryIO, out: BinaryIO, index: int, entry: dict[str, Any]) -> str:
     """Copy a section with its padding, judge it again, and return its SHA-256."""
     import hashlib
 

@@ -1,0 +1,463 @@
+"""`pickleseal inspect`: what it says of every vector, of streams, of what is damaged, hostile, or something else."""
+
+import os
+import pickle
+import pickletools
+import struct
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_support import cli, compare
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import ROOT, SPEC, VECTORS, cases, manifest, need, read
+
+import pickleseal
+from pickleseal.cli.inspect_pickle import Opcode, opcodes
+from pickleseal.format.frame import encode_body, encode_frame
+
+VIEWS = ("--layout", "--hex", "--pickle")
+GOLDENS = {
+    "minimal": ["valid/minimal.pseal"],
+    "layout": ["valid/buffers.pseal", "--layout"],
+    "hex": ["valid/minimal.pseal", "--hex"],
+    "hex-damaged": ["invalid/header-flip-first.pseal", "--hex", "--limit", "2"],
+    "pickle": ["valid/minimal.pseal", "--pickle"],
+    "damaged": ["invalid/header-flip-first.pseal"],
+    "truncated": ["invalid/cut-payload.pseal"],
+    "foreign": ["invalid/foreign-pickle.pseal"],
+    "signed": ["valid/signed-both.pseal"],
+}
+MADE_STEPS = (16, 17)  # that `inspect` finds out by the length alone
+
+
+def payload_of(data: bytes, **fields: object) -> bytes:
+    """Return an artifact around any payload."""
+    header: dict[str, Any] = {
+        "build": {},
+        "created": "2026-01-02T03:04:05.678901Z",
+        "format": "pickleseal/1.0",
+        "globals": [],
+        "pickle": {"protocol": 5},
+        "sections": [{}],
+        "type": "builtins:object",
+        "version": 0,
+        **fields,
+    }
+    return b"".join(map(bytes, encode_frame(encode_body(header, [[data]]))))
+
+
+def stream_of(folder: Path, count: int = 25, batch: int = 4) -> Path:
+    path = folder / "events.pseal"
+    with pickleseal.StreamWriter(path, batch=batch) as stream:
+        for number in range(count):
+            stream.append({"n": number})
+    return path
+
+
+# --- every vector -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", [*cases("valid"), *cases("legacy")])
+def test_what_is_valid_is_shown_with_the_header_that_the_manifest_has(entry: dict[str, Any]) -> None:
+    said = cli("inspect", VECTORS / entry["file"], "--json")
+    assert said.code == 0, said.out
+    assert said.result["ok"] is True
+    if "header" in entry:
+        assert said.result["header"] == entry["header"]
+    for view in ((), *((view,) for view in VIEWS)):
+        said = cli("inspect", VECTORS / entry["file"], *view)
+        assert said.code == 0, said.out
+        assert said.out
+
+
+def test_what_is_invalid_has_the_code_and_exit_code_of_the_manifest() -> None:
+    for entry in manifest()["invalid"]:
+        known = not entry.get("policy") and (entry["step"] <= 13 or entry["step"] in MADE_STEPS)
+        if entry["file"].endswith("trailing-frame.pseal"):  # two artifacts end to end are a stream
+            assert cli("inspect", VECTORS / entry["file"], "--json").result["kind"] == "stream"
+        said = cli("inspect", VECTORS / entry["file"], "--json", "--as", "artifact")
+        if known and entry["error"] in ("section-checksum", "section-padding"):
+            assert said.code == 0, entry["file"]
+        elif known:
+            assert (said.result["code"], said.result["step"]) == (entry["error"], entry["step"]), entry["file"]
+            assert said.code == (1 if entry["error"] in ("limit-exceeded", "signature-invalid") else 3), entry["file"]
+
+
+def test_the_bytes_of_whatever_is_invalid_are_shown() -> None:
+    paths = [VECTORS / entry["file"] for entry in manifest()["invalid"]]
+    said = cli("inspect", *paths, "--hex", "--limit", "4")
+    assert said.code == 3
+    assert all(line.isprintable() for line in said.out.splitlines())
+    assert said.out.count("\noffset  bytes") >= len(paths) - 1
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("name", GOLDENS)
+def test_golden(name: str, width: int, color: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(VECTORS)
+    env = {"COLUMNS": str(width)} | ({"FORCE_COLOR": "1"} if color else {})
+    said = cli("inspect", *GOLDENS[name], env=env)
+    assert said.err == ""
+    compare(f"inspect-{name}-{width}{'-color' if color else ''}", said)
+
+
+def test_the_dump_of_the_worked_example_is_that_of_the_spec() -> None:
+    """Appendix A."""
+    page = (SPEC / "format.md").read_text("utf-8").split("<!-- worked-example:begin -->")[1]
+    said = cli("inspect", VECTORS / "valid" / "minimal.pseal", "--hex", env={"COLUMNS": "120"})
+    assert said.out == page.split("```text\n")[1].split("```")[0]
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_is_shown_as_a_whole_and_by_its_records(tmp_path: Path) -> None:
+    path = stream_of(tmp_path)
+    found = cli("inspect", path, "--json").result
+    assert (found["kind"], found["records"], found["frames"], found["lost"]) == ("stream", 25, 7, [])
+    assert found["types"] == {"builtins:dict": 25}
+    chosen = {"0:4": [0], "3:5": [0, 4], "-1:": [24], "5": [4], "-1": [24], "30:": [], ":-23": [0]}
+    for records, frames in chosen.items():
+        shown = cli("inspect", path, f"--records={records}", "--json").result["shown"]
+        assert [frame["record"] for frame in shown] == frames, records
+    text = cli("inspect", path, "--limit", "2").out
+    assert "25 in 7 frames" in text
+    assert "5 frames more: --records 8:" in text
+    signed = cli("inspect", VECTORS / "streams" / "signed.pseal")
+    assert "not verified: " in signed.out
+    assert "--key verifies" in signed.out
+    for view in VIEWS:
+        assert "frame at byte" in cli("inspect", path, view, "--records", "5").out
+    assert cli("inspect", path, "--records", "a:b").code == 2
+    assert cli("inspect", VECTORS / "valid" / "minimal.pseal", "--pickle", "--records", "1").code == 2
+
+
+def test_damage_in_a_stream_is_named_and_what_is_behind_it_shown(tmp_path: Path) -> None:
+    path = stream_of(tmp_path)
+    data = bytearray(path.read_bytes())
+    length = len(data) // 7
+    data[2 * length + 70] ^= 1
+    path.write_bytes(data[:-1])
+    said = cli("inspect", path)
+    assert said.code == 3
+    assert "header-checksum" in said.out
+    assert "torn-tail" in said.out
+    assert f"pickleseal repair {path}" in said.out
+    found = cli("inspect", path, "--json").result
+    assert [one["code"] for one in found["lost"]] == ["header-checksum", "torn-tail"]
+    assert found["frames"] == 5
+
+
+def test_standard_input_and_urls(tmp_path: Path) -> None:
+    fsspec = need("fsspec")
+    data, stream = read({"file": "valid/minimal.pseal"}), stream_of(tmp_path).read_bytes()
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/cli/minimal.pseal", data)
+    memory.pipe_file("/cli/events.pseal", stream)
+    for sent, records in ((data, None), (stream, 25)):
+        found = cli("inspect", "-", "--json", stdin=sent).result
+        assert (found["path"], found.get("records")) == ("-", records)
+    assert "builtins:dict" in cli("inspect", "memory://cli/minimal.pseal").out
+    assert cli("inspect", "memory://cli/events.pseal", "--json").result["records"] == 25
+    assert [r["path"] for r in cli("inspect", "memory://cli/", "--json").json["results"]] == [
+        "memory:///cli/events.pseal",
+        "memory:///cli/minimal.pseal",
+    ]
+    assert cli("inspect", "memory://cli/minimal.pseal", "--hex").out.count("\n") > 10
+    assert cli("inspect", "memory://cli/none.pseal").code == 3
+
+
+# --- sections ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compress", [None, "zstd"])
+def test_a_section_is_written_decoded_and_checked(tmp_path: Path, compress: str | None) -> None:
+    if compress:
+        need("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+    raw = b"0123456789abcdef" * 5000
+    path, target = tmp_path / "a.pseal", tmp_path / "out.bin"
+    pickleseal.dump({"b": pickle.PickleBuffer(raw)}, path, writer=pickleseal.Writer(compress=compress))
+    assert cli("inspect", path, "--extract", 1, "-o", target).code == 0
+    assert target.read_bytes() == raw
+    assert cli("inspect", path, "--extract", 1).raw == raw
+    assert pickle.loads(cli("inspect", path, "--extract", 0, "-o", "-").raw, buffers=[raw])["b"] == raw
+    target.write_bytes(b"mine")
+    said = cli("inspect", path, "--extract", 1, "-o", target)
+    assert (said.code, target.read_bytes()) == (2, b"mine")
+    assert "--force" in said.err
+    data = bytearray(path.read_bytes())
+    data[pickleseal.peek(path).preamble.head_len + 64] ^= 1  # section 1: the pickle before it is a short one
+    path.write_bytes(data)
+    assert cli("inspect", path, "--pickle").code == 0
+    said = cli("inspect", path, "--extract", 1, "-o", target, "--force")
+    assert (said.code, target.read_bytes()) == (3, b"mine")
+    assert "section-checksum" in said.out
+    assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".tmp"] == []
+    said = cli("inspect", path, "--extract", 0, "-o", tmp_path / "none" / "x")
+    assert (said.code, "No such file or directory" in said.err) == (2, True)
+    for wrong in (["--extract", 7], ["--extract", -1], ["-o", "x"], ["--extract", 0, "--json"], ["--limit", "-1"]):
+        assert cli("inspect", path, *wrong).code == 2, wrong
+
+
+# --- hostile ----------------------------------------------------------------------------------------------------------
+
+
+def test_text_from_a_file_is_escaped_everywhere(tmp_path: Path) -> None:
+    hostile = "a\x1b[31mred\u202eright\nnext\x07\r\x9b"
+    name = "mod\u202eule:Cl\u2028ass"
+    path = tmp_path / "a.pseal"
+    path.write_bytes(
+        payload_of(
+            b"\x80\x05\x8c\x08a\x1b[31mre\x94.".replace(b"\x8c\x08", b"\x8c\x08"),
+            meta={"label": hostile},
+            build={"app": hostile},
+            packages={"dist\u202e": hostile},
+            globals=[name],
+            type="type\u202e",
+            ext={"x.y": hostile},
+            types={
+                "type\u202e": {
+                    "fields": [["f\u202e", hostile]],
+                    "defaults": [["f\u202e", hostile]],
+                    "global": name,
+                    "kind": "plain",
+                    "state": "default",
+                    "version": 0,
+                }
+            },
+        )
+    )
+    for view in ((), *((view,) for view in VIEWS), ("--json",), ("--jsonl",), ("-q",)):
+        said = cli("inspect", path, *view)
+        assert said.code == 0, said.out
+        assert all(line.isprintable() for line in said.out.split("\n")), view
+    assert "\\u202e" in cli("inspect", path).out
+
+
+def test_names_that_an_encoding_lacks_are_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    pickleseal.dump(1, path, meta={"city": "Köln \u4e2d"})
+    said = cli("inspect", path, "--layout", encoding="ascii")
+    assert (said.code, "#" in said.out) == (0, True)
+    assert "K\\xf6ln \\u4e2d" in cli("inspect", path, encoding="ascii").out
+
+
+class Trap:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch trapped",)
+
+
+def test_nothing_is_imported_or_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pickleseal.dump(Trap(), "trap.pseal")
+    (tmp_path / "canary.pseal").write_bytes(read({"file": "valid/canary.pseal"}))
+    sys.modules.pop("canary", None)
+    for path in ("trap.pseal", "canary.pseal"):
+        for view in ((), *((view,) for view in VIEWS), ("--extract", 0)):
+            assert cli("inspect", path, *view).code == 0
+        assert cli("verify", path).code == 0
+    assert "canary" not in sys.modules
+    assert not (tmp_path / "trapped").exists()
+    assert "'system'" in cli("inspect", "trap.pseal", "--pickle").out
+
+
+HOSTILE = {
+    "a million opcodes": b"\x80\x05" + b"N0" * 500_000 + b"N.",
+    "an argument of a gigabyte that is not there": b"\x80\x05\x8e" + struct.pack("<Q", 1 << 30) + b"x.",
+    "a length of 2**64 - 1": b"\x80\x05\x96" + b"\xff" * 8 + b".",
+    "a negative length": b"\x80\x02\x8b\xff\xff\xff\xff.",
+    "an integer of a megabyte": b"\x80\x05\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * (1 << 20) + b".",
+    "a text of a megabyte": b"\x80\x05X" + struct.pack("<I", 1 << 20) + b"\xe2\x80\xae\n" * (1 << 18) + b".",
+    "marks without end": b"\x80\x05" + b"(" * 100_000 + b".",
+    "a line without end": b"\x80\x02c" + b"a" * 1_000_000,
+    "an opcode that is none": b"\x80\x05\xff.",
+    "more behind the end": b"\x80\x05N.N.",
+    "text integers of protocol 0": b"I" + b"9" * 100_000 + b"\n.",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pickles_are_listed_in_no_time_and_cut(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    path.write_bytes(payload_of(HOSTILE[name]))
+    start = time.process_time()
+    for arguments in (["--pickle"], ["--hex"], ["--pickle", "--json"]):
+        said = cli("inspect", path, *arguments)
+        assert said.code == 0
+        assert len(said.out) < 60_000
+        assert all(line.isprintable() and len(line) <= 160 for line in said.out.splitlines() if "{" not in line)
+    assert time.process_time() - start < 2
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["valid/minimal", "valid/signed-buffers", "valid/zstd-mixed", "streams/batches", "valid/types"]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3),
+    st.integers(0, 200),
+    st.sampled_from([(), *((view,) for view in VIEWS), ("--extract", "1"), ("--as", "stream"), ("--records=-2:",)]),
+)
+def test_no_damage_is_a_defect_of_ours(
+    tmp_path: Path, name: str, changes: list[tuple[int, int]], cut: int, view: tuple[str, ...]
+) -> None:
+    data = bytearray(read({"file": f"{name}.pseal"}))
+    for offset, value in changes:
+        data[offset % len(data)] = value
+    path = tmp_path / "a.pseal"
+    path.write_bytes(data[: len(data) - cut])
+    for arguments in (["inspect", path, *view], ["inspect", path, *view, "--json"], ["verify", path, "--all"]):
+        if view[:1] != ("--extract",) or "--json" not in arguments:
+            said = cli(*arguments)
+            assert said.code in (0, 1, 2, 3), said.err
+            assert view[:1] == ("--extract",) or all(line.isprintable() for line in said.out.splitlines())
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_walked_to_an_end(data: bytes) -> None:
+    position = 0
+    for opcode in opcodes(lambda offset, count: data[offset : offset + count], len(data)):
+        assert opcode.offset == position
+        assert opcode.length > 0 or opcode.problem is not None
+        assert (opcode.argument or "").isprintable()
+        position += opcode.length
+    assert position <= len(data)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(VALUES, st.integers(0, 5))
+def test_opcodes_are_those_that_pickletools_finds(value: object, protocol: int) -> None:
+    data = pickle.dumps(value, protocol)
+    found = list(opcodes(lambda offset, count: data[offset : offset + count], len(data)))
+    assert [(one.name, one.offset) for one in found] == [
+        (opcode.name, position) for opcode, _, position in pickletools.genops(data)
+    ]
+    assert sum(one.length for one in found) == len(data)
+    assert not any(one.problem for one in found)
+    assert isinstance(found[0], Opcode)
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_pipe_is_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    path.write_bytes(payload_of(HOSTILE["a million opcodes"]))
+    command = [sys.executable, "-m", "pickleseal", "inspect", str(path), "--pickle", "--limit", "100000"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait() == 0
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_one_file_takes_few_imports(command: str) -> None:
+    """Start-up counts: see how long it takes."""
+    heavy = [
+        "asyncio",
+        "concurrent.futures",
+        "cryptography",
+        "fsspec",
+        "hashlib",
+        "logging",
+        "multiprocessing",
+        "rich",
+        "tempfile",
+    ]
+    code = (
+        "import sys; from pickleseal.cli.main import main; before = set(sys.modules)\n"
+        f"assert main([{command!r}, {str(VECTORS / 'valid' / 'minimal.pseal')!r}]) == 0\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:
+    good, other = VECTORS / "valid" / "minimal.pseal", tmp_path / "o.pkl"
+    other.write_bytes(pickle.dumps([1]))
+    said = cli("inspect", good, other, tmp_path / "none.pseal")
+    assert said.code == 3
+    assert f"pickleseal convert {other} NEW.pseal" in said.out
+    assert said.out.rstrip().endswith("incomplete: not everything could be read")
+    assert cli("inspect", good, other, "--jsonl").out.count("\n") == 3
+    assert cli("inspect", tmp_path, tmp_path / "*.nothing").code == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    data = read({"file": "valid/minimal.pseal"})
+    for command in ("inspect", "verify"):
+        writer = threading.Thread(target=path.write_bytes, args=(data,))
+        writer.start()
+        said = cli(command, path, "--json")
+        writer.join()
+        assert (said.code, said.result["path"], said.result["size"]) == (0, str(path), len(data))
+
+
+def test_signatures_are_verified_with_a_key(tmp_path: Path) -> None:
+    ring = pickleseal.KeyRing([pickleseal.Key.generate("audit")])
+    path, keys = tmp_path / "a.pseal", tmp_path / "keys"
+    ring.to_file(keys)
+    pickleseal.dump(1, path, writer=pickleseal.Writer(keys=ring))
+    assert "not verified: audit (hmac-sha256); --key verifies" in cli("inspect", path).out
+    assert "verified: audit (hmac-sha256)" in cli("inspect", path, "--key", keys).out
+    assert cli("inspect", VECTORS / "valid" / "minimal.pseal", "--key", keys).code == 1
+    assert cli("inspect", path, "--purpose", "x").code == 2
+    assert cli("inspect", path, "--key", tmp_path / "none").code == 2
+
+
+def test_a_terminal_gets_no_bytes() -> None:
+    said = cli("inspect", VECTORS / "valid" / "minimal.pseal", "--extract", 0, terminal=True)
+    assert (said.code, said.raw) == (2, b"")
+
+
+def test_thousands_of_sections_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    pickleseal.dump([pickle.PickleBuffer(b"x" * 20_000) for _ in range(300)], path)
+    for view in ("--layout", "--hex"):
+        assert cli("inspect", path, view, "--limit", "5").out.count("\n") < 60, view
+    assert cli("inspect", path, "--layout", "--limit", "0").out.count("section ") == 301
+    assert len(cli("inspect", path, "--layout", "--json").result["regions"]) > 600
+
+
+def test_all_of_what_is_no_artifact_is_dumped_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(range(256)) * 10)
+    assert cli("inspect", path, "--hex", "--limit", "0").out.count("\n") == 2 + 320
+    assert cli("inspect", path, "--hex", "--limit", "3").out.count("\n") == 2 + 3 + 1
+
+
+def test_long_headers_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    names = [f"module:Class{number:03}" for number in range(100)]
+    entry = {"fields": [], "kind": "plain", "state": "custom", "version": 2}
+    types = {name: {**entry, "global": f"old.{name}"} for name in names}
+    path.write_bytes(payload_of(b"\x80\x05N.", globals=names, types=types, meta={f"k{n}": "v" for n in range(100)}))
+    said = cli("inspect", path, env={"COLUMNS": "160"})
+    assert said.out.count("\n") < 70
+    text = " ".join(said.out.split())
+    assert "... and 60 more: --json has all" in text
+    assert "... and 80 more classes: --json has all" in text
+    assert "(plain, version 2, own pickling methods, was old.module:Class000)" in text

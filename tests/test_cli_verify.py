@@ -1,0 +1,292 @@
+"""`pickleseal verify`: every vector, folders and streams, policies and keys, the quarantine, the summary."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_support import cli, compare
+from support import VECTORS, key_of, manifest, need, read
+
+import pickleseal
+from pickleseal.cli.output import Output
+from pickleseal.cli.progress import Progress, progress
+
+WORDS = ("policy", "type-mismatch", "untrusted-global")
+FOUND_BY_WORDS = ("types", "build", "meta", "codecs", "protocols")
+
+
+def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
+    """Turn what the manifest tells a reader into options, and files that they name."""
+    told = entry.get("policy", {})
+    options: list[str] = []
+    if "keys" in told:
+        pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", "")).to_file(folder / "keys")
+        options += ["--key", str(folder / "keys"), "--purpose", told.get("purpose", "")]
+        options += [word for id in told.get("signed_by", ()) for word in ("--signed-by", id)]
+    lines = [f"{name} = {json.dumps(told[name])}" for name in ("codecs", "trust", "protocols", "level") if name in told]
+    for name in ("limits", "types", "build", "meta"):
+        if name in told:
+            lines += [f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in told[name].items())]
+    if lines:
+        (folder / "policy.toml").write_text("\n".join(lines), "utf-8")
+        options += ["--policy", str(folder / "policy.toml")]
+    return options
+
+
+def is_found(entry: dict[str, Any]) -> bool:
+    """Tell whether this is among what `verify` looks at: all but classes, and what happens when a payload runs."""
+    if entry["step"] < 15 or 16 <= entry["step"] <= 19:
+        return True
+    told = entry.get("policy", {})
+    return bool(
+        entry["error"] in WORDS
+        and "expect" not in told
+        and (told.get("trust") or any(name in told for name in FOUND_BY_WORDS))
+    )
+
+
+def test_every_valid_vector_is_whole(tmp_path: Path) -> None:
+    need("cryptography")
+    if sys.version_info < (3, 11):
+        need("tomli")
+    for entry in [*manifest()["valid"], *manifest()["legacy"]]:
+        said = cli("verify", VECTORS / entry["file"], "--json", *options_of(entry, tmp_path))
+        assert (said.code, said.result["ok"], said.result["code"]) == (0, True, None), entry["file"]
+        assert bool(said.result["verified"]) == ("keys" in entry.get("policy", {})), entry["file"]
+
+
+def test_every_invalid_vector_has_the_code_and_step_of_the_manifest(tmp_path: Path) -> None:
+    need("cryptography")
+    if sys.version_info < (3, 11):
+        need("tomli")
+    seen = set()
+    for entry in manifest()["invalid"]:
+        said = cli("verify", VECTORS / entry["file"], "--json", "--as", "artifact", *options_of(entry, tmp_path))
+        assert said.err == "", entry["file"]
+        if is_found(entry):
+            assert (said.result["code"], said.result["step"]) == (entry["error"], entry["step"]), entry["file"]
+            is_rule = entry["step"] == 15 or entry["error"] in ("limit-exceeded", "signature-invalid")
+            assert said.code == (1 if is_rule else 3), entry["file"]
+            seen.add(entry["step"])
+        else:
+            assert (said.code, said.result["ok"]) == (0, True), entry["file"]
+    assert seen == {*range(1, 20)}
+
+
+def test_every_stream_vector_is_judged_and_what_is_lost_is_named(tmp_path: Path) -> None:
+    if sys.version_info < (3, 11):
+        need("tomli")
+    for entry in manifest()["streams"]:
+        said = cli("verify", VECTORS / entry["file"], "--json", "--as", "stream", *options_of(entry, tmp_path))
+        found = said.result
+        if "error" not in entry or entry["step"] == 20:
+            assert (said.code, found["code"], found["lost"]) == (0, None, []), entry["file"]
+            assert entry.get("step") == 20 or found["records"] == entry["records"], entry["file"]
+            continue
+        assert (found["code"], found["step"], found["offset"]) == (entry["error"], entry["step"], entry["at"])
+        assert said.code == (1 if entry["error"] == "signature-invalid" else 3), entry["file"]
+        if "skipped" in entry:
+            assert [[one["offset"], one["end"]] for one in found["lost"]] == entry["skipped"]["lost"], entry["file"]
+            assert found["records"] == entry["skipped"]["records"], entry["file"]
+        if "good_end" in entry:
+            (tmp_path / "torn.pseal").write_bytes(read(entry))
+            dry = cli("repair", tmp_path / "torn.pseal", "--dry-run", "--json").result
+            done = cli("repair", tmp_path / "torn.pseal", "--json").result
+            assert dry["end"] == done["end"] == entry["good_end"], entry["file"]
+
+
+def test_whatever_kind_is_found_by_what_is_there() -> None:
+    for entry in manifest()["streams"]:
+        found = cli("verify", VECTORS / entry["file"], "--json").result
+        if entry["frames"] > 1 and "error" not in entry:
+            assert (found["kind"], found["records"]) == ("stream", entry["records"]), entry["file"]
+
+
+def test_two_artifacts_end_to_end_are_a_stream_unless_told() -> None:
+    path = VECTORS / "invalid" / "trailing-frame.pseal"
+    found = cli("verify", path, "--json").result
+    assert (found["kind"], found["frames"], found["records"]) == ("stream", 2, 2)
+    assert cli("verify", path, "--as", "artifact").code == 3
+    assert cli("verify", VECTORS / "valid" / "minimal.pseal", "--as", "stream").code == 0
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with whole and damaged artifacts and streams."""
+    folder = tmp_path / "data"
+    (folder / "below").mkdir(parents=True)
+    for name in ("valid/minimal.pseal", "valid/signed-hmac.pseal", "invalid/section-0-first.pseal"):
+        shutil.copy(VECTORS / name, folder)
+    one = read({"file": "valid/minimal.pseal"})
+    (folder / "below" / "stream.pseal").write_bytes(one * 3)
+    damaged = bytearray(one * 3)
+    damaged[len(one) + 70] ^= 1
+    (folder / "below" / "torn.pseal").write_bytes(damaged[:-1])
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("color", [False, True])
+def test_golden(data: Path, width: int, color: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data.parent)
+    env = {"COLUMNS": str(width)} | ({"FORCE_COLOR": "1"} if color else {})
+    said = cli("verify", "data", "data/minimal.pseal", "nothing.pseal", env=env)
+    said = said._replace(
+        out="".join(f"{line.split(' (')[0]}\n" if " files: " in line else f"{line}\n" for line in said.out.splitlines())
+    )
+    compare(f"verify-folder-{width}{'-color' if color else ''}", said)
+
+
+def test_a_folder_is_searched_and_the_worst_counts(data: Path) -> None:
+    said = cli("verify", data, "--json")
+    codes = {Path(found["path"]).name: found["code"] for found in said.json["results"]}
+    assert codes == {
+        "minimal.pseal": None,
+        "section-0-first.pseal": "section-checksum",
+        "signed-hmac.pseal": None,
+        "stream.pseal": None,
+        "torn.pseal": "header-checksum",
+    }
+    assert said.code == 3
+    summary = said.json["summary"]
+    assert (summary["checked"], summary["whole"], summary["refused"], summary["unreadable"]) == (5, 3, 2, 0)
+    torn = next(found for found in said.json["results"] if found["path"].endswith("torn.pseal"))
+    assert [one["code"] for one in torn["lost"]] == ["header-checksum", "torn-tail"]
+    assert (torn["frames"], torn["records"], len(torn["others"])) == (1, 1, 1)
+    assert cli("verify", data, "-q").out.split() == [
+        str(data / "section-0-first.pseal"),
+        str(data / "below" / "torn.pseal"),
+    ]
+    assert cli("verify", data / "minimal.pseal", data / "**" / "str*.pseal").code == 0
+
+
+def test_streams_at_urls_and_from_standard_input(data: Path) -> None:
+    fsspec = need("fsspec")
+    memory = fsspec.filesystem("memory")
+    for name in ("stream.pseal", "torn.pseal"):
+        memory.pipe_file(f"/verify/{name}", (data / "below" / name).read_bytes())
+    said = cli("verify", "memory://verify/", "--json")
+    assert [found["code"] for found in said.json["results"]] == [None, "header-checksum"]
+    assert said.json["results"][0]["records"] == 3
+    whole = cli("verify", "-", "--json", stdin=(data / "below" / "stream.pseal").read_bytes())
+    assert (whole.code, whole.result["path"], whole.result["records"]) == (0, "-", 3)
+    assert cli("verify", "-", stdin=b"x").code == 3
+
+
+def test_what_cannot_be_read_makes_it_incomplete(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    said = cli("verify", data)
+    assert said.code == 3
+    assert f"{data / 'below'}: unreadable: Permission denied" in said.out
+    assert said.out.endswith("incomplete: not everything could be read\n")
+    assert cli("verify", data, "--json").json["complete"] is False
+    assert cli("verify", data / "minimal.pseal", data / "none").code == 3
+
+
+def test_keys_decide_and_a_policy_does(data: Path, tmp_path: Path) -> None:
+    if sys.version_info < (3, 11):
+        need("tomli")
+    (entry,) = [one for one in manifest()["valid"] if one["file"] == "valid/signed-hmac.pseal"]
+    key = options_of(entry, tmp_path)[:2]
+    path, policy = data / "signed-hmac.pseal", tmp_path / "policy.toml"
+    assert "has a seal of test-2026 (hmac-sha256), not verified: give --key" in cli("verify", path).out
+    assert "signed by test-2026 (hmac-sha256)" in cli("verify", path, *key).out
+    assert cli("verify", data / "minimal.pseal", *key).code == 1
+    assert cli("verify", path, *key, "--purpose", "other").code == 1
+    assert cli("verify", path, *key, "--signed-by", "somebody").code == 2
+    assert cli("verify", path, "--signed-by", "test-2026").code == 2
+    policy.write_text(f'[keys]\nfile = "{key[1]}"\n', "utf-8")
+    assert cli("verify", path, "--policy", policy).code == 0
+    assert cli("verify", path, "--policy", policy, *key).code == 2
+    policy.write_text('[types]\n"builtins:list" = "*"\n', "utf-8")
+    said = cli("verify", path, data / "below" / "stream.pseal", "--policy", policy, "--json")
+    assert [found["code"] for found in said.json["results"]] == ["type-mismatch", "type-mismatch"]
+    assert said.code == 1
+    policy.write_text("nonsense = 1\n", "utf-8")
+    said = cli("verify", path, "--policy", policy)
+    assert (said.code, "policy.toml:1: nonsense: unknown key" in said.err) == (2, True)
+
+
+def test_a_policy_judges_imports_by_name_where_it_names_some(tmp_path: Path) -> None:
+    if sys.version_info < (3, 11):
+        need("tomli")
+    path, policy = VECTORS / "valid" / "canary.pseal", tmp_path / "policy.toml"
+    sys.modules.pop("canary", None)
+    for text, code in (('trust = ["canary:trip"]', 0), ('trust = ["other:name"]', 1), ("max_age = 0", 1), ("", 0)):
+        policy.write_text(f"{text}\n", "utf-8")
+        assert cli("verify", path, "--policy", policy).code == code, text
+    assert "canary" not in sys.modules
+
+
+def test_what_is_refused_is_copied_with_its_reason(data: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "refused"
+    said = cli("verify", data, "--quarantine", kept, "--json")
+    paths = [Path(found["quarantined"]) for found in said.json["results"] if not found["ok"]]
+    assert len(paths) == 2
+    for path in paths:
+        reason = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        assert Path(reason["source"]).read_bytes() == path.read_bytes()
+        assert reason["code"] in ("section-checksum", "header-checksum")
+    assert len(list(kept.glob("*.pseal"))) == 2
+    cli("verify", data, "--quarantine", kept)
+    assert len(list(kept.glob("*.pseal"))) == 2
+    cli("verify", "-", "--quarantine", kept, stdin=b"what is this")
+    assert len(list(kept.glob("*.pseal"))) == 3
+    (tmp_path / "file").touch()
+    said = cli("verify", data, "--quarantine", tmp_path / "file")
+    assert (said.code, f"the quarantine {tmp_path / 'file'} did not keep it: File exists" in said.out) == (3, True)
+
+
+def test_whole_ones_are_listed_where_they_are_few(tmp_path: Path) -> None:
+    one = read({"file": "valid/minimal.pseal"})
+    for number in range(30):
+        (tmp_path / f"{number:02}.pseal").write_bytes(one)
+    said = cli("verify", tmp_path)
+    assert (said.code, said.out.count("\n")) == (0, 1)
+    assert said.out.startswith("30 files: 30 whole (11.5 kB in ")
+    assert cli("verify", tmp_path, "--all").out.count(": ok: ") == 30
+    assert cli("verify", tmp_path / "0*.pseal").out.count(": ok: ") == 10
+    listed = [found["path"] for found in cli("verify", tmp_path, "--json").json["results"]]
+    assert listed == sorted(listed)
+    assert len(listed) == 30
+
+
+def test_progress_says_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = Progress(True, 1000, "files")
+    bar._done = 250
+    assert bar.line(5) == "250 files, 50/s, 25%, 0:00:15 left"
+    sized = Progress(True, None, "bytes")
+    sized._done = 5_000_000
+    assert sized.line(2) == "5.0 MB, 2.5 MB/s"
+    monkeypatch.setitem(sys.modules, "rich.console", None)  # as where rich is not installed
+    with bar:
+        bar._next = 0
+        bar.advance()
+    assert "251 files" in capsys.readouterr().err
+    with progress(Output("verify", "json"), 10, "files") as quiet:
+        quiet._start -= 10
+        quiet.advance(5)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_with_rich(capsys: pytest.CaptureFixture[str]) -> None:
+    need("rich")
+    with Progress(True, 1000, "files") as bar:
+        bar._next = 0
+        bar.advance(10)
+        bar.clear()
+        bar._next = 0
+        bar.advance(10)
+    assert capsys.readouterr().out == ""
