@@ -1,5 +1,6 @@
 """Streams and maps in the hands of people: wrong arguments, closed readers, iterators that are dropped."""
 
+import datetime
 import gc
 import io
 import os
@@ -144,3 +145,17 @@ def test_a_writer_that_was_dropped_says_so_at_once_though_its_records_linger(tmp
     with pytest.warns(ResourceWarning, match="1 records waiting"):
         held.clear()
     assert list(iter_load(path)) == [1]
+
+
+def test_a_batch_of_several_types_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.pseal"
+    with StreamWriter(path, batch=10) as stream:
+        stream.append(datetime.date(2026, 1, 2))
+        stream.append("text")
+    with pytest.raises(errors.TypeMismatchError) as caught:
+        list(iter_load(path, expect=datetime.date))
+    assert "a batch of records of several types" in str(caught.value)
+    assert "formerly" not in str(caught.value)
+    with pytest.raises(errors.TypeMismatchError, match="admits every batch"):
+        list(iter_load(path, policy=Policy(types={"datetime:date": "*", "builtins:str": "*"})))
+    assert len(list(iter_load(path, policy=Policy(types={"builtins:object": "*"})))) == 2
