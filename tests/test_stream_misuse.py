@@ -3,6 +3,7 @@
 import datetime
 import gc
 import io
+import mmap
 import os
 import pickle
 import subprocess
@@ -159,3 +160,33 @@ def test_a_batch_of_several_types_is_refused_with_a_way_out(tmp_path: Path) -> N
     with pytest.raises(errors.TypeMismatchError, match="admits every batch"):
         list(iter_load(path, policy=Policy(types={"datetime:date": "*", "builtins:str": "*"})))
     assert len(list(iter_load(path, policy=Policy(types={"builtins:object": "*"})))) == 2
+
+
+def _tells_what_is_gone() -> bool:
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE).madvise(22)  # MADV_POPULATE_READ
+    except (OSError, ValueError, AttributeError):
+        return False
+    return sys.platform == "linux"
+
+
+@pytest.mark.skipif(not _tells_what_is_gone(), reason="the system does not say what is gone before it is used")
+def test_a_file_that_is_cut_off_before_it_is_hashed_does_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "model.pseal"
+    dump(pickle.PickleBuffer(bytes(2_000_000)), path)
+    script = """
+import os, sys
+from pickleseal import errors, load
+from pickleseal.storage import mapped
+judge = mapped._judge
+def cutting(*args):
+    os.truncate(sys.argv[1], 4096)
+    judge(*args)
+mapped._judge = cutting
+try:
+    load(sys.argv[1], mmap="r")
+except errors.TruncatedError as error:
+    print(error.code, error.step, error.where)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["truncated", "16", "sections[1]"]
