@@ -33,6 +33,7 @@ from .payload.levels import Level, inspect, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
 from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
+from .rules import is_mixed
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
 from .schema.record import record
@@ -319,7 +320,9 @@ def _check_type(fields: dict[str, Any], expect: type[Any] | str, policy: Policy)
     if isinstance(expect, type) and policy._name_today(where) == wanted:
         return
     hint = f'if that is right: expect="{found}"'
-    if isinstance(expect, type):
+    if is_mixed(fields):
+        hint = "a batch of records of several types: read it without expect, and trust each of them"
+    elif isinstance(expect, type):
         hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
         hint += f'expect="{found}"'
     raise TypeMismatchError("another type", wanted, found, hint, "type")

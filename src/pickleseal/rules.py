@@ -19,6 +19,7 @@ __all__ = [
     "check_duration",
     "check_labels",
     "check_types",
+    "is_mixed",
     "judge_age",
     "judge_codecs",
     "judge_labels",
@@ -114,6 +115,11 @@ def _clauses(rule: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
+def is_mixed(fields: Mapping[str, Any]) -> bool:
+    """Tell whether this is the header of a batch whose records have no type in common (spec 6)."""
+    return "records" in fields and fields["type"] == "builtins:object"
+
+
 def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: Callable[[str], str]) -> None:
     """Refuse a type that is not listed, or a version of it that its rule excludes (spec 11, step 15).
 
@@ -127,6 +133,8 @@ def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: 
         rule = types.get(name_today(found))
     if rule is None:
         hint = f'if it should be: Policy(types={{"{found}": "*", ...}})'
+        if is_mixed(fields):
+            hint += ", which admits every batch of records of several types: their types are not in its header"
         raise TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
     for operator, number in _clauses(rule):
         if not _HOLDS[operator](version, number):

@@ -5,6 +5,7 @@ use, and a file that is cut off in the meantime is a refusal. Only buffers lie i
 that the policy wants private is read as without a map.
 """
 
+import errno
 import io
 import mmap as maps  # `mmap` is an argument here
 import os
@@ -119,19 +120,22 @@ def _judge(mapped: maps.mmap, lying: _Lying, crew: Crew | None) -> None:
     check = SectionCheck(number, entry)
     for done in range(0, length, _PIECE):
         piece = stored[done : done + _PIECE]
-        _populate(mapped, start + done, len(piece))
+        if not _populate(mapped, start + done, len(piece)):
+            end = start + length + padding_of(length)
+            raise TruncatedError("the file was cut off under its map", end, where=f"sections[{number}]").at(16)
         check.update(piece)
     check.finish(padding)
 
 
-def _populate(mapped: maps.mmap, start: int, length: int) -> None:
-    """Have Linux map pages in one go, not in thousands of page faults."""
+def _populate(mapped: maps.mmap, start: int, length: int) -> bool:
+    """Have Linux map pages in one go, not in thousands of page faults. Tell whether they are there, as far as known."""
     if sys.platform == "linux":
         begin = start // maps.PAGESIZE * maps.PAGESIZE
         try:
             mapped.madvise(_MADV_POPULATE_READ, begin, start - begin + length)
-        except OSError:
-            pass  # before Linux 5.14: slower, and as correct
+        except OSError as exc:
+            return exc.errno != errno.EFAULT  # it would be SIGBUS; EINVAL before Linux 5.14: slower, and as correct
+    return True
 
 
 class Mapped:
