@@ -33,7 +33,7 @@ from .payload.levels import Level, inspect, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
 from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
-from .rules import is_mixed
+from .rules import is_mixed, refuse_batch
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
 from .schema.record import record
@@ -183,6 +183,7 @@ def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, po
     """All steps: the object, or the first refusal. `unpack` says the rest."""
     policy = check_is_policy(policy)
     header, judged = read_judged(source, expect, trusted_by(trust, expect), policy)
+    refuse_batch(header._fields, expect)
     return read_body(source, header, judged, expect, policy)
 
 
@@ -385,6 +386,7 @@ def unpack(
         if plain is not None:
             fields, payload = plain
             judged = check_policy(fields, expect, trusted_by(trust, expect), DEFAULT_POLICY, True)
+            refuse_batch(fields, expect)
             check_envelope(payload, fields["pickle"]["protocol"], [])
             return _run(fields, payload, [], judged, expect, DEFAULT_POLICY._level)
     return read_object(BytesSource(data), expect, trust, policy)

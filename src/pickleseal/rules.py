@@ -24,6 +24,7 @@ __all__ = [
     "judge_codecs",
     "judge_labels",
     "judge_type",
+    "refuse_batch",
 ]
 
 ANY = "*"
@@ -118,6 +119,17 @@ def _clauses(rule: str) -> tuple[tuple[str, int], ...]:
 def is_mixed(fields: Mapping[str, Any]) -> bool:
     """Tell whether this is the header of a batch whose records have no type in common (spec 6)."""
     return "records" in fields and fields["type"] == "builtins:object"
+
+
+def refuse_batch(fields: Mapping[str, Any], expect: object) -> None:
+    """Refuse a batch of records where one object of some type is expected (spec 9.2).
+
+    Raises:
+        TypeMismatchError: it is a batch, and `expect` is not None.
+    """
+    if expect is not None and "records" in fields:
+        found = f"a batch of {fields['records']} records"
+        raise TypeMismatchError("one object was expected", None, found, "a stream: iter_load() reads it", "records")
 
 
 def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: Callable[[str], str]) -> None:

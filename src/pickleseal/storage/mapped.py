@@ -20,6 +20,7 @@ from ..format.header import Header
 from ..hashing import Crew, judge_section, pays
 from ..policy import Policy, check_is_policy
 from ..reader import Trust, read_body, read_judged, trusted_by
+from ..rules import refuse_batch
 from .source import FileSource
 from .url import is_url
 
@@ -205,6 +206,7 @@ class Mapped:
             with naming(self.path), io.FileIO(self.path, opener=_open) as file:
                 source = MapSource(file, mmap, copies=_needs_copies(policy), defers=verify == "header")
                 self.header, judged = read_judged(source, expect, trusted, policy)
+                refuse_batch(self.header._fields, expect)
                 self._object = read_body(source, self.header, judged, expect, policy)
         except ReadError as exc:
             exc.path = self.path
