@@ -30,6 +30,8 @@ TESTS = [
     "tests/test_pipes.py",
     "tests/test_urls.py",
     "tests/test_streams.py",
+    "tests/test_stream_hostile.py",
+    "tests/test_stream_misuse.py",
     "tests/test_stream_vectors.py",
     "tests/test_arrays.py",
     "tests/test_mapped.py",

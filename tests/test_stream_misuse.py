@@ -1,7 +1,9 @@
 """Streams and maps in the hands of people: wrong arguments, closed readers, iterators that are dropped."""
 
+import datetime
 import gc
 import io
+import mmap
 import os
 import pickle
 import subprocess
@@ -144,3 +146,47 @@ def test_a_writer_that_was_dropped_says_so_at_once_though_its_records_linger(tmp
     with pytest.warns(ResourceWarning, match="1 records waiting"):
         held.clear()
     assert list(iter_load(path)) == [1]
+
+
+def test_a_batch_of_several_types_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.pseal"
+    with StreamWriter(path, batch=10) as stream:
+        stream.append(datetime.date(2026, 1, 2))
+        stream.append("text")
+    with pytest.raises(errors.TypeMismatchError) as caught:
+        list(iter_load(path, expect=datetime.date))
+    assert "a batch of records of several types" in str(caught.value)
+    assert "formerly" not in str(caught.value)
+    with pytest.raises(errors.TypeMismatchError, match="admits every batch"):
+        list(iter_load(path, policy=Policy(types={"datetime:date": "*", "builtins:str": "*"})))
+    assert len(list(iter_load(path, policy=Policy(types={"builtins:object": "*"})))) == 2
+
+
+def _tells_what_is_gone() -> bool:
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE).madvise(22)  # MADV_POPULATE_READ
+    except (OSError, ValueError, AttributeError):
+        return False
+    return sys.platform == "linux"
+
+
+@pytest.mark.skipif(not _tells_what_is_gone(), reason="the system does not say what is gone before it is used")
+def test_a_file_that_is_cut_off_before_it_is_hashed_does_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "model.pseal"
+    dump(pickle.PickleBuffer(bytes(2_000_000)), path)
+    script = """
+import os, sys
+from pickleseal import errors, load
+from pickleseal.storage import mapped
+judge = mapped._judge
+def cutting(*args):
+    os.truncate(sys.argv[1], 4096)
+    judge(*args)
+mapped._judge = cutting
+try:
+    load(sys.argv[1], mmap="r")
+except errors.TruncatedError as error:
+    print(error.code, error.step, error.where)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["truncated", "16", "sections[1]"]

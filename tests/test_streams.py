@@ -1296,3 +1296,23 @@ def test_a_long_text_does_not_wait(path: str) -> None:
                     assert sum(frame.records for frame in reader.frames()) in (2, 4)
     with StreamReader(path) as reader:
         assert [frame.records for frame in reader.frames()] == [1, 1, 1, 1]
+
+
+def test_a_batch_is_not_the_one_object_that_is_expected(path: str) -> None:
+    with StreamWriter(path, batch=2) as stream:
+        stream.append({"n": 1})
+        stream.append({"n": 2})
+    data = Path(path).read_bytes()
+    assert pickleseal.unpack(data) == [{"n": 1}, {"n": 2}]
+    standalone = b"".join(pickleseal.pack_parts([{"n": 1}]))
+    assert pickleseal.unpack(standalone, expect=list) == [{"n": 1}]
+    for read in (
+        lambda: pickleseal.unpack(data, expect=dict),
+        lambda: pickleseal.load(path, expect="builtins:dict"),
+        lambda: pickleseal.load(path, expect=dict, mmap="r"),
+        lambda: pickleseal.Reader(expect=dict).read(path),
+        lambda: pickleseal.Reader(expect=dict).check(data),
+    ):
+        with pytest.raises(errors.TypeMismatchError, match="iter_load"):
+            read()
+    assert list(iter_load(path, expect=dict)) == [{"n": 1}, {"n": 2}]

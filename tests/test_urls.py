@@ -7,6 +7,7 @@ import os
 import pickle
 import stat
 import sys
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -439,6 +440,9 @@ class TestSecrets:
             (f"zip://a::https://me:{SECRET}@host/b?sig={SECRET}", "zip://a::https://***@host/b?***"),
             (f"simplecache::https://host/b?sig={SECRET}", "simplecache::https://host/b?***"),
             ("s3://bucket/a?versionId=1", "s3://bucket/a?versionId=1"),
+            (f"ftp://me:x/{SECRET}@host/a", "ftp://***@host/a"),
+            (f"zip://a::ftp://me:x/{SECRET}@host/a", "zip://a::ftp://***@host/a"),
+            ("https://host:8080/@scope/a", "https://host:8080/@scope/a"),
         ],
     )
     def test_they_are_masked(self, url: str, shown: str) -> None:
@@ -455,6 +459,19 @@ class TestSecrets:
             pickleseal.load(url)
         assert caught.value.path == "memory://***@host/a"
         assert SECRET not in str(caught.value)
+
+    @pytest.mark.parametrize("use", [pickleseal.load, pickleseal.iter_load, lambda url: pickleseal.dump(1, url)])
+    def test_in_what_fails_while_a_chain_is_opened(self, use: Any) -> None:
+        need("fsspec")
+        with pytest.raises(FileNotFoundError) as caught:
+            use(f"zip://a::memory://me:{SECRET}@host/missing.zip")
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+        assert caught.value.filename == "zip://a::memory://***@host/missing.zip"
+
+    def test_an_error_whose_number_is_none(self) -> None:
+        error = os_error(FileNotFoundError(f"%s not found {SECRET}", "a"), f"https://{SECRET}@host/a")
+        assert error.errno == errno.ENOENT
+        assert SECRET not in str(error)
 
     def test_local_paths_are_found_by_fsspecs_rules(self) -> None:
         assert local_path("memory://a") is None

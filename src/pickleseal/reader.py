@@ -32,7 +32,7 @@ from .payload.levels import Level, inspect, load_at
 from .payload.scan import check_envelope
 from .payload.trust import Trusted, build_trust, resolve_all, resolve_globals
 from .policy import DEFAULT_POLICY, Policy, advice, check_is_policy, origin
-from .rules import judge_protocol
+from .rules import is_mixed, judge_protocol, refuse_batch
 from .schema.names import frames_up, type_name
 from .schema.packages import check_packages
 from .schema.record import record
@@ -182,6 +182,7 @@ def read_object(source: Source, expect: type[Any] | str | None, trust: Trust, po
     """All steps: the object, or the first refusal. `unpack` says the rest."""
     policy = check_is_policy(policy)
     header, judged = read_judged(source, expect, trusted_by(trust, expect), policy)
+    refuse_batch(header._fields, expect)
     return read_body(source, header, judged, expect, policy)
 
 
@@ -316,7 +317,9 @@ def _check_type(fields: dict[str, Any], expect: type[Any] | str, policy: Policy)
     if isinstance(expect, type) and policy._name_today(where) == wanted:
         return
     hint = f'if that is right: expect="{found}"'
-    if isinstance(expect, type):
+    if is_mixed(fields):
+        hint = "a batch of records of several types: read it without expect, and trust each of them"
+    elif isinstance(expect, type):
         hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
         hint += f'expect="{found}"'
     raise TypeMismatchError("another type", wanted, found, hint, "type")
@@ -379,6 +382,7 @@ def unpack(
         if plain is not None:
             fields, payload = plain
             judged = check_policy(fields, expect, trusted_by(trust, expect), DEFAULT_POLICY, True)
+            refuse_batch(fields, expect)
             check_envelope(payload, fields["pickle"]["protocol"], [])
             return _run(fields, payload, [], judged, expect, DEFAULT_POLICY._level)
     return read_object(BytesSource(data), expect, trust, policy)

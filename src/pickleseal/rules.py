@@ -19,11 +19,13 @@ __all__ = [
     "check_duration",
     "check_labels",
     "check_types",
+    "is_mixed",
     "judge_age",
     "judge_codecs",
     "judge_labels",
     "judge_protocol",
     "judge_type",
+    "refuse_batch",
 ]
 
 ANY = "*"
@@ -122,6 +124,22 @@ def judge_protocol(protocol: int, accepted: tuple[int, ...]) -> None:
         raise PolicyError("pickle protocol is not accepted", accepted, protocol, hint, "pickle.protocol")
 
 
+def is_mixed(fields: Mapping[str, Any]) -> bool:
+    """Tell whether this is the header of a batch whose records have no type in common (spec 6)."""
+    return "records" in fields and fields["type"] == "builtins:object"
+
+
+def refuse_batch(fields: Mapping[str, Any], expect: object) -> None:
+    """Refuse a batch of records where one object of some type is expected (spec 9.2).
+
+    Raises:
+        TypeMismatchError: it is a batch, and `expect` is not None.
+    """
+    if expect is not None and "records" in fields:
+        found = f"a batch of {fields['records']} records"
+        raise TypeMismatchError("one object was expected", None, found, "a stream: iter_load() reads it", "records")
+
+
 def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: Callable[[str], str]) -> None:
     """Refuse a type that is not listed, or a version of it that its rule excludes (spec 11, step 15).
 
@@ -135,6 +153,8 @@ def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: 
         rule = types.get(name_today(found))
     if rule is None:
         hint = f'if it should be: Policy(types={{"{found}": "*", ...}})'
+        if is_mixed(fields):
+            hint += ", which admits every batch of records of several types: their types are not in its header"
         raise TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
     for operator, number in _clauses(rule):
         if not _HOLDS[operator](version, number):

@@ -13,6 +13,7 @@ from ..format.header import Header
 from ..payload.trust import Trusted, build_trust
 from ..policy import Policy, as_listed, check_is_policy
 from ..reader import Judged, Trust, inspect_body, read_body, read_judged
+from ..rules import refuse_batch
 from ..schema.change import Change
 from .evidence import Evidence
 from .files import Input
@@ -178,6 +179,7 @@ class Reader:
             refusal: ReadError | None = None
             try:
                 header, judged = read_judged(evidence, self.expect, self._trusted, policy)
+                refuse_batch(header._fields, self.expect)
                 obj = finish(evidence, header, judged)
             except ReadError as exc:
                 refusal = exc

@@ -5,6 +5,7 @@ use, and a file that is cut off in the meantime is a refusal. Only buffers lie i
 that the policy wants private is read as without a map.
 """
 
+import errno
 import io
 import mmap as maps  # `mmap` is an argument here
 import os
@@ -19,6 +20,7 @@ from ..format.header import Header
 from ..hashing import Crew, judge_section, pays
 from ..policy import Policy, check_is_policy
 from ..reader import Trust, read_body, read_judged, trusted_by
+from ..rules import refuse_batch
 from .source import FileSource
 from .url import is_url
 
@@ -119,19 +121,22 @@ def _judge(mapped: maps.mmap, lying: _Lying, crew: Crew | None) -> None:
     check = SectionCheck(number, entry)
     for done in range(0, length, _PIECE):
         piece = stored[done : done + _PIECE]
-        _populate(mapped, start + done, len(piece))
+        if not _populate(mapped, start + done, len(piece)):
+            end = start + length + padding_of(length)
+            raise TruncatedError("the file was cut off under its map", end, where=f"sections[{number}]").at(16)
         check.update(piece)
     check.finish(padding)
 
 
-def _populate(mapped: maps.mmap, start: int, length: int) -> None:
-    """Have Linux map pages in one go, not in thousands of page faults."""
+def _populate(mapped: maps.mmap, start: int, length: int) -> bool:
+    """Have Linux map pages in one go, not in thousands of page faults. Tell whether they are there, as far as known."""
     if sys.platform == "linux":
         begin = start // maps.PAGESIZE * maps.PAGESIZE
         try:
             mapped.madvise(_MADV_POPULATE_READ, begin, start - begin + length)
-        except OSError:
-            pass  # before Linux 5.14: slower, and as correct
+        except OSError as exc:
+            return exc.errno != errno.EFAULT  # it would be SIGBUS; EINVAL before Linux 5.14: slower, and as correct
+    return True
 
 
 class Mapped:
@@ -201,6 +206,7 @@ class Mapped:
             with naming(self.path), io.FileIO(self.path, opener=_open) as file:
                 source = MapSource(file, mmap, copies=_needs_copies(policy), defers=verify == "header")
                 self.header, judged = read_judged(source, expect, trusted, policy)
+                refuse_batch(self.header._fields, expect)
                 self._object = read_body(source, self.header, judged, expect, policy)
         except ReadError as exc:
             exc.path = self.path

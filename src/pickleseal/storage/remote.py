@@ -33,10 +33,10 @@ _AHEAD = 2  # ranges that are under way while one is judged
 
 
 class RangeFile(io.RawIOBase):
-    """An object at a URL as a binary file that can seek. Sends no request before it is read.
+    """An object at a URL as a binary file that can seek. Sends no request before it is read, save as `open_store`.
 
     Raises:
-        MissingExtraError, ValueError, TypeError: as `open_store`.
+        OSError, MissingExtraError, ValueError, TypeError: as `open_store`.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from ..errors import MissingExtraError
 from ..format.frame import Part
-from .url import import_fsspec, masked, os_error
+from .url import import_fsspec, masked, os_error, said
 
 __all__ = ["Store", "open_store"]
 
@@ -47,9 +47,10 @@ class Store(Protocol):
 
 
 def open_store(url: str, options: Mapping[str, Any] | None) -> Store:
-    """Choose a store. Sends no request.
+    """Choose a store. Sends no request, save where fsspec opens what a chain goes through (`zip://a::s3://...`).
 
     Raises:
+        OSError: such a request failed.
         MissingExtraError: fsspec, or its package for the scheme, is not installed.
         ValueError, TypeError: fsspec does not know the scheme, or the options are not what it takes.
     """
@@ -73,6 +74,11 @@ class _FsspecStore:
         except ImportError as exc:
             scheme = url.partition("://")[0]
             raise MissingExtraError(f"a package for {scheme}:// is missing", None, None, str(exc)) from None
+        except (TypeError, ValueError) as exc:
+            kind = TypeError if isinstance(exc, TypeError) else ValueError
+            raise kind(said(exc, url)) from None
+        except Exception as exc:  # what a chain goes through may be opened at once
+            raise os_error(exc, url) from None
         self.has_threads = bool(type(self._fs).async_impl)  # a cache's instance would show that of what is below
 
     def read(self, start: int, end: int) -> bytes:

@@ -11,11 +11,13 @@ from typing import Any
 
 from ..errors import MissingExtraError, text_of
 
-__all__ = ["check_options", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url"]
+__all__ = ["check_options", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url", "said"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one letter is a drive of Windows
 _LOCAL = re.compile(r"(file|local)://")
-_USER = re.compile(r"://[^/\s]*@")
+_USER = re.compile(
+    r"://(?:[^/\s]*|[^/\s@:]*:(?!:|\d{1,5}/)[^\s@]*)@"
+)  # a password may have a slash, though it must not
 _QUERY = re.compile(r"(https?://[^?\s]*)\?.*?(?=::|\s|$)", re.IGNORECASE)  # signed URLs have their key there
 _NUMBERS = (
     (FileNotFoundError, errno.ENOENT),
@@ -84,11 +86,15 @@ def local_path(url: str) -> str | None:
 
 def os_error(exc: Exception, url: str) -> OSError:
     """Return an error of a store as `OSError`, of the subclass for its number, naming the URL without secrets."""
-    number = exc.errno if isinstance(exc, OSError) and exc.errno else None
+    number = exc.errno if isinstance(exc, OSError) and isinstance(exc.errno, int) and exc.errno else None
     if number is None:
         number = next((number for kind, number in _NUMBERS if isinstance(exc, kind)), errno.EIO)
     text = os.strerror(number)
-    said = masked(text_of(exc).replace(url, masked(url))).strip()
     if number == errno.EIO or not isinstance(exc, OSError):
-        text = f"{type(exc).__name__}: {said}" if said else type(exc).__name__
+        text = f"{type(exc).__name__}: {said(exc, url)}".removesuffix(": ")
     return OSError(number, text, masked(url))
+
+
+def said(exc: Exception, url: str) -> str:
+    """Return what an error of a store says, without secrets."""
+    return masked(text_of(exc).replace(url, masked(url))).strip()

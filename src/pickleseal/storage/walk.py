@@ -302,4 +302,4 @@ def _is_zero(window: Window, offset: int) -> bool:
         if data.count(0) != len(data):
             return False
         offset += len(data)
-        count = _CHUNK
+        count = min(2 * count, _CHUNK)
