@@ -1,0 +1,164 @@
+"""The map of a code base for people: a table by module on a terminal, or a page of Markdown."""
+
+import textwrap
+from typing import Protocol
+
+from ..errors import printable
+from .map_places import Place
+from .map_rules import QUESTIONS, offer, questions
+from .output import Output
+
+__all__ = ["markdown", "table"]
+
+_DIRECTIONS = {"read": "read", "write": "write", "both": "r + w"}
+_FOREIGN = 200  # characters of a name that are shown
+
+
+class _File(Protocol):
+    @property
+    def path(self) -> str: ...
+    @property
+    def module(self) -> str: ...
+    @property
+    def places(self) -> list[Place]: ...
+    def position(self, place: Place) -> str:
+        """Return line and column."""
+
+
+def _cut(text: str, width: int) -> str:
+    text = printable(text, _FOREIGN)
+    return text if len(text) <= width else text[: max(width - 1, 1)] + "…"
+
+
+def _remarks(place: Place) -> list[str]:
+    found = []
+    if place.kind not in ("call", "setting", "implicit"):
+        found.append(place.kind)
+    elif place.kind != "call":
+        found.append(place.kind)
+    if place.note:
+        found.append(printable(place.note, _FOREIGN))
+    if place.accepted:
+        found.append(f"accepted: {printable(place.accepted, _FOREIGN)}")
+    return found
+
+
+def _source(place: Place) -> str:
+    if place.source is None:
+        return ""
+    return place.source.kind
+
+
+def table(files: "list[_File]", out: Output, width: int) -> None:
+    """Print a table by module, the totals, and what to ask."""
+    rows = [
+        (
+            file.position(place),
+            _DIRECTIONS[place.rule.direction],
+            printable(place.call, _FOREIGN),
+            _source(place),
+            place.where,
+        )
+        for file in files
+        for place in file.places
+    ]
+    sizes = [max([len(row[column]) for row in rows], default=0) for column in range(4)]
+    sizes[2] = min(sizes[2], max(20, width // 3))
+    for file in files:
+        out.text(out.style(printable(file.path, 4096), "bold"))
+        for place in file.places:
+            cells = [
+                f"{file.position(place):>{sizes[0]}}",
+                f"{_DIRECTIONS[place.rule.direction]:<5}",
+                f"{_cut(place.call, sizes[2]):<{sizes[2]}}",
+                f"{_source(place):<{sizes[3]}}",
+            ]
+            mark = "!" if place.is_untrusted else " "
+            head = f"{mark} " + "  ".join(cells) + "  "
+            left = width - len(head)
+            tail = "; ".join(filter(None, [printable(place.where, _FOREIGN) or "(module)", *_remarks(place)]))
+            lines = textwrap.wrap(tail, max(left, 12), break_on_hyphens=False) if left >= 12 else [_cut(tail, 12)]
+            colour = "red" if place.is_untrusted else "dim" if place.accepted or place.kind == "sealed" else ""
+            first = head + lines[0]
+            out.text(out.style(first, colour) if colour else first)
+            for line in lines[1:]:
+                out.text(" " * len(head) + line)
+        out.text()
+    _totals(out, width)
+
+
+def _totals(out: Output, width: int) -> None:
+    said = out.summary
+    text = (
+        f"{_many(said['places'], 'place')} in {said['files_with_places']} of {_many(said['files'], 'file')}: "
+        f"{_many(said['reads'], 'read')} ({said['untrusted']} untrusted), {_many(said['writes'], 'write')}"
+    )
+    if said["accepted"]:
+        text += f", {said['accepted']} accepted"
+    for line in textwrap.wrap(text, width):
+        out.text(out.style(line, "bold"))
+    if said["untrusted"]:
+        out.text(out.style("! = unpickles what somebody else may have written: who?", "red"))
+    if said["places"]:
+        out.text()
+        out.text("Ask at each place:")
+        for key, question in QUESTIONS.items():
+            for line in textwrap.wrap(
+                f"{key}: {question}", width - 2, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+            ):
+                out.text(line)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def markdown(files: "list[_File]", out: Output) -> None:
+    """Print a page of Markdown: the totals, the checklist, a table for each module with what to ask and what to use."""
+    said = out.summary
+    out.text("# Serialization map")
+    out.text()
+    out.text(
+        f"{_many(said['places'], 'place')} in {said['files_with_places']} of {_many(said['files'], 'file')}. "
+        f"{_many(said['reads'], 'read')}, of which {said['untrusted']} untrusted; {_many(said['writes'], 'write')}; "
+        f"{said['accepted']} accepted."
+    )
+    out.text()
+    out.text("## What to ask")
+    out.text()
+    for key, question in QUESTIONS.items():
+        out.text(f"- **{key}**: {question}")
+    out.text()
+    offers: dict[str, None] = {}
+    for file in files:
+        out.text(f"## {_escaped(file.module)}")
+        out.text()
+        out.text(f"`{_escaped(file.path)}`")
+        out.text()
+        out.text("| line | what | by | data from | where | ask | remarks |")
+        out.text("|---|---|---|---|---|---|---|")
+        for place in file.places:
+            rule = place.rule._replace(kind=place.kind)
+            offers[f"{_escaped(place.call)}: {offer(rule, _source(place) or None)}"] = None
+            remarks = [*(["**untrusted**"] if place.is_untrusted else []), *map(_escaped, _remarks(place))]
+            cells = [
+                file.position(place),
+                _DIRECTIONS[place.rule.direction],
+                f"`{_escaped(place.call)}`",
+                _source(place),
+                _escaped(place.where) or "(module)",
+                ", ".join(questions(rule)),
+                "; ".join(remarks),
+            ]
+            out.text(f"| {' | '.join(cells)} |")
+        out.text()
+    if offers:
+        out.text("## What pickleseal has for them")
+        out.text()
+        for line in offers:
+            out.text(f"- {line}")
+
+
+def _escaped(text: str) -> str:
+    """Return foreign text so that it is no Markdown."""
+    return "".join(f"\\{c}" if c in "|`*_<>[]\\" and c not in "._" else c for c in printable(text, 1000))
