@@ -10,7 +10,6 @@ imports, aliases, attributes of `self`, defaults of parameters and from module t
 """
 
 import argparse
-import ast
 import json
 import os
 import shutil
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     if options.markdown and out.form != "text":
         raise UsageError("--markdown goes with none of --json, --jsonl and --quiet")
     files = list(_read_all(options.sources, out))
-    _analyse(files)
+    _analyse(files, out)
     for file in files:
         for line in file.unexplained:
             out.complain(f"{file.path}:{line}: `# pickleseal: ok` needs a reason behind it, and accepts nothing without")
@@ -114,13 +113,17 @@ def _read_all(sources: list[str], out: Output) -> Iterator[File]:
                 if target.error is not None:
                     raise target.error
                 yield _read(target.path)
-            except (OSError, SyntaxError, ValueError) as exc:
-                _unreadable(target.path, exc, out)
+            except OSError as exc:
+                out.refuse(target.path, exc)
+            except ValueError as exc:  # of a notebook
+                _unparsed(target.path, exc, out)
 
 
-def _unreadable(path: str, exc: Exception, out: Output) -> None:
+def _unparsed(path: str, exc: Exception, out: Output) -> None:
     reason = f"line {exc.lineno}: {exc.msg}" if isinstance(exc, SyntaxError) else str(exc)
-    out.refuse(path, exc if isinstance(exc, OSError) else OSError(None, f"not to be parsed: {reason}"))
+    if isinstance(exc, RecursionError | MemoryError):
+        reason = "nested too deeply"
+    out.refuse(path, OSError(None, f"not to be parsed: {reason}"))
 
 
 def _read(path: str) -> File:
@@ -132,20 +135,11 @@ def _read(path: str) -> File:
     cells: list[tuple[int, int]] = []
     if path.endswith(".ipynb"):
         text, cells = _notebook(text)
-    if _has_words(text):
-        _tree(text)  # whether it can be parsed is known before anything is shown
     return File(path, _module_of(path), text, cells, [], [])
 
 
 def _has_words(text: bytes) -> bool:
     return any(word in text for word in _WORDS)
-
-
-def _tree(text: bytes) -> ast.Module:
-    try:
-        return parse(text)
-    except (RecursionError, MemoryError):
-        raise ValueError("nested too deeply") from None
 
 
 def _notebook(text: bytes) -> tuple[bytes, list[tuple[int, int]]]:
@@ -177,22 +171,25 @@ def _module_of(path: str) -> str:
     return ".".join(parts) or os.path.basename(folder)
 
 
-def _analyse(files: list[File]) -> None:
+def _analyse(files: list[File], out: Output) -> None:
     """Find the places; again, where a module imports what another one hands on, until nothing new is handed on."""
     exports: dict[str, frozenset[str]] = {}
-    todo = [file for file in files if _has_words(file.text)]
+    unparsed: set[str] = set()
+    todo = [file for file in files if any(word in file.text for word in _WORDS)]
     for _ in range(_MOST_ROUNDS):
         fresh: dict[str, frozenset[str]] = {}
         for file in todo:
             try:
-                tree = _tree(file.text)
-                found = Module(file.text, tree, file.module, file.path.endswith("__init__.py"), exports)
-            except (SyntaxError, ValueError, RecursionError):  # told when it was read, where it has our words
+                is_package = file.path.endswith("__init__.py")
+                found = Module(file.text, parse(file.text), file.module, is_package, exports)
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
+                if file.path not in unparsed:
+                    unparsed.add(file.path)
+                    _unparsed(file.path, exc, out)
                 continue
             file.places[:] = found.places
             file.unexplained[:] = found.unexplained
-            handed = {name: values for name, values in found.exports().items() if exports.get(name) != values}
-            fresh |= handed
+            fresh |= {name: values for name, values in found.exports().items() if exports.get(name) != values}
         if not fresh:
             return
         exports |= fresh
@@ -228,8 +225,3 @@ def _summary(files: list[File]) -> dict[str, Any]:
 
 def _width() -> int:
     return max(60, min(shutil.get_terminal_size((80, 24)).columns, 200))
-
-
-def shown_path(path: str) -> str:
-    """Return a path as a person may see it."""
-    return printable(path, 4096)

@@ -21,18 +21,19 @@ _CONNECTION = "multiprocessing.connection.Connection()"
 _RETURNS = {  # calls whose result is known
     "multiprocessing.get_context": "multiprocessing",
     "multiprocessing.connection.Client": _CONNECTION,
-    "multiprocessing.connection.Client()": _CONNECTION,
+    "multiprocessing.connection.Listener().accept": _CONNECTION,
 }
 _IMPORTERS = ("importlib.import_module", "__import__", "pytest.importorskip")
 
 
 class Binding(NamedTuple):
-    """One way in which a name is bound: to a dotted name, or to an expression (`how`: whole, default, item,
-    instance)."""
+    """One way in which a name is bound: to a dotted name, or to an expression.
+
+    `how`: to its value (`whole`), to that of a default, to one of its items, or to an instance of a class.
+    """
 
     value: "str | ast.expr | None"
     how: str = "whole"
-    node: ast.AST | None = None
 
 
 class Scope:
@@ -82,6 +83,7 @@ class Names:
         self._exports = exports
         self._steps = 0
         self.scopes: dict[ast.AST, Scope] = {}
+        self._homes: dict[int, Scope] = {}  # where values of `self.name = value` are evaluated
         self.classes: list[Scope] = []
         self.root = Scope("module", module, None, tree)
         self.scopes[tree] = self.root
@@ -127,7 +129,7 @@ class Names:
         defaults = [*zip(positional[::-1], arguments.defaults[::-1], strict=False)]
         defaults += [pair for pair in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if pair[1]]
         for parameter, default in defaults:
-            inner.bind(parameter.arg, Binding(default, "default", default))
+            inner.bind(parameter.arg, Binding(default, "default"))
             self._walk(default, scope)
         if scope.kind == "class" and positional and not is_lambda:
             kinds = {part.id for part in node.decorator_list if isinstance(part, ast.Name)}  # type: ignore[union-attr]
@@ -170,7 +172,7 @@ class Names:
 
     def _assign(self, target: ast.expr, value: ast.expr | None, scope: Scope, how: str = "whole") -> None:
         if isinstance(target, ast.Name):
-            scope.bind(target.id, Binding(value, how, value))
+            scope.bind(target.id, Binding(value, how))
         elif isinstance(target, ast.Starred):
             self._assign(target.value, value, scope, how)
         elif isinstance(target, ast.Tuple | ast.List):
@@ -182,8 +184,8 @@ class Names:
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
             around = scope.around
             if around is not None and scope.kind == "function" and target.value.id in ("self", "cls"):
-                around.bind(target.attr, Binding(value, how, value))
-                self.scopes.setdefault(value, scope) if value is not None else None
+                around.bind(target.attr, Binding(value, how))
+                self._homes[id(value)] = scope
 
     def _base(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -249,7 +251,7 @@ class Names:
             if isinstance(binding.value, str):
                 found |= self._known(binding.value)
             elif binding.value is not None:
-                values = self._values(binding.value, self._scope_of(binding.value, scope))
+                values = self._values(binding.value, self._scope_of(binding, scope))
                 if binding.how == "instance":
                     found |= {f"{value}()" for value in values if not value.endswith(")")}
                 elif binding.how in ("whole", "default"):
@@ -258,13 +260,15 @@ class Names:
                     found.add(_CONNECTION)
         return frozenset(found)
 
-    def _scope_of(self, node: ast.AST, default: Scope) -> Scope:
-        scope = self.scopes.get(node, default)
-        if default.kind == "function" and scope is default and default.parent is not None:
-            own = getattr(default.node, "args", None)  # a default is evaluated outside
-            if own is not None and (node in own.defaults or node in own.kw_defaults):
-                return default.parent
-        return scope
+    def _scope_of(self, binding: Binding, scope: Scope) -> Scope:
+        """Return the scope in which what a name is bound to is evaluated."""
+        value = binding.value
+        if scope.parent is not None:
+            if binding.how == "default":
+                return scope.parent
+            if scope.kind == "class" and isinstance(value, ast.Name) and binding in scope.names.get(value.id, ()):
+                return scope.parent  # `Pool = Pool` in a class
+        return self._homes.get(id(value), scope)
 
     def _known(self, name: str) -> frozenset[str]:
         """Return what a dotted name stands for, by other modules of this code base."""

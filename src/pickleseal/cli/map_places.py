@@ -251,9 +251,9 @@ class Module:
         """Note a function that is not called here but handed on, or bound to a name that is never called here."""
         for value in sorted(self._names.plain(self._names.values(node, scope))):
             rule = RULES.get(value)
-            if rule is None or value.endswith("()"):
+            if rule is None or value.endswith("()") or rule.library == "numpy":  # which pickles only if told so
                 continue
-            if rule.kind == "call" or (value.endswith("Pool") or value.endswith("ProcessPoolExecutor")):
+            if rule.kind == "call" or value.endswith(("Pool", "ProcessPoolExecutor")):
                 self._pending.append((self._place(node, scope, value, rule, "handed-on"), bound))
                 return
 
