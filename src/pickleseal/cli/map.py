@@ -29,7 +29,6 @@ __all__ = ["add_arguments", "run"]
 _ENDINGS = (".py", ".pyw", ".ipynb")
 _SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages"))
 _MOST_ROUNDS = 5  # of following names from module to module
-_WORDS = [word.encode() for word in WORDS]
 _FAIL_ON = ("untrusted-read",)
 
 
@@ -175,7 +174,7 @@ def _analyse(files: list[File], out: Output) -> None:
     """Find the places; again, where a module imports what another one hands on, until nothing new is handed on."""
     exports: dict[str, frozenset[str]] = {}
     unparsed: set[str] = set()
-    todo = [file for file in files if any(word in file.text for word in _WORDS)]
+    todo = [file for file in files if WORDS.search(file.text)]
     for _ in range(_MOST_ROUNDS):
         fresh: dict[str, frozenset[str]] = {}
         for file in todo:
@@ -193,16 +192,20 @@ def _analyse(files: list[File], out: Output) -> None:
         if not fresh:
             return
         exports |= fresh
-        todo = [file for file in files if _imports(file, fresh)]
+        by_module: dict[str, set[bytes]] = {}
+        for name in fresh:
+            module, _, last = name.rpartition(".")
+            by_module.setdefault(module, set()).add(last.removesuffix("()").encode())
+        todo = [file for file in files if _imports(file, by_module)]
 
 
-def _imports(file: File, fresh: dict[str, frozenset[str]]) -> bool:
-    """Tell by its text whether a module may import one of these names."""
-    for name in fresh:
-        module, _, last = name.rpartition(".")
-        if last.encode() in file.text and module.rpartition(".")[2].encode() in file.text and module != file.module:
-            return True
-        if last.encode() in file.text and file.module.startswith(f"{module}.") and b"from ." in file.text:
+def _imports(file: File, fresh: dict[str, set[bytes]]) -> bool:
+    """Tell by its text whether a module may import one of these names, given by module."""
+    for module, names in fresh.items():
+        if module == file.module:
+            continue
+        is_near = file.module.startswith(f"{module}.") and b"from ." in file.text
+        if (is_near or module.rpartition(".")[2].encode() in file.text) and any(name in file.text for name in names):
             return True
     return False
 

@@ -16,6 +16,7 @@ __all__ = ["Binding", "Function", "Names", "Scope"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _MOST_STEPS = 40  # from a name to what it stands for: more is a loop
+_MOST_RETURNS = 6
 _NOTHING: frozenset[str] = frozenset()
 _CONNECTION = "multiprocessing.connection.Connection()"
 _RETURNS = {  # calls whose result is known
@@ -85,6 +86,9 @@ class Names:
         self.scopes: dict[ast.AST, Scope] = {}
         self._homes: dict[int, Scope] = {}  # where values of `self.name = value` are evaluated
         self.classes: list[Scope] = []
+        self._functions: list[Scope] = []  # known as `#0`, `#1` and so on
+        self._returns: dict[int, list[ast.expr]] = {}  # by the scope's id
+        self._known_names: dict[tuple[int, str], frozenset[str]] = {}
         self.root = Scope("module", module, None, tree)
         self.scopes[tree] = self.root
         for statement in tree.body:
@@ -117,7 +121,8 @@ class Names:
         inner = Scope("function", name, scope, node)
         self.scopes[node] = inner
         if not isinstance(node, ast.Lambda):
-            scope.bind(name, Binding(None))
+            scope.bind(name, Binding(f"#{len(self._functions)}"))
+            self._functions.append(inner)
             for part in node.decorator_list:
                 self._walk(part, scope)
         arguments = node.args
@@ -144,7 +149,10 @@ class Names:
             self._walk(statement, inner)
 
     def _note(self, node: ast.AST, scope: Scope) -> None:
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Return):
+            if node.value is not None:
+                self._returns.setdefault(id(scope), []).append(node.value)
+        elif isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.asname or alias.name.partition(".")[0]
                 scope.bind(name, Binding(alias.name if alias.asname else name))
@@ -243,7 +251,13 @@ class Names:
         found = self.bindings(name, scope)
         if found is None:
             return frozenset({name}) if name in ("__import__", "getattr", "super") else _NOTHING
-        return self._bound(found[1], found[0])
+        key = id(found[0]), name
+        if key not in self._known_names:
+            values = self._bound(found[1], found[0])
+            if self._steps > _MOST_STEPS:
+                return values
+            self._known_names[key] = values
+        return self._known_names[key]
 
     def _bound(self, bindings: list[Binding], scope: Scope) -> frozenset[str]:
         found: set[str] = set()
@@ -272,7 +286,7 @@ class Names:
 
     def _known(self, name: str) -> frozenset[str]:
         """Return what a dotted name stands for, by other modules of this code base."""
-        if name.startswith("@"):
+        if name.startswith(("@", "#")):
             return frozenset({name})
         head, rest = name, ""
         while head:
@@ -283,6 +297,8 @@ class Names:
         return frozenset({canonical(name)})
 
     def _attribute(self, value: str, name: str) -> frozenset[str]:
+        if value.startswith("#"):
+            return _NOTHING
         if not value.startswith("@"):
             return self._known(f"{value}.{name}")
         cls = self.classes[int(value.strip("@()"))]
@@ -319,6 +335,12 @@ class Names:
                     found |= {f"{base}()" for base in self.bases(scope.around)}
             elif function in _RETURNS:
                 found.add(_RETURNS[function])
+            elif function.startswith("#"):
+                inner = self._functions[int(function[1:])]
+                for value in self._returns.get(id(inner), ())[:_MOST_RETURNS]:
+                    found |= self._values(value, inner)
+            elif f"{function}()" in self._exports:
+                found |= self._exports[f"{function}()"]
             elif not function.endswith("()()"):
                 found.add(f"{function}()")
         return frozenset(found)
@@ -327,6 +349,8 @@ class Names:
         """Put the bases of own classes in the place of these classes."""
         found: set[str] = set()
         for value in values:
+            if value.startswith("#"):
+                continue
             if value.startswith("@"):
                 self._steps += 1
                 suffix = "()" * value.count("()")
@@ -338,15 +362,31 @@ class Names:
         return frozenset(found)
 
     def exports(self) -> dict[str, frozenset[str]]:
-        """Return those names of the module that stand for something that pickles, as other modules import them."""
-        found = {}
+        """Return those names of the module that stand for something that pickles, as other modules import them.
+
+        `name()` stands for what a function returns.
+        """
+        found: dict[str, frozenset[str]] = {}
         for name in self.root.names:
             self._steps = 0
-            values = self.plain(self._look_up(name, self.root))
-            kept = frozenset(value for value in values if value in RULES or value in _WORTH)
-            if kept and kept != {f"{self.module}.{name}"}:
-                found[f"{self.module}.{name}"] = kept
+            values = self._look_up(name, self.root)
+            self._keep(found, name, values, _WORTH)
+            for value in values:
+                if value.startswith("#"):
+                    function = self._functions[int(value[1:])]
+                    for returned in self._returns.get(id(function), ())[:_MOST_RETURNS]:
+                        self._steps = 0
+                        self._keep(found, f"{name}()", self._values(returned, function), _WORTH_RETURNED)
         return found
 
+    def _keep(
+        self, found: dict[str, frozenset[str]], name: str, values: frozenset[str], worth: frozenset[str]
+    ) -> None:
+        kept = frozenset(value for value in self.plain(values) if value in worth)
+        full = f"{self.module}.{name}"
+        if kept and kept != {full}:
+            found[full] = found.get(full, _NOTHING) | kept
 
-_WORTH = frozenset({"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"})
+
+_WORTH = frozenset((*RULES, "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"))
+_WORTH_RETURNED = _WORTH | {"multiprocessing", *(f"{name}()" for name, rule in RULES.items() if rule.kind != "call")}

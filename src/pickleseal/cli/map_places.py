@@ -17,6 +17,9 @@ __all__ = ["Module", "Place", "parse"]
 _ACCEPT = re.compile(r"#\s*pickleseal:\s*ok\b[\s:,-]*(.*)", re.DOTALL)
 # Arguments of these are looked at as types, not handed on.
 _TYPE_TESTS = frozenset({"isinstance", "issubclass", "hasattr", "getattr", "super", "type"})
+# Parameters that are called so take pickle's functions, or others that do the same.
+_HANDED_IN = {"loads": "read", "dumps": "write"}
+_WITH_CONNECTIONS = (b"import multiprocess", b"from multiprocess", b"import billiard", b"from billiard")
 _CHAINED = "()"  # for the name of what is not bound: `Unpickler(file).load()`
 _SHARED = {"prefer": ("threads",), "require": ("sharedmem",), "backend": ("threading", "sequential")}
 
@@ -79,6 +82,7 @@ class Module:
         self._names = Names(tree, name, is_package, exports)
         self._found: list[Place] = []
         self._pending: list[tuple[Place, str | None]] = []  # with the name to which it is bound
+        self._has_connections = any(word in text for word in _WITH_CONNECTIONS)
         self._used = {_CHAINED}  # names through which a place was found
         for statement in tree.body:
             self._visit(statement, self._names.root, None)
@@ -130,7 +134,7 @@ class Module:
                     self._settings([key.value], value, value, scope)
         if isinstance(node, ast.Compare):
             for part in (node.left, *node.comparators):
-                if not isinstance(part, ast.Name | ast.Attribute):
+                if not isinstance(part, ast.Name | ast.Attribute) or _has_call(part):
                     self._visit(part, scope, None)
             return
         if isinstance(node, ast.ExceptHandler):
@@ -180,10 +184,8 @@ class Module:
         for value in known[:1]:
             self._use(function)
             self._known(node, scope, value, RULES[value], bound)
-        if not known and isinstance(function, ast.Attribute) and function.attr in METHODS:
-            rule = METHODS[function.attr]
-            source = None if rule.direction == "write" else guess(_first(node), rule, self._names, scope)
-            self._add(node, scope, f"{rule.library}.{function.attr}", rule, "call", source)
+        if not known:
+            self._guessed(node, scope)
         last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
         for keyword in node.keywords:
             if keyword.arg is not None:
@@ -199,6 +201,23 @@ class Module:
             self._visit(argument, scope, bound if is_partial and index == 0 else None)
         for keyword in node.keywords:
             self._visit(keyword.value, scope, None)
+
+    def _guessed(self, node: ast.Call, scope: Scope) -> None:
+        """Note a call that is known by the name of a method, or of a parameter."""
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr in METHODS:
+            rule = METHODS[function.attr]
+            source = None if rule.direction == "write" else guess(_first(node), rule, self._names, scope)
+            self._add(node, scope, f"{rule.library}.{function.attr}", rule, "call", source)
+        elif isinstance(function, ast.Attribute) and function.attr == "recv" and not node.args and not node.keywords:
+            if self._has_connections:  # a socket's takes a number of bytes
+                name = "multiprocessing.connection.Connection().recv"
+                self._add(node, scope, name, RULES[name], "implicit")
+        elif isinstance(function, ast.Name) and function.id in _HANDED_IN and len(node.args) == 1:
+            found = self._names.bindings(function.id, scope)
+            if found is not None and function.id in found[0].parameters:
+                direction = _HANDED_IN[function.id]
+                self._add(node, scope, function.id, Rule("argument", direction, "handed-in", ""), "handed-in")
 
     def _known(self, node: ast.Call, scope: Scope, value: str, rule: Rule, bound: str | None) -> None:
         kind, note = rule.kind, None
@@ -356,6 +375,10 @@ def _first(node: ast.Call) -> ast.expr | None:
 
 def _third(node: ast.Call) -> ast.expr | None:
     return node.args[2] if len(node.args) > 2 else None
+
+
+def _has_call(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def _may_be_true(node: ast.expr | None) -> bool:

@@ -1,5 +1,7 @@
 """What `map` looks for: names of functions and classes that pickle, settings that switch pickling on, what to ask."""
 
+import re
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = [
@@ -53,6 +55,11 @@ _TABLE = (
     ("dill", "Pickler", "write", "class", ""),
     ("joblib", "load", "read", "call", "path"),
     ("joblib", "dump", "write", "call", ""),
+    ("joblib", "NumpyUnpickler().load", "read", "call", "file"),
+    ("joblib", "NumpyPickler().dump", "write", "call", ""),
+    ("joblib", "NumpyUnpickler", "read", "class", "file"),
+    ("joblib", "NumpyPickler", "write", "class", ""),
+    ("joblib", "hash hashing.hash", "write", "implicit", ""),
     ("joblib", "Memory Memory().cache Parallel Parallel()()", "both", "implicit", ""),
     ("shelve", "open DbfilenameShelf", "both", "call", "path"),
     ("shelve", "Shelf BsdDbShelf", "both", "call", ""),
@@ -67,7 +74,7 @@ _TABLE = (
     ("numpy", "load lib.format.read_array lib.npyio.NpzFile", "read", "call", "path"),
     ("numpy", "save savez savez_compressed lib.format.write_array", "write", "call", ""),
     ("multiprocessing", "Pool pool.Pool Queue SimpleQueue JoinableQueue queues.Queue queues.SimpleQueue", "both", "implicit", ""),
-    ("multiprocessing", "queues.JoinableQueue Pipe connection.Pipe Process Manager managers.SyncManager", "both", "implicit", ""),
+    ("multiprocessing", "queues.JoinableQueue queues._SimpleQueue Pipe connection.Pipe Process Manager managers.SyncManager", "both", "implicit", ""),
     ("multiprocessing", "managers.BaseManager connection.Client connection.Listener", "both", "implicit", ""),
     ("multiprocessing", "connection.Connection().send", "write", "implicit", ""),
     ("multiprocessing", "connection.Connection().recv", "read", "implicit", ""),
@@ -77,6 +84,8 @@ _TABLE = (
     ("kombu.serialization", "dumps registry.dumps", "write", "setting", ""),
     ("kombu.serialization", "pickle_loads", "read", "call", "bytes"),
     ("kombu.serialization", "register_pickle enable_insecure_serializers", "both", "setting", ""),
+    ("distributed.protocol", "loads deserialize", "read", "call", "bytes"),
+    ("distributed.protocol", "dumps serialize", "write", "call", ""),
     ("distributed.protocol.pickle", "loads", "read", "call", "bytes"),
     ("distributed.protocol.pickle", "dumps", "write", "call", ""),
     ("ray.cloudpickle", "loads", "read", "call", "bytes"),
@@ -187,13 +196,14 @@ BACKENDS = {
     "diskcache.DjangoCache": "diskcache",
 }
 # A module without any of these words, as they stand, has no place.
-WORDS = (
-    *("pickle", "Pickle", "dill", "joblib", "shelve", "torch", "marshal", "copyreg", "copy_reg", "multiprocess"),
-    *("billiard", "ProcessPoolExecutor", "serialize", "SERIALIZE", "accept_content", "ACCEPT_CONTENT", "PickleType"),
-    *("Cache", "SocketHandler", "DatagramHandler"),
+WORDS = re.compile(
+    rb"[pP]ickle|dill|joblib|shelve|marshal|copyreg|copy_reg|multiprocess|billiard|ProcessPoolExecutor|kombu"
+    rb"|(?i:serializer|accept_content)|diskcache|cachelib|django\.core\.cache|django_redis|SocketHandler"
+    rb"|DatagramHandler|srsly|torch[^\0]*?\b(?:load|save|load_url|\w+_object|\w+_object_list)\b|\bsavez?\w*\(.*dtype"
 )
 
 
+@lru_cache(100_000)
 def canonical(name: str) -> str:
     """Return the name by which the rules know a function, class or module."""
     if name.partition(".")[0] not in MODULES:
