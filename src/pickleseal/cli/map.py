@@ -51,7 +51,9 @@ def run(options: argparse.Namespace, out: Output) -> None:
     _analyse(files, out)
     for file in files:
         for line in file.unexplained:
-            out.complain(f"{file.path}:{line}: `# pickleseal: ok` needs a reason behind it, and accepts nothing without")
+            out.complain(
+                f"{file.path}:{line}: `# pickleseal: ok` needs a reason behind it, and accepts nothing without"
+            )
     mapped = [file for file in files if file.places]
     out.summary = _summary(files)
     if options.fail_on and out.summary["untrusted"]:

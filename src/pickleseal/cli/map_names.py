@@ -379,9 +379,7 @@ class Names:
                         self._keep(found, f"{name}()", self._values(returned, function), _WORTH_RETURNED)
         return found
 
-    def _keep(
-        self, found: dict[str, frozenset[str]], name: str, values: frozenset[str], worth: frozenset[str]
-    ) -> None:
+    def _keep(self, found: dict[str, frozenset[str]], name: str, values: frozenset[str], worth: frozenset[str]) -> None:
         kept = frozenset(value for value in self.plain(values) if value in worth)
         full = f"{self.module}.{name}"
         if kept and kept != {full}:

@@ -31,11 +31,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _remarks(place: Place) -> list[str]:
-    found = []
-    if place.kind not in ("call", "setting", "implicit"):
-        found.append(place.kind)
-    elif place.kind != "call":
-        found.append(place.kind)
+    found = [] if place.kind == "call" else [place.kind]
     if place.note:
         found.append(printable(place.note, _FOREIGN))
     if place.accepted:
@@ -44,45 +40,35 @@ def _remarks(place: Place) -> list[str]:
 
 
 def _source(place: Place) -> str:
-    if place.source is None:
-        return ""
-    return place.source.kind
+    return "" if place.source is None else place.source.kind
 
 
 def table(files: "list[_File]", out: Output, width: int) -> None:
     """Print a table by module, the totals, and what to ask."""
-    rows = [
-        (
-            file.position(place),
-            _DIRECTIONS[place.rule.direction],
-            printable(place.call, _FOREIGN),
-            _source(place),
-            place.where,
-        )
-        for file in files
-        for place in file.places
-    ]
-    sizes = [max([len(row[column]) for row in rows], default=0) for column in range(4)]
-    sizes[2] = min(sizes[2], max(20, width // 3))
+    rows = [(file, place) for file in files for place in file.places]
+    position = max([len(file.position(place)) for file, place in rows], default=0)
+    source = max([len(_source(place)) for _, place in rows], default=0)
+    call = min(max([len(place.call) for _, place in rows], default=0), max(20, width // 3))
     for file in files:
         out.text(out.style(printable(file.path, 4096), "bold"))
         for place in file.places:
-            cells = [
-                f"{file.position(place):>{sizes[0]}}",
-                f"{_DIRECTIONS[place.rule.direction]:<5}",
-                f"{_cut(place.call, sizes[2]):<{sizes[2]}}",
-                f"{_source(place):<{sizes[3]}}",
-            ]
-            mark = "!" if place.is_untrusted else " "
-            head = f"{mark} " + "  ".join(cells) + "  "
-            left = width - len(head)
-            tail = "; ".join(filter(None, [printable(place.where, _FOREIGN) or "(module)", *_remarks(place)]))
-            lines = textwrap.wrap(tail, max(left, 12), break_on_hyphens=False) if left >= 12 else [_cut(tail, 12)]
-            colour = "red" if place.is_untrusted else "dim" if place.accepted or place.kind == "sealed" else ""
-            first = head + lines[0]
-            out.text(out.style(first, colour) if colour else first)
-            for line in lines[1:]:
-                out.text(" " * len(head) + line)
+            mark, colour = " ", ""
+            if place.is_untrusted:
+                mark, colour = "!", "red"
+            elif place.accepted is not None or place.kind == "sealed":
+                colour = "dim"
+            head = (
+                f"{mark} {file.position(place):>{position}}  {_DIRECTIONS[place.rule.direction]:<5}  "
+                f"{_cut(place.call, call):<{call}}  {_source(place):<{source}}  "
+            )
+            where, remarks = _cut(place.where or "(module)", max(width - len(head), 12)), "; ".join(_remarks(place))
+            fits = not remarks or len(head) + len(where) + 2 + len(remarks) <= width
+            line = head + where + (f"; {remarks}" if remarks and fits else "")
+            out.text(out.style(line, colour) if colour else line)
+            if not fits:
+                indent = " " * (position + 11)
+                for more in textwrap.wrap(remarks, width, initial_indent=indent, subsequent_indent=indent):
+                    out.text(out.style(more, "dim"))
         out.text()
     _totals(out, width)
 

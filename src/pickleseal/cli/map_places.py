@@ -84,8 +84,11 @@ class Module:
         self._pending: list[tuple[Place, str | None]] = []  # with the name to which it is bound
         self._has_connections = any(word in text for word in _WITH_CONNECTIONS)
         self._used = {_CHAINED}  # names through which a place was found
+        self._sent: list[tuple[Place, tuple[int, str]]] = []
+        self._received: set[tuple[int, str]] = set()
         for statement in tree.body:
             self._visit(statement, self._names.root, None)
+        self._found += [place for place, where in self._sent if where in self._received]
         self._found += [place for place, bound in self._pending if bound is None or bound not in self._used]
         self.unexplained: list[int] = []  # lines of accepting comments without a reason
         if b"pickleseal:" in text:
@@ -209,10 +212,15 @@ class Module:
             rule = METHODS[function.attr]
             source = None if rule.direction == "write" else guess(_first(node), rule, self._names, scope)
             self._add(node, scope, f"{rule.library}.{function.attr}", rule, "call", source)
-        elif isinstance(function, ast.Attribute) and function.attr == "recv" and not node.args and not node.keywords:
-            if self._has_connections:  # a socket's takes a number of bytes
-                name = "multiprocessing.connection.Connection().recv"
-                self._add(node, scope, name, RULES[name], "implicit")
+        elif isinstance(function, ast.Attribute) and function.attr in ("recv", "send") and self._has_connections:
+            name = f"multiprocessing.connection.Connection().{function.attr}"
+            place = self._place(node, scope, name, RULES[name], "implicit")
+            where = id(scope), ast.dump(function.value)
+            if function.attr == "send" and len(node.args) == 1 and not node.keywords:
+                self._sent.append((place, where))  # many things are sent: where the same object receives so, too
+            elif function.attr == "recv" and not node.args and not node.keywords:  # a socket's takes a size
+                self._found.append(place)
+                self._received.add(where)
         elif isinstance(function, ast.Name) and function.id in _HANDED_IN and len(node.args) == 1:
             found = self._names.bindings(function.id, scope)
             if found is not None and function.id in found[0].parameters:
@@ -272,7 +280,7 @@ class Module:
             rule = RULES.get(value)
             if rule is None or value.endswith("()") or rule.library == "numpy":  # which pickles only if told so
                 continue
-            if rule.kind == "call" or value.endswith(("Pool", "ProcessPoolExecutor")):
+            if rule.kind == "call" or (bound is None and value.endswith(("Pool", "ProcessPoolExecutor"))):
                 self._pending.append((self._place(node, scope, value, rule, "handed-on"), bound))
                 return
 

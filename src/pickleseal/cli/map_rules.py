@@ -181,7 +181,11 @@ PICKLE_NAMES = frozenset(
     (
         *("pickle", "cpickle", "dill", "cloudpickle", "application/x-python-serialize", "pickle.Pickle"),
         *("django.contrib.sessions.serializers.PickleSerializer", "django_redis.serializers.pickle.PickleSerializer"),
-        *("aiocache.serializers.PickleSerializer", "rq.serializers.DefaultSerializer", "rq.serializers.PickleSerializer"),
+        *(
+            "aiocache.serializers.PickleSerializer",
+            "rq.serializers.DefaultSerializer",
+            "rq.serializers.PickleSerializer",
+        ),
     )
 )
 # Classes that are named in settings (`BACKEND`) and pickle what they keep unless they are told otherwise.

@@ -27,7 +27,10 @@ _ORDER = ("network", "cache", "database", "argument", "unknown", "file", "proces
 _KINDS = {
     word: kind
     for kind, words in (
-        ("network", "socket sock recv recvfrom request requests response resp urlopen urlretrieve http httpx websocket"),
+        (
+            "network",
+            "socket sock recv recvfrom request requests response resp urlopen urlretrieve http httpx websocket",
+        ),
         ("network", "body packet message msg zmq kafka consumer topic broker wire"),
         ("cache", "redis cache cached memcache memcached lmdb"),
         ("database", "cursor fetchone fetchall fetchmany row rows sqlite sqlite3 db database column blob execute"),
