@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..errors import printable
-from .map_places import Module, Place, parse
+from .map_places import Module, Place
 from .map_rules import QUESTIONS, WORDS
+from .map_syntax import parse
 from .output import EXIT_FINDING, Output, UsageError
 from .targets import STDIN, expand
 
@@ -51,9 +51,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     _analyse(files, out)
     for file in files:
         for line in file.unexplained:
-            out.complain(
-                f"{file.path}:{line}: `# pickleseal: ok` needs a reason behind it, and accepts nothing without"
-            )
+            out.complain(f"{file.path}:{line}: `# pickleseal: ok` accepts nothing without a reason behind it")
     mapped = [file for file in files if file.places]
     out.summary = _summary(files)
     if options.fail_on and out.summary["untrusted"]:
@@ -137,10 +135,6 @@ def _read(path: str) -> File:
     if path.endswith(".ipynb"):
         text, cells = _notebook(text)
     return File(path, _module_of(path), text, cells, [], [])
-
-
-def _has_words(text: bytes) -> bool:
-    return any(word in text for word in _WORDS)
 
 
 def _notebook(text: bytes) -> tuple[bytes, list[tuple[int, int]]]:

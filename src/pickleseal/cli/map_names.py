@@ -131,9 +131,10 @@ class Names:
             if parameter is not None:
                 inner.parameters.add(parameter.arg)
                 inner.bind(parameter.arg, Binding(parameter.annotation, "instance"))
-        defaults = [*zip(positional[::-1], arguments.defaults[::-1], strict=False)]
-        defaults += [pair for pair in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if pair[1]]
-        for parameter, default in defaults:
+        optional = zip(positional[::-1], arguments.defaults[::-1], strict=False)
+        for parameter, default in (*optional, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)):
+            if default is None:
+                continue
             inner.bind(parameter.arg, Binding(default, "default"))
             self._walk(default, scope)
         if scope.kind == "class" and positional and not is_lambda:
@@ -337,8 +338,8 @@ class Names:
                 found.add(_RETURNS[function])
             elif function.startswith("#"):
                 inner = self._functions[int(function[1:])]
-                for value in self._returns.get(id(inner), ())[:_MOST_RETURNS]:
-                    found |= self._values(value, inner)
+                for returned in self._returns.get(id(inner), ())[:_MOST_RETURNS]:
+                    found |= self._values(returned, inner)
             elif f"{function}()" in self._exports:
                 found |= self._exports[f"{function}()"]
             elif not function.endswith("()()"):

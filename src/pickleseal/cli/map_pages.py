@@ -1,6 +1,7 @@
 """The map of a code base for people: a table by module on a terminal, or a page of Markdown."""
 
 import textwrap
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import printable
@@ -30,8 +31,12 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 1)] + "…"
 
 
+def _tail(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[1 - width :]
+
+
 def _remarks(place: Place) -> list[str]:
-    found = [] if place.kind == "call" else [place.kind]
+    found = [] if place.kind == "call" or place.source is None else [place.kind]
     if place.note:
         found.append(printable(place.note, _FOREIGN))
     if place.accepted:
@@ -40,10 +45,13 @@ def _remarks(place: Place) -> list[str]:
 
 
 def _source(place: Place) -> str:
-    return "" if place.source is None else place.source.kind
+    """Return where the data comes from, or what kind of a place it is that reads none."""
+    if place.source is not None:
+        return place.source.kind
+    return "" if place.kind == "call" else place.kind
 
 
-def table(files: "list[_File]", out: Output, width: int) -> None:
+def table(files: "Sequence[_File]", out: Output, width: int) -> None:
     """Print a table by module, the totals, and what to ask."""
     rows = [(file, place) for file in files for place in file.places]
     position = max([len(file.position(place)) for file, place in rows], default=0)
@@ -59,7 +67,7 @@ def table(files: "list[_File]", out: Output, width: int) -> None:
                 colour = "dim"
             head = (
                 f"{mark} {file.position(place):>{position}}  {_DIRECTIONS[place.rule.direction]:<5}  "
-                f"{_cut(place.call, call):<{call}}  {_source(place):<{source}}  "
+                f"{_tail(place.call, call):<{call}}  {_source(place):<{source}}  "
             )
             where, remarks = _cut(place.where or "(module)", max(width - len(head), 12)), "; ".join(_remarks(place))
             fits = not remarks or len(head) + len(where) + 2 + len(remarks) <= width
@@ -99,7 +107,7 @@ def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def markdown(files: "list[_File]", out: Output) -> None:
+def markdown(files: "Sequence[_File]", out: Output) -> None:
     """Print a page of Markdown: the totals, the checklist, a table for each module with what to ask and what to use."""
     said = out.summary
     out.text("# Serialization map")
@@ -125,7 +133,7 @@ def markdown(files: "list[_File]", out: Output) -> None:
         out.text("|---|---|---|---|---|---|---|")
         for place in file.places:
             rule = place.rule._replace(kind=place.kind)
-            offers[f"{_escaped(place.call)}: {offer(rule, _source(place) or None)}"] = None
+            offers[f"{_escaped(place.call)}: {offer(rule, place.source.kind if place.source else None)}"] = None
             remarks = [*(["**untrusted**"] if place.is_untrusted else []), *map(_escaped, _remarks(place))]
             cells = [
                 file.position(place),

@@ -4,15 +4,15 @@ import ast
 import io
 import re
 import tokenize
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .map_names import Function, Names, Scope
 from .map_rules import BACKENDS, METHODS, PICKLE_NAMES, RULES, SETTINGS, Rule, offer, questions
 from .map_sources import Source, guess
+from .map_syntax import first_argument, has_call, is_shared, makes_objects, may_be_true, name_of, third_argument
 
-__all__ = ["Module", "Place", "parse"]
+__all__ = ["Module", "Place"]
 
 _ACCEPT = re.compile(r"#\s*pickleseal:\s*ok\b[\s:,-]*(.*)", re.DOTALL)
 # Arguments of these are looked at as types, not handed on.
@@ -21,7 +21,6 @@ _TYPE_TESTS = frozenset({"isinstance", "issubclass", "hasattr", "getattr", "supe
 _HANDED_IN = {"loads": "read", "dumps": "write"}
 _WITH_CONNECTIONS = (b"import multiprocess", b"from multiprocess", b"import billiard", b"from billiard")
 _CHAINED = "()"  # for the name of what is not bound: `Unpickler(file).load()`
-_SHARED = {"prefer": ("threads",), "require": ("sharedmem",), "backend": ("threading", "sequential")}
 
 
 class Place(NamedTuple):
@@ -60,17 +59,6 @@ class Place(NamedTuple):
             "ask": questions(self.rule._replace(kind=self.kind)),
             "offer": offer(self.rule._replace(kind=self.kind), None if self.source is None else self.source.kind),
         }
-
-
-def parse(text: bytes | str) -> ast.Module:
-    """Parse a module without a word about its style.
-
-    Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: it can't be parsed.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text)
 
 
 class Module:
@@ -120,16 +108,16 @@ class Module:
         if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
             self._reference(node, scope, bound)
         if isinstance(node, ast.Assign):
-            self._settings([*map(_name_of, node.targets)], node.value, node, scope)
-            name = _name_of(node.targets[0])
+            self._settings([*map(name_of, node.targets)], node.value, node, scope)
+            name = name_of(node.targets[0])
             self._visit(node.value, scope, name)
             for target in node.targets:
                 self._visit(target, scope, None)
             return
         if isinstance(node, ast.AnnAssign):
-            self._settings([_name_of(node.target)], node.value, node, scope)
+            self._settings([name_of(node.target)], node.value, node, scope)
             if node.value is not None:
-                self._visit(node.value, scope, _name_of(node.target))
+                self._visit(node.value, scope, name_of(node.target))
             return
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
@@ -137,7 +125,7 @@ class Module:
                     self._settings([key.value], value, value, scope)
         if isinstance(node, ast.Compare):
             for part in (node.left, *node.comparators):
-                if not isinstance(part, ast.Name | ast.Attribute) or _has_call(part):
+                if not isinstance(part, ast.Name | ast.Attribute) or has_call(part):
                     self._visit(part, scope, None)
             return
         if isinstance(node, ast.ExceptHandler):
@@ -146,7 +134,7 @@ class Module:
             return
         keeps = isinstance(node, ast.BoolOp | ast.IfExp | ast.NamedExpr | ast.withitem)
         if isinstance(node, ast.withitem) and node.optional_vars is not None:
-            bound = _name_of(node.optional_vars)
+            bound = name_of(node.optional_vars)
         for child in ast.iter_child_nodes(node):
             self._visit(child, scope, bound if keeps else None)
 
@@ -210,7 +198,7 @@ class Module:
         function = node.func
         if isinstance(function, ast.Attribute) and function.attr in METHODS:
             rule = METHODS[function.attr]
-            source = None if rule.direction == "write" else guess(_first(node), rule, self._names, scope)
+            source = None if rule.direction == "write" else guess(first_argument(node), rule, self._names, scope)
             self._add(node, scope, f"{rule.library}.{function.attr}", rule, "call", source)
         elif isinstance(function, ast.Attribute) and function.attr in ("recv", "send") and self._has_connections:
             name = f"multiprocessing.connection.Connection().{function.attr}"
@@ -231,11 +219,11 @@ class Module:
         kind, note = rule.kind, None
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         if value in ("numpy.load", "numpy.lib.format.read_array"):
-            if not _may_be_true(given.get("allow_pickle", _third(node))):
+            if not may_be_true(given.get("allow_pickle", third_argument(node))):
                 return
         elif rule.library == "numpy":
             allowed = given.get("allow_pickle")
-            if (allowed is not None and not _may_be_true(allowed)) or (allowed is None and not _makes_objects(node)):
+            if (allowed is not None and not may_be_true(allowed)) or (allowed is None and not makes_objects(node)):
                 return
         elif value == "torch.load":
             limited = given.get("weights_only")
@@ -245,7 +233,7 @@ class Module:
                 note = f"weights_only={limited.value!r}"
             else:
                 note = "weights_only not set: True from torch 2.6 on" if limited is None else "weights_only varies"
-        elif value == "joblib.Parallel" and _is_shared(given):
+        elif value == "joblib.Parallel" and is_shared(given):
             return
         elif kind == "class":
             self._pending.append((self._place(node, scope, value, rule, "class"), bound))
@@ -258,7 +246,7 @@ class Module:
         self._add(node, scope, value, rule, kind, source, note)
 
     def _source(self, node: ast.Call, value: str, rule: Rule, scope: Scope) -> Source:
-        argument = _first(node)
+        argument = first_argument(node)
         if value.endswith("().load") and isinstance(node.func, ast.Attribute):
             argument = self._made_of(node.func.value, scope)
         return guess(argument, rule, self._names, scope)
@@ -266,12 +254,12 @@ class Module:
     def _made_of(self, node: ast.expr, scope: Scope) -> ast.expr | None:
         """Return the first argument of the call that made an unpickler."""
         if isinstance(node, ast.Call):
-            return _first(node)
+            return first_argument(node)
         if isinstance(node, ast.Name):
             found = self._names.bindings(node.id, scope)
             for binding in found[1] if found else ():
                 if isinstance(binding.value, ast.Call):
-                    return _first(binding.value)
+                    return first_argument(binding.value)
         return None
 
     def _reference(self, node: ast.Attribute | ast.Name, scope: Scope, bound: str | None) -> None:
@@ -363,52 +351,3 @@ def _tokens(text: bytes) -> Iterator[tokenize.TokenInfo]:
         yield from tokenize.tokenize(io.BytesIO(text).readline)
     except (tokenize.TokenError, SyntaxError):  # it was parsed: only the end is odd
         return
-
-
-def _name_of(node: ast.expr) -> str | None:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-        return node.slice.value
-    return None
-
-
-def _first(node: ast.Call) -> ast.expr | None:
-    if node.args:
-        return node.args[0]
-    return next((keyword.value for keyword in node.keywords if keyword.arg is not None), None)
-
-
-def _third(node: ast.Call) -> ast.expr | None:
-    return node.args[2] if len(node.args) > 2 else None
-
-
-def _has_call(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Call) for part in ast.walk(node))
-
-
-def _may_be_true(node: ast.expr | None) -> bool:
-    return node is not None and not (isinstance(node, ast.Constant) and not node.value)
-
-
-def _makes_objects(node: ast.Call) -> bool:
-    """Tell whether an argument says that it is an array of objects."""
-    for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
-        for part in ast.walk(argument):
-            if isinstance(part, ast.keyword) and part.arg == "dtype":
-                kind = part.value
-                if (isinstance(kind, ast.Name) and kind.id == "object") or (
-                    isinstance(kind, ast.Constant) and kind.value in ("O", "object")
-                ):
-                    return True
-    return False
-
-
-def _is_shared(given: Mapping[str | None, ast.expr]) -> bool:
-    """Tell whether a Parallel is told to use threads, between which nothing is pickled."""
-    return any(
-        isinstance(value := given.get(name), ast.Constant) and value.value in threads
-        for name, threads in _SHARED.items()
-    )

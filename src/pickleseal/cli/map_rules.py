@@ -66,16 +66,19 @@ _TABLE = (
     ("torch", "load", "read", "call", "path"),
     ("torch", "hub.load_state_dict_from_url utils.model_zoo.load_url", "read", "call", "url"),
     ("torch", "save", "write", "call", ""),
-    ("torch.distributed", "all_gather_object gather_object scatter_object_list broadcast_object_list", "both", "implicit", ""),
+    ("torch.distributed", "all_gather_object gather_object", "both", "implicit", ""),
+    ("torch.distributed", "scatter_object_list broadcast_object_list", "both", "implicit", ""),
     ("torch.distributed", "send_object_list", "write", "implicit", ""),
     ("torch.distributed", "recv_object_list", "read", "implicit", ""),
     ("pandas", "read_pickle", "read", "call", "path"),
     ("pandas", "to_pickle", "write", "call", ""),
     ("numpy", "load lib.format.read_array lib.npyio.NpzFile", "read", "call", "path"),
     ("numpy", "save savez savez_compressed lib.format.write_array", "write", "call", ""),
-    ("multiprocessing", "Pool pool.Pool Queue SimpleQueue JoinableQueue queues.Queue queues.SimpleQueue", "both", "implicit", ""),
-    ("multiprocessing", "queues.JoinableQueue queues._SimpleQueue Pipe connection.Pipe Process Manager managers.SyncManager", "both", "implicit", ""),
-    ("multiprocessing", "managers.BaseManager connection.Client connection.Listener", "both", "implicit", ""),
+    ("multiprocessing", "Pool pool.Pool Queue SimpleQueue JoinableQueue Pipe Process", "both", "implicit", ""),
+    ("multiprocessing", "queues.Queue queues.SimpleQueue queues.JoinableQueue", "both", "implicit", ""),
+    ("multiprocessing", "queues._SimpleQueue connection.Pipe Manager", "both", "implicit", ""),
+    ("multiprocessing", "managers.SyncManager managers.BaseManager", "both", "implicit", ""),
+    ("multiprocessing", "connection.Client connection.Listener", "both", "implicit", ""),
     ("multiprocessing", "connection.Connection().send", "write", "implicit", ""),
     ("multiprocessing", "connection.Connection().recv", "read", "implicit", ""),
     ("concurrent.futures", "ProcessPoolExecutor process.ProcessPoolExecutor", "both", "implicit", ""),
@@ -226,7 +229,7 @@ def canonical(name: str) -> str:
 
 # The checklist: key: what to ask.
 QUESTIONS = {
-    "trusted-source": "Who can write these bytes? A pickle runs what it says: anyone who can write them runs code here.",
+    "trusted-source": "Who can write these bytes? A pickle runs what it says: whoever writes them runs code here.",
     "version": "Which version of the code wrote them, and does the reader know?",
     "class-change": "What happens when a class gains, loses or reorders a field between writing and reading?",
     "long-term": "How long do they live? What outlives a deploy needs a schema and a way to migrate.",
@@ -242,7 +245,7 @@ _ASKED = {
 }
 # What pickleseal has for such a place.
 OFFERS = {
-    "bytes": "pickleseal.unpack(data, trust=[...]): checksums, class changes and imports are judged before anything runs",
+    "bytes": "pickleseal.unpack(data, trust=[...]): checksums, classes and imports are judged before anything runs",
     "file": "pickleseal.load(file, trust=[...]): the same for a path, a file or a URL; `convert` wraps the old files",
     "network": "Reader with Policy(keys=..., level='strict'), and a quarantine for what it refuses",
     "cache": "unpack, whose refusals are pickle.UnpicklingError: hosts that turn a bad pickle into a miss still do",

@@ -39,7 +39,7 @@ _KINDS = {
 }
 _OPENERS = frozenset(("open", "fopen", "read_bytes", "open_binary", "ZipFile", "NamedTemporaryFile", "TemporaryFile"))
 _OPENERS |= {"GzipFile", "BZ2File", "LZMAFile", "FileIO", "memmap", "open_text"}
-_JOINERS = frozenset("join abspath dirname realpath normpath expanduser Path PurePath files joinpath resolve".split())
+_JOINERS = frozenset(("join", "abspath", "dirname", "realpath", "normpath", "Path", "PurePath", "files", "joinpath"))
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _MOST = 60  # expressions that are looked at for one guess
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII)
