@@ -14,6 +14,7 @@ What reads the artifact has to trust the names that are printed.
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,7 @@ from .output import EXIT_FINDING, Output, UsageError, exit_code_of, size_text
 from .targets import STDIN, expand
 
 if TYPE_CHECKING:
+    from ..format.header import Header
     from ..storage.adopt import Adopted
 
 __all__ = ["add_arguments", "run"]
@@ -79,7 +81,11 @@ def run(options: argparse.Namespace, out: Output) -> None:
                 raise job.error
             if job.target in taken:
                 raise FileExistsError(17, f"{printable(taken[job.target])} became that already", job.target)
-            found = _convert(job, options)
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                found = _convert(job, options)
+            for warning in told:
+                out.complain(f"{job.source}: {warning.message}")
         except FileExistsError as exc:
             counts["refused"] += 1
             out.worsen(EXIT_FINDING)
@@ -92,6 +98,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
         else:
             counts["converted"] += 1
             taken[job.target] = job.source
+            if found.get("refused_globals"):
+                out.worsen(EXIT_FINDING)
             _tell(job, found, out)
     out.summary = counts
     if options.out is not None and out.form == "text":
@@ -99,10 +107,14 @@ def run(options: argparse.Namespace, out: Output) -> None:
 
 
 def _refuse(path: str, exc: PicklesealError | OSError, out: Output) -> None:
-    from ..errors import MissingExtraError, ReadError
+    from ..errors import MissingExtraError, ReadError, UntrustedGlobalError
+    from ..payload.trust import is_dangerous
 
     if isinstance(exc, MissingExtraError):
         raise exc
+    if isinstance(exc, UntrustedGlobalError) and exc.missing and not any(map(is_dangerous, exc.missing)):
+        trust = " ".join(f"--trust {name}" for name in exc.missing)
+        exc.hint = f"if you know what they do, and who wrote this: {trust}"
     if isinstance(exc, OSError | ReadError):
         out.refuse(path, exc)
         return
@@ -157,9 +169,15 @@ def _extracted(path: str) -> tuple[list[Any], dict[str, Any]]:
     from ..storage.source import FileSource
 
     if path == STDIN:
-        return extract(BytesSource(sys.stdin.buffer.read())), {}
+        parts, header = extract(BytesSource(sys.stdin.buffer.read()))
+        return parts, _needs(header)
     with io.FileIO(path) as file:
-        return extract(FileSource(file, whole=True)), {}
+        parts, header = extract(FileSource(file, whole=True))
+    return parts, _needs(header)
+
+
+def _needs(header: "Header") -> dict[str, Any]:
+    return {"needs_pickleseal": any(name.startswith("pickleseal:") for name in header.globals)}
 
 
 def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
@@ -185,7 +203,7 @@ def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[st
         "renames": found.renamed,
         "compression": compression,
         "loaded": options.load,
-        "read": _reading(path, found),
+        "read": None if found.refused else _reading(found),
     }
     return found.parts, told
 
@@ -201,7 +219,7 @@ def _read(path: str, most: int) -> tuple[bytes, str | None]:
         return file.read(most + 1), datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _reading(path: str, found: "Adopted") -> str:
+def _reading(found: "Adopted") -> str:
     """Return the call that reads the artifact: with the names and the policy that it needs."""
     from ..payload.trust import is_listed
     from ..policy import DEFAULT_POLICY
@@ -236,9 +254,11 @@ def _tell(job: _Job, found: dict[str, Any], out: Output) -> None:
         unknown = "" if found["type_known"] else " (the opcodes do not say: --type NAME)"
         lines[0] += f", protocol {found['protocol']}, {how}"
         lines.append(f"  type {printable(found['type'])}{unknown}")
-        if found["refused_globals"]:
+        if found["read"] is None:
             names = ", ".join(map(printable, found["refused_globals"]))
-            warning = f"  every checked reader refuses it: {names}; --load may do what they did without them"
-            lines.append(out.style(warning, "yellow"))
-        lines.append(f"  read it with {printable(found['read'], 4000)}")
+            lines.append(out.style(f"  every checked reader refuses it: it imports {names}", "yellow"))
+        else:
+            lines.append(f"  read it with {printable(found['read'], 4000)}")
+    elif found["needs_pickleseal"]:
+        lines.append("  its arrays need pickleseal where it is loaded")
     out.result(said, *lines, path=job.target)

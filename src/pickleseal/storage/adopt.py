@@ -1,18 +1,20 @@
 """Bare pickles into artifacts and back (spec section 12: adopting). Only `repickle` runs one, under an allow-list."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import PickleEnvelopeError, UnpickleError
 from ..format.frame import Part, encode_frame
+from ..format.header import Header
 from ..payload.abstract import Outline, outline, todays_name
 from ..payload.levels import load_at
+from ..payload.old import old_functions
 from ..payload.pickler import Pickled
 from ..payload.rewrite import in_band, transcoded
 from ..payload.scan import check_envelope
 from ..payload.trust import build_trust, is_dangerous, resolve_globals
 from ..policy import DEFAULT_POLICY, Policy
-from ..reader import Source, body_sections, check_codecs, read_header
+from ..reader import BytesSource, Source, body_sections, check_codecs, read_header
 from ..schema.record import Record
 from ..writer import Writer, check_members, check_writer, encode_pickled, pack_parts
 from .foreign import is_joblib, refuse_foreign
@@ -131,21 +133,25 @@ def repickle(
     if is_joblib(data):
         from ..payload.mixed import load_mixed
 
-        obj, names = load_mixed(data, trusted), []
+        obj = load_mixed(data, trusted)
     else:
         found = _outline(data)
         if found.buffers:
             raise PickleEnvelopeError("its buffers were kept elsewhere", hint="pack it where it was made")
         today = {name: todays_name(name, found.protocol) for name in found.names}
-        values = resolve_globals(sorted(set(today.values())), trusted)
-        resolved = {_pair(name): values[_pair(now)] for name, now in today.items()} | values
-        payload, names = transcoded(data, found, encoding), found.names
+        old = old_functions(today.values())
+        values = old | resolve_globals(sorted(set(today.values()) - {f"{m}:{q}" for m, q in old}), trusted)
+        resolved = {_pair(name): values[_pair(now)] for name, now in today.items()}
+        payload = transcoded(data, found, encoding)
         try:
             obj = load_at(DEFAULT_POLICY._level, payload, max(found.protocol, 2), (), resolved)
         except RecursionError:
             raise UnpickleError("nested too deeply") from None
+    writer = check_writer(writer)
     parts = pack_parts(obj, type=type, meta=meta, writer=writer)
-    return Adopted(parts, type or _type_of(obj), True, 5, names, [], {})
+    head = parts[:2] if writer._sign is None else parts[:3]
+    header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
+    return Adopted(parts, header.type, True, 5, list(header.globals), [], {})
 
 
 def _pair(name: str) -> tuple[str, str]:
@@ -153,14 +159,8 @@ def _pair(name: str) -> tuple[str, str]:
     return module, qualname
 
 
-def _type_of(obj: Any) -> str:
-    from ..schema.names import type_name
-
-    return type_name(obj.__class__)
-
-
-def extract(source: Source, policy: Policy = DEFAULT_POLICY) -> list[Part]:
-    """Return the parts of a bare pickle of what an artifact holds. Runs no opcode, imports nothing.
+def extract(source: Source, policy: Policy = DEFAULT_POLICY) -> tuple[list[Part], Header]:
+    """Return the parts of a bare pickle of what an artifact holds, and its header. Runs no opcode, imports nothing.
 
     Sections are put in-band, as bytes where they are read-only and as bytearrays where not; arrays still need
     pickleseal where they are loaded (spec section 8.1).
@@ -171,4 +171,4 @@ def extract(source: Source, policy: Policy = DEFAULT_POLICY) -> list[Part]:
     header = read_header(source, policy)
     check_codecs(header)
     sections = body_sections(source, header)
-    return list(in_band(sections[0], sections[1:]))
+    return list(in_band(sections[0], sections[1:])), header

@@ -103,7 +103,7 @@ def is_joblib(data: bytes) -> bool:
 
 
 _OTHERS = (
-    (b"PK\x03\x04", "a zip, as torch.save and numpy.savez write", "torch.load(weights_only=True) or numpy.load, and pack what it holds"),
+    (b"PK\x03\x04", "a zip, as of torch.save or numpy.savez", "load it with torch or numpy, and pack what it holds"),
     (b"\x93NUMPY", "an array as numpy.save writes it", "load it with numpy.load and pack it"),
     (b"\x89HDF", "HDF5", "read it with h5py and pack what it holds"),
     (b"\xf7PSL\r\n", "a pickleseal artifact", "it is converted already; --extract takes the pickle out again"),
