@@ -135,6 +135,8 @@ class Module:
         keeps = isinstance(node, ast.BoolOp | ast.IfExp | ast.NamedExpr | ast.withitem)
         if isinstance(node, ast.withitem) and node.optional_vars is not None:
             bound = name_of(node.optional_vars)
+        elif isinstance(node, ast.NamedExpr):
+            bound = node.target.id
         for child in ast.iter_child_nodes(node):
             self._visit(child, scope, bound if keeps else None)
 

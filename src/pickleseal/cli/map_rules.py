@@ -206,7 +206,7 @@ BACKENDS = {
 WORDS = re.compile(
     rb"[pP]ickle|dill|joblib|shelve|marshal|copyreg|copy_reg|multiprocess|billiard|ProcessPoolExecutor|kombu"
     rb"|(?i:serializer|accept_content)|diskcache|cachelib|django\.core\.cache|django_redis|SocketHandler"
-    rb"|DatagramHandler|srsly|torch[^\0]*?\b(?:load|save|load_url|\w+_object|\w+_object_list)\b|\bsavez?\w*\(.*dtype"
+    rb"|DatagramHandler|srsly|torch[^\0]*?\b(?:load|save|load_url|\w+_object|\w+_object_list)\b|\bsavez?\w*\(.*dtype|\bload\([^)\n]*,[^)\n]*,"
 )
 
 
