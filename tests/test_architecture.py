@@ -132,6 +132,7 @@ def test_all_is_what_the_docs_list() -> None:
     assert public - set(pickleseal.__all__) <= {
         *(
             "atomic",
+            "cli",
             "compression",
             "format",
             "hashing",

@@ -1,5 +1,6 @@
 """`pickleseal map`: finds what pickles, says nothing of what does not, and runs nothing of what it reads."""
 
+# ruff: noqa: E501 - tables are read best as tables
 from __future__ import annotations
 
 import json
@@ -293,9 +294,7 @@ def test_hidden_folders_and_caches_are_left_out(tmp_path: Path, capsys: pytest.C
     assert [Path(place["path"]).parent.name for place in found] == ["src"]
 
 
-def test_stdin_and_usage(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stdin_and_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"import pickle\npickle.dumps(1)")))
@@ -331,9 +330,7 @@ def test_hostile_names_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("form", ["text-80", "text-200", "colour-80", "markdown"])
-def test_golden(
-    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_golden(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project(tmp_path))
     monkeypatch.setenv("COLUMNS", "200" if form.endswith("200") else "80")
     monkeypatch.delenv("NO_COLOR", raising=False)
