@@ -8,13 +8,13 @@ that it is bound to; the order of statements is not looked at. `@3` is the modul
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from .map_rules import RULES, canonical
+from .map_scopes import Binding, Function, Scope
+from .map_syntax import children
 
-__all__ = ["Binding", "Function", "Names", "Scope"]
+__all__ = ["Names"]
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _MOST_STEPS = 40  # from a name to what it stands for: more is a loop
 _MOST_RETURNS = 6
 _NOTHING: frozenset[str] = frozenset()
@@ -24,55 +24,11 @@ _RETURNS = {  # calls whose result is known
     "multiprocessing.connection.Client": _CONNECTION,
     "multiprocessing.connection.Listener().accept": _CONNECTION,
 }
+_BINDING = (
+    *(ast.Return, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.AugAssign),
+    *(ast.For, ast.AsyncFor, ast.With, ast.AsyncWith, ast.ExceptHandler),
+)
 _IMPORTERS = ("importlib.import_module", "__import__", "pytest.importorskip")
-
-
-class Binding(NamedTuple):
-    """One way in which a name is bound: to a dotted name, or to an expression.
-
-    `how`: to its value (`whole`), to that of a default, to one of its items, or to an instance of a class.
-    """
-
-    value: "str | ast.expr | None"
-    how: str = "whole"
-
-
-class Scope:
-    """A module, class, function or lambda: what is bound in it."""
-
-    def __init__(self, kind: str, name: str, parent: "Scope | None", node: ast.AST) -> None:
-        self.kind = kind
-        self.name = name
-        self.parent = parent
-        self.node = node
-        self.names: dict[str, list[Binding]] = {}
-        self.parameters: set[str] = set()
-        self.outer: set[str] = set()  # declared global or nonlocal
-        self.number = -1  # of a class
-
-    @property
-    def qualname(self) -> str:
-        """Return where it stands in its module, as `Class.method`; empty for the module itself."""
-        if self.parent is None:
-            return ""
-        above = self.parent.qualname
-        return f"{above}.{self.name}" if above else self.name
-
-    def bind(self, name: str, binding: Binding) -> None:
-        """Note that a name stands for something here."""
-        scope = self
-        if name in self.outer:
-            while scope.parent is not None:
-                scope = scope.parent
-        scope.names.setdefault(name, []).append(binding)
-
-    @property
-    def around(self) -> "Scope | None":
-        """Return the class that a method stands in, or that a function inside a method does."""
-        scope: Scope | None = self
-        while scope is not None and scope.kind != "class":
-            scope = scope.parent
-        return scope
 
 
 class Names:
@@ -111,8 +67,9 @@ class Names:
             for statement in node.body:
                 self._walk(statement, inner)
             return
-        self._note(node, scope)
-        for child in ast.iter_child_nodes(node):
+        if isinstance(node, _BINDING):
+            self._note(node, scope)
+        for child in children(node):
             self._walk(child, scope)
 
     def _function(self, node: Function, scope: Scope) -> None:

@@ -7,10 +7,20 @@ import tokenize
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .map_names import Function, Names, Scope
+from .map_names import Names
 from .map_rules import BACKENDS, METHODS, PICKLE_NAMES, RULES, SETTINGS, Rule, offer, questions
+from .map_scopes import Function, Scope
 from .map_sources import Source, guess
-from .map_syntax import first_argument, has_call, is_shared, makes_objects, may_be_true, name_of, third_argument
+from .map_syntax import (
+    children,
+    first_argument,
+    has_call,
+    is_shared,
+    makes_objects,
+    may_be_true,
+    name_of,
+    third_argument,
+)
 
 __all__ = ["Module", "Place"]
 
@@ -137,7 +147,7 @@ class Module:
             bound = name_of(node.optional_vars)
         elif isinstance(node, ast.NamedExpr):
             bound = node.target.id
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             self._visit(child, scope, bound if keeps else None)
 
     def _function(self, node: Function, scope: Scope) -> None:

@@ -4,8 +4,9 @@ import ast
 import re
 from typing import NamedTuple
 
-from .map_names import Names, Scope
+from .map_names import Names
 from .map_rules import RULES, Rule
+from .map_scopes import Scope
 
 __all__ = ["Source", "guess"]
 

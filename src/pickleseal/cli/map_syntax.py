@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 
 __all__ = [
+    "children",
     "first_argument",
     "has_call",
     "is_shared",
@@ -16,6 +17,21 @@ __all__ = [
 ]
 
 _SHARED = {"prefer": ("threads",), "require": ("sharedmem",), "backend": ("threading", "sequential")}
+
+
+_LEAVES = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop, ast.Constant)
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes below a node, without those that have none and say nothing here."""
+    found = []
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if type(value) is list:
+            found += [part for part in value if isinstance(part, ast.AST) and not isinstance(part, _LEAVES)]
+        elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+            found.append(value)
+    return found
 
 
 def name_of(node: ast.expr) -> str | None:

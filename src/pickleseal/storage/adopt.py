@@ -6,8 +6,9 @@ from typing import NamedTuple
 from ..errors import PickleEnvelopeError, UnpickleError
 from ..format.frame import Part, encode_frame
 from ..format.header import Header
-from ..payload.abstract import Outline, outline, todays_name
+from ..payload.abstract import Outline, outline
 from ..payload.levels import load_at
+from ..payload.machine import LOAD, todays_name
 from ..payload.old import old_functions
 from ..payload.pickler import Pickled
 from ..payload.rewrite import in_band, transcoded
@@ -22,7 +23,6 @@ from .foreign import is_joblib, refuse_foreign
 __all__ = ["Adopted", "adopt", "extract", "repickle"]
 
 _UNKNOWN = "builtins:object"
-_LOAD = "--load --trust NAME... unpickles it under an allow-list and packs it anew"
 
 
 class Adopted(NamedTuple):
@@ -63,7 +63,7 @@ def adopt(
     writer, members = check_writer(writer), check_members(type, meta)
     found = _outline(data)
     if found.protocol < 2:
-        raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", _LOAD)
+        raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", LOAD)
     if is_joblib(data) and "joblib.numpy_pickle:NumpyArrayWrapper" in found.names:
         raise _is_mixed()
     check_envelope(data, found.protocol, [])
@@ -84,7 +84,7 @@ def adopt(
 
 
 def _is_mixed() -> PickleEnvelopeError:
-    return PickleEnvelopeError("joblib's own mixture of a pickle and arrays can't be wrapped as it is", hint=_LOAD)
+    return PickleEnvelopeError("joblib's own mixture of a pickle and arrays can't be wrapped as it is", hint=LOAD)
 
 
 def _outline(data: bytes) -> Outline:
