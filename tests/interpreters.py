@@ -36,6 +36,8 @@ TESTS = [
     "tests/test_opcodes.py",
     "tests/test_benign.py",
     "tests/test_trust_attacks.py",
+    "tests/test_cli_convert.py",
+    "tests/test_cli_map.py",
 ]
 
 MORE = {"3.12": ["tests/test_hostile.py"]}  # it takes long, and is on 3.11 as well

@@ -321,7 +321,7 @@ class Module:
         end = node.end_lineno or node.lineno
         if isinstance(node, ast.ClassDef):
             end = node.lineno
-        shown = call.replace("()", "", 1) if call.endswith(("load", "dump", "send", "recv")) else call
+        shown = call.replace("()", "")
         return Place(node.lineno, node.col_offset + 1, end, scope.qualname, shown, rule, kind, source, note)
 
     def _add(self, *arguments: Any, **more: Any) -> None:

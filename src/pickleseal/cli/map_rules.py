@@ -60,7 +60,7 @@ _TABLE = (
     ("joblib", "NumpyUnpickler", "read", "class", "file"),
     ("joblib", "NumpyPickler", "write", "class", ""),
     ("joblib", "hash hashing.hash", "write", "implicit", ""),
-    ("joblib", "Memory Memory().cache Parallel Parallel()()", "both", "implicit", ""),
+    ("joblib", "Memory Memory().cache Parallel", "both", "implicit", ""),
     ("shelve", "open DbfilenameShelf", "both", "call", "path"),
     ("shelve", "Shelf BsdDbShelf", "both", "call", ""),
     ("torch", "load", "read", "call", "path"),
