@@ -232,6 +232,17 @@ def test_names_are_followed_from_module_to_module(tmp_path: Path, capsys: pytest
     ]
 
 
+def test_serializers_count_where_pickle_is_handed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "job.py").write_text("class Job:\n    def f(self):\n        return self.serializer.loads(self.data)\n")
+    assert run(capsys, str(tmp_path))[1]["results"] == []
+    (tmp_path / "default.py").write_text("import pickle\nclass Default:\n    loads = staticmethod(pickle.loads)\n")
+    found = run(capsys, str(tmp_path))[1]["results"]
+    assert [(place["kind"], shown(place)) for place in found] == [
+        ("handed-on", "3 read pickle.loads"),
+        ("handed-in", "3 read serializer.loads"),
+    ]
+
+
 def test_a_comment_with_a_reason_accepts_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["map", str(project(tmp_path)), "--json", "--fail-on", "untrusted-read"])
     out, err = capsys.readouterr()

@@ -83,6 +83,7 @@ class File(NamedTuple):
     cells: list[tuple[int, int]]  # of a notebook: in which line each cell of code begins, and its number
     places: list[Place]
     unexplained: list[int]
+    by_serializer: list[Place]
 
     def cell_of(self, place: Place) -> int | None:
         """Return the number of the cell that a place is in, from 1, in a notebook."""
@@ -134,7 +135,7 @@ def _read(path: str) -> File:
     cells: list[tuple[int, int]] = []
     if path.endswith(".ipynb"):
         text, cells = _notebook(text)
-    return File(path, _module_of(path), text, cells, [], [])
+    return File(path, _module_of(path), text, cells, [], [], [])
 
 
 def _notebook(text: bytes) -> tuple[bytes, list[tuple[int, int]]]:
@@ -184,15 +185,25 @@ def _analyse(files: list[File], out: Output) -> None:
                 continue
             file.places[:] = found.places
             file.unexplained[:] = found.unexplained
+            file.by_serializer[:] = found.by_serializer
             fresh |= {name: values for name, values in found.exports().items() if exports.get(name) != values}
         if not fresh:
-            return
+            break
         exports |= fresh
         by_module: dict[str, set[bytes]] = {}
         for name in fresh:
             module, _, last = name.rpartition(".")
             by_module.setdefault(module, set()).add(last.removesuffix("()").encode())
         todo = [file for file in files if _imports(file, by_module)]
+    _add_serializers(files)
+
+
+def _add_serializers(files: list[File]) -> None:
+    """Add the calls of serializers, in a code base that hands pickle's functions on to somebody."""
+    places = [place for file in files for place in file.places]
+    if any(place.kind == "handed-on" and place.call.endswith((".loads", ".dumps")) for place in places):
+        for file in files:
+            file.places[:] = sorted([*file.places, *file.by_serializer], key=lambda place: (place.line, place.column))
 
 
 def _imports(file: File, fresh: dict[str, set[bytes]]) -> bool:

@@ -29,6 +29,7 @@ _ACCEPT = re.compile(r"#\s*pickleseal:\s*ok\b[\s:,-]*(.*)", re.DOTALL)
 _TYPE_TESTS = frozenset({"isinstance", "issubclass", "hasattr", "getattr", "super", "type"})
 # Parameters that are called so take pickle's functions, or others that do the same.
 _HANDED_IN = {"loads": "read", "dumps": "write"}
+_SERIALIZERS = ("serializer", "pickler")
 _WITH_CONNECTIONS = (b"import multiprocess", b"from multiprocess", b"import billiard", b"from billiard")
 _CHAINED = "()"  # for the name of what is not bound: `Unpickler(file).load()`
 
@@ -82,6 +83,7 @@ class Module:
         self._pending: list[tuple[Place, str | None]] = []  # with the name to which it is bound
         self._has_connections = any(word in text for word in _WITH_CONNECTIONS)
         self._used = {_CHAINED}  # names through which a place was found
+        self.by_serializer: list[Place] = []  # calls of a serializer, which pickles if somebody hands it pickle
         self._sent: list[tuple[Place, tuple[int, str]]] = []
         self._received: set[tuple[int, str]] = set()
         for statement in tree.body:
@@ -221,6 +223,11 @@ class Module:
             elif function.attr == "recv" and not node.args and not node.keywords:  # a socket's takes a size
                 self._found.append(place)
                 self._received.add(where)
+        elif isinstance(function, ast.Attribute) and function.attr in _HANDED_IN and len(node.args) == 1:
+            owner = (name_of(function.value) or "").lower().strip("_")
+            if owner in _SERIALIZERS:
+                rule = Rule("argument", _HANDED_IN[function.attr], "handed-in", "")
+                self.by_serializer.append(self._place(node, scope, f"{owner}.{function.attr}", rule, "handed-in"))
         elif isinstance(function, ast.Name) and function.id in _HANDED_IN and len(node.args) == 1:
             found = self._names.bindings(function.id, scope)
             if found is not None and function.id in found[0].parameters:
