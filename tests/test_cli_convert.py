@@ -360,12 +360,13 @@ def joblib_objects() -> list[Any]:
         np.asfortranarray(np.arange(6).reshape(2, 3)),
         np.array([1, "a", None, kinds.Plain(2)], dtype=object),
         np.array(["2020-01-01"], "M8[D]"), np.array(["a", "bcd"]), np.array([True, False]), np.zeros((0, 3)),
-        np.arange(3, dtype=">i4"), kinds.Plain(1, [np.arange(3)]),
+        np.arange(3, dtype=">i4"), kinds.Plain(1, [np.arange(3)]), {"a": np.zeros(2), "d": np.dtype(">f4"), "u": np.dtype("M8[s]"), "t": np.dtype("<U3")},
+        np.array([b"a", b"bc"]), np.array([1 + 2j]), np.array(["2020-01-01T00:00:01"], ">M8[us]"),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("index", range(9))
-@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 1), ("lzma", 1), ("xz", 1), ("bz2", 1)])
+@pytest.mark.parametrize("index", range(13))
+@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("lzma", 1), ("bz2", 1)])
 def test_joblib_files(index: int, compress: Any, tmp_path: Path) -> None:
     joblib, np = pytest.importorskip("joblib"), pytest.importorskip("numpy")
     obj, path = joblib_objects()[index], tmp_path / "x.joblib"
@@ -402,6 +403,79 @@ def test_hostile_joblib_files(tmp_path: Path) -> None:
             except PicklesealError:
                 pass
     assert canary.tripped == before
+
+
+WRAPPER = hostile.G("joblib.numpy_pickle:NumpyArrayWrapper") + b")\x81"
+NDARRAY, DTYPE = hostile.G("numpy:ndarray"), hostile.G("numpy:dtype")
+
+
+def dtype(described: bytes, state: bytes = b"") -> bytes:
+    return DTYPE + hostile.T(described, b"\x89", b"\x88") + b"R" + state
+
+
+def wrapper(**items: bytes) -> bytes:
+    told = {
+        "subclass": NDARRAY,
+        "shape": hostile.T(hostile.I(2)),
+        "order": hostile.S("C"),
+        "dtype": dtype(hostile.S("i1")),
+    }
+    return WRAPPER + hostile.state(**{**told, **items}) + b"b"
+
+
+RECONSTRUCT = hostile.G("numpy.core.multiarray:_reconstruct")
+EMPTY_ARRAY = RECONSTRUCT + hostile.T(NDARRAY, hostile.T(hostile.I(0)), hostile.B(b"b")) + b"R"
+STATE = (hostile.I(3), hostile.S("<"), b"N", b"N", b"N", hostile.I(255), hostile.I(255), hostile.I(0))
+FORGED = {
+    "buffer as objects": NDARRAY + hostile.T(hostile.T(hostile.I(1)), hostile.S("O"), hostile.B(bytes(8))) + b"R",
+    "records": dtype(hostile.S("V8,i4")),
+    "dtype of a list": dtype(b"]"),
+    "dtype without size": dtype(hostile.S("S0")),
+    "dtype with fields": dtype(hostile.S("V8"), hostile.T(*STATE[:3], b"}", *STATE[4:]) + b"b"),
+    "dtype with a wrong order": dtype(hostile.S("i8"), hostile.T(STATE[0], hostile.S("x"), *STATE[2:]) + b"b"),
+    "dtype with a unit of its own": dtype(hostile.S("M8"), hostile.T(*STATE, hostile.T(b"}", hostile.I(1))) + b"b"),
+    "the class of arrays": hostile.T(NDARRAY),
+    "an array that is not read": WRAPPER,
+    "a state of a class": NDARRAY + b"}b",
+    "a class of one's own": wrapper(subclass=DTYPE),
+    "no dtype": wrapper(dtype=b"N"),
+    "a shape that is none": wrapper(shape=hostile.S("x")),
+    "a shape beyond the file": wrapper(shape=hostile.T(hostile.I(2**40), hostile.I(2**40))),
+    "a matrix": RECONSTRUCT + hostile.T(hostile.G("builtins:list"), hostile.T(hostile.I(0)), hostile.B(b"b")) + b"R",
+    "objects of bytes": EMPTY_ARRAY
+    + hostile.T(hostile.I(1), hostile.T(hostile.I(1)), dtype(hostile.S("O8")), b"\x89", hostile.B(bytes(8)))
+    + b"b",
+    "too few bytes": EMPTY_ARRAY
+    + hostile.T(hostile.I(1), hostile.T(hostile.I(9)), dtype(hostile.S("i8")), b"\x89", hostile.B(bytes(8)))
+    + b"b",
+    "no state": EMPTY_ARRAY + b"]b",
+    "a list for an array": wrapper(dtype=dtype(hostile.S("O8"))) + b"\x80\x04].",
+    "a persistent id": hostile.S("x") + b"Q",
+    "an extension": b"\x82\x01",
+    "another class": hostile.G("collections:OrderedDict") + b")R" + hostile.state(__class__=b"N") + b"b",
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_arrays_are_refused(name: str) -> None:
+    pytest.importorskip("numpy")
+    mark = hostile.S("NumpyArrayWrapper") + b"0"
+    with pytest.raises(ReadError):
+        repickle(b"\x80\x04" + mark + FORGED[name] + b".", trust=())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        hostile.call("_codecs:encode", hostile.S("print(1)"), hostile.S("rot13")),
+        hostile.call("_codecs:encode", hostile.B(b"x"), hostile.S("latin1")),
+        hostile.call("copyreg:_reconstructor", hostile.G("builtins:int"), hostile.G("builtins:str"), hostile.S("x")),
+        hostile.call("copyreg:_reconstructor", hostile.S("x"), hostile.G("builtins:object"), b"N"),
+    ],
+)
+def test_what_old_protocols_call_does_nothing_else(body: bytes) -> None:
+    with pytest.raises(ReadError):
+        repickle(b"\x80\x04" + body + b".", trust=())
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
@@ -469,6 +543,21 @@ def test_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pickle.dumps([1]))))
     assert run(capsys, "-", str(tmp_path / "a.pseal"))[0] == 0
     assert pickleseal.load(tmp_path / "a.pseal") == [1]
+    stdin = io.BytesIO((tmp_path / "a.pseal").read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
+    assert run(capsys, "--extract", "-", str(tmp_path / "a.pkl"))[0] == 0
+    assert pickle.loads((tmp_path / "a.pkl").read_bytes()) == [1]
+
+
+def test_what_is_loaded_and_can_not_be_packed_or_will_not_load_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "path.pkl").write_bytes(pickle.dumps(Path("x"), 0))
+    assert main(["convert", str(tmp_path / "path.pkl"), str(tmp_path / "a.pseal"), "--load"]) == 0
+    assert "loads on this kind of platform only" in capsys.readouterr().err
+    (tmp_path / "name.pkl").write_bytes(b"\x80\x04N.")
+    assert main(["convert", str(tmp_path / "none.pkl"), str(tmp_path / "b.pseal")]) == 3
+    assert "incomplete" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,17 @@ PLACES = {
     "import pickle\nclass A:\n    def f(self, k):\n        return pickle.loads(self.cache.get(k))": ["4 read pickle.loads cache!"],
     "import pickle\nrow = cursor.fetchone()\npickle.loads(row[0])": ["3 read pickle.loads database!"],
     "import pickle\ndef f(data=None):\n    return pickle.loads(data)": ["3 read pickle.loads argument!"],
+    "import pickle\npickle.loads(b''.join(parts))": ["2 read pickle.loads unknown!"],
+    "import pickle\ndef f(parts):\n    return pickle.loads(b''.join(parts))": ["3 read pickle.loads argument!"],
+    "import pickle\npickle.loads(fetch('key'))": ["2 read pickle.loads unknown!"],
+    "import pickle\nbox = Fernet('key')\ndef f(token):\n    return pickle.loads(box.decrypt(token))": ["4 read pickle.loads argument!"],
+    "import pickle, io\nb = io.BytesIO()\nbucket.download_fileobj('k', b)\npickle.load(b)": ["4 read pickle.load unknown!"],
+    "import pickle, io\nb = io.BytesIO()\nb.write(sock.recv(9))\npickle.load(b)": ["4 read pickle.load unknown!"],
+    "import pickle, io\npickle.load(io.BytesIO(pickle.dumps(1)))": ["2 read pickle.load process", "2 write pickle.dumps"],
+    "import pickle, gzip\npickle.loads(gzip.decompress(open('x.gz', 'rb').read()))": ["2 read pickle.loads file"],
+    "import pickle, base64\npickle.loads(base64.b64decode('gAR9lC4='))": ["2 read pickle.loads literal"],
+    "import pickle, sys\npickle.load(sys.stdin.buffer)": ["2 read pickle.load unknown!"],
+    "import pickle, sys\npickle.load(open(sys.argv[1], 'rb'))": ["2 read pickle.load file!"],
     "import pickle, zlib\ndef f(z):\n    raw = zlib.decompress(z)\n    return pickle.loads(raw)": [
         "4 read pickle.loads argument!"
     ],

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from .map_names import Names
 from .map_rules import RULES, Rule
 from .map_scopes import Scope
+from .map_syntax import name_of
 
 __all__ = ["Source", "guess"]
 
@@ -41,6 +42,15 @@ _KINDS = {
 _OPENERS = frozenset(("open", "fopen", "read_bytes", "open_binary", "ZipFile", "NamedTemporaryFile", "TemporaryFile"))
 _OPENERS |= {"GzipFile", "BZ2File", "LZMAFile", "FileIO", "memmap", "open_text"}
 _JOINERS = frozenset(("join", "abspath", "dirname", "realpath", "normpath", "Path", "PurePath", "files", "joinpath"))
+# Calls that give what they are given, or what is in their object, in another form.
+_TRANSFORMS = frozenset(
+    (
+        *("read", "readline", "readall", "getvalue", "getbuffer", "tobytes", "decompress", "b64decode", "decode"),
+        *("encode", "bytes", "bytearray", "memoryview", "join", "unhexlify", "fromhex", "strip", "replace"),
+        *("urlsafe_b64decode", "a2b_base64", "b32decode", "b85decode", "asarray", "deepcopy", "copy"),
+    )
+)
+_HARMLESS = frozenset(("seek", "tell", "getvalue", "getbuffer", "read", "readline", "close", "truncate", "flush"))
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _MOST = 60  # expressions that are looked at for one guess
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII)
@@ -65,6 +75,18 @@ def _words(name: str) -> str | None:
     """Return the kind of source that a name suggests."""
     kinds = {_KINDS[word.lower()] for word in _WORD.findall(name) if word.lower() in _KINDS}
     return min(kinds, key=_ORDER.index) if kinds else None
+
+
+def _owner_of(node: ast.expr) -> str | None:
+    """Return the name in front of a method."""
+    return node.value.id if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else None
+
+
+def _is_empty_buffer(node: object) -> bool:
+    """Tell whether an expression is `io.BytesIO()`."""
+    if not isinstance(node, ast.Call) or node.args or node.keywords:
+        return False
+    return isinstance(node.func, ast.Name | ast.Attribute) and name_of(node.func) == "BytesIO"
 
 
 class _Search:
@@ -118,6 +140,9 @@ class _Search:
         if name in at.parameters and not bindings:
             self.found.append(Source(kind or "argument"))
             return
+        if any(_is_empty_buffer(binding.value) for binding in bindings) and self._is_filled_by_pickling(name, at):
+            self.found.append(Source("process"))
+            return
         for binding in bindings:
             if isinstance(binding.value, ast.expr):
                 self.look(binding.value, at)
@@ -136,7 +161,7 @@ class _Search:
             if node.args:
                 self.look(node.args[0], scope)
             else:
-                self.found.append(Source("process"))  # filled in this program
+                self.found.append(Source("unknown"))  # whoever fills it: `_name` knows more
             return
         if last in _OPENERS:
             place = node.args[0] if node.args else None
@@ -150,15 +175,40 @@ class _Search:
         if kind is not None:
             self.found.append(Source(kind))
             return
-        before = len(self.found)
-        if isinstance(function, ast.Attribute):
-            self.look(function.value, scope)
-        if len(self.found) == before or self.found[-1].kind == "unknown":
-            del self.found[before:]
-            for argument in node.args:
-                self.look(argument, scope)
-        if len(self.found) == before:
-            self.found.append(Source("unknown"))
+        owner: list[Source] = []
+        if isinstance(function, ast.Attribute) and not isinstance(function.value, ast.Constant):
+            owner = self._apart(function.value, scope)
+        given = [source for argument in node.args for source in self._apart(argument, scope)]
+        if not given:
+            self.found += owner
+        elif any(source.kind != "unknown" for source in owner):
+            self.found += [*owner, *given]
+        else:
+            self.found += given
+        if last not in _TRANSFORMS or not (owner or given):
+            self.found.append(Source("unknown"))  # it may bring anything from anywhere
+
+    def _apart(self, node: ast.expr, scope: Scope) -> list[Source]:
+        """Look at an expression by itself."""
+        before, self.found = self.found, []
+        self.look(node, scope)
+        found, self.found = self.found, before
+        return found
+
+    def _is_filled_by_pickling(self, name: str, scope: Scope) -> bool:
+        """Tell whether a BytesIO gets what is pickled into it, and nothing else."""
+        is_filled = False
+        for node in ast.walk(scope.node):
+            if not isinstance(node, ast.Call):
+                continue
+            if any(isinstance(part, ast.Name) and part.id == name for part in node.args):
+                rules = [RULES[value] for value in self._names.values(node.func, scope) if value in RULES]
+                if not rules:
+                    return False
+                is_filled = is_filled or any(rule.direction == "write" for rule in rules)
+            elif _owner_of(node.func) == name and name_of(node.func) not in _HARMLESS:
+                return False
+        return is_filled
 
     def path(self, node: ast.expr | None, scope: Scope) -> None:
         """Look at an expression that names a file."""

@@ -7,6 +7,7 @@ description, an array only of the bytes that follow.
 
 import io
 import pickle
+import re
 from math import prod
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ __all__ = ["load_mixed"]
 
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _MOST_DIMENSIONS = 64
-_SIMPLE = frozenset("?bBhHiIlLqQefdgFDGSUVMmO")
+_SIMPLE = re.compile(r"[<>|=]?[?bBhHiIlLqQpPefdgFDGScuUVMmO]\d{0,9}", re.ASCII)
 
 
 def load_mixed(data: bytes, trusted: Trusted) -> Any:
@@ -54,34 +55,36 @@ class _NdArray:
     """In the place of `numpy.ndarray`, which made of a buffer sees any memory as objects: a name, no more."""
 
 
-class _Dtype:
-    """A dtype, made of its description and checked before numpy sees it."""
+def _new_dtype(described: object, align: object = False, copy: object = False) -> Any:
+    """Make a dtype of its own, so that a state can change it, of a description that was checked."""
+    import numpy as np
 
-    def __init__(self, described: object, align: object = False, copy: object = False) -> None:
-        import numpy as np
+    if not isinstance(described, str) or not _SIMPLE.fullmatch(described):
+        raise UnpickleError("an array of records, or of another kind that is not read here", None, described)
+    built: Any = np.dtype(described, copy=True)
+    if not built.itemsize:
+        raise UnpickleError("an array of elements without size is not read here", None, described)
+    return built
 
-        if not isinstance(described, str) or described.lstrip("<>|=")[:1] not in _SIMPLE or len(described) > 20:
-            raise UnpickleError("an array of records, or of another kind that is not read here", None, described)
-        self.built: Any = np.dtype(described)
-        if self.built.fields is not None or self.built.subdtype is not None:
-            raise UnpickleError("an array of records is not read here", None, described)
 
-    def set_state(self, state: object) -> None:
-        """Take the byte order; everything else has to be that of a simple type."""
-        if not isinstance(state, tuple) or not 8 <= len(state) <= 9 or state[2:5] != (None, None, None):
-            raise UnpickleError("a dtype with fields or metadata is not read here")
-        if state[1] not in ("<", ">", "|", "="):
-            raise UnpickleError("not a byte order", "< > | =", state[1])
-        if len(state) == 9 and state[8] is not None:
-            import numpy as np
+def _set_dtype(dtype: Any, state: object) -> None:
+    """Take byte order and time unit of a state. Its sizes and offsets, which numpy would believe, are not looked at."""
+    import numpy as np
 
-            unit = state[8][1] if isinstance(state[8], tuple) and len(state[8]) == 2 else None
-            if not (isinstance(unit, tuple) and len(unit) == 4 and unit[1:] == (1, 1, 1)):
-                raise UnpickleError("a time unit that is not read here", None, state[8])
-            name = unit[0].decode("ascii") if isinstance(unit[0], bytes) else str(unit[0])
-            self.built = np.dtype(f"{self.built.kind}8" + ("" if name == "generic" else f"[{name}]"))
-        if self.built.byteorder != "|":
-            self.built = self.built.newbyteorder(state[1])
+    if not isinstance(state, tuple) or not 8 <= len(state) <= 9 or state[2:5] != (None, None, None):
+        raise UnpickleError("a dtype with fields or metadata is not read here")
+    order, meant = state[1], dtype
+    if order not in ("<", ">", "|", "="):
+        raise UnpickleError("not a byte order", "< > | =", order)
+    if len(state) == 9 and state[8] is not None:
+        unit = state[8][1] if isinstance(state[8], tuple) and len(state[8]) == 2 else None
+        if dtype.kind not in "mM" or not (isinstance(unit, tuple) and len(unit) == 4 and unit[1:] == (1, 1, 1)):
+            raise UnpickleError("a time unit that is not read here", None, state[8])
+        name = unit[0].decode("ascii") if isinstance(unit[0], bytes) else str(unit[0])
+        meant = np.dtype(f"{dtype.kind}8" + ("" if name == "generic" else f"[{name}]"))
+    version, _, *rest = meant.__reduce__()[2]
+    if meant.byteorder != "|":
+        dtype.__setstate__((version, order, *rest))
 
 
 class _Wrapper:
@@ -94,22 +97,20 @@ class _Wrapper:
         if not isinstance(state, dict) or state.get("subclass") is not _NdArray:
             raise UnpickleError("an array of a class other than numpy.ndarray is not read here")
         shape, dtype = _shape(state.get("shape")), state.get("dtype")
-        if not isinstance(dtype, _Dtype):
+        if not isinstance(dtype, np.dtype):
             raise UnpickleError("an array without a dtype")
-        if dtype.built.hasobject:
+        if dtype.hasobject:
             array = _Unpickler(file, trusted).load()
             if type(array) is not np.ndarray:
                 raise UnpickleError("not an array", None, type(array).__name__)
             return array
         if state.get("numpy_array_alignment_bytes") is not None:
             file.seek(file.read(1)[0], io.SEEK_CUR)
-        count = prod(shape) * dtype.built.itemsize
+        count = prod(shape) * dtype.itemsize
         raw = file.read(count)
         if len(raw) != count:
             raise UnpickleError("an array is cut off", count, len(raw))
-        array = np.frombuffer(bytearray(raw), dtype.built) if count else np.empty(0, dtype.built)
-        if not dtype.built.itemsize:
-            raise UnpickleError("an array of elements without size")
+        array = np.frombuffer(bytearray(raw), dtype) if count else np.empty(0, dtype)
         return array.reshape(shape[::-1]).T if state.get("order") == "F" else array.reshape(shape)
 
 
@@ -145,7 +146,7 @@ class _Unpickler(pickle._Unpickler):
         if name == "NumpyArrayWrapper" and module.rpartition(".")[2] == "numpy_pickle":
             return _Wrapper
         if module == "numpy" and name in ("ndarray", "dtype"):
-            return _NdArray if name == "ndarray" else _Dtype
+            return _NdArray if name == "ndarray" else _new_dtype
         if module in _ARRAY_MODULES and name == "_reconstruct":
             return _new_array
         return resolve_globals([f"{module}:{name}"], self._trusted)[module, name]
@@ -162,8 +163,8 @@ class _Unpickler(pickle._Unpickler):
         state, target = self.stack[-1], self.stack[-2]
         if isinstance(target, _Wrapper):
             self.stack[-2:] = [target.read(state, self._raw, self._trusted)]
-        elif isinstance(target, _Dtype):
-            target.set_state(self.stack.pop())
+        elif isinstance(target, np.dtype):
+            _set_dtype(target, self.stack.pop())
         elif isinstance(target, type | FunctionType | BuiltinFunctionType):
             raise UnpickleError("sets the state of a class or a function")
         elif type(target) is np.ndarray:
@@ -171,7 +172,8 @@ class _Unpickler(pickle._Unpickler):
         else:
             if isinstance(state, tuple) and len(state) == 2 and state[1]:
                 refuse_class(state[1])
-            refuse_class(state)
+            if isinstance(state, dict):
+                refuse_class(state)
             super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.BUILD[0]] = load_build
@@ -179,13 +181,15 @@ class _Unpickler(pickle._Unpickler):
 
 def _fill(array: Any, state: Any) -> None:
     """Give an empty array its elements, as its `__setstate__` does, after the state was checked."""
-    if array.size or not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], _Dtype):
+    import numpy as np
+
+    if array.size or not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], np.dtype):
         raise UnpickleError("not the state of an array")
     _, shape, dtype, is_fortran, items = state
     count = prod(_shape(shape))
-    if dtype.built.hasobject:
+    if dtype.hasobject:
         if type(items) is not list or len(items) != count:
             raise UnpickleError("not as many objects as the array has")
-    elif type(items) is not bytes or len(items) != count * dtype.built.itemsize:
+    elif type(items) is not bytes or len(items) != count * dtype.itemsize:
         raise UnpickleError("not as many bytes as the array has")
-    array.__setstate__((1, shape, dtype.built, bool(is_fortran), items))
+    array.__setstate__((1, shape, dtype, bool(is_fortran), items))

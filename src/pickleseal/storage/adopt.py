@@ -151,6 +151,8 @@ def repickle(
     parts = pack_parts(obj, type=type, meta=meta, writer=writer)
     head = parts[:2] if writer._sign is None else parts[:3]
     header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
+    if any(name.startswith("pickleseal.payload.") for name in header.globals):  # of `payload.mixed`
+        raise UnpickleError("holds numpy.ndarray itself, or what is of its format and no array")
     return Adopted(parts, header.type, True, 5, list(header.globals), [], {})
 
 
