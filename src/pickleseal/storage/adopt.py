@@ -1,7 +1,7 @@
 """Bare pickles into artifacts and back (spec section 12: adopting). Only `repickle` runs one, under an allow-list."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import PickleEnvelopeError, UnpickleError
 from ..format.frame import Part, encode_frame
@@ -13,7 +13,7 @@ from ..payload.old import old_functions
 from ..payload.pickler import Pickled
 from ..payload.rewrite import in_band, transcoded
 from ..payload.scan import check_envelope
-from ..payload.trust import build_trust, is_dangerous, resolve_globals
+from ..payload.trust import Trusted, build_trust, is_dangerous, resolve_globals
 from ..policy import DEFAULT_POLICY, Policy
 from ..reader import BytesSource, Source, body_sections, check_codecs, read_header
 from ..schema.record import Record
@@ -23,6 +23,7 @@ from .foreign import is_joblib, refuse_foreign
 __all__ = ["Adopted", "adopt", "extract", "repickle"]
 
 _UNKNOWN = "builtins:object"
+_WRAPPER = "joblib.numpy_pickle:NumpyArrayWrapper"  # is followed by the bytes of an array
 
 
 class Adopted(NamedTuple):
@@ -64,7 +65,7 @@ def adopt(
     found = _outline(data)
     if found.protocol < 2:
         raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", LOAD)
-    if is_joblib(data) and "joblib.numpy_pickle:NumpyArrayWrapper" in found.names:
+    if _WRAPPER in found.names:
         raise _is_mixed()
     check_envelope(data, found.protocol, [])
     name = type or found.root or _UNKNOWN
@@ -114,7 +115,8 @@ def repickle(
     """Unpickle a bare pickle of any protocol, and pack the object anew. Runs the code of what `trust` names.
 
     All names are known before an opcode runs, and those that are neither value types nor trusted are refused. What
-    the pickle does with them is judged as at the level `guarded`.
+    the pickle does with them is judged as at the level `guarded`. In a file of joblib a name is refused when it is
+    met, and there is no dry run.
 
     Args:
         data: the pickle, not compressed, or a file as joblib writes it.
@@ -129,24 +131,7 @@ def repickle(
         PackError: the object can't be packed.
         TypeError, ValueError, LookupError: an argument is wrong.
     """
-    trusted = build_trust(tuple(trust))
-    if is_joblib(data):
-        from ..payload.mixed import load_mixed
-
-        obj = load_mixed(data, trusted)
-    else:
-        found = _outline(data)
-        if found.buffers:
-            raise PickleEnvelopeError("its buffers were kept elsewhere", hint="pack it where it was made")
-        today = {name: todays_name(name, found.protocol) for name in found.names}
-        old = old_functions(today.values())
-        values = old | resolve_globals(sorted(set(today.values()) - {f"{m}:{q}" for m, q in old}), trusted)
-        resolved = {_pair(name): values[_pair(now)] for name, now in today.items()}
-        payload = transcoded(data, found, encoding)
-        try:
-            obj = load_at(DEFAULT_POLICY._level, payload, max(found.protocol, 2), (), resolved)
-        except RecursionError:
-            raise UnpickleError("nested too deeply") from None
+    obj = _loaded(data, build_trust(tuple(trust)), encoding)
     writer = check_writer(writer)
     parts = pack_parts(obj, type=type, meta=meta, writer=writer)
     head = parts[:2] if writer._sign is None else parts[:3]
@@ -154,6 +139,30 @@ def repickle(
     if any(name.startswith("pickleseal.payload.") for name in header.globals):  # of `payload.mixed`
         raise UnpickleError("holds numpy.ndarray itself, or what is of its format and no array")
     return Adopted(parts, header.type, True, 5, list(header.globals), [], {})
+
+
+def _loaded(data: bytes, trusted: Trusted, encoding: str) -> Any:
+    try:
+        found = _outline(data)
+    except PickleEnvelopeError:
+        if not is_joblib(data):
+            raise
+        found = None
+    if found is None or _WRAPPER in found.names:
+        from ..payload.mixed import load_mixed
+
+        return load_mixed(data, trusted)
+    if found.buffers:
+        raise PickleEnvelopeError("its buffers were kept elsewhere", hint="pack it where it was made")
+    today = {name: todays_name(name, found.protocol) for name in found.names}
+    old = old_functions(today.values())
+    values = old | resolve_globals(sorted(set(today.values()) - {":".join(pair) for pair in old}), trusted)
+    resolved = {_pair(name): values[_pair(now)] for name, now in today.items()}
+    payload = transcoded(data, found, encoding)
+    try:
+        return load_at(DEFAULT_POLICY._level, payload, max(found.protocol, 2), (), resolved)
+    except RecursionError:
+        raise UnpickleError("nested too deeply") from None
 
 
 def _pair(name: str) -> tuple[str, str]:
