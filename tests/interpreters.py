@@ -47,6 +47,8 @@ TESTS = [
     "tests/test_stream_faults.py",
     "tests/test_cli_check.py",
     "tests/test_cli_scan.py",
+    "tests/test_cli_convert.py",
+    "tests/test_cli_map.py",
 ]
 
 MORE = {"3.12": ["tests/test_hostile.py"]}  # it takes long, and is on 3.11 as well

@@ -46,6 +46,7 @@ __all__ = [
     "BytesSource",
     "Judged",
     "Source",
+    "body_sections",
     "check_body",
     "check_codecs",
     "inspect_body",
@@ -199,6 +200,11 @@ def read_judged(
 def check_body(source: Source, header: Header) -> None:
     """Steps 16 to 19, after steps 1 to 15 of the same source. Runs no opcode, and keeps no buffer in memory."""
     _read_sections(source, header._fields, header.frame_len, keep_buffers=False)
+
+
+def body_sections(source: Source, header: Header) -> list[Any]:
+    """Do so, and return all sections, decoded: section 0 as bytes."""
+    return _read_sections(source, header._fields, header.frame_len, keep_buffers=True)
 
 
 def inspect_body(source: Source, header: Header, judged: "Judged", policy: Policy) -> None:

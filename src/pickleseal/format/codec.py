@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import CodecDataError, MissingExtraError, PackError, UnsupportedCodecError
 from .limits import MAX_ZSTD_WINDOW
 
-__all__ = ["CODECS", "check_codec", "check_level", "compressed_chunks", "decompressed_chunks"]
+__all__ = ["CODECS", "check_codec", "check_level", "compressed_chunks", "decompressed_chunks", "foreign_chunks"]
 
 CODECS = ("zstd",)  # spec 7.2
 _STEP = 1 << 20  # bytes that go into a compressor at once
@@ -141,3 +141,32 @@ def _window_size(stored: memoryview, raw_len: int) -> int:
         return raw_len
     base = 1 << (10 + (stored[5] >> 3))
     return base + base // 8 * (stored[5] & 7)
+
+
+def foreign_chunks(stored: bytes, step: int) -> Iterator[bytes]:
+    """Decompress Zstandard data of others, of any number of frames, and give it in pieces of at most `step` bytes.
+
+    Its windows are bounded by `MAX_ZSTD_WINDOW`, as in artifacts; its length is the caller's to bound.
+
+    Raises:
+        MissingExtraError: no library is installed.
+        CodecDataError: it is no such data, or cut off, or its window is larger.
+    """
+    try:
+        zstd = _zstd()
+    except ImportError:
+        raise MissingExtraError("it is compressed, and no Zstandard library is installed", None, None, _HINT) from None
+    options = {zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW.bit_length() - 1}
+    rest = stored
+    try:
+        while rest:
+            decompressor = zstd.ZstdDecompressor(options=options)
+            chunk = decompressor.decompress(rest, step)
+            yield chunk
+            while not decompressor.eof:
+                if decompressor.needs_input:
+                    raise CodecDataError("the frame is cut off")
+                yield decompressor.decompress(b"", step)
+            rest = decompressor.unused_data
+    except zstd.ZstdError as exc:
+        raise CodecDataError(f"not valid Zstandard data: {exc}") from None
