@@ -347,7 +347,7 @@ def test_nothing_is_lost_when_workers_and_producers_are_killed(make: Make, modul
             note(put, number)
 
     def work() -> None:
-        queue = make(lease=0.3, tries=50)
+        queue = make(lease=1.5, tries=50)
         while not (tmp_path / "stop").exists():
             known = lines(acknowledged)
             claim = queue.claim()

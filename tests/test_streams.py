@@ -70,6 +70,14 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "events.pseal")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def old_objects_are_left_alone() -> Iterator[None]:
+    """Collecting garbage after each test takes long where thousands of tests ran before."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def no_descriptor_leaks() -> Iterator[None]:
     """Whatever a test does, no descriptor of a stream stays open."""

@@ -8,7 +8,7 @@ Each step says how many bytes the next one needs. No step opens, waits or seeks:
 shells' business, and all of them get the same verdict.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import (
@@ -35,7 +35,6 @@ __all__ = ["Body", "Draft", "SectionCheck", "check_section", "decode_head", "enc
 Part = bytes | bytearray | memoryview
 
 _ZEROS = bytes(ALIGNMENT)
-_PIECE = 1 << 20  # bytes: fits the cache, and is worth a system call
 
 
 def padding_of(length: int) -> int:
@@ -243,7 +242,7 @@ def encode_frame(body: Body, sign: Sign | None = None, stream_id: int = 0, seq: 
 
 
 class Draft:
-    """A frame whose sections are written first and hashed on the way, while they are in the cache; its head follows.
+    """A frame whose sections are hashed while they are written; its head is written last, when they are known.
 
     Only without a seal. The bytes are those of `encode_frame`.
     """
@@ -251,7 +250,7 @@ class Draft:
     def __init__(self, fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> None:
         """Begin with the arguments of `encode_body`."""
         self._fields = fields
-        self._sections = sections
+        self.sections = sections
         end = PREAMBLE_SIZE
         for entry, parts in zip(fields["sections"], sections, strict=True):
             entry["len"] = sum(map(len, parts))
@@ -260,20 +259,18 @@ class Draft:
         self.header_len = len(encode(fields))
         self.length = end + self.header_len
 
-    def pieces(self) -> Iterator[Part]:
-        """Hand out the sections with their padding, in order. They begin right behind preamble and header."""
-        for entry, parts in zip(self._fields["sections"], self._sections, strict=True):
-            digest = new_digest()
-            for part in parts:
-                view = memoryview(part)
-                for start in range(0, len(view), _PIECE):
-                    piece = view[start : start + _PIECE]
-                    digest.update(piece)
-                    yield piece
-            entry["xxh3"] = digest.hexdigest()
-            yield _ZEROS[: padding_of(entry["len"])]
+    def padding(self, index: int) -> bytes:
+        """Return what comes behind a section. The first one begins right behind preamble and header."""
+        return _ZEROS[: padding_of(self._fields["sections"][index]["len"])]
+
+    def hash(self, index: int) -> None:
+        """Compute the checksum of a section."""
+        digest = new_digest()
+        for part in self.sections[index]:
+            digest.update(part)
+        self._fields["sections"][index]["xxh3"] = digest.hexdigest()
 
     def head(self) -> bytes:
-        """Return preamble and header, after all pieces were handed out."""
+        """Return preamble and header, after all sections were hashed."""
         header = encode(self._fields)
         return encode_preamble(self.length, header) + header

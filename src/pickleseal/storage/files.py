@@ -12,6 +12,7 @@ from ..errors import ReadError
 from ..format.frame import Draft
 from ..format.header import Header
 from ..format.preamble import PREAMBLE_SIZE
+from ..hashing import Crew
 from ..policy import Policy, check_is_policy
 from ..reader import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
 from ..writer import Writer, check_members, check_writer, draft_object, pack, pack_parts
@@ -78,10 +79,13 @@ def dump(
 
 
 def _write_draft(draft: Draft, descriptor: int) -> None:
-    """Write the sections, hashing on the way, then the head in front of them."""
+    """Write the sections, which a thread hashes meanwhile, then the head in front of them."""
     os.lseek(descriptor, PREAMBLE_SIZE + draft.header_len, os.SEEK_SET)
-    for piece in draft.pieces():
-        write_all(descriptor, [piece])
+    with Crew() as crew:
+        for index, parts in enumerate(draft.sections):
+            hashed = crew.start(partial(draft.hash, index))
+            write_all(descriptor, [*parts, draft.padding(index)])
+            hashed()
     os.lseek(descriptor, 0, os.SEEK_SET)
     write_all(descriptor, [draft.head()])
 

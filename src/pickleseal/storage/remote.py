@@ -40,7 +40,6 @@ class RangeFile(io.RawIOBase):
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None) -> None:
-        self._store = open_store(url, options)
         self.name = masked(url)
         self._position = 0
         self._head: bytes | None = None
@@ -50,6 +49,7 @@ class RangeFile(io.RawIOBase):
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: deque[tuple[int, Future[bytes | memoryview]]] = deque()
         self._asked = 0  # where the next range ahead begins
+        self._store = open_store(url, options)  # last: what is closed in the end must be whole, whatever this raises
 
     def readable(self) -> bool:
         """Tell that it can be read."""
