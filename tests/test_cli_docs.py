@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import ROOT, need
 
 from pickleseal.cli.main import COMMANDS, main
 
@@ -101,3 +101,21 @@ def test_help_is_there_for_each(capsys: pytest.CaptureFixture[str]) -> None:
         assert main([name, "--help"]) == 0
         assert "usage: pickleseal " + name in capsys.readouterr().out
         assert text.split()[0] in overview
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_all_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    need("shtab")
+    assert main(["--print-completion", shell]) == 0
+    script = capsys.readouterr().out
+    for name in COMMANDS:
+        assert name in script
+    assert "--layout" in script
+
+
+def test_completion_without_shtab_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["--print-completion", "bash"]) == 2
+    assert "pickleseal[completion]" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from .._version import __version__
 from ..errors import MissingExtraError
@@ -30,6 +31,7 @@ COMMANDS = {
     "repair": "cut off the torn tail of a stream",
     "tour": "show what all this is about, in ten seconds",
 }
+SHELLS = ("bash", "zsh")
 _EPILOG = """exit codes: 0 all well; 1 something was refused or found; 2 wrong usage; 3 something is unreadable,
 corrupt or incomplete; 4 a defect of pickleseal. Over several files the highest counts."""
 
@@ -44,11 +46,27 @@ class _Formatter(argparse.HelpFormatter):
         )
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints a script that completes all commands and options: static, so nothing of this runs while somebody types."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        try:
+            import shtab
+        except ImportError:
+            way = "pip install 'pickleseal[completion]'"
+            raise MissingExtraError("completion needs shtab", None, None, way) from None
+        print(shtab.complete(_parser(None), values))
+        parser.exit()
+
+
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pickleseal", description="Artifacts around pickles: inspect, verify, check.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"pickleseal {__version__}")
+    parser.add_argument(
+        "--print-completion", choices=SHELLS, action=_PrintCompletion, help="print what completes commands in a shell"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         if chosen in (None, name):
@@ -90,6 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser(chosen if chosen in COMMANDS else "").parse_args(arguments)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else EXIT_USAGE
+    except MissingExtraError as exc:
+        print(f"pickleseal: {exc}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        return _end_quietly()
     out = Output(options.command, options.form, not options.no_color, not options.no_progress)
     try:
         options.run(options, out)
@@ -103,15 +126,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         out.complain("interrupted: incomplete")
         return EXIT_UNREADABLE
-    except BrokenPipeError:  # whoever read our output has had enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+    except BrokenPipeError:
+        return _end_quietly()
     except Exception as exc:
         import traceback
 
         traceback.print_exc()
         out.complain(f"a defect of pickleseal: {type(exc).__name__}; please report it with the lines above")
         return EXIT_INTERNAL
+
+
+def _end_quietly() -> int:
+    """Whoever read our output has had enough, as `| head` has."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OK
 
 
 def run() -> None:
