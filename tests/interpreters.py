@@ -98,6 +98,8 @@ def run(command: str, version: str) -> bool:
         "packaging>=22",
         "pydantic>=2.4",
         "pytest>=8",
+        "pyyaml>=6",
+        "rich>=13",
         "tomli>=2; python_version < '3.11'",
     ]
     stamp = folder / ".installed"

@@ -220,6 +220,7 @@ class TestObjectStore:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["secret"])
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        need("s3fs").S3FileSystem.clear_instance_cache()  # of servers that other tests started
         for number in range(40):
             server.put(f"runs/{number:02}.pseal", PACKED[number % 3])
         server.put("runs/note.txt", b"no artifact")
