@@ -50,6 +50,17 @@ def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert [key.id for key in pickleseal.KeyRing.from_file(path).keys] == ["third"]
 
 
+def test_public_halves_do_not_take_the_place_of_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    (tmp_path / "link").symlink_to(path)
+    for public in (path, tmp_path / "." / "keys", tmp_path / "link"):
+        for way in ([], ["--force"], ["--rotate"]):
+            said = cli("keygen", "release", "-o", path, "--alg", "ed25519", "--public", public, *way)
+            assert said.code == 2
+            assert "the secret would be lost" in said.err
+            assert not path.exists()
+
+
 def test_public_halves_verify_and_cannot_sign(tmp_path: Path) -> None:
     need("cryptography")
     path, public, artifact = tmp_path / "keys", tmp_path / "public", tmp_path / "a.pseal"
