@@ -209,6 +209,24 @@ def test_upgrade_of_what_is_current_damaged_or_elsewhere(tmp_path: Path) -> None
     assert cli("upgrade", tmp_path / "none.pseal", "--load", "--key", public).code == 2
 
 
+@pytest.mark.parametrize("status", ["0", "", "'bye'"])
+def test_a_module_that_exits_or_prints_does_not_end_an_upgrade(
+    status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"leaves_{len(status)}"
+    (tmp_path / f"{name}.py").write_text(f"import sys\nprint('hello')\nsys.exit({status})\n")
+    (tmp_path / f"{name}_not.py").write_text("print('hello')\n")
+    pickleseal.dump(1, "a.pseal")
+    said = cli("upgrade", "a.pseal", "--load", "--import", name)
+    assert (said.code, said.out) == (2, "")
+    assert f"--import {name}: SystemExit" in said.err
+    said = cli("upgrade", "a.pseal", "--load", "--import", f"{name}_not", "--json")
+    assert said.result["ok"]
+    assert said.err == "hello\n"
+
+
 # --- repair -----------------------------------------------------------------------------------------------------------
 
 
