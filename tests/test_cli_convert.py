@@ -621,3 +621,11 @@ def _without_sizes(text: str) -> str:
     import re
 
     return re.sub(r"[\d,]+ bytes", "N bytes", text)
+
+
+@pytest.mark.parametrize("size", ["-1", "-2", "-3"])
+def test_a_negative_size_is_wrong_usage(size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = tmp_path / "old.pkl"
+    old.write_bytes(pickle.dumps(1))
+    assert main(["convert", str(old), str(tmp_path / "new.pseal"), f"--max-size={size}"]) == 2
+    assert capsys.readouterr().err == f"pickleseal: --max-size {size}: expected no negative number\n"

@@ -69,6 +69,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
     """Convert what is asked for."""
     if options.extract and (options.load or options.type):
         raise UsageError("--extract goes with neither --load nor --type: it runs nothing")
+    if options.max_size < 0:
+        raise UsageError(f"--max-size {options.max_size}: expected no negative number")
     if (options.trust or options.encoding != "ascii") and not options.load:
         raise UsageError("--trust and --encoding say how to run a pickle: they need --load")
     if options.load:
