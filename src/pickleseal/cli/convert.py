@@ -157,9 +157,13 @@ def _convert(job: _Job, options: argparse.Namespace) -> dict[str, Any]:
     if not options.force and os.path.lexists(job.target):
         raise FileExistsError(17, "--force replaces it", job.target)
     parts, found = _extracted(job.source) if options.extract else _adopted(job.source, options)
-    if options.out is not None:
-        os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
-    replace_file(job.target, parts, durable=True)
+    try:
+        if options.out is not None:
+            os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
+        replace_file(job.target, parts, durable=True)
+    except OSError as exc:  # the old file is not to blame
+        said = f"{printable(job.target, 4096)} can't be written: {exc.strerror or exc}"
+        raise OSError(None, said) from None  # no FileExistsError, whatever the number
     return {**found, "size": sum(memoryview(part).nbytes for part in parts)}
 
 
