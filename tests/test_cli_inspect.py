@@ -368,6 +368,43 @@ def test_a_broken_pipe_is_quiet(tmp_path: Path) -> None:
         assert child.wait() == 0
 
 
+@pytest.mark.parametrize("arguments", [["verify"], ["inspect"], ["check"], ["verify", "-q"], ["check", "--json"]])
+def test_a_broken_pipe_does_not_hide_a_refusal(arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    path.write_bytes(VECTORS.joinpath("valid", "minimal.pseal").read_bytes()[:-70])
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pickleseal", *arguments, str(path)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, env=env, check=False)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("more", [[], ["--json"], ["--hex"], ["--extract", "0"]])
+def test_a_full_disk_is_no_defect(more: list[str]) -> None:
+    path = VECTORS / "valid" / "minimal.pseal"
+    command = [sys.executable, "-m", "pickleseal", "inspect", str(path), *more]
+    for unbuffered in ("", "1"):
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=env, check=False)
+        assert done.returncode == 3
+        assert done.stderr.count(b"\n") == 1
+        assert done.stderr.startswith(b"pickleseal: standard output: ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+@pytest.mark.parametrize(("closed", "path", "code"), [(">&-", "good", 0), (">&-", "none", 3), ("<&-", "-", 3)])
+def test_streams_that_are_closed(closed: str, path: str, code: int) -> None:
+    name = str(VECTORS / "valid" / "minimal.pseal") if path == "good" else path
+    script = f'"$0" -m pickleseal verify "$1" {closed}'
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(["/bin/sh", "-c", script, sys.executable, name], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_one_file_takes_few_imports(command: str) -> None:
     """Start-up counts: see how long it takes."""
