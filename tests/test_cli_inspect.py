@@ -3,6 +3,7 @@
 import os
 import pickle
 import pickletools
+import shutil
 import struct
 import subprocess
 import sys
@@ -427,6 +428,13 @@ def test_one_file_takes_few_imports(command: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_pattern_never_stands_for_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(VECTORS / "valid" / "minimal.pseal", "-")
+    said = cli("verify", "[-]", "--json", stdin=b"something else")
+    assert (said.code, said.result["path"]) == (0, os.path.join(".", "-"))
 
 
 def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def _expand_path(path: str, endings: Sequence[str]) -> Iterator[Target]:
         if not found:
             yield Target(path, FileNotFoundError(2, "nothing matches", path))
         for match in found:
-            yield from _expand_path(match, endings)
+            # a file that is called - is a file: only the command line means standard input by it
+            yield from _expand_path(os.path.join(".", match) if match == STDIN else match, endings)
     else:
         yield Target(path)
 
