@@ -227,6 +227,29 @@ def test_a_module_that_exits_or_prints_does_not_end_an_upgrade(
     assert said.err == "hello\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["seal", "--remove", "a", "URL"],
+        ["repair", "URL"],
+        ["upgrade", "--load", "URL"],
+        ["convert", "--out", "new", "URL"],
+        ["convert", "URL", "new"],
+        ["convert", "URL", "new", "--json"],
+        ["scan", ".", "--catalog", "URL"],
+        ["keygen", "a", "-o", "URL"],
+    ],
+)
+def test_a_password_of_a_url_is_not_repeated(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = cli(*(one.replace("URL", "s3://me:hunter2@bucket/a.pseal") for one in arguments))
+    assert said.code
+    assert "bucket" in said.out + said.err
+    assert "hunter2" not in said.out + said.err
+
+
 # --- repair -----------------------------------------------------------------------------------------------------------
 
 

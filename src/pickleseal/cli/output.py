@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from .._version import __version__
 from ..errors import PackError, PicklesealError, ReadError, printable
+from ..storage.url import masked
 
 __all__ = [
     "EXIT_FINDING",
@@ -127,6 +128,7 @@ class Output:
     def refuse(self, path: str, error: Exception, **more: Any) -> None:
         """Give out a refusal, in one line: `path: CODE: reason: hint`. It counts for the exit code."""
         self.worsen(exit_code_of(error))
+        path = masked(path)
         if isinstance(error, PicklesealError):
             error.path = path
             code, line = error.code, str(error)
@@ -147,8 +149,8 @@ class Output:
         self.exit_code = max(self.exit_code, code)
 
     def complain(self, line: str) -> None:
-        """Say something beside the data: on stderr."""
-        print(f"pickleseal: {printable(line, 2000)}", file=sys.stderr)
+        """Say something beside the data: on stderr, without the passwords of URLs."""
+        print(f"pickleseal: {printable(masked(line), 2000)}", file=sys.stderr)
 
     def finish(self) -> int:
         """Print what comes at the end, and return the exit code."""
