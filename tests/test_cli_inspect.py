@@ -1,5 +1,6 @@
 """`pickleseal inspect`: what it says of every vector, of streams, of what is damaged, hostile, or something else."""
 
+import glob
 import os
 import pickle
 import pickletools
@@ -21,6 +22,7 @@ from support import ROOT, SPEC, VECTORS, cases, manifest, need, read
 
 import pickleseal
 from pickleseal.cli.inspect_pickle import Opcode, opcodes
+from pickleseal.cli.targets import expand
 from pickleseal.format.frame import encode_body, encode_frame
 
 VIEWS = ("--layout", "--hex", "--pickle")
@@ -435,6 +437,41 @@ def test_a_pattern_never_stands_for_standard_input(tmp_path: Path, monkeypatch: 
     shutil.copy(VECTORS / "valid" / "minimal.pseal", "-")
     said = cli("verify", "[-]", "--json", stdin=b"something else")
     assert (said.code, said.result["path"]) == (0, os.path.join(".", "-"))
+
+
+def test_patterns_go_down_as_glob_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b/a", "b/c/a", "b/[c]/a", "b/.d/a", ".e/a", "b/.a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    for pattern in ("**/a", "b/**/a", "**/c/*", "b/**/c/**/a", "*/**/a", "./**/a", f"{tmp_path}/**/a", "**/[[]c]/a"):
+        expected = {os.path.normpath(name) for name in glob.glob(pattern, recursive=True)}
+        assert expected
+        assert {os.path.normpath(one.path) for one in expand([pattern])} == expected
+    assert {one.path for one in expand(["**"])} == {name for name in glob.glob("**", recursive=True) if name[-1] == "a"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes")
+def test_patterns_follow_no_links_and_say_what_they_could_not_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(VECTORS / "valid" / "minimal.pseal", tmp_path / "a.pseal")
+    for name in ("x", "y"):
+        (tmp_path / name).symlink_to(".")
+    said = cli("verify", tmp_path / "**" / "*.pseal", "--json")
+    assert (said.code, said.result["path"]) == (0, str(tmp_path / "a.pseal"))
+    (tmp_path / "shut").mkdir()
+    list_folder = os.scandir
+
+    def scandir(path: str) -> Any:
+        if os.fspath(path).rstrip("/").endswith("shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    said = cli("verify", tmp_path / "**" / "*.pseal", "--json")
+    assert (said.code, said.json["complete"]) == (3, False)
+    assert [one["code"] for one in said.json["results"]] == ["unreadable", None]
 
 
 def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:
