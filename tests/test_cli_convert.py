@@ -621,3 +621,27 @@ def _without_sizes(text: str) -> str:
     import re
 
     return re.sub(r"[\d,]+ bytes", "N bytes", text)
+
+
+@pytest.mark.parametrize("size", ["-1", "-2", "-3"])
+def test_a_negative_size_is_wrong_usage(size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = tmp_path / "old.pkl"
+    old.write_bytes(pickle.dumps(1))
+    assert main(["convert", str(old), str(tmp_path / "new.pseal"), f"--max-size={size}"]) == 2
+    assert capsys.readouterr().err == f"pickleseal: --max-size {size}: expected no negative number\n"
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, taken = tmp_path / "old.pkl", tmp_path / "taken"
+    old.write_bytes(pickle.dumps(1))
+    taken.write_bytes(b"")
+    for new, arguments in (
+        (tmp_path / "none" / "new.pseal", [str(tmp_path / "none" / "new.pseal")]),
+        (tmp_path, [str(tmp_path), "--force"]),
+        (taken / "old.pseal", ["--out", str(taken)]),
+    ):
+        code, said = run(capsys, str(old), *arguments)
+        assert code == 3
+        (refused,) = said["results"]
+        assert refused["path"] == str(old)
+        assert refused["reason"].startswith(f"{new} can't be written: ")

@@ -1,8 +1,10 @@
 """`pickleseal inspect`: what it says of every vector, of streams, of what is damaged, hostile, or something else."""
 
+import glob
 import os
 import pickle
 import pickletools
+import shutil
 import struct
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from support import ROOT, SPEC, VECTORS, cases, manifest, need, read
 
 import pickleseal
 from pickleseal.cli.inspect_pickle import Opcode, opcodes
+from pickleseal.cli.targets import expand
 from pickleseal.format.frame import encode_body, encode_frame
 
 VIEWS = ("--layout", "--hex", "--pickle")
@@ -368,6 +371,43 @@ def test_a_broken_pipe_is_quiet(tmp_path: Path) -> None:
         assert child.wait() == 0
 
 
+@pytest.mark.parametrize("arguments", [["verify"], ["inspect"], ["check"], ["verify", "-q"], ["check", "--json"]])
+def test_a_broken_pipe_does_not_hide_a_refusal(arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    path.write_bytes(VECTORS.joinpath("valid", "minimal.pseal").read_bytes()[:-70])
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pickleseal", *arguments, str(path)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, env=env, check=False)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("more", [[], ["--json"], ["--hex"], ["--extract", "0"]])
+def test_a_full_disk_is_no_defect(more: list[str]) -> None:
+    path = VECTORS / "valid" / "minimal.pseal"
+    command = [sys.executable, "-m", "pickleseal", "inspect", str(path), *more]
+    for unbuffered in ("", "1"):
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=env, check=False)
+        assert done.returncode == 3
+        assert done.stderr.count(b"\n") == 1
+        assert done.stderr.startswith(b"pickleseal: standard output: ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+@pytest.mark.parametrize(("closed", "path", "code"), [(">&-", "good", 0), (">&-", "none", 3), ("<&-", "-", 3)])
+def test_streams_that_are_closed(closed: str, path: str, code: int) -> None:
+    name = str(VECTORS / "valid" / "minimal.pseal") if path == "good" else path
+    script = f'"$0" -m pickleseal verify "$1" {closed}'
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(["/bin/sh", "-c", script, sys.executable, name], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_one_file_takes_few_imports(command: str) -> None:
     """Start-up counts: see how long it takes."""
@@ -390,6 +430,48 @@ def test_one_file_takes_few_imports(command: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_pattern_never_stands_for_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(VECTORS / "valid" / "minimal.pseal", "-")
+    said = cli("verify", "[-]", "--json", stdin=b"something else")
+    assert (said.code, said.result["path"]) == (0, os.path.join(".", "-"))
+
+
+def test_patterns_go_down_as_glob_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b/a", "b/c/a", "b/[c]/a", "b/.d/a", ".e/a", "b/.a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    for pattern in ("**/a", "b/**/a", "**/c/*", "b/**/c/**/a", "*/**/a", "./**/a", f"{tmp_path}/**/a", "**/[[]c]/a"):
+        expected = {os.path.normpath(name) for name in glob.glob(pattern, recursive=True)}
+        assert expected
+        assert {os.path.normpath(one.path) for one in expand([pattern])} == expected
+    assert {one.path for one in expand(["**"])} == {name for name in glob.glob("**", recursive=True) if name[-1] == "a"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes")
+def test_patterns_follow_no_links_and_say_what_they_could_not_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(VECTORS / "valid" / "minimal.pseal", tmp_path / "a.pseal")
+    for name in ("x", "y"):
+        (tmp_path / name).symlink_to(".")
+    said = cli("verify", tmp_path / "**" / "*.pseal", "--json")
+    assert (said.code, said.result["path"]) == (0, str(tmp_path / "a.pseal"))
+    (tmp_path / "shut").mkdir()
+    list_folder = os.scandir
+
+    def scandir(path: str) -> Any:
+        if os.fspath(path).rstrip("/").endswith("shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    said = cli("verify", tmp_path / "**" / "*.pseal", "--json")
+    assert (said.code, said.json["complete"]) == (3, False)
+    assert [one["code"] for one in said.json["results"]] == ["unreadable", None]
 
 
 def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:

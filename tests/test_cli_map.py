@@ -370,3 +370,16 @@ def compare(name: str, said: str) -> None:
     if os.environ.get("PICKLESEAL_UPDATE_GOLDEN"):
         path.write_text(said, "utf-8")
     assert said == path.read_text("utf-8")
+
+
+def test_a_notebook_that_is_nested_deeply_is_one_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.py").write_text("import pickle\npickle.load(f)\n")
+    (tmp_path / "deep.ipynb").write_text('{"pickle": ' + "[" * 200_000)
+    code, said = run(capsys, str(tmp_path))
+    assert code == 3
+    assert not said["complete"]
+    assert said["summary"]["places"] == 1
+    (refused,) = [one for one in said["results"] if not one.get("ok", True)]
+    assert refused["path"].endswith("deep.ipynb")

@@ -50,6 +50,17 @@ def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert [key.id for key in pickleseal.KeyRing.from_file(path).keys] == ["third"]
 
 
+def test_public_halves_do_not_take_the_place_of_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    (tmp_path / "link").symlink_to(path)
+    for public in (path, tmp_path / "." / "keys", tmp_path / "link"):
+        for way in ([], ["--force"], ["--rotate"]):
+            said = cli("keygen", "release", "-o", path, "--alg", "ed25519", "--public", public, *way)
+            assert said.code == 2
+            assert "the secret would be lost" in said.err
+            assert not path.exists()
+
+
 def test_public_halves_verify_and_cannot_sign(tmp_path: Path) -> None:
     need("cryptography")
     path, public, artifact = tmp_path / "keys", tmp_path / "public", tmp_path / "a.pseal"
@@ -196,6 +207,47 @@ def test_upgrade_of_what_is_current_damaged_or_elsewhere(tmp_path: Path) -> None
     keys, public = tmp_path / "keys", tmp_path / "public"
     cli("keygen", "one", "-o", keys, "--alg", "ed25519", "--public", public)
     assert cli("upgrade", tmp_path / "none.pseal", "--load", "--key", public).code == 2
+
+
+@pytest.mark.parametrize("status", ["0", "", "'bye'"])
+def test_a_module_that_exits_or_prints_does_not_end_an_upgrade(
+    status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"leaves_{len(status)}"
+    (tmp_path / f"{name}.py").write_text(f"import sys\nprint('hello')\nsys.exit({status})\n")
+    (tmp_path / f"{name}_not.py").write_text("print('hello')\n")
+    pickleseal.dump(1, "a.pseal")
+    said = cli("upgrade", "a.pseal", "--load", "--import", name)
+    assert (said.code, said.out) == (2, "")
+    assert f"--import {name}: SystemExit" in said.err
+    said = cli("upgrade", "a.pseal", "--load", "--import", f"{name}_not", "--json")
+    assert said.result["ok"]
+    assert said.err == "hello\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["seal", "--remove", "a", "URL"],
+        ["repair", "URL"],
+        ["upgrade", "--load", "URL"],
+        ["convert", "--out", "new", "URL"],
+        ["convert", "URL", "new"],
+        ["convert", "URL", "new", "--json"],
+        ["scan", ".", "--catalog", "URL"],
+        ["keygen", "a", "-o", "URL"],
+    ],
+)
+def test_a_password_of_a_url_is_not_repeated(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = cli(*(one.replace("URL", "s3://me:hunter2@bucket/a.pseal") for one in arguments))
+    assert said.code
+    assert "bucket" in said.out + said.err
+    assert "hunter2" not in said.out + said.err
 
 
 # --- repair -----------------------------------------------------------------------------------------------------------

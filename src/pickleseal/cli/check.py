@@ -80,14 +80,14 @@ def run(options: argparse.Namespace, out: Output) -> None:
         out.refuse(path, error)
         if exit_code_of(error) == EXIT_UNREADABLE:
             out.is_complete = False
+    if report.counts["break"]:
+        out.worsen(EXIT_FINDING)
     findings = report.ordered()
     for finding in findings:
         out.result(finding.as_dict(), *_lines(finding, out))
     out.summary = {**report.counts, "findings": len(findings)}
     if not report.counts["files"]:
         out.complain("no artifact there: nothing was checked")
-    if report.counts["break"]:
-        out.worsen(EXIT_FINDING)
     for line in (*_table(findings), *_closing(report, out)):
         out.text(line)
     if options.sarif is not None or options.junit is not None:
@@ -139,7 +139,7 @@ def _take(entry: HeaderEntry, judge: Judge, report: Report, out: Output) -> None
     if entry.header is None:
         report.refuse(entry.path, entry.error or OSError("not read"))
     elif report.add(entry, judge.judge(entry.header)) and out.form == "quiet":
-        print(printable(entry.path, 4096))
+        out.result({}, path=entry.path)
 
 
 def _lines(finding: Finding, out: Output) -> list[str]:

@@ -69,6 +69,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
     """Convert what is asked for."""
     if options.extract and (options.load or options.type):
         raise UsageError("--extract goes with neither --load nor --type: it runs nothing")
+    if options.max_size < 0:
+        raise UsageError(f"--max-size {options.max_size}: expected no negative number")
     if (options.trust or options.encoding != "ascii") and not options.load:
         raise UsageError("--trust and --encoding say how to run a pickle: they need --load")
     if options.load:
@@ -155,9 +157,13 @@ def _convert(job: _Job, options: argparse.Namespace) -> dict[str, Any]:
     if not options.force and os.path.lexists(job.target):
         raise FileExistsError(17, "--force replaces it", job.target)
     parts, found = _extracted(job.source) if options.extract else _adopted(job.source, options)
-    if options.out is not None:
-        os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
-    replace_file(job.target, parts, durable=True)
+    try:
+        if options.out is not None:
+            os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
+        replace_file(job.target, parts, durable=True)
+    except OSError as exc:  # the old file is not to blame
+        said = f"{printable(job.target, 4096)} can't be written: {exc.strerror or exc}"
+        raise OSError(None, said) from None  # no FileExistsError, whatever the number
     return {**found, "size": sum(memoryview(part).nbytes for part in parts)}
 
 

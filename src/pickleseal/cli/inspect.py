@@ -233,9 +233,7 @@ def _extract(subject: Subject, frame: Frame, options: argparse.Namespace, out: O
                 raise UsageError("--extract: to standard output, or JSON; -o FILE leaves room for both")
             if sys.stdout.isatty():
                 raise UsageError("--extract: these bytes are not for a terminal; -o FILE, or redirect them")
-            for piece in pieces:
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            out.data(pieces)
             return
         _write_new(target, options.force, length, pieces)
     text = f"{printable(target, 4096)}: section {index}, {length:,} bytes"

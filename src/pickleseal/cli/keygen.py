@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
+    if options.public is not None and _is_same(options.output, options.public):
+        raise UsageError("--public: that is the file of -o, and the secret would be lost: name another file")
     for path in filter(None, (options.output, options.public)):
         if os.path.lexists(path) and not (options.force or options.rotate):
             raise UsageError(f"{path}: is there already; --rotate adds to it, --force replaces it")
@@ -50,3 +52,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
     if text is not None:
         lines.append(text)
     out.result(found, *lines, path=options.output)
+
+
+def _is_same(first: str, second: str) -> bool:
+    """Tell whether two paths are one file, whether it is there or not."""
+    return os.path.normcase(os.path.realpath(first)) == os.path.normcase(os.path.realpath(second))

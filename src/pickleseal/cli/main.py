@@ -8,12 +8,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from .._version import __version__
 from ..errors import MissingExtraError
-from .output import EXIT_INTERNAL, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, Output, UsageError
+from .output import EXIT_INTERNAL, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, Output, OutputError, UsageError
 
 __all__ = ["COMMANDS", "main", "run"]
 
@@ -126,8 +127,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         out.complain("interrupted: incomplete")
         return EXIT_UNREADABLE
-    except BrokenPipeError:
-        return _end_quietly()
+    except OutputError as exc:
+        _end_quietly()
+        if exc.is_pipe:  # whoever read our output has had enough: `| head`
+            return out.exit_code
+        out.complain(f"standard output: {exc}: incomplete")
+        return EXIT_UNREADABLE
     except Exception as exc:
         import traceback
 
@@ -137,11 +142,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end_quietly() -> int:
-    """Whoever read our output has had enough, as `| head` has."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Let what is left in the buffer go nowhere: whoever read our output has had enough."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_OK
 
 
 def run() -> None:
     """Run the command line and leave: the entry point of the program."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us, as `>&-` does
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as we run
     sys.exit(main())

@@ -146,6 +146,8 @@ def _notebook(text: bytes) -> tuple[bytes, list[tuple[int, int]]]:
         sources = ["".join(cell.get("source", [])) for cell in found]
     except (AttributeError, TypeError) as exc:
         raise ValueError(f"not a notebook: {exc}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     lines: list[str] = []
     cells: list[tuple[int, int]] = []
     for number, source in enumerate(sources, 1):

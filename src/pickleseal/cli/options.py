@@ -86,15 +86,19 @@ def policy_of(options: argparse.Namespace) -> Policy:
 def import_all(modules: Sequence[str]) -> None:
     """Import an application's modules, from the current folder too, as `python -m` does.
 
+    What they print goes to stderr.
+
     Raises:
         UsageError: one can't be imported.
     """
     import importlib
+    from contextlib import redirect_stdout
 
     if modules and os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
     for module in modules:
         try:
-            importlib.import_module(module)
-        except Exception as exc:  # whatever a module raises while it is run
+            with redirect_stdout(sys.stderr):
+                importlib.import_module(module)
+        except (Exception, SystemExit) as exc:  # whatever a module raises while it is run
             raise UsageError(f"--import {module}: {type(exc).__name__}: {text_of(exc)}") from None

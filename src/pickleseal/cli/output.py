@@ -5,10 +5,12 @@ Every text that comes from a file is escaped before it reaches a terminal.
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from .._version import __version__
 from ..errors import PackError, PicklesealError, ReadError, printable
+from ..storage.url import masked
 
 __all__ = [
     "EXIT_FINDING",
@@ -17,6 +19,7 @@ __all__ = [
     "EXIT_UNREADABLE",
     "EXIT_USAGE",
     "Output",
+    "OutputError",
     "UsageError",
     "exit_code_of",
     "size_text",
@@ -29,6 +32,14 @@ _REFUSALS = frozenset({"limit-exceeded", "signature-invalid"})  # of steps befor
 
 class UsageError(Exception):
     """The command line asks for what can't be done: exit code 2."""
+
+
+class OutputError(Exception):
+    """Nothing more can be written to standard output. Not an `OSError`, which would count for the file looked at."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
+        self.is_pipe = isinstance(error, BrokenPipeError)
 
 
 def exit_code_of(error: Exception) -> int:
@@ -49,6 +60,13 @@ def size_text(count: int) -> str:
         if value >= 1000:
             value, unit = value / 1000, larger
     return f"{value:.1f} {unit}"
+
+
+def _print(line: str) -> None:
+    try:
+        print(line)
+    except OSError as exc:
+        raise OutputError(exc) from None
 
 
 def _has_color(stream: TextIO) -> bool:
@@ -85,23 +103,32 @@ class Output:
     def text(self, line: str = "") -> None:
         """Print a line for people; nothing in the other forms."""
         if self.form == "text":
-            print(line)
+            _print(line)
 
     def result(self, found: dict[str, Any], *lines: str, path: str | None = None) -> None:
         """Give out one result: as an object, or as lines for people, or (quiet) as the path where there is one."""
         if self.form == "text":
             for line in lines:
-                print(line)
+                _print(line)
         elif self.form == "jsonl":
-            print(as_json(found))
+            _print(as_json(found))
         elif self.form == "json":
             self._results.append(found)
         elif path is not None:
-            print(printable(path, 4096))
+            _print(printable(path, 4096))
+
+    def data(self, pieces: Iterable[bytes]) -> None:
+        """Write bytes that were asked for to standard output."""
+        for piece in pieces:
+            try:
+                sys.stdout.buffer.write(piece)
+            except OSError as exc:
+                raise OutputError(exc) from None
 
     def refuse(self, path: str, error: Exception, **more: Any) -> None:
         """Give out a refusal, in one line: `path: CODE: reason: hint`. It counts for the exit code."""
         self.worsen(exit_code_of(error))
+        path = masked(path)
         if isinstance(error, PicklesealError):
             error.path = path
             code, line = error.code, str(error)
@@ -122,8 +149,8 @@ class Output:
         self.exit_code = max(self.exit_code, code)
 
     def complain(self, line: str) -> None:
-        """Say something beside the data: on stderr."""
-        print(f"pickleseal: {printable(line, 2000)}", file=sys.stderr)
+        """Say something beside the data: on stderr, without the passwords of URLs."""
+        print(f"pickleseal: {printable(masked(line), 2000)}", file=sys.stderr)
 
     def finish(self) -> int:
         """Print what comes at the end, and return the exit code."""
@@ -137,12 +164,15 @@ class Output:
             "exit_code": self.exit_code,
         }
         if self.form == "json":
-            print(as_json({**last, "results": self._results}))
+            _print(as_json({**last, "results": self._results}))
         elif self.form == "jsonl":
-            print(as_json(last))
+            _print(as_json(last))
         elif self.form == "text" and not self.is_complete:
-            print(self.style("incomplete: not everything could be read", "red"))
-        sys.stdout.flush()
+            _print(self.style("incomplete: not everything could be read", "red"))
+        try:
+            sys.stdout.flush()
+        except OSError as exc:
+            raise OutputError(exc) from None
         return self.exit_code
 
 

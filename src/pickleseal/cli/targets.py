@@ -33,7 +33,7 @@ def expand(
 
     A folder (or a URL that ends with `/`) stands for all files below it with one of the endings; symbolic links to
     folders are not followed there. A file that is named is taken whatever its ending. A pattern (`*`, `?`, `[`) that is
-    no name of a file stands for what it matches; `**` goes down.
+    no name of a file stands for what it matches; `**` goes down, and follows no links either.
 
     Args:
         options: for the stores of URLs, as `storage_options`.
@@ -52,13 +52,34 @@ def _expand_path(path: str, endings: Sequence[str]) -> Iterator[Target]:
     elif os.path.isdir(path):
         yield from _walk(path, endings)
     elif not os.path.lexists(path) and glob.has_magic(path):
-        found = sorted(glob.glob(path, recursive=True))
-        if not found:
+        errors: list[OSError] = []
+        found = sorted(set(_matches(path, errors)))
+        yield from (Target(error.filename or path, error) for error in errors)
+        if not found and not errors:
             yield Target(path, FileNotFoundError(2, "nothing matches", path))
         for match in found:
-            yield from _expand_path(match, endings)
+            # a file that is called - is a file: only the command line means standard input by it
+            yield from _expand_path(os.path.join(".", match) if match == STDIN else match, endings)
     else:
         yield Target(path)
+
+
+def _matches(pattern: str, errors: list[OSError]) -> Iterator[str]:
+    """Give what a pattern matches. `glob` would follow links below `**`: two that lead up, and it never ends."""
+    parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
+    if "**" not in parts:
+        yield from glob.glob(pattern)
+        return
+    place = parts.index("**")
+    base, rest = os.path.join(os.sep.join(parts[:place]), ""), parts[place + 1 :]
+    if place and parts[:place] == [""]:
+        base = os.sep
+    for top in glob.glob(base) if base else [""]:
+        for here, folders, _ in os.walk(top or os.curdir, onerror=errors.append):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            below = here if top else os.path.relpath(here)
+            start = "" if below == os.curdir else glob.escape(os.path.join(below, ""))
+            yield from _matches(start + os.sep.join(rest or ["*"]), errors)
 
 
 def _walk(folder: str, endings: Sequence[str]) -> Iterator[Target]:
