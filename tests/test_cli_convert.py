@@ -645,3 +645,14 @@ def test_what_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureF
         (refused,) = said["results"]
         assert refused["path"] == str(old)
         assert refused["reason"].startswith(f"{new} can't be written: ")
+
+
+def test_nothing_is_written_or_listed_where_a_path_is_no_local_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old.pkl", tmp_path / "new"
+    old.write_bytes(pickle.dumps(1))
+    monkeypatch.setitem(sys.modules, "fsspec", None)  # a store would ask for it
+    for path in ("s3://bucket/", "s3://bucket/*.pkl", "-"):
+        assert main(["convert", str(old), path, "--out", str(new)]) == 2
+    assert not new.exists()

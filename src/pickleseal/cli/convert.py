@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import PicklesealError, printable
+from ..storage.url import is_url
 from .output import EXIT_FINDING, Output, UsageError, exit_code_of, size_text
 from .targets import STDIN, expand
 
@@ -133,11 +134,12 @@ def _jobs(options: argparse.Namespace) -> Iterator[_Job]:
         yield _Job(*options.paths)
         return
     endings = (_ENDING,) if options.extract else _PICKLES
+    for path in options.paths:  # before anything is asked of a store, or written
+        if is_url(path) or path == STDIN:
+            raise UsageError(f"--out takes local files: {path}")
     for path in options.paths:
         top = path if os.path.isdir(path) else None
         for target in expand([path], endings=endings):
-            if target.is_url or target.path == STDIN:
-                raise UsageError(f"--out takes local files: {target.path}")
             inside = os.path.relpath(target.path, top) if top is not None else os.path.basename(target.path)
             ending = ".pkl" if options.extract else _ENDING
             yield _Job(target.path, os.path.join(options.out, _stem(inside) + ending), target.error)
