@@ -337,6 +337,16 @@ class TestCatalog:
         scan(tmp_path, capsys)
         assert scan(tmp_path, capsys)["summary"]["unchanged"] == 0
 
+    def test_nothing_is_removed_where_a_path_is_misspelt(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pickleseal.dump(1, tmp_path / "a.pseal")
+        catalog = str(tmp_path / "c.sqlite")
+        assert main(["scan", str(tmp_path), "--catalog", catalog]) == 0
+        assert main(["scan", str(tmp_path / "nope"), "--catalog", catalog]) == 3
+        assert query(catalog, "SELECT count(*) FROM artifacts WHERE error IS NULL") == [(1,)]
+        capsys.readouterr()
+
     def test_nothing_is_removed_where_a_folder_was_not_listed(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -165,6 +165,8 @@ class _Scan:
         if mark is not None:
             row["modified"], row["etag"] = row["modified"] or mark[0].modified, mark[0].etag
         if entry.error is not None:
+            if isinstance(entry.error, FileNotFoundError):  # a slip of the pen must not empty the catalog
+                self.is_listed = False
             self._has_errors = True
             self.counts["refused"] += 1
             self.unreadable.append((entry.path, entry.error))
