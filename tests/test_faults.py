@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable
@@ -265,13 +264,66 @@ class TestDamagedFile:
         assert self.verdicts(path) == {"section-checksum"}
 
 
-def test_the_docs_name_tests_that_there_are() -> None:
+SHOWN_BY = {  # the first words of each row of the tables of faults, and the tests that show what the row says
+    "any system call of a write fails": "test_that_fails_leaves_the_old_file_or_the_new_one",
+    "the disk is full from some call on; a write": "test_that_fails_leaves_the_old_file_or_the_new_one",
+    "a file system is full, nearly": "test_a_disk_that_is_full_or_read_only",
+    "a file may not grow": "test_a_file_that_may_not_grow_leaves_the_old_one",
+    "the process is killed (`kill -9`) before any system call, or at any moment": (
+        "test_that_is_the_last_leaves_the_old_file_or_the_new_one test_a_process_that_is_killed_leaves_a_whole_file"
+    ),
+    "an interrupt": (
+        "test_that_is_interrupted_leaves_the_old_file_or_the_new_one test_that_is_interrupted_writes_nothing_twice"
+    ),
+    "other processes load the path": "test_a_reader_beside_writers_sees_one_artifact_whole",
+    "a system call of a read fails": (
+        "test_that_fails_while_reading_is_no_verdict_on_the_bytes "
+        "test_that_fails_in_one_of_several_threads_stops_them_all"
+    ),
+    "any system call of a quarantine": "test_that_fails_in_a_quarantine_does_not_hide_the_refusal",
+    "the folder is removed": "test_that_finds_no_folder_any_more_says_so",
+    "the user may not": "test_what_the_user_may_not_write_or_read",
+    "the path is a link |": "test_a_link_to_nothing_gets_its_file test_a_circle_of_links",
+    "the path is one of several hard links": "test_of_hard_links_one_is_replaced",
+    "the path is a folder": "test_a_folder test_a_name_that_is_too_long test_a_device_is_written_to",
+    "the clock goes back": "test_an_artifact_may_be_older_than_the_one_it_replaces test_the_clock_may_go_back",
+    "the file was cut off": "test_cut_anywhere test_zeros_behind_the_end",
+    "the file is zeros": (
+        "test_zeros_from_anywhere_on test_nothing_but_zeros test_a_hole_in_the_middle_of_a_large_file"
+    ),
+    "there are zeros behind the end": "test_zeros_behind_the_end",
+    "any system call of an append": "test_that_fails_loses_no_record_that_was_acknowledged",
+    "a sync of the data": "test_a_sync_that_failed_is_not_forgotten",
+    "the process is killed (`kill -9`) before any system call, or during a write": (
+        "test_that_is_the_last_leaves_a_whole_stream_or_a_torn_tail"
+    ),
+    "four processes": "test_appenders_that_are_killed_lose_no_record_that_was_acknowledged",
+    "other processes read": (
+        "test_readers_beside_writers_see_a_beginning_of_what_is_there "
+        "test_a_reader_that_saw_a_torn_tail_reads_what_took_its_place"
+    ),
+    "a file system is full or": "test_a_disk_that_is_full_or_read_only test_a_file_that_may_not_grow_stays_as_it_is",
+    "another process holds the lock": "test_an_append_waits_for_it test_without_locks_nothing_is_appended",
+    "the file is replaced": (
+        "test_after_a_replacement_records_go_to_the_new_file test_after_a_removal_there_is_a_new_file"
+    ),
+    "the path is a link, a circle": (
+        "test_a_link_is_followed_and_may_lead_to_nothing test_a_circle_of_links "
+        "test_what_is_no_regular_file_is_no_stream"
+    ),
+    "there are zeros within": "test_zeros_from_within_a_frame_are_a_tear_or_named",
+}
+
+
+def test_each_fault_in_the_docs_is_shown_by_tests() -> None:
     text = (ROOT / "docs" / "storage.md").read_text("utf-8").split("\n## Faults\n")[1].split("\n## ")[0]
     rows = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|---", "| fault |"))]
-    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py"))
-    assert len(rows) > 25
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    unused = set(SHOWN_BY)
     for row in rows:
-        named = re.findall(r"`(test_\w+)`", row.split(" | ")[-1])
-        assert named, row
-        for name in named:
+        found = [words for words in SHOWN_BY if row.startswith(f"| {words}")]
+        assert len(found) == 1, row
+        unused -= set(found)
+        for name in SHOWN_BY[found[0]].split():
             assert f"def {name}(" in tests, name
+    assert not unused
