@@ -213,6 +213,12 @@ _seal(
     "64 spaces of padding too many",
     make_seal(None, canonical(_ok) + b" " * (-(len(canonical(_ok)) + 8) % 64 + 64)),
 )
+_whole_blocks = VALID["sealed-padding-0"][1].seal[8:] + b" " * 64
+_seal(
+    "padding-64-for-0",
+    "64 spaces of padding where 0 are right",
+    struct.pack("<Q", xxh3(_whole_blocks)) + _whole_blocks,
+)
 _seal("empty-object", "no signatures member", make_seal({}))
 _seal("no-signatures", "an empty array", make_seal({"signatures": []}))
 _seal("not-array", "signatures is an object", make_seal({"signatures": {}}))

@@ -38,6 +38,15 @@ def _meta_of_length(wanted: int) -> Frame:
     raise AssertionError
 
 
+def _key_for_padding(wanted: int) -> str:
+    """Return a key identity with which a seal of one HMAC signature has `wanted` spaces of padding."""
+    for n in range(1, 65):
+        seal = Frame().sign(Frame().signature("k" * n)).seal
+        if len(seal) - len(seal.rstrip(b" ")) == wanted:
+            return "k" * n
+    raise AssertionError
+
+
 _add("minimal", "a dict of two items", Frame(PAYLOAD))
 _add("none", "the smallest payload: None, without a FRAME", Frame(b"\x80\x05N.", type="builtins:NoneType"))
 for _n in (0, 1, 63, 64, 65):
@@ -162,6 +171,9 @@ _two.sign({"alg": "future-1", "key": "a", "sig": "AA=="}, _two.signature())
 _empty = _add("sealed-longest-key", "a key identity of 256 characters", Frame())
 _empty.sign()
 _empty.sign(_empty.signature("k" * 256))
+for _n in (0, 63):
+    _frame = _add(f"sealed-padding-{_n}", f"a seal with {_n} spaces of padding", Frame()).sign()
+    _frame.sign(_frame.signature(_key_for_padding(_n)))
 
 
 def _zstd(raw: bytes, stored: bytes, **fields: Any) -> Frame:
