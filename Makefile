@@ -7,9 +7,10 @@ STAMP = $(VENV)/.installed-dev
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
 
 # Without asserts: what reads, and says why not.
-OPTIMIZED = api errors policy stream_vectors vectors
+OPTIMIZED = $(addprefix tests/,conformance/test_stream_vectors.py conformance/test_vectors.py unit/test_api.py unit/test_errors.py unit/test_policy.py)
 # Without a look at coverage, which would take half as long again: many cases of what others cover.
-UNTRACED = architecture benign docs drift hostile object_stores properties spec
+UNTRACED = $(addprefix tests/,conformance/test_spec.py docs/test_docs.py hostile/test_corpus.py hosts property \
+	unit/schema/test_drift.py unit/test_architecture.py unit/trust/test_benign.py)
 
 .PHONY: demo test test-here test-others lint types check soak bench vectors build clean
 
@@ -32,10 +33,10 @@ test: $(STAMP)
 	$(MAKE) -j2 test-here test-others
 
 test-here: $(STAMP)
-	$(RUN) -m coverage run -m pytest -q $(UNTRACED:%=--ignore=tests/test_%.py)
+	$(RUN) -m coverage run -m pytest -q $(UNTRACED:%=--ignore=%)
 	$(RUN) -m coverage report --fail-under=95
-	$(RUN) -m pytest -q -p no:cacheprovider $(UNTRACED:%=tests/test_%.py)
-	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning $(OPTIMIZED:%=tests/test_%.py)
+	$(RUN) -m pytest -q -p no:cacheprovider $(UNTRACED)
+	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning $(OPTIMIZED)
 
 test-others: $(STAMP)
 	$(RUN) tests/interpreters.py

@@ -10,7 +10,7 @@ from hypothesis import settings
 if os.access("/dev/shm", os.W_OK | os.X_OK):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
-pytest.register_assert_rewrite("support", "independent_reader", "cli_runs", "cli_support")
+pytest.register_assert_rewrite("_helpers", "independent_reader")
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("soak", deadline=None, max_examples=5000)

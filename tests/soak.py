@@ -22,17 +22,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
+sys.path.append(str(Path(__file__).resolve().parent / "conformance"))
+sys.path.append(str(Path(__file__).resolve().parent / "data" / "modules"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "spec"))
 
 import canary
-import fault_kit
 import independent_reader
-import lying
-import operations
-import test_hostile
+from _helpers import fault_kit, hostile_runs, lying, operations
+from _helpers.support import manifest, read
 from frames import Frame, canonical, framed
-from support import manifest, read
 
 import pickleseal
 from pickleseal.errors import ReadError
@@ -263,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     warnings.simplefilter("ignore", pickleseal.errors.PackageWarning)
-    if found := test_hostile.soak():
+    if found := hostile_runs.soak():
         raise SystemExit("\n".join(found))
     reject_many(options.rejections)
     kill_many(options.kills, 10, seed)

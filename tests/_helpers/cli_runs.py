@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-GOLDEN = Path(__file__).resolve().parent / "cli" / "golden"
+from _helpers.support import GOLDEN
+
 SERVER = """
 import importlib, json, os, sys, traceback, warnings
 from pickleseal.cli.main import main

@@ -6,13 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from _helpers.support import GOLDEN
 from pickleseal.cli.main import main
 
-GOLDEN = Path(__file__).resolve().parent / "cli" / "golden"
 _NOW = "1798761600"  # 2027-01-01: ages in golden files do not change
 
 

@@ -1,8 +1,8 @@
 """Classes as they were and as they are: one small class in every kind, and the sources of its changed forms.
 
-`OLD` holds the sources with which the artifacts under tests/old/ were written (`python tests/evolving.py LABEL`, once
-for each interpreter; a file that is there is never written again). The tests put a changed source into the place of
-the old module and load those bytes.
+`OLD` holds the sources with which the artifacts under tests/data/old/ were written, once for each interpreter
+(`python tests/_helpers/evolving.py LABEL`; a file that exists is never written again). The tests put a changed source
+into the place of the old module and load those bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pickleseal
 from pickleseal import Policy, Registry, Writer
 
-FOLDER = Path(__file__).parent / "old"
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "old"
 
 # How each kind writes a class: its head, and one line for a field (name, annotation, default source or None).
 HEADS = {

@@ -24,6 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from _helpers.support import child_environment
+
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "fault_preload.c"
 # What needs room on the disk: these fail, and go on to fail, when it is full.
@@ -63,7 +65,7 @@ def missing(what: str) -> None:
 
 
 def run(name: str, folder: Path, *arguments: Any, preload: bool = True, seconds: float = 120) -> Any:
-    """Call a function, `module.function`, in a child with the library preloaded; return what it returned.
+    """Call `module.function` of a helper module in a child with the library preloaded; return what it returned.
 
     It gets an empty folder below `folder`, and the arguments, which go through JSON. With the library that folder is
     in memory, where there is such a place: a sync costs nothing there.
@@ -75,11 +77,10 @@ def run(name: str, folder: Path, *arguments: Any, preload: bool = True, seconds:
 
 
 def _run(name: str, folder: Path, arguments: tuple[Any, ...], preload: bool, seconds: float) -> Any:
-    path = os.pathsep.join(entry for entry in (str(HERE), os.environ.get("PYTHONPATH")) if entry)
-    env = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    env = child_environment(PYTHONWARNINGS="error")
     if preload:
         env["LD_PRELOAD"] = library()
-    code = "import fault_kit; fault_kit.main()"
+    code = "from _helpers import fault_kit; fault_kit.main()"
     command = [sys.executable, "-c", code, name, str(folder), json.dumps(arguments)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode:
@@ -96,7 +97,7 @@ def main() -> None:
     """Do in the child what `run` was asked for. A list of cases is done one after the other."""
     name, folder, given = sys.argv[1:]
     module, _, function = name.partition(".")
-    work, arguments = getattr(importlib.import_module(module), function), json.loads(given)
+    work, arguments = getattr(importlib.import_module(f"_helpers.{module}"), function), json.loads(given)
     cases = arguments[0] if arguments and isinstance(arguments[0], list) else None
     found = []
     for number, case in enumerate([None] if cases is None else cases):

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fault_kit import ROOM, Faults, Outcome, every_call, every_death
-
 import pickleseal
+from _helpers.fault_kit import ROOM, Faults, Outcome, every_call, every_death
 from pickleseal import Key, KeyRing, Policy, Registry, Writer
 from pickleseal.errors import TruncatedError
 

@@ -99,10 +99,10 @@ def prepare() -> Watch:
     import encodings.punycode  # noqa: F401
     import zoneinfo
 
-    import hostile
     import targets
 
     import pickleseal
+    from _helpers import hostile_corpus as hostile
     from pickleseal.payload import arrays, depth, dryrun, isolated, standin, towers  # noqa: F401
     from pickleseal.payload.trust import resolve_globals
     from pickleseal.schema import annotations  # noqa: F401
@@ -145,10 +145,8 @@ def attempt(data: bytes, trust: tuple[str, ...], policy: Any) -> str:
 
 def main() -> None:
     level, isolated, seconds, place = sys.argv[1:]
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    import hostile
-
     import pickleseal
+    from _helpers import hostile_corpus as hostile
 
     watch = prepare()
     policy = pickleseal.Policy(level=level, isolated=isolated == "1", limits=pickleseal.Limits(max_memory=200_000_000))

@@ -14,13 +14,9 @@ import pickle
 import struct
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 from frames import DROP, Frame, framed
-
-sys.path.pop(0)
 
 F, L, U, N = "forbidden-operation", "limit-exceeded", "unpickle-failed", "untrusted-global"
 D, E, P, C, OK = "undeclared-global", "pickle-envelope", "policy", "class-missing", "loads"

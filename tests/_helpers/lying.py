@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import warnings
 from typing import Any
 
-from evolving import FIELDS, FOLDER, HEADS, installed, module_name, source
-from support import SPEC
-
-import pickleseal
-from pickleseal.errors import ReadError
-from pickleseal.payload import standin
-
-sys.path.insert(0, str(SPEC))
 from frames import Frame
 
-sys.path.pop(0)
+import pickleseal
+from _helpers.evolving import FIELDS, FOLDER, HEADS, installed, module_name, source
+from pickleseal.errors import ReadError
+from pickleseal.payload import standin
 
 KINDS = ["attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"]
 NAMES = ["account", "qty", "price", "venue", "quantity", "__class__", "__dict__", "__slots__", "x y", "é"]

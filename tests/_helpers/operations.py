@@ -9,16 +9,11 @@ from __future__ import annotations
 import collections
 import enum
 import random
-import sys
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spec"))
 from frames import Frame, framed, named, text
-
-sys.path.pop(0)
 
 import pickleseal
 from pickleseal import Limits, Policy

@@ -15,10 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from crash_rounds import Mounts, forked, joined
-from fault_kit import Faults
-
 import pickleseal
+from _helpers.crash_rounds import Mounts, forked, joined
+from _helpers.fault_kit import Faults
 from pickleseal import StreamReader, StreamWriter
 from pickleseal.errors import TornTailError
 

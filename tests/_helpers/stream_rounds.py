@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fault_kit import ROOM, Faults, Outcome, every_call, every_death
-
 import pickleseal
+from _helpers.fault_kit import ROOM, Faults, Outcome, every_call, every_death
 from pickleseal import StreamWriter
 from pickleseal.errors import TornTailError
 from pickleseal.storage import tail

@@ -1,17 +1,25 @@
-"""What several test modules share: the vectors, and one way to judge bytes with the library."""
+"""What several test modules share: paths, the vectors, and one way to read a vector with the library."""
 
 import importlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pickleseal
 from pickleseal.errors import ReadError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "spec"
 VECTORS = SPEC / "vectors"
+DATA = ROOT / "tests" / "data"
+GOLDEN = DATA / "golden"
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """Return an environment in which a child process finds the modules that the tests import."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **more}
 
 
 def need(name: str) -> Any:

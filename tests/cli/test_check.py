@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from cli_runs import golden, python, run
-from support import ROOT, manifest, need, policy_of, read
+from _helpers.cli_runs import golden, python, run
+from _helpers.support import ROOT, manifest, need, policy_of, read
 
 import pickleseal
 from pickleseal.cli.check_code import Code

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import canary
-import hostile
 import kinds
 import pytest
+from _helpers import hostile_corpus as hostile
+from _helpers.support import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,6 @@ from pickleseal.reader import BytesSource
 from pickleseal.storage.adopt import adopt, extract, repickle
 from pickleseal.storage.foreign import decompressed
 
-GOLDEN = Path(__file__).parent / "cli" / "golden"
 ALL = pickleseal.Policy(protocols=(2, 3, 4, 5))
 
 # -- objects ----------------------------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import cli, compare
+from _helpers.cli_support import cli, compare
+from _helpers.support import ROOT, SPEC, VECTORS, cases, manifest, need, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import ROOT, SPEC, VECTORS, cases, manifest, need, read
 
 import pickleseal
 from pickleseal.cli.inspect_pickle import Opcode, opcodes

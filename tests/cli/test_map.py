@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.support import GOLDEN
 
 from pickleseal.cli.main import main
-
-GOLDEN = Path(__file__).parent / "cli" / "golden"
 
 # What stands in a module: what is found, as `line direction call source`, `!` in front where it is untrusted.
 PLACES = {

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import golden, python, run
+from _helpers.cli_runs import golden, python, run
+from _helpers.object_store import BUCKET, KEYS, Server, serve
+from _helpers.support import ROOT, need
 from hypothesis import given
 from hypothesis import strategies as st
-from object_store import BUCKET, KEYS, Server, serve
-from support import ROOT, need
 
 import pickleseal
 from pickleseal import errors

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import cli, compare
-from support import VECTORS, key_of, manifest, need, read
+from _helpers.cli_support import cli, compare
+from _helpers.support import VECTORS, key_of, manifest, need, read
 
 import pickleseal
 from pickleseal.cli.output import Output

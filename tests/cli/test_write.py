@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from cli_support import cli
-from support import ROOT, VECTORS, need
+from _helpers.cli_support import cli
+from _helpers.support import ROOT, VECTORS, need
 
 import pickleseal
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import SPEC, cases, manifest, read
+from _helpers.support import SPEC, cases, manifest, read
 
 import pickleseal
 from pickleseal import errors

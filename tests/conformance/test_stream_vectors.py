@@ -10,9 +10,9 @@ from typing import Any
 
 import independent_reader
 import pytest
+from _helpers.support import VECTORS, cases, manifest, policy_of, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import VECTORS, cases, manifest, policy_of, read
 
 import pickleseal
 from pickleseal.errors import ReadError, StreamOrderError, StreamWarning, TornTailError

@@ -2,15 +2,13 @@
 
 import ast
 import datetime
-import importlib.util
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import independent_reader
 import pytest
-from support import SPEC, VECTORS, cases, manifest, policy_of, read
+from _helpers.support import SPEC, VECTORS, cases, manifest, policy_of, read
 
 import pickleseal
 from pickleseal.errors import ReadError
@@ -20,7 +18,7 @@ VERIFIED = {*range(1, 15), 16, 17, 18, 19}
 PEEKED = set(range(1, 14))
 JUDGED = ("expect", "protocols", "limits", "types", "build", "meta", "codecs")  # by the independent reader
 ABOUT_CLASSES = {"class-missing", "package-version", "schema-drift", "schema-version"}
-# These need code of the application; tests/test_migrations.py shows them.
+# These need code of the application; tests/unit/schema/test_migrations.py shows them.
 BEYOND_VECTORS = {"invalid-object", "isolation-failed", "migration-failed"}
 
 
@@ -142,17 +140,10 @@ def test_no_two_invalid_vectors_are_the_same() -> None:
 
 def test_the_generator_gives_the_committed_files() -> None:
     pytest.importorskip("cryptography")
-    sys.path.insert(0, str(SPEC))
-    try:
-        spec = importlib.util.spec_from_file_location("generate", SPEC / "generate.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        for name, data in module.build().items():
-            assert (SPEC / name).read_bytes() == data, f"{name} is out of date: run python spec/generate.py"
-    finally:
-        sys.path.remove(str(SPEC))
+    import generate
+
+    for name, data in generate.build().items():
+        assert (SPEC / name).read_bytes() == data, f"{name} is out of date: run python spec/generate.py"
 
 
 @pytest.mark.parametrize("entry", cases("legacy"))

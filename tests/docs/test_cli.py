@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT, need
+from _helpers.support import ROOT, need
 
 from pickleseal.cli.main import COMMANDS, main
 

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from support import ROOT, SPEC
+from _helpers.support import ROOT, SPEC
 
 import pickleseal
 

@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from _helpers.support import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import ROOT
 
 import pickleseal
 from pickleseal import Policy, Reader, Writer

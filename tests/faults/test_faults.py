@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_kit import run, run_each
-from support import ROOT
+from _helpers.fault_kit import run, run_each
+from _helpers.support import ROOT
 
 import pickleseal
 from pickleseal import Policy, Quarantine, Reader, errors

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fault_kit import run, run_each
+from _helpers.fault_kit import run, run_each
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, iter_load, repair

@@ -5,7 +5,6 @@ import enum
 import http
 import os
 import struct
-import sys
 import threading
 import types
 import typing
@@ -13,15 +12,10 @@ from typing import Any
 
 import pytest
 import shapes
-from support import VECTORS
+from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Policy, errors
-
-sys.path.insert(0, str(VECTORS.parent))
-from frames import Frame, framed, named, text
-
-sys.path.pop(0)
 
 LEVELS = ("guarded", "strict")
 PRIME = 2**61 - 1

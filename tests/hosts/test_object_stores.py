@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from object_store import BUCKET, KEYS, Request, Server, serve
-from support import ROOT, need
+from _helpers.object_store import BUCKET, KEYS, Request, Server, serve
+from _helpers.support import ROOT, need
 
 import pickleseal
 from pickleseal import errors

@@ -12,7 +12,6 @@ import ipaddress
 import pathlib
 import pickle
 import random
-import sys
 import uuid
 import zoneinfo
 from dataclasses import dataclass, field
@@ -21,19 +20,15 @@ from typing import Any, NamedTuple
 import canary
 import independent_reader
 import pytest
-import support
+from _helpers import support
+from _helpers.support import cases, flips, policy_of, read
+from frames import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import SPEC, cases, flips, policy_of, read
 
 import pickleseal
 from pickleseal.errors import ReadError, TruncatedError
 from pickleseal.format.plain import decode_plain
-
-sys.path.insert(0, str(SPEC))
-from frames import Frame
-
-sys.path.pop(0)
 
 
 @pytest.mark.parametrize("entry", cases("valid"))

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from support import ROOT
+from _helpers.support import ROOT
 
 import pickleseal
 

@@ -15,19 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from frames import PAYLOAD, Frame
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import SPEC
 
 import pickleseal
 from pickleseal import Header, Key, KeyRing, Limits, Policy, Reader, Writer, compression, pack, peek, unpack, verify
 from pickleseal.errors import CodecDataError, LimitExceededError, MissingExtraError, PackError, PackWarning, ReadError
 from pickleseal.format import codec
-
-sys.path.insert(0, str(SPEC))
-from frames import PAYLOAD, Frame
-
-sys.path.pop(0)
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LEVELS = (-131072, -5, -1, 0, 1, 3, 9, 19, 20, 22)

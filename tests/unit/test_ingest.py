@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.support import ROOT, VECTORS, cases, child_environment, policy_of, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import ROOT, VECTORS, cases, policy_of, read
 
 import pickleseal
 from pickleseal import Artifact, Event, Limits, Policy, Quarantine, Reader, pack
@@ -421,7 +421,7 @@ reader.read(pack([7]))
     [("open", 2, 0), ("fsync", 1, 0), ("fsync", 2, 0), ("replace", 1, 0), ("replace", 2, 1), ("fsync", 3, 0)],
 )
 def test_a_kill_in_the_middle_leaves_no_half_entry(tmp_path: Path, call: str, number: int, orphans: int) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = child_environment()
     command = [sys.executable, "-c", DIES, str(tmp_path), call, str(number)]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -448,7 +448,7 @@ for number in range(10):
 
 
 def test_processes_share_the_bounds(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = child_environment()
     running = [
         subprocess.Popen(
             [sys.executable, "-c", FILLS, str(tmp_path), str(i)], env=environment, stderr=subprocess.DEVNULL
@@ -486,7 +486,7 @@ os.killpg(0, 9)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_child_that_was_forked_meanwhile_does_not_hold_the_lock(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = child_environment()
     command = [sys.executable, "-W", "ignore", "-c", FORKS, str(tmp_path)]
     began = time.monotonic()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False, start_new_session=True)

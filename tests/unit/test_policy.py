@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.support import cases, policy_of, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import cases, policy_of, read
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, Policy, Registry, Writer, pack, unpack, verify

@@ -15,9 +15,9 @@ from typing import Any
 
 import independent_reader
 import pytest
+from _helpers.support import VECTORS, cases, flips, key_of, read, verdict_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import VECTORS, cases, flips, key_of, read, verdict_of
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, Policy, Writer, hashing, keys, pack, peek, seal, unpack, upgrade, verify

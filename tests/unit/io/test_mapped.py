@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _helpers.support import VECTORS, cases, flips, policy_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support import VECTORS, cases, flips, policy_of
 
 import pickleseal
 from pickleseal import Key, KeyRing, Mapped, Policy, Writer

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from _helpers.support import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from support import ROOT
 
 import pickleseal
 from pickleseal import errors

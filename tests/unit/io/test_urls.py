@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.support import manifest, need, policy_of, read
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import manifest, need, policy_of, read
 
 import pickleseal
 from pickleseal import errors

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.support import VECTORS
 
 import pickleseal
 from pickleseal import errors
@@ -254,7 +255,7 @@ def test_without_numpy_everything_else_works() -> None:
         "try:\n    pickleseal.load(sys.argv[1])\n"
         "except pickleseal.errors.UnpickleError as error: print(error)\n"
     )
-    vector = Path(__file__).parent.parent / "spec" / "vectors" / "valid" / "array.pseal"
+    vector = VECTORS / "valid" / "array.pseal"
     done = subprocess.run([sys.executable, "-c", code, str(vector)], capture_output=True, text=True, check=True)
     assert "unpickle-failed" in done.stdout
     assert "pickleseal[numpy]" in done.stdout

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from evolving import FIELDS, FOLDER, HEADS, VALUES, installed, module_name, source
+from _helpers.evolving import FIELDS, FOLDER, HEADS, VALUES, installed, module_name, source
 
 import pickleseal
 from pickleseal.errors import SchemaDriftError, SchemaVersionError, SchemaWarning

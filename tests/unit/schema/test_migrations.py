@@ -7,12 +7,11 @@ import gc
 import importlib.util
 import pickle
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evolving import MODULE, REGISTER, STEP, installed, pack_old, task, unpack_new
+from _helpers.evolving import MODULE, REGISTER, STEP, installed, pack_old, task, unpack_new
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -446,12 +445,8 @@ class TestNames:
 
 def adopted(payload: bytes, core: bytes) -> bytes:
     """Put numpy's own pickle into an artifact, under either name of its core."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "spec"))
-    try:
-        from frames import Frame, framed, named, text  # type: ignore[import-not-found]
-    finally:
-        sys.path.pop(0)
     import numpy as np
+    from frames import Frame, framed, named, text
 
     module = core.decode()
     dtype = named("numpy", "dtype") + text("f8") + b"\x89\x88\x87\x94R\x94"
@@ -679,14 +674,14 @@ class TestUpgrade:
             assert pickleseal.load(path, expect=module.Task) == module.Task("x")
 
     def test_a_batch_stays_a_batch_and_plain_values_are_current(self, tmp_path: Path) -> None:
-        from support import VECTORS
+        from _helpers.support import VECTORS
 
         path = tmp_path / "batch.pseal"
         path.write_bytes((VECTORS / "valid" / "records.pseal").read_bytes())
         assert pickleseal.upgrade(path) is False
 
     def test_a_sealed_artifact_is_left_alone(self, tmp_path: Path) -> None:
-        from support import VECTORS
+        from _helpers.support import VECTORS
 
         path = tmp_path / "sealed.pseal"
         sealed = min((VECTORS / "valid").glob("seal*.pseal"))

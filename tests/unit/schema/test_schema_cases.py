@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evolving import MODULE, REGISTER, STEP, evolved, installed, pack_old, task, unpack_new
+from _helpers import lying
+from _helpers.evolving import MODULE, REGISTER, STEP, evolved, installed, pack_old, task, unpack_new
 
 import pickleseal
 from pickleseal import Policy, Registry, Writer
@@ -31,8 +32,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("seed", range(0, 600, 100))
 def test_headers_that_lie_and_payloads_that_play_tricks(seed: int) -> None:
     """Any such artifact gives an object or a documented error."""
-    import lying
-
     for package in ("attrs", "msgspec", "pydantic"):
         pytest.importorskip(package)
     outcomes = {lying.attempt(random.Random(seed + number)) for number in range(100)}
@@ -303,13 +302,12 @@ class TestHardCases:
         import functools
         import subprocess
 
-        from frames import named
-        from test_trust import hostile
+        from frames import Frame, framed, named
 
         for cls, name in ((subprocess.Popen, "subprocess:Popen"), (functools.partial, "functools:partial")):
             registry = Registry()
             registry.register(cls, "p")
-            data = hostile(named(*name.split(":")) + b")R", name)
+            data = Frame(framed(named(*name.split(":")) + b")R"), globals=[name], type="builtins:object").data
             with pytest.raises(pickleseal.errors.PolicyError, match="no payload gets"):
                 pickleseal.unpack(data, policy=Policy(registry=registry))
 
@@ -404,7 +402,7 @@ class TestHardCases:
 
     def test_foreign_text_is_escaped_in_warnings(self) -> None:
         data = pack_old(task("a: int"), lambda m: m.Task(1))
-        header, payload = __import__("lying").parts(data)
+        header, payload = lying.parts(data)
         header["types"][f"{MODULE}:Task"]["fields"] = [["a", "evil\n\x1b[2J" + "z" * 5000]]
         del header["sections"]
         from frames import Frame
@@ -572,7 +570,6 @@ class TestMoreHardCases:
             evolved(text, text + R.format(", validate=lambda o: o.a > 0"), lambda m: [m.U(1), m.T(1)])
 
     def test_no_state_of_a_changed_class_sets_a_class(self) -> None:
-        import lying
         from frames import Frame
 
         old = "class T: pass\nclass U:\n a: int\n"

@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 import stream_kinds
+import streams as vectors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stream_kinds import KINDS, shape
-from support import SPEC
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, pack, repair
@@ -49,11 +49,6 @@ from pickleseal.errors import (
 from pickleseal.payload.batch import LARGEST, merge
 from pickleseal.payload.pickler import pickle_one
 from pickleseal.storage import tail
-
-sys.path.insert(0, str(SPEC))
-import streams as vectors
-
-sys.path.pop(0)
 
 SHORT = bool(os.environ.get("PICKLESEAL_SHORT"))
 FEW = settings(

@@ -19,9 +19,9 @@ from http import HTTPStatus
 from typing import Any
 
 import canary
-import operations
 import pytest
-from support import VECTORS
+from _helpers import operations
+from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, Policy, Writer
@@ -37,11 +37,6 @@ from pickleseal.errors import (
 from pickleseal.payload import calls, inert
 from pickleseal.payload.snapshot import Snapshot
 from pickleseal.payload.traits import Traits, traits_of
-
-sys.path.insert(0, str(VECTORS.parent))
-from frames import Frame, framed, named, text
-
-sys.path.pop(0)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="fork and resource limits")
 CHECKED = ["guarded", "strict"]

@@ -8,21 +8,15 @@ import enum
 import io
 import os
 import pickle
-import sys
 import zoneinfo
 from typing import Any
 
 import pytest
 import shapes
-from support import VECTORS
+from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import errors
-
-sys.path.insert(0, str(VECTORS.parent))
-from frames import Frame, framed, named, text
-
-sys.path.pop(0)
 
 
 def hostile(body: bytes, *names: str) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evolving import MODULE, installed, pack_old, task
+from _helpers.evolving import MODULE, installed, pack_old, task
 
 import pickleseal
 from pickleseal import Policy, Registry, Writer
