@@ -1,7 +1,7 @@
-"""Frames by hand, right or deliberately wrong, for the vectors. Shares no code with the library.
+"""Build frames for the vectors, right or deliberately wrong. This module shares no code with the library.
 
-`Frame` builds the bytes of one frame from a header (a dict, or raw text) and sections; every length and checksum can be
-overridden, and whatever is not overridden is right.
+`Frame` builds the bytes of one frame from a header (a dict, or raw text) and sections. Every length and checksum can be
+overridden. What is not overridden is computed and right.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ def pad64(data: bytes, fill: bytes = b"\0") -> bytes:
 
 
 def xxh3(data: bytes) -> int:
-    """Checksum as in binary structures."""
+    """Return the checksum as an integer."""
     return xxhash.xxh3_64_intdigest(data)
 
 
 def canonical(value: Any) -> bytes:
-    """Canonical JSON by the standard library."""
+    """Encode a value as canonical JSON, with the standard library."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def framed(body: bytes, protocol: int = 5) -> bytes:
-    """A pickle with one FRAME: PROTO, FRAME, body, STOP."""
+    """Return a pickle with one FRAME: PROTO, FRAME, body, STOP."""
     body += b"."
     return bytes((0x80, protocol, 0x95)) + struct.pack("<Q", len(body)) + body
 
 
 def text(value: str) -> bytes:
-    """SHORT_BINUNICODE and MEMOIZE."""
+    """Return SHORT_BINUNICODE and MEMOIZE."""
     raw = value.encode()
     return b"\x8c" + bytes((len(raw),)) + raw + b"\x94"
 
 
 def named(module: str, qualname: str) -> bytes:
-    """STACK_GLOBAL of two strings, memoized."""
+    """Return STACK_GLOBAL of two strings, memoized."""
     return text(module) + text(qualname) + b"\x93\x94"
 
 
@@ -59,7 +59,7 @@ TRIP = framed(named("canary", "trip") + b")R")  # calls canary.trip()
 
 
 class Frame:
-    """One frame. Change attributes, then take `data`."""
+    """One frame. Change its attributes, then read `data`."""
 
     def __init__(self, *sections: bytes, **fields: Any) -> None:
         self.sections = list(sections) or [PAYLOAD]
@@ -86,7 +86,7 @@ class Frame:
         return copy.deepcopy(self)
 
     def header(self) -> dict[str, Any]:
-        """The header as a value."""
+        """Return the header as a value."""
         fields = dict(self.fields)
         if self.stored_in_header and "sections" not in fields:
             fields["sections"] = [
@@ -102,25 +102,25 @@ class Frame:
         return pad64(raw, b" ")
 
     def edit(self, old: bytes, new: bytes) -> Frame:
-        """Replace text in the encoded header, once."""
+        """Replace one occurrence of a text in the encoded header."""
         raw = canonical(self.header())
         assert raw.count(old) == 1, (old, raw)
         self.header_text = raw.replace(old, new)
         return self
 
     def sign(self, *signatures: dict[str, str]) -> Frame:
-        """Add sha256 to every section and a seal."""
+        """Add `sha256` to every section, and a seal to the frame."""
         for raw, extra in zip(self.sections, self.section_fields, strict=True):
             extra.setdefault("sha256", hashlib.sha256(raw).hexdigest())
         self.seal = make_seal({"signatures": list(signatures) or [self.signature()]})
         return self
 
     def signed_body(self) -> bytes:
-        """What a signature is about (spec 10)."""
+        """Return the bytes that a signature covers, before the DSSE encoding (spec 10)."""
         return self.preamble_fields()[:16] + self.preamble_fields()[40:56] + self.header_bytes()
 
     def signature(self, key: str = "test-2026", secret: bytes = KEY, purpose: str = "") -> dict[str, str]:
-        """HMAC-SHA256 over the DSSE pre-authentication encoding (spec 10)."""
+        """Return a signature by HMAC-SHA256 over the DSSE pre-authentication encoding (spec 10)."""
         return mac(key, pae(self.signed_body(), purpose), secret)
 
     def body(self) -> bytes:
@@ -151,36 +151,36 @@ class Frame:
 
 
 def pae(body: bytes, purpose: str = "") -> bytes:
-    """The DSSE pre-authentication encoding (spec 10)."""
+    """Return the DSSE pre-authentication encoding (spec 10)."""
     kind = SIGNED_TYPE + (b";purpose=" + purpose.encode() if purpose else b"")
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(body), body)
 
 
 def mac(key: str, message: bytes, secret: bytes = KEY) -> dict[str, str]:
-    """A signature by HMAC-SHA256."""
+    """Return a signature by HMAC-SHA256."""
     raw = hmac.new(secret, message, hashlib.sha256).digest()
     return {"alg": "hmac-sha256", "key": key, "sig": base64.b64encode(raw).decode()}
 
 
-DROP = object()  # a header member with this value is left out
+DROP = object()  # marks a header member that is left out
 
 
 def make_seal(value: Any, raw: bytes | None = None) -> bytes:
-    """A seal around a JSON value, or around raw text that stands for it."""
+    """Return a seal that holds a JSON value, or raw text in its place."""
     body = canonical(value) if raw is None else raw
     body += b" " * (-(len(body) + 8) % 64)
     return struct.pack("<Q", xxh3(body)) + body
 
 
 def zstd_raw(data: bytes, *, size: bytes | None = None, descriptor: int = 0x20, before_size: bytes = b"") -> bytes:
-    """A Zstandard frame of one raw block, written by hand (RFC 8878, 3.1.1)."""
+    """Return a Zstandard frame of one raw block, built by hand (RFC 8878, 3.1.1)."""
     block = (len(data) << 3 | 1).to_bytes(3, "little")
     content_size = bytes((len(data),)) if size is None else size
     return b"\x28\xb5\x2f\xfd" + bytes((descriptor,)) + before_size + content_size + block + data
 
 
 def zstd_repeated(byte: bytes, length: int) -> bytes:
-    """A Zstandard frame of one byte over and over, in RLE blocks of 128 KiB, with a window of 8 MiB."""
+    """Return a Zstandard frame of one repeated byte, in RLE blocks of 128 KiB, with a window of 8 MiB."""
     blocks, left = b"", length
     while left:
         size = min(left, 1 << 17)

@@ -1,6 +1,6 @@
 """Write `spec/vectors/` and the worked example in `spec/format.md`. Run from the repository: `python spec/generate.py`.
 
-The files are deterministic: the tests build them again and compare. `vectors/legacy/` is never touched.
+The output is deterministic: the tests build the files again and compare. This script never writes `vectors/legacy/`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ VECTORS = HERE / "vectors"
 
 
 def build() -> dict[str, bytes]:
-    """Return every generated file, by path relative to `spec/`. Ed25519 signatures need the package cryptography."""
+    """Return the bytes of every generated file, by path relative to `spec/`.
+
+    Ed25519 signatures need the package cryptography.
+    """
     files: dict[str, bytes] = {}
     valid, invalid = [], []
     for name, (about, frame, policy) in {**VALID, **signed_valid()}.items():
@@ -37,9 +40,9 @@ def build() -> dict[str, bytes]:
         entry = {"file": f"invalid/{name}.pseal", "about": about, "error": error, "step": step}
         invalid.append({**entry, **({"policy": policy} if policy else {})})
     streams = []
-    for name, (told, data) in STREAMS.items():
+    for name, (members, data) in STREAMS.items():
         files[f"vectors/streams/{name}.pseal"] = data
-        streams.append({"file": f"streams/{name}.pseal", **told})
+        streams.append({"file": f"streams/{name}.pseal", **members})
     files |= {f"vectors/streams/{name}.pseal.idx": data for name, data in INDEXES.items()}
     legacy = json.loads((VECTORS / "legacy" / "manifest.json").read_text())
     manifest = {"valid": valid, "invalid": invalid, "streams": streams, "legacy": legacy}

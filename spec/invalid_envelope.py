@@ -1,4 +1,4 @@
-"""Invalid vectors of the pickle: its envelope (step 19), and what goes wrong while it runs (step 20)."""
+"""Invalid vectors for the pickle: its envelope (step 19), and failures while it runs (step 20)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _unframed(body: bytes, protocol: int = 5) -> bytes:
     return bytes((0x80, protocol)) + body + b"."
 
 
-_envelope("empty-section", "a section of length 0 in front of a buffer", b"", b"x")
-_envelope("one-byte", "nothing but half a PROTO", b"\x80")
+_envelope("empty-section", "a section 0 of length 0, followed by a buffer", b"", b"x")
+_envelope("one-byte", "half a PROTO and nothing else", b"\x80")
 _envelope("no-proto", "no PROTO", b"N.")
 _envelope("protocol-0", "a pickle of protocol 0", b"(dp0\nVid\np1\nI7\ns.")
 _envelope("protocol-1", "a pickle of protocol 1", b"}q\x00U\x02idq\x01K\x07s.")
@@ -39,12 +39,12 @@ _envelope("proto-differs", "protocol 4 where the header says 5", framed(b"N", 4)
 _envelope("proto-differs-4", "protocol 5 where the header says 4", framed(b"N", 5), protocol=4)
 _envelope("proto-twice", "a second PROTO", b"\x80\x05\x80\x05N.")
 _envelope("proto-later", "PROTO behind another opcode", b"N\x80\x05.")
-_envelope("proto-behind-space", "a space in front of PROTO", b" \x80\x05N.")
+_envelope("proto-behind-space", "a space before PROTO", b" \x80\x05N.")
 _envelope("no-stop", "no STOP", b"\x80\x05N")
 _envelope("no-stop-framed", "a FRAME that ends without STOP", b"\x80\x05\x95\x01" + bytes(7) + b"N")
 _envelope("two-stops", "two STOPs", b"\x80\x05N..")
-_envelope("byte-behind-stop", "a byte behind STOP", b"\x80\x05N.N")
-_envelope("pickle-behind-stop", "a second pickle behind STOP", PAYLOAD + TRIP)
+_envelope("byte-behind-stop", "a byte after STOP", b"\x80\x05N.N")
+_envelope("pickle-behind-stop", "a second pickle after STOP", PAYLOAD + TRIP)
 _envelope("stop-first", "STOP at once, then a call", b"\x80\x05." + TRIP[11:])
 for _name, _code, _about in (
     ("ext1", b"\x82\x01", "EXT1"),
@@ -96,14 +96,14 @@ for _name, _about, _body in (
     ("binunicode8", "BINUNICODE8 of 2^64 - 1 bytes", b"\x8d" + b"\xff" * 8 + b"a"),
     ("binbytes8", "BINBYTES8 of 2^63 bytes", b"\x8e" + bytes(7) + b"\x80a"),
     ("bytearray8", "BYTEARRAY8 of 1 TiB", b"\x96" + struct.pack("<Q", 2**40)),
-    ("short-binbytes", "SHORT_BINBYTES that takes STOP as its last byte", b"C\x02a"),
+    ("short-binbytes", "SHORT_BINBYTES whose last byte would be STOP", b"C\x02a"),
     ("long1", "LONG1 longer than the payload", b"\x8a\xff\x01"),
     ("long4", "LONG4 of 2 GiB", b"\x8b\xff\xff\xff\x7f"),
     ("long4-negative", "LONG4 of a negative length", b"\x8b\xff\xff\xff\xff"),
     ("binfloat", "BINFLOAT that ends early", b"G\x00"),
     ("binint", "BININT that ends early", b"J\x00\x00"),
     ("binint1", "BININT1 without its byte", b"K"),
-    ("binint2", "BININT2 that takes STOP as its last byte", b"M\x00"),
+    ("binint2", "BININT2 whose last byte would be STOP", b"M\x00"),
     ("binget", "BINGET without its byte", b"h"),
     ("long-binget", "LONG_BINGET that ends early", b"j\x00"),
     ("length-cut", "BINBYTES without its length", b"B\x01"),
@@ -191,14 +191,14 @@ _run(
 )
 _run(
     "global-colon",
-    "a module and name that would read like a declared global, split elsewhere",
+    "a module that itself reads like a declared global",
     "undeclared-global",
     Frame(framed(named("canary:trip", "x")), globals=["canary:trip"]),
     "canary:trip",
 )
 _run(
     "global-undeclared-value",
-    "a value type that is trusted by itself and not declared",
+    "a value type that every reader trusts, which globals lacks",
     "undeclared-global",
     Frame(framed(named("datetime", "date") + b"C\x04\x07\xea\x01\x02\x94\x85\x94R\x94"), type="datetime:date"),
 )
@@ -210,7 +210,7 @@ _run(
     "canary:trip",
 )
 _run("stack-underflow", "a call on an empty stack", "unpickle-failed", Frame(framed(b"R")))
-_run("memo-missing", "a memo entry that was never stored", "unpickle-failed", Frame(framed(b"h\x07")))
+_run("memo-missing", "a memo index that was never stored", "unpickle-failed", Frame(framed(b"h\x07")))
 _run("mark-missing", "TUPLE without MARK", "unpickle-failed", Frame(framed(b"Nt")))
 _run("bad-utf-8", "a string that is not UTF-8", "unpickle-failed", Frame(framed(b"\x8c\x01\xff")))
 _run("unhashable", "a list as a dictionary key", "unpickle-failed", Frame(framed(b"}]Ns")))
@@ -223,7 +223,7 @@ _run(
 )
 _run(
     "records-count",
-    "a batch of another length than records says",
+    "a batch whose length is not that of records",
     "unpickle-failed",
     Frame(framed(b"]\x94(K\x01K\x02e"), records=3),
 )

@@ -1,6 +1,7 @@
-"""Invalid vectors around the header: preamble, limits, checksums, seals, layout, sections, codecs.
+"""Invalid vectors for the frame: preamble, limits, checksums, seals, layout, policy, sections, codecs.
 
-name -> (what is wrong, error class, reader step, bytes, policy). Each has one defect; every check before it passes.
+`FRAME` maps a name to (what is wrong, error class, reader step, bytes, policy). Each vector has one defect, and every
+check before that one passes.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ for _name, _about, _data in (
     ),
     ("magic-first-bit", "one bit of the magic flipped", b"\xf6" + GOOD[1:]),
     ("magic-last-byte", "the last byte of the magic is wrong", GOOD[:7] + b"\x0b" + GOOD[8:]),
-    ("bom-in-front", "a UTF-8 byte order mark in front", b"\xef\xbb\xbf" + GOOD),
+    ("bom-in-front", "a UTF-8 byte order mark before the magic", b"\xef\xbb\xbf" + GOOD),
     ("byte-in-front", "the magic at offset 1", b"\0" + GOOD),
     ("block-in-front", "the magic at offset 64", bytes(64) + GOOD),
-    ("polyglot-pickle-in-front", "a pickle in front of the artifact", PAYLOAD + GOOD),
-    ("polyglot-script-in-front", "a script in front of the artifact", b"#!/bin/sh\nexit 0\n" + GOOD),
+    ("polyglot-pickle-in-front", "a pickle before the artifact", PAYLOAD + GOOD),
+    ("polyglot-script-in-front", "a script before the artifact", b"#!/bin/sh\nexit 0\n" + GOOD),
     ("foreign-pickle", "a bare pickle", PAYLOAD),
     ("foreign-gzip", "gzip data", bytes.fromhex("1f8b0800000000000003") + bytes(60)),
     ("foreign-zip", "a zip archive", b"PK\x03\x04" + bytes(60)),
@@ -89,12 +90,12 @@ def _preamble(**overrides: int) -> bytes:
 _sum = xxh3(GOOD[:56])
 _add(
     "preamble-checksum-big-endian",
-    "the checksum in the wrong byte order",
+    "the checksum in big-endian order",
     "preamble-checksum",
     2,
     _preamble(preamble_xxh3=int.from_bytes(_sum.to_bytes(8, "big"), "little")),
 )
-_add("preamble-checksum-zero", "no checksum", "preamble-checksum", 2, _preamble(preamble_xxh3=0))
+_add("preamble-checksum-zero", "a checksum of zero bytes", "preamble-checksum", 2, _preamble(preamble_xxh3=0))
 _add(
     "preamble-checksum-without-magic",
     "a checksum over bytes 8-55",
@@ -104,7 +105,7 @@ _add(
 )
 _add(
     "preamble-lf-in-length",
-    "a checksum that was made before newline conversion of a length byte",
+    "a length byte changed by newline conversion, with the checksum from before",
     "preamble-checksum",
     2,
     GOOD[:16] + b"\x0a" + GOOD[17:],
@@ -126,13 +127,13 @@ _len = len(Frame().header_bytes())
 for _name, _about, _fields in (
     ("header-len-0", "header_len 0", {"header_len": 0}),
     ("header-len-32", "header_len below 64", {"header_len": 32}),
-    ("header-len-odd", "header_len no multiple of 64", {"header_len": _len + 1}),
+    ("header-len-odd", "header_len is not a multiple of 64", {"header_len": _len + 1}),
     ("header-len-too-large", "header_len above 1 MiB", {"header_len": 1_048_640, "frame_len": 2_000_000_000}),
     ("header-len-largest", "header_len 2^32 - 64", {"header_len": 2**32 - 64, "frame_len": 2**40}),
-    ("seal-len-1", "seal_len no multiple of 64", {"seal_len": 1}),
+    ("seal-len-1", "seal_len is not a multiple of 64", {"seal_len": 1}),
     ("seal-len-too-large", "seal_len above 65,536", {"seal_len": 65_600, "frame_len": 2_000_000}),
     ("frame-len-0", "frame_len 0", {"frame_len": 0}),
-    ("frame-len-odd", "frame_len no multiple of 64", {"frame_len": len(GOOD) + 1}),
+    ("frame-len-odd", "frame_len is not a multiple of 64", {"frame_len": len(GOOD) + 1}),
     ("frame-len-no-section", "frame_len without room for a section", {"frame_len": 64 + _len}),
     ("frame-len-2-53", "frame_len 2^53", {"frame_len": 2**53}),
     ("frame-len-largest", "frame_len 2^64 - 64", {"frame_len": 2**64 - 64}),
@@ -142,7 +143,7 @@ for _name, _about, _fields in (
 _add("limit-frame", "a frame above the caller's limit", "limit-exceeded", 6, GOOD, {"limits": {"max_frame": 320}})
 _add("limit-header", "a header above the caller's limit", "limit-exceeded", 6, GOOD, {"limits": {"max_header": 128}})
 for _n, _about in (
-    (64, "nothing behind the preamble"),
+    (64, "nothing after the preamble"),
     (65, "one byte of the header"),
     (64 + _len - 1, "the header without its last byte"),
 ):
@@ -180,7 +181,7 @@ _frame = Frame()
 _frame.preamble = {"header_xxh3": xxh3(canonical(_frame.header()))}
 _add("header-checksum-unpadded", "a checksum over the text without its padding", "header-checksum", 8, _frame.data)
 _frame.preamble = {"header_xxh3": int.from_bytes(xxh3(_frame.header_bytes()).to_bytes(8, "big"), "little")}
-_add("header-checksum-big-endian", "the checksum in the wrong byte order", "header-checksum", 8, _frame.data)
+_add("header-checksum-big-endian", "the checksum in big-endian order", "header-checksum", 8, _frame.data)
 
 # --- step 9 -----------------------------------------------------------------------------------------------------------
 
@@ -201,10 +202,10 @@ def _with(**changes: Any) -> dict[str, Any]:
 
 _raw = make_seal(_ok)
 _seal("flip", "one bit of the seal flipped", _raw[:20] + bytes((_raw[20] ^ 1,)) + _raw[21:])
-_seal("checksum-zero", "no checksum", bytes(8) + _raw[8:])
+_seal("checksum-zero", "a checksum of zero bytes", bytes(8) + _raw[8:])
 _seal("checksum-all", "a checksum over the whole seal", struct.pack("<Q", xxh3(bytes(8) + _raw[8:])) + _raw[8:])
 _seal("zeros", "a seal of zero bytes", bytes(128))
-_seal("not-json", "no JSON", make_seal(None, b"hello"))
+_seal("not-json", "not JSON", make_seal(None, b"hello"))
 _seal("array", "an array", make_seal([_signature]))
 _seal("space", "white space", make_seal(None, canonical(_ok).replace(b":", b": ", 1)))
 _seal("duplicate", "a duplicate member", make_seal(None, b'{"signatures":[],' + canonical(_ok)[1:]))
@@ -216,7 +217,7 @@ _seal(
 _whole_blocks = VALID["sealed-padding-0"][1].seal[8:] + b" " * 64
 _seal(
     "padding-64-for-0",
-    "64 spaces of padding where 0 are right",
+    "64 spaces of padding instead of none",
     struct.pack("<Q", xxh3(_whole_blocks)) + _whole_blocks,
 )
 _seal("empty-object", "no signatures member", make_seal({}))
@@ -262,7 +263,7 @@ _frame.preamble = {"frame_len": len(BUFFERS.data) - 64}
 _add("layout-frame-shorter", "frame_len counts one block less than the sections have", "layout", 12, _frame.data[:-64])
 _frame = Frame()
 _frame.section_fields = [{"len": 0}]
-_add("layout-len-0", "a section of length 0 where the frame has a block", "layout", 12, _frame.data)
+_add("layout-len-0", "a section of length 0, but a block of 64 bytes in the frame", "layout", 12, _frame.data)
 _frame = Frame()
 _frame.section_fields = [{"len": 2**53 - 1}]
 _add("layout-len-largest", "a section of 2^53 - 1 bytes", "layout", 12, _frame.data)
@@ -288,7 +289,7 @@ _add(
 )
 _frame = VALID["zstd-payload"][1].copy()
 _frame.section_fields = [{"codec": "zstd", "raw_len": 2**40}]
-_add("limit-decoded-default", "claims to decode to 1 TiB", "limit-exceeded", 12, _frame.data)
+_add("limit-decoded-default", "a raw_len of 1 TiB", "limit-exceeded", 12, _frame.data)
 _frame = Frame(ext={"a.b": 1}, crit=["a.b"])
 _add(
     "crit-unknown", "a critical extension that no reader of this version knows", "unsupported-critical", 13, _frame.data
@@ -298,9 +299,9 @@ _add("crit-two", "two critical extensions", "unsupported-critical", 13, _frame.d
 _frame = Frame()
 _frame.section_fields = [{"codec": "lz4", "raw_len": 10}]
 _add("codec-unknown", "an unknown codec", "unsupported-codec", 14, _frame.data)
-_add("policy-protocol-3", "a protocol that the default policy does not take", "policy", 15, VALID["proto-3"][1].data)
-_add("policy-protocol-2", "a protocol that the default policy does not take", "policy", 15, VALID["proto-2"][1].data)
-_add("policy-protocol-5", "a protocol that the caller does not take", "policy", 15, GOOD, {"protocols": [4]})
+_add("policy-protocol-3", "a protocol that the default policy does not accept", "policy", 15, VALID["proto-3"][1].data)
+_add("policy-protocol-2", "a protocol that the default policy does not accept", "policy", 15, VALID["proto-2"][1].data)
+_add("policy-protocol-5", "a protocol that the caller does not accept", "policy", 15, GOOD, {"protocols": [4]})
 _add("policy-type", "another type than expected", "type-mismatch", 15, GOOD, {"expect": "jobs.Task"})
 _add("policy-global", "a global that is not trusted", "untrusted-global", 15, VALID["canary"][1].data, {"trust": []})
 _add(
@@ -314,7 +315,7 @@ _add(
 _missing = "no_such_module_anywhere:Task"
 _add(
     "policy-class-missing",
-    "a trusted class whose module is not there",
+    "a trusted class whose module does not exist",
     "class-missing",
     15,
     Frame(framed(named(*_missing.split(":")) + b")\x81"), globals=[_missing]).data,
@@ -322,7 +323,7 @@ _add(
 )
 _add(
     "policy-package",
-    "written with another major version than is installed, and the policy refuses that",
+    "written with a major version other than the installed one, which the policy refuses",
     "package-version",
     15,
     VALID["packages-class"][1].data,
@@ -330,10 +331,10 @@ _add(
 )
 _status = VALID["types-class"][1].fields["types"]["http:HTTPStatus"]
 for _name, _about, _error, _entry in (
-    ("drift-value", "an enum value that the class gives to no member", "schema-drift", {"fields": [["OK", "201"]]}),
+    ("drift-value", "an enum member whose value differs from the class's", "schema-drift", {"fields": [["OK", "201"]]}),
     ("drift-removed", "an enum member that the class lacks", "schema-drift", {"fields": [["OKAY", "200"]]}),
     ("drift-kind", "a class that was a dataclass and is an enum", "schema-drift", {"kind": "dataclass"}),
-    ("version-newer", "a schema version newer than the class", "schema-version", {"version": 1}),
+    ("version-newer", "a schema version above the class's", "schema-version", {"version": 1}),
 ):
     _frame = VALID["types-class"][1].copy()
     _frame.fields["types"] = {"http:HTTPStatus": {**_status, **_entry}}
@@ -344,7 +345,7 @@ _start = len(BUFFERS.data) - len(BUFFERS.body())
 for _name, _about, _n in (
     ("payload", "cut within the payload", _start + 10),
     ("payload-padding", "cut within the padding of the payload", _start + 60),
-    ("no-sections", "cut behind the header", _start),
+    ("no-sections", "cut after the header", _start),
     ("buffer", "cut within the last buffer", len(BUFFERS.data) - 100),
     ("last-byte", "the last byte of padding is missing", len(BUFFERS.data) - 1),
     ("last-block", "the last block is missing", len(BUFFERS.data) - 64),
@@ -379,21 +380,27 @@ _frame.section_fields = [{"xxh3": f"{xxh3(_frame.body()):016x}"}]
 _add("section-checksum-padded", "a checksum over section and padding", "section-checksum", 16, _frame.data)
 _frame = Frame()
 _frame.section_fields = [{"xxh3": xxh3(PAYLOAD).to_bytes(8, "little").hex()}]
-_add("section-checksum-little-endian", "hex digits in the wrong order", "section-checksum", 16, _frame.data)
+_add(
+    "section-checksum-little-endian",
+    "the digits of the checksum in little-endian order",
+    "section-checksum",
+    16,
+    _frame.data,
+)
 _frame = Frame()
 _frame.section_fields = [{"sha256": hashlib.sha256(b"other").hexdigest()}]
-_add("section-sha256", "a wrong SHA-256 beside a right checksum", "section-checksum", 16, _frame.data)
+_add("section-sha256", "a wrong SHA-256 with a right checksum", "section-checksum", 16, _frame.data)
 _frame = Frame().sign()
 _frame.section_fields[0]["sha256"] = "0" * 64
 _add("section-sha256-sealed", "a wrong SHA-256 in a sealed artifact", "section-checksum", 16, _frame.data)
 
 for _name, _about, _data in (
-    ("byte", "one byte behind the frame", b"\0"),
-    ("newline", "a line feed behind the frame", b"\n"),
-    ("block", "64 zero bytes behind the frame", bytes(64)),
+    ("byte", "one byte after the frame", b"\0"),
+    ("newline", "a line feed after the frame", b"\n"),
+    ("block", "64 zero bytes after the frame", bytes(64)),
     ("frame", "a second frame", GOOD),
-    ("zip", "a zip archive behind the frame", b"PK\x05\x06" + bytes(18)),
-    ("pickle", "a pickle behind the frame", PAYLOAD),
+    ("zip", "a zip archive after the frame", b"PK\x05\x06" + bytes(18)),
+    ("pickle", "a pickle after the frame", PAYLOAD),
 ):
     _add(f"trailing-{_name}", _about, "trailing-bytes", 17, GOOD + _data)
 
@@ -408,20 +415,20 @@ def _zstd(name: str, about: str, stored: bytes, raw_len: int = len(PAYLOAD)) -> 
 
 _z = zstd_raw(PAYLOAD)
 _zstd("not", "not Zstandard data", PAYLOAD)
-_zstd("magic-only", "nothing but the magic number", _z[:4])
-_zstd("cut", "the frame is cut off", _z[:-1])
+_zstd("magic-only", "only the magic number", _z[:4])
+_zstd("cut", "a truncated Zstandard frame", _z[:-1])
 _zstd("raw-len-small", "raw_len less than the content size", _z, len(PAYLOAD) - 1)
 _zstd("raw-len-large", "raw_len more than the content size", _z, len(PAYLOAD) + 1)
 _zstd("no-size", "no content size", zstd_raw(PAYLOAD, size=b"", descriptor=0x00, before_size=b"\x50"))
 _zstd(
     "size-lies",
-    "a content size that the blocks do not have",
+    "a content size larger than what the blocks hold",
     zstd_raw(PAYLOAD, size=bytes((len(PAYLOAD) + 1,))),
     len(PAYLOAD) + 1,
 )
 _zstd(
     "size-lies-less",
-    "blocks that hold more than the content size",
+    "a content size smaller than what the blocks hold",
     zstd_raw(PAYLOAD, size=bytes((len(PAYLOAD) - 1,))),
     len(PAYLOAD) - 1,
 )
@@ -437,20 +444,20 @@ _zstd(
     zstd_repeated(b"x", 300_000).replace(struct.pack("<I", 300_000), struct.pack("<I", 1)),
     1,
 )
-_zstd("trailing-byte", "a byte behind the frame", _z + b"\0")
-_zstd("two-frames", "two frames", _z + _z)
-_zstd("skippable-behind", "a skippable frame behind", _z + b"\x50\x2a\x4d\x18" + bytes(4))
-_zstd("skippable-in-front", "a skippable frame in front", b"\x50\x2a\x4d\x18" + bytes(4) + _z)
+_zstd("trailing-byte", "a byte after the Zstandard frame", _z + b"\0")
+_zstd("two-frames", "two Zstandard frames", _z + _z)
+_zstd("skippable-behind", "a skippable frame after the Zstandard frame", _z + b"\x50\x2a\x4d\x18" + bytes(4))
+_zstd("skippable-in-front", "a skippable frame before the Zstandard frame", b"\x50\x2a\x4d\x18" + bytes(4) + _z)
 _zstd("dictionary", "a dictionary ID", zstd_raw(PAYLOAD, descriptor=0x21, before_size=b"\x07"))
 _zstd(
     "window",
-    "a window of more than 8 MiB",
+    "a window larger than 8 MiB",
     zstd_raw(PAYLOAD, descriptor=0x80, before_size=bytes((13 << 3 | 1,)), size=struct.pack("<I", len(PAYLOAD))),
 )
 _big = 8_388_609
 _zstd(
     "window-single-segment",
-    "a single segment of more than 8 MiB",
+    "a single segment larger than 8 MiB",
     zstd_raw(PAYLOAD, descriptor=0xA0, size=struct.pack("<I", _big)),
     _big,
 )

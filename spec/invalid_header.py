@@ -1,4 +1,4 @@
-"""Invalid vectors of the header's encoding (step 10) and fields (step 11)."""
+"""Invalid vectors for the header's encoding (step 10) and fields (step 11)."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ _text("bom", "a byte order mark", b"\xef\xbb\xbf" + TEXT)
 _text("utf-16-le", "UTF-16, little-endian", TEXT.decode().encode("utf-16-le"))
 _text("utf-16-be", "UTF-16, big-endian, with a byte order mark", b"\xfe\xff" + TEXT.decode().encode("utf-16-be"))
 _text("utf-32", "UTF-32", TEXT.decode().encode("utf-32-le"))
-_padded("empty", "nothing but padding", b" " * 64)
-_text("null", "null", b"null")
-_text("array", "an array", b"[" + TEXT + b"]")
-_text("string", "a string", b'"' + b"x" * 80 + b'"')
+_padded("empty", "padding only", b" " * 64)
+_text("null", "null instead of an object", b"null")
+_text("array", "an array instead of an object", b"[" + TEXT + b"]")
+_text("string", "a string instead of an object", b'"' + b"x" * 80 + b'"')
 _text("cut", "the last brace is missing", TEXT[:-1])
 _text("two-documents", "two objects", TEXT + TEXT)
 _text("two-documents-empty", "an object and an empty one", TEXT + b"{}")
-_text("comment-behind", "a comment behind the object", TEXT + b"//x")
+_text("comment-behind", "a comment after the object", TEXT + b"//x")
 _text("comment-inside", "a comment inside", b"{/**/" + TEXT[1:])
-_text("trailing-comma", "a comma behind the last member", TEXT[:-1] + b",}")
+_text("trailing-comma", "a comma after the last member", TEXT[:-1] + b",}")
 _text("single-quotes", "single quotes", TEXT.replace(b'"', b"'"))
 _text("unquoted-key", "a key without quotes", TEXT.replace(b'"version"', b"version"))
-_text("space-first", "a space in front", b" " + TEXT)
+_text("space-first", "a space before the object", b" " + TEXT)
 _text("newline-last", "a line feed at the end", TEXT + b"\n")
 _text("tab-last", "a tab at the end", TEXT + b"\t")
 _text("nul-last", "a zero byte at the end", TEXT + b"\0")
@@ -66,23 +66,23 @@ _padded("padding-newline", "padding that ends with a line feed", TEXT + b" " * (
 _padded("padding-64", "64 spaces of padding too many", TEXT + b" " * (-len(TEXT) % 64 + 64))
 _whole_blocks = VALID["header-mod-0"][1].copy()
 _whole_blocks.header_padded = _whole_blocks.header_bytes() + b" " * 64
-_add("json-padding-64-for-0", "64 spaces of padding where 0 are right", "header-encoding", 10, _whole_blocks.data)
-_padded("padding-front", "padding in front", b" " * (-len(TEXT) % 64) + TEXT)
-_edit("space-colon", "a space behind a colon", b'"version":0', b'"version": 0')
-_edit("space-comma", "a space behind a comma", b',"version"', b', "version"')
-_edit("newline-colon", "a line feed behind a colon", b'"version":0', b'"version":\n0')
+_add("json-padding-64-for-0", "64 spaces of padding instead of none", "header-encoding", 10, _whole_blocks.data)
+_padded("padding-front", "padding before the object", b" " * (-len(TEXT) % 64) + TEXT)
+_edit("space-colon", "a space after a colon", b'"version":0', b'"version": 0')
+_edit("space-comma", "a space after a comma", b',"version"', b', "version"')
+_edit("newline-colon", "a line feed after a colon", b'"version":0', b'"version":\n0')
 _edit("utf8-overlong", "an overlong form of /", b"@", b"\xc0\xaf", meta={"a": "@"})
 _edit("utf8-overlong-nul", "an overlong form of U+0000", b"@", b"\xc0\x80", meta={"a": "@"})
 _edit("utf8-surrogate", "a surrogate in UTF-8", b"@", b"\xed\xa0\x80", meta={"a": "@"})
 _edit("utf8-cesu", "a surrogate pair in UTF-8 (CESU-8)", b"@", b"\xed\xa0\xbd\xed\xb4\x92", meta={"a": "@"})
 _edit("utf8-lone-continuation", "a continuation byte alone", b"@", b"\x80", meta={"a": "@"})
-_edit("utf8-cut", "a cut sequence", b"@", b"\xe2\x82", meta={"a": "@"})
+_edit("utf8-cut", "a truncated sequence", b"@", b"\xe2\x82", meta={"a": "@"})
 _edit("utf8-beyond", "a code point above U+10FFFF", b"@", b"\xf4\x90\x80\x80", meta={"a": "@"})
-_edit("utf8-ff", "a byte that UTF-8 never has", b"@", b"\xff", meta={"a": "@"})
+_edit("utf8-ff", "a byte that never occurs in UTF-8", b"@", b"\xff", meta={"a": "@"})
 _edit("latin-1", "Latin-1", b"@", b"\xfc", meta={"a": "@"})
 _edit("escape-lone-surrogate", "an escaped lone surrogate", b"@", b"\\ud800", meta={"a": "@"})
 _edit("escape-low-surrogate", "an escaped low surrogate", b"@", b"\\udc00", meta={"a": "@"})
-_edit("escape-pair", "an escaped surrogate pair, needless", b"@", b"\\ud83d\\udd12", meta={"a": "@"})
+_edit("escape-pair", "an escaped surrogate pair, where no escape is needed", b"@", b"\\ud83d\\udd12", meta={"a": "@"})
 _edit("escape-slash", "an escaped /", b"@", b"\\/", meta={"a": "@"})
 _edit("escape-letter", "an escaped letter", b"@", b"\\u0041", meta={"a": "@"})
 _edit("escape-del", "an escaped U+007F", b"@", b"\\u007f", meta={"a": "@"})
@@ -136,20 +136,20 @@ for _name, _about, _number in (
     ("plus", "a plus sign", b"+0"),
     ("leading-zero", "a leading zero", b"00"),
     ("hex", "a hexadecimal number", b"0x0"),
-    ("dot-first", "a fraction without a digit in front", b".5"),
-    ("dot-last", "a fraction without digits", b"0."),
+    ("dot-first", "a fraction without a digit before the point", b".5"),
+    ("dot-last", "a fraction without a digit after the point", b"0."),
     ("2-53", "2^53", b"9007199254740992"),
-    ("2-53-plus-1", "2^53 + 1, which no float has", b"9007199254740993"),
+    ("2-53-plus-1", "2^53 + 1, which no float can hold", b"9007199254740993"),
     ("minus-2-53", "-2^53", b"-9007199254740992"),
     ("2-63", "2^63", b"9223372036854775808"),
     ("2-64", "2^64", b"18446744073709551616"),
     ("5000-digits", "5,000 digits", b"1" * 5000),
-    ("true-upper", "True as Python writes it", b"True"),
-    ("none", "None as Python writes it", b"None"),
+    ("true-upper", "Python's True", b"True"),
+    ("none", "Python's None", b"None"),
     ("undefined", "undefined", b"undefined"),
     ("minus", "a minus sign alone", b"-"),
 ):
-    _edit(f"number-{_name}", _about, b'"version":0', b'"version":' + _number)
+    _edit(f"number-{_name}", f"version: {_about}", b'"version":0', b'"version":' + _number)
 _edit("number-float-in-ext", "a fraction in a vendor's member", b'"a.b":1', b'"a.b":1.5', ext={"a.b": 1})
 _edit(
     "number-large-in-ext",
@@ -191,7 +191,7 @@ def _section(name: str, about: str, **changes: Any) -> None:
     frame = Frame()
     entry = {"len": len(PAYLOAD), "xxh3": f"{xxh3(PAYLOAD):016x}", **changes}
     frame.fields["sections"] = [{key: value for key, value in entry.items() if value is not DROP}]
-    _schema(f"section-{name}", about, frame)
+    _schema(f"section-{name}", f"sections[0]: {about}", frame)
 
 
 for _name in ("build", "created", "format", "globals", "pickle", "type", "version"):
@@ -207,16 +207,16 @@ _field(
 _field("unknown", "an unknown member", zzz=1)
 _field("unknown-case", "a known member in capitals", Meta={"a": "b"})
 _field("unknown-bad-key", "an unknown member whose name is no key", **{"a b": 1})
-_field("format-minor", "another minor than the preamble's", format="pickleseal/1.1")
-_field("format-major", "another major than the preamble's", format="pickleseal/2.0")
-_field("format-name", "another format", format="safetensors/1.0")
-_field("format-number", "a number", format=1)
+_field("format-minor", "format: a minor other than the preamble's", format="pickleseal/1.1")
+_field("format-major", "format: a major other than the preamble's", format="pickleseal/2.0")
+_field("format-name", "format: the name of another format", format="safetensors/1.0")
+_field("format-number", "format: a number", format=1)
 _frame = Frame(format="pickleseal/1.0")
 _frame.minor = 1
-_schema("format-minor-1", "minor 0 where the preamble says 1", _frame)
+_schema("format-minor-1", "format: minor 0, but minor 1 in the preamble", _frame)
 _frame = Frame(format="pickleseal/1.01")
 _frame.minor = 1
-_schema("format-leading-zero", "a leading zero in the minor", _frame)
+_schema("format-leading-zero", "format: a leading zero in the minor", _frame)
 _frame = Frame(format="pickleseal/1.1", **{"b@d": 1})
 _frame.minor = 1
 _schema("minor-1-bad-key", "a newer minor: a name that is no key in an unknown member", _frame)
@@ -225,7 +225,7 @@ _frame.minor = 1
 _schema("minor-1-bad-key-nested", "a newer minor: an empty name deep in an unknown member", _frame)
 _frame = Frame(format="pickleseal/1.1", version=-1)
 _frame.minor = 1
-_schema("minor-1-known-rule", "a newer minor: rules for known members stay", _frame)
+_schema("minor-1-known-rule", "a newer minor: the rules for known members stay in force", _frame)
 
 for _name, _about, _value in (
     ("offset", "an offset instead of Z", "2026-01-02T03:04:05.678901+00:00"),
@@ -251,14 +251,14 @@ for _name, _about, _value in (
     ("arabic-digits", "Arabic-Indic digits", "2026-01-02T03:04:05.67890\u0661Z"),
     ("fullwidth-digits", "full-width digits", "\uff12026-01-02T03:04:05.678901Z"),
     ("newline", "a line feed at the end", "2026-01-02T03:04:05.678901Z\n"),
-    ("space-first", "a space in front", " 2026-01-02T03:04:05.678901Z"),
+    ("space-first", "a space before the date", " 2026-01-02T03:04:05.678901Z"),
     ("compact", "the compact form", "20260102T030405.678901Z"),
     ("week", "a week date", "2026-W01-5T03:04:05.678901Z"),
     ("empty", "an empty string", ""),
     ("number", "a number", 1767323045),
     ("negative", "a negative year", "-026-01-02T03:04:05.678901Z"),
 ):
-    _field(f"created-{_name}", _about, created=_value)
+    _field(f"created-{_name}", f"created: {_about}", created=_value)
 for _member in ("build", "meta"):
     for _name, _about, _labels in (
         ("array", "an array", []),
@@ -286,7 +286,7 @@ for _name, _about, _globals in (
     ("newline", "a line feed", ["a:b\n"]),
     ("nul", "a zero byte", ["a:b\0"]),
     ("c1", "a C1 control character", ["a:b\x85"]),
-    ("duplicate", "one twice", ["a:b", "a:b"]),
+    ("duplicate", "a name twice", ["a:b", "a:b"]),
     ("order", "out of order", ["b:a", "a:b"]),
     ("order-utf-16", "ordered by UTF-16 units", ["\U00010000:A", "\uff5e:A"]),
     ("long", "1,024 bytes", ["m:" + "q" * 1022]),
@@ -338,17 +338,17 @@ for _name, _about, _fields in (
     ("ext-nested-key", "a name inside ext that is no key", {"ext": {"a.b": [{"": 1}]}}),
     ("crit-empty", "crit is empty", {"ext": {"a.b": 1}, "crit": []}),
     ("crit-string", "crit is a string", {"ext": {"a.b": 1}, "crit": "a.b"}),
-    ("crit-not-in-ext", "crit names what ext lacks", {"ext": {"a.b": 1}, "crit": ["a.c"]}),
+    ("crit-not-in-ext", "crit names a member that ext lacks", {"ext": {"a.b": 1}, "crit": ["a.c"]}),
     ("crit-no-ext", "crit without ext", {"crit": ["a.b"]}),
     ("crit-known-member", "crit names a member of this format", {"crit": ["meta"], "meta": {}}),
-    ("crit-duplicate", "crit names one twice", {"ext": {"a.b": 1}, "crit": ["a.b", "a.b"]}),
+    ("crit-duplicate", "crit names a member twice", {"ext": {"a.b": 1}, "crit": ["a.b", "a.b"]}),
     ("crit-order", "crit out of order", {"ext": {"a.b": 1, "a.c": 1}, "crit": ["a.c", "a.b"]}),
     ("crit-number", "a number in crit", {"ext": {"a.b": 1}, "crit": [1]}),
 ):
     _field(_name, _about, **_fields)
-_field("sections-empty", "no section", sections=[])
-_field("sections-object", "an object", sections={})
-_field("sections-number", "a number in it", sections=[1])
+_field("sections-empty", "sections: an empty array", sections=[])
+_field("sections-object", "sections: an object", sections={})
+_field("sections-number", "sections: a number in it", sections=[1])
 _section("len-missing", "len is missing", len=DROP)
 _section("len-negative", "a negative length", len=-1)
 _section("len-true", "true as a length", len=True)
@@ -357,7 +357,7 @@ _section("xxh3-missing", "xxh3 is missing", xxh3=DROP)
 _section("xxh3-upper", "hex digits in capitals", xxh3="ABCDEF0123456789")
 _section("xxh3-15", "15 hex digits", xxh3="0" * 15)
 _section("xxh3-17", "17 hex digits", xxh3="0" * 17)
-_section("xxh3-number", "a number", xxh3=0)
+_section("xxh3-number", "a number as xxh3", xxh3=0)
 _section("xxh3-newline", "15 digits and a line feed", xxh3="0" * 15 + "\n")
 _section("xxh3-non-ascii", "a full-width digit", xxh3="0" * 15 + "\uff10")
 _section("codec-alone", "codec without raw_len", codec="zstd")
@@ -368,7 +368,7 @@ _section("codec-empty", "codec empty", codec="", raw_len=1)
 _section("raw-len-negative", "a negative raw_len", codec="zstd", raw_len=-1)
 _section("sha256-upper", "SHA-256 in capitals", sha256="A" * 64)
 _section("sha256-63", "63 digits of SHA-256", sha256="a" * 63)
-_section("readonly-0", "section 0 is read-only", readonly=True)
+_section("readonly-0", "readonly, which only buffers may have", readonly=True)
 _section("unknown", "an unknown member", offset=0)
 _frame = VALID["buffer-1"][1].copy()
 _frame.section_fields[1] = {"readonly": False}
@@ -420,9 +420,9 @@ for _name, _about, _change in (
     ("defaults-number", "a number as default", {"defaults": [["id", 0]]}),
     ("defaults-three", "a default of three strings", {"defaults": [["id", "0", ""]]}),
     ("defaults-twice", "one default twice", {"defaults": [["id", "0"], ["id", "1"]]}),
-    ("defaults-other", "a default of a field that is not there", {"defaults": [["key", "0"]]}),
+    ("defaults-other", "a default of an unknown field", {"defaults": [["key", "0"]]}),
     ("version-true", "true as version", {"version": True}),
     ("version-negative", "a negative version", {"version": -1}),
 ):
     _types(_name, _about, {**_CLASS, **_change})
-_types("version-differs", "another version than the root's", _CLASS, type="jobs.Task", version=1)
+_types("version-differs", "a version other than the root's", _CLASS, type="jobs.Task", version=1)

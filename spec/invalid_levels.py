@@ -1,7 +1,7 @@
-"""Invalid vectors of the trust levels (spec 8.2): payloads that no honest pickler writes, refused at step 20.
+"""Invalid vectors for the trust levels (spec 8.2): payloads that no honest pickler writes, refused at step 20.
 
-They name value types of the standard library only, and do no harm where a reader runs them: at most they set an
-attribute of `ipaddress.IPv4Address` or of `http.HTTPStatus.OK`.
+They name only value types of the standard library and rebuild functions of this library. A reader that runs one by
+mistake may set an attribute of `ipaddress.IPv4Address` or `http.HTTPStatus.OK`, run out of memory or time, or crash.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ _level(
 )
 _level(
     "text-of-objects",
-    "the text of a tuple, which may be exponentially long",
+    "str called with a tuple: the text of nested tuples may be exponentially long",
     named("builtins", "str") + b"N\x85\x85R",
     "builtins:str",
 )
 _level(
     "text-of-name",
-    "bytes made into a name, so that it does not stand in the payload",
+    "a name made from bytes, so that the payload does not contain it as text",
     UUID + b")\x81}" + named("builtins", "str") + b"C\x0f\\x5f_setstate__" + text("unicode_escape") + b"\x86RNsb",
     "builtins:str",
     "uuid:UUID",
@@ -119,7 +119,7 @@ _level(
 )
 _level(
     "bytes-by-size",
-    "2^40 zero bytes by a number",
+    "2^40 zero bytes, made from a number",
     named("builtins", "bytes") + HUGE + b"\x85R",
     "builtins:bytes",
     error="limit-exceeded",
@@ -141,14 +141,18 @@ _level(
 )
 _level(
     "sets",
-    "nothing but empty sets",
+    "1,000 empty sets, more than max_memory has room for",
     b"](" + b"\x8f" * 1000 + b"e",
     error="limit-exceeded",
     max_memory=100_000,
 )
-_tower = b"N\x85" + b"".join(b"\x94h" + bytes((index,)) + b"\x86" for index in range(60))
+_nested = b"N\x85" + b"".join(b"\x94h" + bytes((index,)) + b"\x86" for index in range(60))
 _level(
-    "tower", "a tower of tuples as a key, of 2^60 steps", b"}" + _tower + b"Ns", error="limit-exceeded", level="strict"
+    "tower",
+    "nested tuples as a key, which take 2^60 steps to hash",
+    b"}" + _nested + b"Ns",
+    error="limit-exceeded",
+    level="strict",
 )
 _level(
     "deep-key",
@@ -167,7 +171,7 @@ _level(
 _get = [b"j" + index.to_bytes(4, "little") for index in range(3004)]  # LONG_BINGET
 _level(
     "deep-deques",
-    "3,000 deques, each in the next, which overflow the stack of C when they are deallocated",
+    "3,000 nested deques, whose deallocation overflows the C stack",
     named("collections", "deque")
     + b")R\x94"
     + b"".join(b"h\x02)R\x94" + _get[index] + b"a" for index in range(3, 3003)),
@@ -177,14 +181,14 @@ _level(
 )
 _level(
     "alias-state",
-    "BUILD on a generic alias, which hands attributes on to a member of an enum",
+    "BUILD on a generic alias, which hands the attribute on to a member of an enum",
     named("types", "GenericAlias") + STATUS + b"K\xc8\x85R)\x86R}" + text("phrase") + b"Nsb",
     "http:HTTPStatus",
     "types:GenericAlias",
 )
 _level(
     "state-by-call",
-    "a __setstate__ in a state that a call made",
+    "a state with __setstate__, made by a call",
     UUID + b")\x81" + named("builtins", "dict") + b"](" + text("__setstate__") + LIST + b"\x86e\x85Rb",
     "builtins:dict",
     "builtins:list",
@@ -205,7 +209,7 @@ _level(
 )
 _level(
     "range-in-a-call",
-    "a range of 2^40 as the fields of a time",
+    "a time made from a range of 2^40",
     named("time", "struct_time") + RANGE + HUGE + b"\x85R\x85R",
     "builtins:range",
     "time:struct_time",
@@ -213,7 +217,7 @@ _level(
 )
 _level(
     "tower-in-a-call",
-    "a set of a tower of tuples, made by a call",
+    "a call that makes a set of nested tuples, which take 2^60 steps to hash",
     named("builtins", "set")
     + b"0"
     + b"N\x85"

@@ -1,4 +1,4 @@
-"""Invalid vectors of what a caller's policy asks of the header (steps 12 and 15): types, versions, labels, codecs."""
+"""Invalid vectors for a policy's rules about the header (steps 12 and 15): types, versions, labels, codecs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _add(name: str, about: str, error: str, step: int, data: bytes, policy: dict
 # --- step 12: the caller's limit for single sections ------------------------------------------------------------------
 _add(
     "limit-section",
-    "a section above the caller's limit for single ones",
+    "a section above the caller's limit for a single section",
     "limit-exceeded",
     12,
     Frame().data,
@@ -29,7 +29,7 @@ _add(
 )
 _add(
     "limit-section-decoded",
-    "a section that decodes to more than the caller's limit for single ones",
+    "a section that decodes to more than the caller's limit for a single section",
     "limit-exceeded",
     12,
     VALID["zstd-buffer"][1].data,
@@ -60,21 +60,28 @@ for _name, _rule in (
     ("hole", ">=2,!=3,<5"),
 ):
     _policy = {"types": {"jobs.Task": _rule, "jobs.Report": "*"}}
-    _add(f"policy-version-{_name}", f"version 3 where {_rule} is asked for", "policy", 15, _task.data, _policy)
+    _add(
+        f"policy-version-{_name}",
+        f"version 3, but the caller asks for {_rule.strip()}",
+        "policy",
+        15,
+        _task.data,
+        _policy,
+    )
 for _member in ("build", "meta"):
     _labelled = Frame(**{_member: {"app": "billing", "empty": ""}})
     for _name, _about, _labels in (
         ("missing", "a label that the caller asks for is missing", {"team": "risk"}),
         ("missing-any", "a label that may have any value is missing", {"app": "*", "team": "*"}),
         ("differs", "a label has another value", {"app": "Billing"}),
-        ("empty", "a label is empty where a value is asked for", {"empty": "x"}),
-        ("prefix", "a label's value goes on behind what is asked for", {"app": "bill"}),
+        ("empty", "a label is empty, but the caller asks for a value", {"empty": "x"}),
+        ("prefix", "a label's value only begins with what the caller asks for", {"app": "bill"}),
     ):
         _add(f"policy-{_member}-{_name}", f"{_member}: {_about}", "policy", 15, _labelled.data, {_member: _labels})
-_add("policy-meta-none", "no meta where a label is asked for", "policy", 15, Frame().data, {"meta": {"app": "*"}})
+_add("policy-meta-none", "no meta, but the caller asks for a label", "policy", 15, Frame().data, {"meta": {"app": "*"}})
 _add(
     "policy-codecs",
-    "a compressed payload where the caller accepts no codec",
+    "a compressed payload, but the caller accepts no codec",
     "policy",
     15,
     VALID["zstd-payload"][1].data,
@@ -82,7 +89,7 @@ _add(
 )
 _add(
     "policy-codecs-buffer",
-    "a compressed buffer where the caller accepts no codec",
+    "a compressed buffer, but the caller accepts no codec",
     "policy",
     15,
     VALID["zstd-buffer"][1].data,

@@ -1,7 +1,7 @@
-"""Vectors whose signatures are verified (spec 10): the valid ones, and those with `signature-invalid` at step 9.
+"""Vectors whose signatures a reader verifies (spec 10): valid ones, and those with `signature-invalid` at step 9.
 
-The keys are published in the manifest, so they sign nothing else. Ed25519 needs the package cryptography, and only
-`signed_valid` and `signed_invalid` call for it.
+The manifest publishes the signing keys, so they sign nothing but vectors. Ed25519 needs the package cryptography. Only
+`signed_valid` and `signed_invalid` import it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def signed_valid() -> dict[str, tuple[str, Frame, dict[str, Any] | None]]:
         found[f"signed-{name}"] = about, frame, policy
 
     add("hmac", "signed by HMAC-SHA256, verified", _sealed(), BY_HMAC)
-    add("hmac-meta", "signed with other labels", _sealed(meta={"team": "risk"}), BY_HMAC)
+    add("hmac-meta", "signed, with labels", _sealed(meta={"team": "risk"}), BY_HMAC)
     frame = _sealed()
     add(
         "hmac-rotated",
@@ -65,7 +65,7 @@ def signed_valid() -> dict[str, tuple[str, Frame, dict[str, Any] | None]]:
         add(name, "signed for a purpose", frame, policy, frame.signature(purpose=purpose))
     frame = Frame()
     frame.preamble = {"stream_id": 0x0123456789ABCDEF, "seq": 2}
-    add("stream-frame", "a signed frame of a stream: its place is signed", frame.sign(), BY_HMAC)
+    add("stream-frame", "a signed frame of a stream: the signature covers stream_id and seq", frame.sign(), BY_HMAC)
     frame = _sealed(format="pickleseal/1.1", future=1)
     frame.minor = 1
     add("minor-1", "a signed artifact of a newer minor", frame.sign(), BY_HMAC)
@@ -74,7 +74,7 @@ def signed_valid() -> dict[str, tuple[str, Frame, dict[str, Any] | None]]:
     frame = _sealed()
     add(
         "among-unknown",
-        "one signature that verifies among those of unknown keys and algorithms",
+        "one signature that verifies, among signatures by unknown keys and algorithms",
         frame,
         BY_HMAC,
         {"alg": "future-1", "key": "test-2026", "sig": "AA=="},
@@ -105,11 +105,11 @@ def signed_valid() -> dict[str, tuple[str, Frame, dict[str, Any] | None]]:
     frame = _sealed()
     both = frame.signature(), _ed25519(pae(frame.signed_body()))
     policy = {"keys": [PUBLIC_KEY, HMAC_KEY], "signed_by": ["test-2026", "test-ed"]}
-    add("both", "signed by both algorithms, and both are required", frame, policy, *both)
+    add("both", "signed with both algorithms, and both signatures are required", frame, policy, *both)
     frame = _sealed()
     same = _ed25519(pae(frame.signed_body()), "test-2026"), frame.signature()
     policy = {"keys": [{**PUBLIC_KEY, "id": "test-2026"}, HMAC_KEY]}
-    add("same-id", "two keys of one identity, one for each algorithm", frame, policy, *same)
+    add("same-id", "two keys with one identity, one for each algorithm", frame, policy, *same)
     return found
 
 
@@ -124,18 +124,18 @@ def signed_invalid() -> dict[str, Vector]:
         return (frame or _sealed()).sign(*signatures)
 
     def forged(**fields: Any) -> Frame:
-        """A frame of another content under the signature of the usual one, every checksum right."""
+        """A frame with other content, right checksums, and the signature of the usual frame."""
         frame = _sealed(**fields)
         return frame.sign(_sealed().signature())
 
     good = _sealed()
-    add("none", "no seal, and a signature is required", Frame())
-    add("none-but-sha256", "SHA-256 of the section, and no seal", VALID["sha256"][1])
-    add("wrong-secret", "the right identity, another secret", resealed(good.signature(secret=OLD)))
+    add("none", "no seal, but a signature is required", Frame())
+    add("none-but-sha256", "SHA-256 of the section, but no seal", VALID["sha256"][1])
+    add("wrong-secret", "the right identity, but another secret", resealed(good.signature(secret=OLD)))
     add("unknown-key", "signed by a key that the reader does not have", resealed(good.signature("test-2025", OLD)))
     add(
         "unknown-alg",
-        "nothing but an unknown algorithm",
+        "only a signature with an unknown algorithm",
         resealed({"alg": "future-1", "key": "test-2026", "sig": "AA=="}),
     )
     flipped = bytearray(base64.b64decode(good.signature()["sig"]))
@@ -155,8 +155,8 @@ def signed_invalid() -> dict[str, Vector]:
     frame = Frame(framed(b"N"), type="builtins:dict").sign(good.signature())
     add("payload-changed", "another payload, with the right checksums and SHA-256", frame)
     for name, about, fields in (
-        ("seq", "another seq than was signed", {"stream_id": 7, "seq": 3}),
-        ("stream-id", "another stream_id than was signed", {"stream_id": 8, "seq": 2}),
+        ("seq", "a seq other than the signed one", {"stream_id": 7, "seq": 3}),
+        ("stream-id", "a stream_id other than the signed one", {"stream_id": 8, "seq": 2}),
         ("stream-left", "a frame taken out of its stream", {}),
     ):
         frame = Frame()
@@ -166,13 +166,18 @@ def signed_invalid() -> dict[str, Vector]:
         add(f"{name}-changed", about, frame)
     frame = _sealed()
     frame.minor = 1
-    add("minor-changed", "another version_minor than was signed", frame)
+    add("minor-changed", "a version_minor other than the signed one", frame)
     for_models = resealed(good.signature(purpose="models"))
     add("purpose-other", "signed for another purpose", for_models, {**BY_HMAC, "purpose": "jobs"})
-    add("purpose-prefix", "signed for a purpose that begins alike", for_models, {**BY_HMAC, "purpose": "models/prod"})
-    add("purpose-case", "signed for a purpose in other letters", for_models, {**BY_HMAC, "purpose": "Models"})
-    add("purpose-unasked", "signed for a purpose, and the reader has none", for_models)
-    add("purpose-missing", "signed without a purpose, and the reader has one", good, {**BY_HMAC, "purpose": "models"})
+    add(
+        "purpose-prefix",
+        "signed for a purpose with which the reader's purpose begins",
+        for_models,
+        {**BY_HMAC, "purpose": "models/prod"},
+    )
+    add("purpose-case", "signed for a purpose that differs in case", for_models, {**BY_HMAC, "purpose": "Models"})
+    add("purpose-unasked", "signed for a purpose, but the reader has none", for_models)
+    add("purpose-missing", "signed without a purpose, but the reader has one", good, {**BY_HMAC, "purpose": "models"})
     body = good.signed_body()
     for name, about, message in (
         ("over-body", "a signature over the body without the DSSE encoding", body),
@@ -187,38 +192,43 @@ def signed_invalid() -> dict[str, Vector]:
     ):
         add(name, about, resealed(mac("test-2026", message)))
     confused = [{"id": "test-2026", "alg": "ed25519", "public": PUBLIC.hex()}]
-    add("other-alg", "an HMAC where the identity is that of an Ed25519 key", good, {"keys": confused})
+    add("other-alg", "an HMAC, but the reader's key with that identity is an Ed25519 key", good, {"keys": confused})
     as_secret = resealed(good.signature("test-ed", PUBLIC))
     add("public-as-secret", "an HMAC whose secret is the public key", as_secret, BY_ED25519)
     two = {"keys": [HMAC_KEY, OLD_KEY]}
     older, newer = good.signature("test-2025", OLD), good.signature()
     swapped = {**older, "sig": newer["sig"]}, {**newer, "sig": older["sig"]}
-    add("swapped", "two signatures, each under the other's identity", resealed(*swapped), two)
+    add("swapped", "two signatures, each with the identity of the other", resealed(*swapped), two)
     add(
         "signed-by",
-        "signed by one of two that both have to sign",
+        "signed by one of two keys, both of which have to sign",
         good,
         {**two, "signed_by": ["test-2025", "test-2026"]},
     )
     wrong = {**older, "sig": newer["sig"]}
     both = {**two, "signed_by": ["test-2025", "test-2026"]}
-    add("signed-by-wrong", "signed by both that have to sign, one of them wrong", resealed(wrong, newer), both)
+    add(
+        "signed-by-wrong",
+        "signed by both keys that have to sign, but one signature is wrong",
+        resealed(wrong, newer),
+        both,
+    )
     add(
         "signed-by-other",
-        "signed by a known key, not the one that has to sign",
+        "signed by a known key, but not by the one that has to sign",
         good,
         {**two, "signed_by": ["test-2025"]},
     )
     frame = Frame()
     frame.header_padded = pad64(b'{"not": canonical}', b" ")
     frame.sign(mac("test-2026", pae(frame.signed_body()), OLD))
-    add("before-json", "a header that is no JSON under a wrong signature: the signature comes first", frame)
+    add("before-json", "a header that is not JSON, with a wrong signature: the signature is checked first", frame)
     frame = frame.copy().sign(frame.signature())
-    about = "a header that is no JSON under a right signature"
+    about = "a header that is not JSON, with a right signature"
     found["signature-right-header-wrong"] = about, "header-encoding", 10, frame.data, BY_HMAC
     frame = _sealed()
     frame.section_fields[0]["sha256"] = "0" * 64
-    about = "a wrong SHA-256 under a right signature"
+    about = "a wrong SHA-256, with a right signature"
     found["signature-right-sha256-wrong"] = about, "section-checksum", 16, frame.sign().data, BY_HMAC
 
     ed = _ed25519(pae(body))
@@ -230,21 +240,21 @@ def signed_invalid() -> dict[str, Vector]:
     )
     add(
         "ed25519-purpose-missing",
-        "signed without a purpose, and the reader has one",
+        "signed without a purpose, but the reader has one",
         resealed(ed),
         {**BY_ED25519, "purpose": "models"},
     )
     other = bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")  # RFC 8032, 7.1, test 2
     add(
         "ed25519-other-key",
-        "the right identity, another key",
+        "the right identity, but another key",
         resealed(ed),
         {"keys": [{**PUBLIC_KEY, "public": other.hex()}]},
     )
     raw = base64.b64decode(ed["sig"])
     s = int.from_bytes(raw[32:], "little") + ORDER
     large = base64.b64encode(raw[:32] + s.to_bytes(32, "little")).decode()
-    add("ed25519-s-plus-l", "S not reduced, which RFC 8032 refuses", resealed({**ed, "sig": large}), BY_ED25519)
+    add("ed25519-s-plus-l", "S is not reduced, which RFC 8032 forbids", resealed({**ed, "sig": large}), BY_ED25519)
     add(
         "ed25519-zeros",
         "a signature of zero bytes",

@@ -1,6 +1,6 @@
-"""Vectors of streams and of the index beside one (spec 9): whole, torn, damaged, out of order, nested, signed.
+"""Vectors for streams and their indexes (spec 9): whole, torn, damaged, out of order, nested, signed.
 
-Every record is a small integer. Shares no code with the library; what a reader gets is said by hand.
+Every record is a small integer. This module shares no code with the library. What a reader gets is written by hand.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from signed import BY_HMAC
 __all__ = ["INDEXES", "STREAMS"]
 
 A, B = 0x0123456789ABCDEF, 0xFEDCBA9876543210
-STREAMS: dict[str, tuple[dict[str, Any], bytes]] = {}  # name -> what the manifest says of it, the file
-INDEXES: dict[str, bytes] = {}  # name -> the file beside the stream of this name
+STREAMS: dict[str, tuple[dict[str, Any], bytes]] = {}  # name -> (its members of the manifest, the bytes of the file)
+INDEXES: dict[str, bytes] = {}  # name -> the bytes of the index of this stream
 
 
 def _place(frame: Frame, seq: int, stream: int = A) -> Frame:
@@ -61,8 +61,8 @@ def _add(
     """Add a stream of pieces.
 
     `good` frames with `records` records come before the end, or before the piece that is refused with `error`. A
-    reader that skips gets the values `back`, and loses what lies between pieces, each given by its number; where an
-    extent begins or ends within a piece, by its offset in the file, as a negative number. Returns where pieces begin.
+    reader that skips damage gets the values `back`, and loses the extents `lost`. The two ends of an extent are numbers
+    of pieces. An end within a piece is its offset in the file, as a negative number. Returns the offsets of the pieces.
     """
     assert name not in STREAMS
     datas = [piece if isinstance(piece, bytes) else piece.data for piece in pieces]
@@ -93,12 +93,12 @@ _add("empty", "no frame at all", [])
 _add("one", "one frame", [ZERO])
 _add("four", "four frames of one stream", FOUR)
 _add("standalone", "standalone frames end to end", [_one(n, 0, 0) for n in range(3)])
-_add("two-streams", "two streams, one behind the other", [*FOUR[:2], _one(2, 0, B), _one(3, 1, B)])
-_add("interleaved", "frames of two streams in turn", [ZERO, _one(1, 0, B), _one(2, 1), _one(3, 1, B)])
-_add("standalone-between", "a standalone frame between those of a stream", [ZERO, _one(1, 0, 0), _one(2, 1)])
+_add("two-streams", "two streams, one after the other", [*FOUR[:2], _one(2, 0, B), _one(3, 1, B)])
+_add("interleaved", "frames of two streams, interleaved", [ZERO, _one(1, 0, B), _one(2, 1), _one(3, 1, B)])
+_add("standalone-between", "a standalone frame between two frames of a stream", [ZERO, _one(1, 0, 0), _one(2, 1)])
 _add(
     "batches",
-    "batches, one of a single record, and frames of one record each",
+    "batches, one of them with a single record, and frames of one record",
     [
         _batch([0, 1, 2], 0),
         _one(3, 1),
@@ -116,7 +116,9 @@ _newer = _batch([1, 2], 1, format="pickleseal/1.1", future=1)
 _newer.minor = 1
 _add("newer-minor", "a frame of a newer minor version among others", [ZERO, _newer, SECOND], 3, 4)
 _around_one = _around(_one(9, 5).data, 1)
-_add("nested-whole", "a frame in a buffer of another is no frame of the stream", [ZERO, _around_one, SECOND])
+_add(
+    "nested-whole", "a frame inside a buffer of another frame is not a frame of the stream", [ZERO, _around_one, SECOND]
+)
 
 # --- torn -------------------------------------------------------------------------------------------------------------
 _SECTION = SIZE - 64
@@ -165,7 +167,7 @@ _add(
 _add("torn-first", "ends within its first frame", [ZERO[:-1]], 0, error="torn-tail", step=7, back=[], lost=[(0, 1)])
 _add(
     "torn-header-damaged",
-    "ends within a frame whose header is damaged",
+    "ends within a frame that has a damaged header",
     [ZERO, _flip(FIRST, 70)[:-1]],
     1,
     error="torn-tail",
@@ -184,7 +186,7 @@ for _where, _zeros in (("one", 1), ("unaligned", 100), ("block", 64), ("page", 4
         back=[0, 1],
         lost=[(2, 3)],
     )
-_add("zeros-only", "nothing but zero bytes", [bytes(640)], 0, error="torn-tail", step=1, back=[], lost=[(0, 1)])
+_add("zeros-only", "zero bytes only", [bytes(640)], 0, error="torn-tail", step=1, back=[], lost=[(0, 1)])
 
 # --- corrupt ----------------------------------------------------------------------------------------------------------
 for _where, _offset, _error, _step in (
@@ -226,7 +228,7 @@ _add(
 )
 _add(
     "corrupt-neighbours",
-    "damage in the preambles of two frames, one behind the other",
+    "damage in the preambles of two consecutive frames",
     [ZERO, _flip(FIRST, 20), _flip(SECOND, 20), THIRD],
     1,
     error="preamble-checksum",
@@ -246,7 +248,7 @@ _add(
 )
 _add(
     "corrupt-then-torn",
-    "a damaged preamble, and behind it a frame that is cut off",
+    "a frame with a damaged preamble, then a truncated frame",
     [ZERO, _flip(FIRST, 20), SECOND[:-1]],
     1,
     error="preamble-checksum",
@@ -256,7 +258,7 @@ _add(
 )
 _add(
     "corrupt-before-another",
-    "a damaged preamble, and behind it another stream",
+    "a frame with a damaged preamble, then another stream",
     [ZERO, _flip(FIRST, 20), _one(2, 0, B), _one(3, 1, B)],
     1,
     error="preamble-checksum",
@@ -286,7 +288,7 @@ _add(
 )
 _add(
     "foreign-unaligned",
-    "50 foreign bytes between two frames: those behind are at no multiple of 64",
+    "50 foreign bytes between two frames: the later frames are not at multiples of 64",
     [ZERO, b"x" * 50, FIRST, SECOND],
     1,
     error="not-an-artifact",
@@ -296,7 +298,7 @@ _add(
 )
 _add(
     "foreign-tail",
-    "foreign bytes behind the last frame",
+    "foreign bytes after the last frame",
     [ZERO, FIRST, b"not a frame"],
     2,
     error="not-an-artifact",
@@ -306,7 +308,7 @@ _add(
 )
 _add(
     "foreign-only",
-    "no frame, but text",
+    "text only",
     [b"a line of a log\n" * 9],
     0,
     error="not-an-artifact",
@@ -340,7 +342,7 @@ _add(
 )
 _add(
     "repeated",
-    "a frame that is there twice",
+    "a frame that occurs twice",
     [ZERO, FIRST, FIRST, SECOND],
     2,
     error="stream-order",
@@ -370,7 +372,7 @@ _add(
 )
 _add(
     "order-before-truncated",
-    "a frame that is out of order and cut off",
+    "a frame that is out of order and truncated",
     [ZERO, SECOND[:-1]],
     1,
     error="stream-order",
@@ -379,7 +381,7 @@ _add(
     lost=[(1, 2)],
 )
 
-# --- a frame in a buffer of a frame whose preamble is damaged -----------------------------------------------------
+# --- a frame inside a buffer of a frame whose preamble is damaged -----------------------------------------------------
 for _which, _inner in (
     ("other", _one(9, 0, B)),
     ("standalone", _one(9, 0, 0)),
@@ -388,7 +390,7 @@ for _which, _inner in (
     _outer = _flip(_around(_inner.data, 1).data, 20)
     _add(
         f"nested-{_which}",
-        f"damage around a nested frame ({_which}): the stream goes on behind it",
+        f"a damaged frame that holds another frame ({_which}): the stream goes on after the damaged frame",
         [ZERO, _outer, SECOND],
         1,
         error="preamble-checksum",
@@ -400,7 +402,7 @@ _start = SIZE + len(_around(b"", 1).data)
 _outer = _flip(_around(_one(9, 2).data, 1).data, 20)
 _add(
     "nested-higher",
-    "damage around a copy of a later frame: it is taken for that frame, and the real one is refused",
+    "a damaged frame that holds a copy of a later frame: the copy is taken for that frame, and the real one is refused",
     [ZERO, _outer, SECOND, THIRD],
     1,
     error="preamble-checksum",
@@ -410,7 +412,7 @@ _add(
 )
 _add(
     "nested-lower-last",
-    "damage around a copy of an earlier frame, in the last frame: nothing follows",
+    "a damaged last frame that holds a copy of an earlier frame: nothing is found",
     [ZERO, _flip(_around(_one(9, 0).data, 1).data, 20)],
     1,
     error="preamble-checksum",
@@ -420,7 +422,7 @@ _add(
 )
 _add(
     "nested-other-last",
-    "damage around a frame of another stream, in the last frame: that one is found",
+    "a damaged last frame that holds a frame of another stream: that frame is found",
     [ZERO, _flip(_around(_one(9, 0, B).data, 1).data, 20)],
     1,
     error="preamble-checksum",
@@ -430,7 +432,7 @@ _add(
 )
 _add(
     "nested-longer",
-    "damage around a copy of a frame that would end behind the stream: it is none",
+    "a damaged frame that holds the beginning of a frame longer than the rest of the stream: that is no candidate",
     [ZERO, _flip(_around(_around(bytes(9999), 2).data[:640], 1).data, 20), SECOND],
     1,
     error="preamble-checksum",
@@ -446,7 +448,7 @@ _moved = _one(1, 7).sign()
 _place(_moved, 1)
 _add(
     "signed-moved",
-    "a signed frame with the seq of another place",
+    "a signed frame whose seq was changed",
     [_signed[0], _moved, _signed[2]],
     1,
     error="signature-invalid",
@@ -463,7 +465,7 @@ _add(
     policy=BY_HMAC,
 )
 
-# --- `records` that lies ----------------------------------------------------------------------------------------------
+# --- a wrong `records` -----------------------------------------------------------------------------------------------
 _NOT = Frame(framed(b"K\x01"), type="builtins:int", records=1)
 _TUPLE = Frame(framed(b"K\x01K\x02\x86"), type="builtins:int", records=2)
 for _which, _lying in (
@@ -474,7 +476,7 @@ for _which, _lying in (
 ):
     _add(
         f"records-{_which}",
-        f"a batch whose `records` lies ({_which})",
+        f"a batch with a wrong `records` ({_which})",
         [ZERO, _lying, SECOND],
         1,
         error="unpickle-failed",
@@ -491,7 +493,7 @@ def _entry(offset: int, record: int, frame: bytes) -> bytes:
 def _add_index(
     name: str, about: str, pieces: Sequence[Frame | bytes], index: bytes, used: Sequence[Sequence[int]]
 ) -> None:
-    """`used`: the entries that a reader may use, as offset and record."""
+    """Add a stream of six records with an index. A reader may use the index entries `used`, as offset and record."""
     _add(f"index-{name}", about, pieces, len(pieces), 6)
     STREAMS[f"index-{name}"][0]["index"] = [list(entry) for entry in used]
     INDEXES[f"index-{name}"] = index
@@ -504,22 +506,22 @@ _right = [_entry(_starts[n], record, _datas[n]) for n, record in ((1, 2), (2, 3)
 _used = [(_starts[1], 2), (_starts[2], 3), (_starts[3], 5)]
 _add_index("right", "an index that is right", _six, b"".join(_right), _used)
 _add_index("empty", "an index without entries", _six, b"", [])
-_add_index("torn", "the last entry of the index is cut off", _six, b"".join(_right)[:-5], _used[:2])
+_add_index("torn", "the last index entry is truncated", _six, b"".join(_right)[:-5], _used[:2])
 _add_index(
     "damaged",
-    "one bit of the second entry is flipped: entries up to there count",
+    "one bit of the second index entry is flipped: the index ends before it",
     _six,
     _right[0] + _flip(_right[1], 9) + _right[2],
     _used[:1],
 )
 _add_index(
     "unordered",
-    "entries that are not ordered: those up to there count",
+    "the second index entry is out of order: the index ends before it",
     _six,
     _right[1] + _right[0] + _right[2],
     _used[1:2],
 )
-_add_index("junk", "no index, but text", _six, b"a line of a log\n" * 9, [])
+_add_index("junk", "text instead of an index", _six, b"a line of a log\n" * 9, [])
 _other = [_one(n, n, B).data for n in range(4)]
 _add_index(
     "of-another",
@@ -530,7 +532,7 @@ _add_index(
 )
 _add_index(
     "stale",
-    "an index of a longer stream: entries behind the end, and within a frame",
+    "an index of a longer stream: index entries beyond the end, and within a frame",
     _six,
     _right[0] + _entry(_starts[2] + 64, 4, FIRST) + _entry(1 << 20, 9, SECOND),
     _used[:1],
@@ -542,7 +544,7 @@ _five = [_holder, _batch([1, 2, 3], 1), _batch([4, 5], 2)]
 _astray = _entry(_start, 1, _within)
 _add_index(
     "nested",
-    "an entry that leads to a frame within a buffer: by its rule it is right, so a reader that uses it errs from there",
+    "an index entry for a frame inside a buffer: it satisfies every rule, and misleads a reader that uses it",
     _five,
     _astray,
     [(_start, 1)],

@@ -1,4 +1,4 @@
-"""The valid vectors: name -> (what it shows, frame, policy)."""
+"""The valid vectors. `VALID` maps a name to (what it shows, frame, policy)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _key_for_padding(wanted: int) -> str:
 
 
 _add("minimal", "a dict of two items", Frame(PAYLOAD))
-_add("none", "the smallest payload: None, without a FRAME", Frame(b"\x80\x05N.", type="builtins:NoneType"))
+_add("none", "the smallest payload, None without a FRAME", Frame(b"\x80\x05N.", type="builtins:NoneType"))
 for _n in (0, 1, 63, 64, 65):
     _add(f"buffer-{_n}", f"one out-of-band buffer of {_n} bytes", _buffers(_n))
 _add("buffers", "five buffers of 0, 1, 63, 64 and 65 bytes", _buffers(0, 1, 63, 64, 65))
@@ -60,7 +60,7 @@ for _n in (63, 64, 65):
 _add("meta", "labels, an empty one among them", Frame(meta={"team": "risk", "note": ""}))
 _add(
     "meta-escapes",
-    "every escape that canonical JSON has, and characters that it does not escape",
+    "every escape of canonical JSON, and characters that are not escaped",
     Frame(meta={"all": "".join(map(chr, range(32))) + '"\\/\x7f\x80\xa0\u2028\ufeff\U0001f512'}),
 )
 _add(
@@ -74,7 +74,7 @@ _add(
 )
 _add(
     "keys-by-bytes",
-    "names ordered by UTF-8 bytes where UTF-16 units would order otherwise",
+    "names whose order by UTF-8 bytes differs from their order by UTF-16 units",
     Frame(
         packages={"\uff5e": "1", "\U00010000": "2"},
         globals=["\uff5e:A", "\U00010000:A"],
@@ -112,7 +112,7 @@ _types = {
     },
     "jobs:Empty": {"fields": [], "global": "jobs:Empty", "kind": "plain", "state": "custom", "version": 0},
 }
-_add("types", "class schemas, the root's version among them", Frame(type="jobs.Task", version=2, types=_types))
+_add("types", "schemas of two classes, one of them the root's", Frame(type="jobs.Task", version=2, types=_types))
 _timer = {
     "defaults": [["größe", "None"]],
     "fields": [["id", "int"], ["größe", "int | None"]],
@@ -136,22 +136,22 @@ _classes = {
 _fields = {"globals": ["http:HTTPStatus"], "type": "http:HTTPStatus"}
 _add(
     "types-class",
-    "a class of the standard library, with fewer members than it has",
+    "an enum of the standard library, described with fewer members than it has",
     Frame(_status, types=_classes, **_fields),
 )
 _add(
     "packages-class",
-    "a distribution that is installed in another version, or not at all",
+    "a distribution in a version that is not installed",
     Frame(_status, packages={"orjson": "0.0.1"}, **_fields),
 )
-_add("packages", "pinned distributions", Frame(packages={"numpy": "2.1.0", "my-app": "1.0.post1+local"}))
+_add("packages", "versions of distributions", Frame(packages={"numpy": "2.1.0", "my-app": "1.0.post1+local"}))
 _batch = framed(b"]\x94(K\x01K\x02K\x03e")
 _add("records", "a batch of three records", Frame(_batch, records=3, type="builtins:int"))
 _stream = _add("stream-frame", "the third frame of a stream", Frame())
 _stream.preamble = {"stream_id": 0x0123456789ABCDEF, "seq": 2}
 _add(
     "minor-1",
-    "a newer minor: unknown members everywhere are ignored",
+    "a newer minor: unknown members are ignored, wherever they are",
     Frame(
         format="pickleseal/1.1",
         future={"a": [1]},
@@ -164,7 +164,7 @@ _add("minor-65535", "the newest minor", Frame(format="pickleseal/1.65535")).mino
 _add("sha256", "SHA-256 of a section without a seal", Frame()).section_fields = [
     {"sha256": hashlib.sha256(PAYLOAD).hexdigest()}
 ]
-_add("sealed", "one HMAC signature, by the key of the vectors", Frame()).sign()
+_add("sealed", "one HMAC signature, by the signing key of the vectors", Frame()).sign()
 _two = _add("sealed-twice", "two signatures, one of an unknown algorithm", Frame())
 _two.sign()
 _two.sign({"alg": "future-1", "key": "a", "sig": "AA=="}, _two.signature())
@@ -185,7 +185,7 @@ def _zstd(raw: bytes, stored: bytes, **fields: Any) -> Frame:
 _add("zstd-payload", "a compressed payload", _zstd(PAYLOAD, zstd_raw(PAYLOAD)))
 _add(
     "zstd-dictionary-0",
-    "dictionary ID 0 is none",
+    "a dictionary ID of 0, which means no dictionary",
     _zstd(PAYLOAD, zstd_raw(PAYLOAD, descriptor=0x21, before_size=b"\0")),
 )
 _add(
@@ -210,7 +210,7 @@ _add(
     "a content checksum",
     _zstd(PAYLOAD, zstd_raw(PAYLOAD, descriptor=0x24) + struct.pack("<Q", xxhash.xxh64_intdigest(PAYLOAD))[:4]),
 )
-# Stored as this library wrote them, with libzstd 1.5.7: another release may choose other bytes for the same content.
+# Bytes as this library wrote them with libzstd 1.5.7. Another release may give other bytes for the same content.
 _TEXT = b"a line of text, " * 75
 _ZTEXT = "28b52ffd60c1032d0100e0800595b6040058b004000061206c696e65206f6620746578742c202e02003b99f999008a"
 _LIST = framed(b"]\x94(X" + struct.pack("<I", len(_TEXT)) + _TEXT + b"\x97\x97e")
@@ -224,12 +224,12 @@ _add("zstd-block", "a payload in a compressed block", _zstd(_text, bytes.fromhex
 _long = _buffers(1)
 _long.sections[1] = zstd_repeated(b"x", 300_000)
 _long.section_fields[1] = {"codec": "zstd", "raw_len": 300_000}
-_add("zstd-blocks", "a buffer of three blocks, in a frame that is no single segment", _long)
+_add("zstd-blocks", "a buffer of three blocks, in a Zstandard frame that is not a single segment", _long)
 _mixed = _buffers(1, 50)
 _mixed.sections[:2] = bytes.fromhex(_ZLIST), bytes.fromhex(_ZDIGITS)
 _mixed.section_fields[:2] = {"codec": "zstd", "raw_len": len(_LIST)}, {"codec": "zstd", "raw_len": len(_DIGITS)}
-_add("zstd-mixed", "a compressed payload, a compressed buffer, and one that is left alone", _mixed)
-_sealed_mixed = _add("zstd-sealed", "the same with a seal: SHA-256 is of the stored bytes", _mixed.copy())
+_add("zstd-mixed", "a compressed payload, a compressed buffer and an uncompressed buffer", _mixed)
+_sealed_mixed = _add("zstd-sealed", "compressed sections with a seal: SHA-256 is over the stored bytes", _mixed.copy())
 _sealed_mixed.sign()
 
 _add("proto-4", "a payload of protocol 4", Frame(framed(b"K\x01", 4), pickle={"protocol": 4}, type="builtins:int"))
@@ -266,7 +266,7 @@ _add(
 _add("frame-empty", "a FRAME of length 0", Frame(b"\x80\x05\x95" + bytes(8) + b"N.", type="builtins:NoneType"))
 _add(
     "frames-and-between",
-    "two FRAMEs, opcodes between and behind them",
+    "two FRAMEs, with opcodes between and after them",
     Frame(
         b"\x80\x05\x95\x01" + bytes(7) + b"]" + b"\x94(" + b"\x95\x02" + bytes(7) + b"K\x01" + b"e.",
         type="builtins:list",
@@ -314,7 +314,7 @@ _add(
 )
 _add(
     "canary",
-    "a payload that calls canary.trip(), where it is trusted",
+    "a payload that calls canary.trip(), which the reader trusts",
     Frame(TRIP, globals=["canary:trip"], type="canary:Trip"),
     {"trust": ["canary:trip"]},
 )
@@ -323,7 +323,7 @@ _canary.sections[0] = framed(b"\x970\x970" + named("canary", "trip") + b")R")
 _canary.fields.update(globals=["canary:trip"], type="canary:Trip", meta={"note": "größe"})
 _add(
     "canary-buffers",
-    "a payload with two buffers that calls canary.trip(), where it is trusted",
+    "a payload with two buffers that calls canary.trip(), which the reader trusts",
     _canary,
     {"trust": ["canary:trip"]},
 )

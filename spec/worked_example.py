@@ -1,4 +1,4 @@
-"""The worked hex dump of appendix A, made from the bytes of a frame."""
+"""Make the hex dump of appendix A from the bytes of a frame."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ BEGIN, END = "<!-- worked-example:begin -->\n", "<!-- worked-example:end -->\n"
 
 
 def insert(document: str, frame: bytes) -> str:
-    """Replace the listing between the two marks."""
+    """Return the document with a new listing between the two marks."""
     head, rest = document.split(BEGIN)
     _, tail = rest.split(END)
     return f"{head}{BEGIN}\n```text\n{listing(frame)}\n```\n\n{END}{tail}"
 
 
 def listing(frame: bytes) -> str:
-    """Annotate every byte of a frame with one section."""
+    """Return a listing that explains every byte of a frame with one section."""
     header_len = struct.unpack_from("<I", frame, 24)[0]
     lines = ["offset  bytes                                            meaning"]
     for start, end, meaning in _preamble_rows(frame):
@@ -52,7 +52,7 @@ def _preamble_rows(frame: bytes) -> list[tuple[int, int, str]]:
 
 
 def _opcodes(frame: bytes, start: int) -> list[tuple[int, str]]:
-    """The payload's opcodes, by the standard library's disassembler."""
+    """Return length and meaning of each opcode of the payload, by the standard library's disassembler."""
     import pickletools
 
     items = [(position or 0, opcode.name, argument) for opcode, argument, position in pickletools.genops(frame[start:])]
