@@ -65,7 +65,7 @@ def main() -> None:
         print("| command | artifacts per second | one artifact, ms |\n|---|---|---|")
         one = next((folder / "data").iterdir())
         for title, arguments in COMMANDS.items():
-            if importlib.util.find_spec(f"pickleseal.cli.{arguments[0]}") is None:
+            if importlib.util.find_spec(f"pickleseal._cli.{arguments[0]}") is None:
                 continue
             if "old.sqlite" in arguments:
                 seconds(folder, arguments, 1)

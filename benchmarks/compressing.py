@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pickleseal
-from pickleseal.format.codec import _zstd
+from pickleseal._format.codec import _zstd
 
 Compare = Callable[..., Any]
 LEVEL = 3

@@ -14,7 +14,7 @@ from workload import Job
 
 import pickleseal
 from pickleseal import Key, KeyRing, Policy, Writer
-from pickleseal.payload.scan import check_envelope
+from pickleseal._payload.structure import check_envelope
 
 Compare = Callable[..., Any]
 

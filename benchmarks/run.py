@@ -31,7 +31,7 @@ from levels import hashing, levels, small_levels
 from workload import Changed, Job
 
 import pickleseal
-from pickleseal import writer
+from pickleseal import _packing as writer
 
 
 @dataclass

@@ -30,7 +30,7 @@ from peers import Peer, peers
 from plot import draw
 
 import pickleseal
-from pickleseal.format.checksum import checksum_hex
+from pickleseal._format.checksum import checksum_hex
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 READS = ("load", "map", "map_verified", "header")

@@ -2,7 +2,7 @@
 
 import sys
 
-from pickleseal.cli.main import main
+from pickleseal._cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["tour", *sys.argv[1:]]))

@@ -20,7 +20,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(scope="module", params=["exact", "stand-ins"])
 def engine(request: pytest.FixtureRequest) -> Iterator[None]:
     """Take both ways to load objects of changed classes in turn."""
-    from pickleseal.payload import standin
+    from pickleseal._payload import standin
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(standin, "SMALLEST", 0 if request.param == "stand-ins" else 2**60)

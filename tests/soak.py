@@ -33,8 +33,8 @@ from _helpers.support import manifest, read
 from frames import Frame, canonical, framed
 
 import pickleseal
+from pickleseal._format.frame import decode_plain
 from pickleseal.errors import ReadError
-from pickleseal.format.plain import decode_plain
 
 SEEDS = [read(entry) for kind in ("valid", "invalid") for entry in manifest()[kind] if len(read(entry)) < 20_000]
 HEADERS = [entry["header"] for entry in manifest()["valid"]]

@@ -11,33 +11,24 @@ Everything here is re-exported; the modules behind are private, save `pickleseal
 """
 
 from . import errors
+from ._files import dump, dumps, load, loads, peek, verify
+from ._format.header import ClassSchema, Header, Section
+from ._format.limits import Limits
+from ._ingestion.reader import Artifact, Event, Quarantine, Reader
+from ._keys import Key, KeyRing
+from ._mapped import Mapped
+from ._packing import Writer, pack, pack_parts
+from ._payload.arrays import fill_object_array, rebuild_array, rebuild_dtype, rebuild_object_array, rebuild_scalar
+from ._policy import Policy
+from ._reading import unpack
+from ._schema.change import Change
+from ._schema.registry import Registry, artifact, default_registry, migration, register
+from ._streams.reader import Frame, StreamReader, iter_load
+from ._streams.scanner import Lost
+from ._streams.writer import StreamWriter, append
 from ._version import __version__
-from .format.header import ClassSchema, Header, Section
-from .format.limits import Limits
-from .keys import Key, KeyRing
-from .payload.arrays import (
-    fill_object_array,
-    rebuild_array,
-    rebuild_dtype,
-    rebuild_object_array,
-    rebuild_scalar,
-)
-from .policy import Policy
-from .reader import unpack
-from .schema.change import Change
-from .schema.registry import Registry, artifact, default_registry, migration, register
-from .storage.files import dump, dumps, load, loads, peek, verify
-from .storage.headers import HeaderEntry, iter_headers, scan_partition
-from .storage.ingest import Artifact, Event, Quarantine, Reader
-from .storage.iterate import iter_load
-from .storage.mapped import Mapped
-from .storage.repair import repair
-from .storage.sealing import seal
-from .storage.stream_reader import Frame, StreamReader
-from .storage.stream_writer import StreamWriter, append
-from .storage.upgrade import upgrade
-from .storage.walk import Lost
-from .writer import Writer, pack, pack_parts
+from .catalog import HeaderEntry, iter_headers, scan_partition
+from .maintenance import repair, seal, upgrade
 
 __all__ = [
     "Artifact",
@@ -88,3 +79,10 @@ __all__ = [
     "upgrade",
     "verify",
 ]
+
+# What users see, and what pickles of these classes name, is the module that exports them, so the rooms behind can move.
+for _name in __all__:
+    _value: object = globals()[_name]
+    if isinstance(_value, type):
+        _value.__module__ = __name__
+del _name, _value

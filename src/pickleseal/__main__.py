@@ -1,6 +1,6 @@
 """`python -m pickleseal`: the command line."""
 
-from .cli.main import run
+from ._cli.main import run
 
 if __name__ == "__main__":
     run()

@@ -8,6 +8,7 @@ Each class has a stable `code` (spec section 15) and, for reading, the `step` of
 All errors survive `pickle.dumps` / `pickle.loads`: constructor arguments go to `Exception` positionally.
 """
 
+import sys
 from pickle import PicklingError, UnpicklingError
 from typing import Any, ClassVar, TypeVar
 
@@ -84,6 +85,14 @@ def text_of(exc: BaseException) -> str:
         return str(exc)
     except Exception:
         return f"<{type(exc).__name__} without a text>"
+
+
+def frames_up() -> int:
+    """Return the stacklevel of the first caller outside this library."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "pickleseal":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class PackWarning(UserWarning):

@@ -19,7 +19,7 @@ from _helpers.support import GOLDEN
 
 SERVER = """
 import importlib, json, os, sys, traceback, warnings
-from pickleseal.cli.main import main
+from pickleseal._cli.main import main
 
 for line in sys.stdin.buffer:
     told = json.loads(line)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from _helpers.support import GOLDEN
-from pickleseal.cli.main import main
+from pickleseal._cli.main import main
 
 _NOW = "1798761600"  # 2027-01-01: ages in golden files do not change
 

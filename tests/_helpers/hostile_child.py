@@ -103,9 +103,18 @@ def prepare() -> Watch:
 
     import pickleseal
     from _helpers import hostile_corpus as hostile
-    from pickleseal.payload import arrays, depth, dryrun, isolated, standin, towers  # noqa: F401
-    from pickleseal.payload.trust import resolve_globals
-    from pickleseal.schema import annotations  # noqa: F401
+    from pickleseal._payload import (
+        arrays,  # noqa: F401
+        standin,  # noqa: F401
+    )
+    from pickleseal._schema import annotations  # noqa: F401
+    from pickleseal._trust import (
+        depth,  # noqa: F401
+        dryrun,  # noqa: F401
+    )
+    from pickleseal._trust import hash_cost as towers  # noqa: F401
+    from pickleseal._trust import sandbox as isolated  # noqa: F401
+    from pickleseal._trust.allow_list import resolve_globals
 
     with contextlib.suppress(ImportError):
         import numpy  # noqa: F401
@@ -119,7 +128,10 @@ def prepare() -> Watch:
     names = (
         "builtins os sys types collections uuid http datetime decimal fractions ipaddress pathlib enum targets pickle"
     )
-    modules = [sys.modules[name] for name in (*names.split(), "pickleseal.payload.guards", "pickleseal.payload.trust")]
+    modules = [
+        sys.modules[name]
+        for name in (*names.split(), "pickleseal._trust.safe_functions", "pickleseal._trust.allow_list")
+    ]
     return Watch(modules, list(dict.fromkeys(classes)))
 
 

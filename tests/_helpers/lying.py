@@ -15,8 +15,8 @@ from frames import Frame
 
 import pickleseal
 from _helpers.evolving import FIELDS, FOLDER, HEADS, installed, module_name, source
+from pickleseal._payload import standin
 from pickleseal.errors import ReadError
-from pickleseal.payload import standin
 
 KINDS = ["attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"]
 NAMES = ["account", "qty", "price", "venue", "quantity", "__class__", "__dict__", "__slots__", "x y", "é"]

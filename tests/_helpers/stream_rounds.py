@@ -15,8 +15,8 @@ from typing import Any
 import pickleseal
 from _helpers.fault_kit import ROOM, Faults, Outcome, every_call, every_death
 from pickleseal import StreamWriter
+from pickleseal._streams import tail
 from pickleseal.errors import TornTailError
-from pickleseal.storage import tail
 
 ERRORS = ["EIO", "ENOSPC", "EINTR"]
 OLD = ["old", "older", "oldest"]

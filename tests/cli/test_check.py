@@ -18,9 +18,9 @@ from _helpers.cli_runs import golden, python, run
 from _helpers.support import ROOT, manifest, need, policy_of, read
 
 import pickleseal
-from pickleseal.cli.check_code import Code
-from pickleseal.cli.check_judge import BREAKS, Judge
-from pickleseal.cli.main import main
+from pickleseal._cli.check.code import Code
+from pickleseal._cli.check.evaluation import BREAKS, Judge
+from pickleseal._cli.main import main
 from pickleseal.errors import ReadError
 
 HEAD = "import enum\nfrom dataclasses import dataclass\nfrom typing import NamedTuple\n\nimport pickleseal\n\n"
@@ -409,7 +409,7 @@ class TestRuns:
     def test_a_stream_is_judged_once_for_each_header(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from pickleseal.cli import check_judge
+        from pickleseal._cli.check import evaluation as check_judge
 
         judged = []
         true_judge = check_judge.Judge._judge

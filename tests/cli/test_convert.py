@@ -29,12 +29,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal.cli.main import main
+from pickleseal._cli.main import main
+from pickleseal._payload.analysis import outline
+from pickleseal._reading import BytesSource
+from pickleseal.convert.adopt import adopt, extract, repickle
+from pickleseal.convert.foreign import decompressed
 from pickleseal.errors import PicklesealError, ReadError
-from pickleseal.payload.abstract import outline
-from pickleseal.reader import BytesSource
-from pickleseal.storage.adopt import adopt, extract, repickle
-from pickleseal.storage.foreign import decompressed
 
 ALL = pickleseal.Policy(protocols=(2, 3, 4, 5))
 
@@ -259,7 +259,7 @@ def zstd(data: bytes) -> bytes:
 
 
 def _zstd_chunks(data: bytes) -> Any:
-    from pickleseal.format.codec import compressed_chunks
+    from pickleseal._format.codec import compressed_chunks
 
     return compressed_chunks([data], len(data), 1)
 

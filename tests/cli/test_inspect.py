@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal.cli.inspect_pickle import Opcode, opcodes
-from pickleseal.cli.targets import expand
-from pickleseal.format.frame import encode_body, encode_frame
+from pickleseal._cli.inputs import expand
+from pickleseal._cli.inspect.opcodes import Opcode, opcodes
+from pickleseal._format.frame import encode_body, encode_frame
 
 VIEWS = ("--layout", "--hex", "--pickle")
 GOLDENS = {
@@ -423,7 +423,7 @@ def test_one_file_takes_few_imports(command: str) -> None:
         "tempfile",
     ]
     code = (
-        "import sys; from pickleseal.cli.main import main; before = set(sys.modules)\n"
+        "import sys; from pickleseal._cli.main import main; before = set(sys.modules)\n"
         f"assert main([{command!r}, {str(VECTORS / 'valid' / 'minimal.pseal')!r}]) == 0\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )

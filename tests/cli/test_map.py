@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from _helpers.support import GOLDEN
 
-from pickleseal.cli.main import main
+from pickleseal._cli.main import main
 
 # What stands in a module: what is found, as `line direction call source`, `!` in front where it is untrusted.
 PLACES = {

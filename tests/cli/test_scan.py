@@ -22,9 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickleseal
+from pickleseal import catalog as headers
 from pickleseal import errors
-from pickleseal.cli.main import main
-from pickleseal.storage import headers
+from pickleseal._cli.main import main
 
 PACKED = [pickleseal.pack(obj) for obj in (1, [2] * 50, {"a": "x" * 9000})]
 
@@ -385,8 +385,8 @@ class TestCatalog:
         stream_of(folder, 3000, "large.pseal")
         code = """
 import os, signal
-from pickleseal.cli import scan_sqlite
-from pickleseal.cli.main import main
+from pickleseal._cli import scan as scan_sqlite
+from pickleseal._cli.main import main
 scan_sqlite.SqliteCatalog.by_type = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 main(["scan", ".", "--catalog", "c.sqlite"])
 """

@@ -12,8 +12,7 @@ from _helpers.cli_support import cli, compare
 from _helpers.support import VECTORS, key_of, manifest, need, read
 
 import pickleseal
-from pickleseal.cli.output import Output
-from pickleseal.cli.progress import Progress, progress
+from pickleseal._cli.output import Output, Progress, progress
 
 WORDS = ("policy", "type-mismatch", "untrusted-global")
 FOUND_BY_WORDS = ("types", "build", "meta", "codecs", "protocols")

@@ -13,7 +13,7 @@ from _helpers.support import SPEC, cases, manifest, read
 
 import pickleseal
 from pickleseal import errors
-from pickleseal.format.checksum import checksum, checksum_hex
+from pickleseal._format.checksum import checksum, checksum_hex
 
 SCHEMA = json.loads((SPEC / "header.schema.json").read_text("utf-8"))
 TEXT = (SPEC / "format.md").read_text("utf-8")
@@ -120,7 +120,7 @@ def test_the_opcode_table_is_that_of_the_code() -> None:
 
 
 def _ours_permits(code: int, opcode: Any, protocol: int) -> bool:
-    from pickleseal.payload.scan import check_envelope
+    from pickleseal._payload.structure import check_envelope
 
     argument = bytes(max(0, opcode.arg.n)) if opcode.arg is not None and opcode.arg.n >= 0 else b""
     if opcode.arg is not None and opcode.arg.n < 0:
@@ -144,7 +144,7 @@ def test_links_inside_the_spec_lead_somewhere() -> None:
 
 
 def test_every_limit_of_the_table_is_that_of_the_code() -> None:
-    from pickleseal.format import limits
+    from pickleseal._format import limits
 
     assert f"{limits.MAX_HEADER:,}" in TEXT
     assert f"{limits.MAX_SEAL:,}" in TEXT

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pickleseal
+from pickleseal._io.window import Window
+from pickleseal._streams.reader import StreamReader
+from pickleseal._streams.tail import is_true, read_index
 from pickleseal.errors import ReadError, StreamOrderError, StreamWarning, TornTailError
-from pickleseal.storage.stream_reader import StreamReader
-from pickleseal.storage.tail import is_true, read_index
-from pickleseal.storage.window import Window
 
 STREAMS = manifest()["streams"]
 SMALL = [entry for entry in STREAMS if "policy" not in entry and entry.get("step") != 20]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from _helpers.support import ROOT, need
 
-from pickleseal.cli.main import COMMANDS, main
+from pickleseal._cli.main import COMMANDS, main
 
 PAGE = ROOT / "docs" / "cli.md"
 TEXT = PAGE.read_text("utf-8")

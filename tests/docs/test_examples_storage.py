@@ -709,7 +709,7 @@ def test_what_a_killed_process_left_is_removed(disk_cache: Any, tmp_path: Path) 
     cache = disk_cache.DiskCache(folder)
 
     def child() -> None:
-        from pickleseal import atomic
+        from pickleseal._io import atomic
 
         def pause(*_: Any) -> None:
             ready.touch()

@@ -175,7 +175,7 @@ class TestClock:
     ) -> None:
         path, created = tmp_path / "a", []
         for number, seconds in enumerate([2_000_000_000, 1_000_000_000, 0, -1, 1_500_000_000]):
-            monkeypatch.setattr("pickleseal.writer.time_ns", lambda seconds=seconds: seconds * 10**9)
+            monkeypatch.setattr("pickleseal._packing.time_ns", lambda seconds=seconds: seconds * 10**9)
             pickleseal.dump(number, path)
             assert pickleseal.load(path) == number
             created.append(pickleseal.verify(path).created)

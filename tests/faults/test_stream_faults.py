@@ -165,7 +165,7 @@ def test_the_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path, created = tmp_path / "stream", []
     with StreamWriter(path) as one, StreamWriter(path, batch=2) as two:
         for number, seconds in enumerate([2_000_000_000, 1_000_000_000, 0, 1_500_000_000]):
-            monkeypatch.setattr("pickleseal.writer.time_ns", lambda seconds=seconds: seconds * 10**9)
+            monkeypatch.setattr("pickleseal._packing.time_ns", lambda seconds=seconds: seconds * 10**9)
             one.append(number)
             two.append(number)
     with StreamReader(path) as stream:

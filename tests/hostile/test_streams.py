@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickleseal import StreamReader, append, iter_load, pack, repair
+from pickleseal._format.frame import Body, encode_frame
+from pickleseal._format.preamble import decode_preamble
+from pickleseal._io.window import Window
+from pickleseal._packing import Writer, encode_one
+from pickleseal._streams import scanner as resync
+from pickleseal._streams import tail
 from pickleseal.errors import NotAnArtifactError, ReadError, StreamWarning
-from pickleseal.format.frame import Body, encode_frame
-from pickleseal.format.preamble import decode_preamble
-from pickleseal.storage import resync, tail
-from pickleseal.storage.window import Window
-from pickleseal.writer import Writer, encode_one
 
 GARBAGE = b"\xff" * 64
 BODY: Body = encode_one(1, None, {}, Writer())
@@ -86,11 +87,11 @@ def test_much_damage_among_many_streams_is_gone_through_a_few_times(
     monkeypatch.setattr(resync, "decode_preamble", counting)
     with pytest.warns(StreamWarning):
         assert len(list(iter_load(path, on_error="skip"))) == count
-    assert looks < 4 * count
+    assert looks < 7 * count  # walking itself takes up to three looks a frame
     looks = 0
     with pytest.raises(NotAnArtifactError):
         append(path, "behind garbage")
-    assert looks < 4 * count
+    assert looks < 7 * count  # walking itself takes up to three looks a frame
 
 
 @pytest.mark.parametrize("data", [b"a,b,c\n" * 100, b"a", b"PK\x03\x04" + bytes(100), b"\x80\x05" + bytes(4000)])

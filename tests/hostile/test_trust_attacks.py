@@ -376,7 +376,7 @@ class TestIsolated:
     def test_a_fork_while_another_thread_writes_to_the_helper(self) -> None:
         import signal
 
-        from pickleseal.payload import isolated
+        from pickleseal._trust import sandbox as isolated
 
         policy = Policy(isolated=True)
         pickleseal.unpack(pickleseal.pack(1), policy=policy)

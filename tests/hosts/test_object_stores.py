@@ -17,7 +17,7 @@ from _helpers.support import ROOT, need
 
 import pickleseal
 from pickleseal import errors
-from pickleseal.storage import remote, stores
+from pickleseal._io import remote, stores
 
 WITH_OBSTORE = sys.version_info >= (3, 11)  # as it has been since the version that gives up failed uploads
 for name in ("aiohttp", "fsspec", "moto.server", "s3fs", "werkzeug", *["obstore"] * WITH_OBSTORE):
@@ -282,7 +282,7 @@ class TestTheChoice:
         code = f"""if True:
             import os, warnings
             import pickleseal
-            from pickleseal.storage import stores
+            from pickleseal._io import stores
             warnings.simplefilter("ignore")
             url, told = {URL!r}, { ({**KEYS, "endpoint_url": server.url})!r}
             pickleseal.dump({{"rows": 3}}, url, storage_options=told)

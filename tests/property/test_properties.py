@@ -27,8 +27,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
+from pickleseal._format.frame import decode_plain
 from pickleseal.errors import ReadError, TruncatedError
-from pickleseal.format.plain import decode_plain
 
 
 @pytest.mark.parametrize("entry", cases("valid"))
@@ -202,7 +202,7 @@ def mutations(draw: st.DrawFn, length: int) -> list[tuple[int, bytes]]:
 
 def remade(data: bytes, changes: list[tuple[int, bytes]]) -> bytes:
     """Apply changes behind the preamble's magic, then make all checksums right that can be."""
-    from pickleseal.format.checksum import checksum
+    from pickleseal._format.checksum import checksum
 
     out = bytearray(data)
     for offset, replacement in changes:
@@ -232,8 +232,8 @@ def _first_len(data: bytes) -> int:
 @given(st.binary(max_size=60), st.sampled_from([4, 5]))
 def test_any_payload_gets_the_verdict_of_the_spec(body: bytes, protocol: int) -> None:
     """Opcode soups: the lexical pass agrees with a reader that goes opcode by opcode."""
+    from pickleseal._payload.structure import check_envelope
     from pickleseal.errors import PickleEnvelopeError
-    from pickleseal.payload.scan import check_envelope
 
     payload = bytes((0x80, protocol)) + body + b"."
     try:
@@ -285,8 +285,8 @@ OPCODES = st.sampled_from(
 @given(st.lists(OPCODES, max_size=25).map(b"".join), st.sampled_from([2, 3, 4, 5]), st.lists(st.booleans(), max_size=2))
 @settings(max_examples=500)
 def test_opcode_soups_get_the_verdict_of_the_spec(body: bytes, protocol: int, readonly: list[bool]) -> None:
+    from pickleseal._payload.structure import check_envelope
     from pickleseal.errors import PickleEnvelopeError
-    from pickleseal.payload.scan import check_envelope
 
     payload = bytes((0x80, protocol)) + body + b"."
     try:

@@ -685,7 +685,7 @@ class TestMisuseOfFiles:
     def test_memory_is_writable_and_of_the_right_size(
         self, size: int, numpy: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from pickleseal.storage.memory import allocate
+        from pickleseal._io.source import allocate
 
         if numpy:
             pytest.importorskip("numpy")
@@ -739,7 +739,7 @@ class TestPeekAndVerify:
 
     def test_unknown_members_of_a_newer_minor_cost_linear_time(self) -> None:
         """Counted, not timed: each member is looked at once."""
-        from pickleseal.format import fields
+        from pickleseal._format import header as fields
 
         seen = 0
         real = fields._check_keys
@@ -756,7 +756,7 @@ class TestPeekAndVerify:
         assert seen <= 3 * 2000
 
     def test_long_names_of_strangers_are_not_kept(self) -> None:
-        from pickleseal.format.grammar import _is_key, _is_name, is_key, is_name
+        from pickleseal._format.header import _is_key, _is_name, is_key, is_name
 
         before = _is_key.cache_info().currsize, _is_name.cache_info().currsize
         for n in range(50):
@@ -817,7 +817,7 @@ class TestHeaderCache:
             assert header.meta["k"] == str(n % 3)
 
     def test_the_cache_stays_bounded(self) -> None:
-        from pickleseal.format.frame import skeletons
+        from pickleseal._format.frame import skeletons
 
         for n in range(600):
             pickleseal.peek(pickleseal.pack(1, meta={"n": str(n)}))
@@ -883,7 +883,7 @@ class TestIdlePicklers:
                 pickleseal.pack([shapes.Job(2, "b"), lambda: 1])
 
     def test_a_pickler_with_a_large_memo_is_not_kept(self) -> None:
-        from pickleseal.payload import pickler
+        from pickleseal._payload import pickler
 
         pickler._idle.clear()
         pickleseal.pack([[] for _ in range(30_000)])

@@ -1,125 +1,194 @@
-"""The house: which floor may import which, and which door leads to orjson, xxhash and pickle."""
+"""The house: which layer may import which, which module is the door to a dependency, and what stays private."""
 
 import ast
-from pathlib import Path
 
+import pytest
 from _helpers.support import ROOT
 
 import pickleseal
 
 SOURCE = ROOT / "src" / "pickleseal"
-# A module imports only from its own floor or from those below (a higher number).
-FLOORS = {
-    "errors": 5,
-    "_version": 5,
-    "format": 4,
-    "schema": 3,
-    "payload": 2,
-    "atomic": 2,
-    "compression": 2,
-    "hashing": 2,
-    "keyfile": 2,
-    "keys": 2,
-    "signing": 2,
-    "policy": 1,
-    "policy_file": 1,
-    "rules": 1,
-    "writer": 1,
-    "reader": 1,
-    "storage": 0,
-    "__init__": -1,
-    "cli": -2,
-    "__main__": -3,
+# A module imports only from its own layer and from those above it in this list.
+LAYERS = [
+    {"errors", "_version"},
+    {"_format"},
+    {"_io"},
+    {"_schema"},
+    {"_payload", "_trust"},
+    {"_keys"},
+    {"_policy", "_policy_file"},
+    {"_packing", "_reading"},
+    {"_files", "_mapped"},
+    {"_streams"},
+    {"_ingestion", "catalog", "maintenance", "convert"},
+    {"__init__"},
+    {"_cli"},
+    {"__main__"},
+]
+DOORS = {"orjson": {"_format/canonical.py"}, "xxhash": {"_format/checksum.py"}}
+# Still to be mended: strings that name a module of a layer above.
+NAMED_UPWARDS = {("_schema/plans.py", "_trust/safe_functions.py")}
+# Underscored names that the standard library documents.
+DOCUMENTED = {"_replace", "_asdict", "_fields", "_make", "_getframe", "_field_defaults", "_name_", "_value_"}
+MODULES = {
+    str(path.relative_to(SOURCE)).replace("\\", "/"): ast.parse(path.read_text("utf-8"))
+    for path in sorted(SOURCE.rglob("*.py"))
 }
-DOORS = {"orjson": {"format/canonical.py"}, "xxhash": {"format/checksum.py"}}
-LONGEST = 400
-LISTS = {"errors.py": 500}  # one short class after the other
 
 
-def modules() -> dict[str, ast.Module]:
-    found = {
-        str(path.relative_to(SOURCE)).replace("\\", "/"): ast.parse(path.read_text("utf-8"))
-        for path in SOURCE.rglob("*.py")
-    }
-    assert len(found) > 15
-    return found
+def layer(path: str) -> int:
+    room = path.split("/")[0].removesuffix(".py")
+    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
 
 
-def floor(path: str) -> int:
-    return FLOORS[path.split("/")[0].removesuffix(".py")]
+def module_file(dotted: str) -> str | None:
+    """Return the file of a module of the package, named without `pickleseal.`; None if there is none."""
+    inner = dotted.replace(".", "/")
+    return next((path for path in (f"{inner}.py", f"{inner}/__init__.py") if path in MODULES), None)
 
 
 def imports(path: str, tree: ast.Module) -> list[str]:
-    """Return what a module imports: ours as paths below the package, others by their top-level name."""
+    """Return what a module imports: ours as files below the package, others by their top-level name."""
     found = []
+    package = path.split("/")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name.partition(".")[0] for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.append((node.module or "").partition(".")[0])
         elif isinstance(node, ast.ImportFrom):
-            base = Path(path).parent
-            for _ in range(node.level - 1):
-                base = base.parent
-            target = base.joinpath(*(node.module or "").split(".")) if node.module else base
+            base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
             for alias in node.names:
-                inner = target / alias.name
-                is_module = (SOURCE / inner).with_suffix(".py").exists()
-                found.append(str((inner if is_module else target).with_suffix(".py")).replace("\\", "/"))
+                inner = module_file(".".join([*base, alias.name])) or module_file(".".join(base))
+                found.append(inner or "__init__.py")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("pickleseal."):
+            inner = module_file(node.value.removeprefix("pickleseal."))
+            found += [inner] if inner and (path, inner) not in NAMED_UPWARDS else []
     return found
 
 
-def test_no_module_imports_from_a_floor_above() -> None:
-    for path, tree in modules().items():
-        for target in imports(path, tree):
-            if target.endswith(".py"):
-                assert floor(path) <= floor(target), f"{path} imports {target}"
+IMPORTS = {path: imports(path, tree) for path, tree in MODULES.items()}
+
+
+def test_the_test_sees_the_modules() -> None:
+    assert len(MODULES) > 50
+    assert "_format/limits.py" in IMPORTS["_format/frame.py"]
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_imports_go_down(path: str) -> None:
+    for target in IMPORTS[path]:
+        if target.endswith(".py"):
+            assert layer(target) <= layer(path), f"{path} imports {target}"
 
 
 def test_there_are_no_cycles() -> None:
-    graph = {
-        path: {target for target in imports(path, tree) if target.endswith(".py")} for path, tree in modules().items()
-    }
     done: set[str] = set()
 
     def visit(path: str, above: tuple[str, ...]) -> None:
         assert path not in above, " -> ".join((*above, path))
         if path not in done:
-            for target in graph.get(path, ()):
-                visit(target, (*above, path))
+            for target in IMPORTS[path]:
+                if target.endswith(".py") and target != path:
+                    visit(target, (*above, path))
             done.add(path)
 
-    for path in graph:
+    for path in MODULES:
         visit(path, ())
 
 
+def private_names(tree: ast.Module) -> set[str]:
+    """Return the underscored names that a module defines: functions, classes, attributes, slots."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "__slots__" for target in node.targets
+        ):
+            found.update(item.value for item in ast.walk(node.value) if isinstance(item, ast.Constant))
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def foreign_private_names(path: str) -> set[str]:
+    """Return the underscored names that a module uses and does not define."""
+    tree = MODULES[path]
+    own = private_names(tree) | DOCUMENTED
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            found.update(
+                alias.name for alias in node.names if alias.name.startswith("_") and not alias.name.startswith("__")
+            )
+    return (found - own) & OURS
+
+
+MODULE_NAMES = {part.removesuffix(".py") for path in MODULES for part in path.split("/")}
+OURS = set().union(*map(private_names, MODULES.values())) - MODULE_NAMES
+
+
+# Still to be mended; this set only gets smaller.
+REACHING: dict[str, set[str]] = {
+    "_cli/check/evaluation.py": {"_by_class", "_by_name", "_chain", "_level", "_name_today", "_places", "_trusted"},
+    "_cli/verify.py": {"_admit", "_level", "_places", "_trusted"},
+    "_ingestion/rereadable.py": {"_bytes_left", "_data"},
+    "_mapped.py": {"_advance", "_check_there", "_file", "_left"},
+    "_packing.py": {"_by_name", "_names"},
+    "_policy.py": {"_by_name", "_called", "_names"},
+    "_reading.py": {"_admit", "_generation", "_level", "_name_today", "_names", "_places", "_trusted"},
+    "_schema/plan_cache.py": {"_generation", "_names"},
+    "_schema/plans.py": {"_by_class", "_chain", "_validated"},
+    "_schema/record.py": {"_by_class", "_generation", "_records"},
+    "_streams/writer.py": {"_sign"},
+    "convert/adopt.py": {"_level", "_sign"},
+    "maintenance.py": {"_name_today", "_places"},
+}
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_no_module_reaches_for_private_names_of_another(path: str) -> None:
+    assert foreign_private_names(path) == REACHING.get(path, set())
+
+
 def test_orjson_xxhash_and_pickle_are_behind_one_door() -> None:
-    for path, tree in modules().items():
-        for target in imports(path, tree):
+    for path, targets in IMPORTS.items():
+        for target in targets:
             if target in DOORS:
                 assert path in DOORS[target], f"{path} imports {target}"
             if target in ("pickle", "_pickle"):
-                # The tour shows what bare pickle does with the same bytes.
-                assert path.startswith("payload/") or path in ("errors.py", "cli/tour.py"), f"{path} imports {target}"
+                # errors.py takes its error classes; the tour shows what bare pickle does with the same bytes.
+                assert path.startswith(("_payload/", "_trust/")) or path in ("errors.py", "_cli/tour.py"), path
 
 
 def test_zstandard_is_behind_one_door() -> None:
-    for path, tree in modules().items():
-        if {"compression", "backports"} & set(imports(path, tree)):
-            assert path == "format/codec.py", path
+    for path, targets in IMPORTS.items():
+        if {"compression", "backports"} & set(targets):
+            assert path == "_format/codec.py", path
 
 
-def test_the_format_floor_touches_no_file_clock_or_environment() -> None:
-    for path, tree in modules().items():
-        if path.startswith("format/"):
-            assert not {"os", "io", "time", "socket", "pathlib", "mmap"} & set(imports(path, tree)), path
+def test_the_format_layer_touches_no_file_clock_or_environment() -> None:
+    for path, tree in MODULES.items():
+        if path.startswith("_format/"):
+            assert not {"os", "io", "time", "socket", "pathlib", "mmap"} & set(IMPORTS[path]), path
             names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
             assert "open" not in names, path
 
 
-def test_no_module_is_too_long() -> None:
-    for path in modules():
-        assert len((SOURCE / path).read_text("utf-8").splitlines()) <= LISTS.get(path, LONGEST), path
+def test_every_module_says_what_it_is_for() -> None:
+    for path, tree in MODULES.items():
+        if path != "_version.py":
+            assert len(ast.get_docstring(tree) or "") > 40, path
+
+
+def test_there_is_no_assert_for_input() -> None:
+    for path, tree in MODULES.items():
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)], path
 
 
 def test_all_is_what_the_docs_list() -> None:
@@ -129,24 +198,9 @@ def test_all_is_what_the_docs_list() -> None:
         assert f"`{name}" in reference, f"docs/reference.md does not mention {name}"
     for name in pickleseal.errors.__all__:
         assert f"`{name}`" in reference, f"docs/reference.md does not mention {name}"
-    public = {name for name in vars(pickleseal) if not name.startswith("_")}
-    assert public - set(pickleseal.__all__) <= {
-        *(
-            "atomic",
-            "cli",
-            "compression",
-            "format",
-            "hashing",
-            "keyfile",
-            "keys",
-            "payload",
-            "policy",
-            "policy_file",
-            "reader",
-            "rules",
-        ),
-        *("cli", "schema", "signing", "storage", "writer"),
-    }
+
+    public = {name for name in dir(pickleseal) if not name.startswith("_")}
+    assert public - set(pickleseal.__all__) <= {"catalog", "convert", "errors", "maintenance"}
 
 
 def test_every_public_function_says_what_it_raises_and_does() -> None:
@@ -188,11 +242,6 @@ def test_every_public_function_says_what_it_raises_and_does() -> None:
                 assert ">>>" in doc or name == "loads", f"{name} has no example"
 
 
-def test_there_is_no_assert_for_input() -> None:
-    for path, tree in modules().items():
-        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)], path
-
-
 def test_the_import_is_small() -> None:
     import subprocess
     import sys
@@ -204,3 +253,12 @@ def test_the_import_is_small() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(ast.literal_eval(said.stdout)) <= {"mmap"}
+
+
+def test_public_classes_name_the_module_that_exports_them() -> None:
+    for name in pickleseal.__all__:
+        value = getattr(pickleseal, name)
+        if isinstance(value, type):
+            assert value.__module__ == "pickleseal", name
+    for name in pickleseal.errors.__all__:
+        assert getattr(pickleseal.errors, name).__module__ == "pickleseal.errors", name

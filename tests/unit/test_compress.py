@@ -20,9 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Header, Key, KeyRing, Limits, Policy, Reader, Writer, compression, pack, peek, unpack, verify
+from pickleseal import Header, Key, KeyRing, Limits, Policy, Reader, Writer, pack, peek, unpack, verify
+from pickleseal._format import codec
+from pickleseal._io import compression
 from pickleseal.errors import CodecDataError, LimitExceededError, MissingExtraError, PackError, PackWarning, ReadError
-from pickleseal.format import codec
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LEVELS = (-131072, -5, -1, 0, 1, 3, 9, 19, 20, 22)

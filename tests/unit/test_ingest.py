@@ -364,7 +364,7 @@ def test_a_full_quarantine_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptu
 def test_trouble_in_the_quarantine_does_not_hide_the_rejection(
     tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from pickleseal.storage import quarantine
+    from pickleseal._ingestion import quarantine
 
     folder = tmp_path / "q"
     if trouble == "a file":
@@ -463,7 +463,7 @@ FORKS = """
 import os, sys, threading, time
 from pickleseal import Reader
 from pickleseal.errors import ReadError
-from pickleseal.storage import quarantine
+from pickleseal._ingestion import quarantine
 
 reader, put = Reader(quarantine=sys.argv[1]), quarantine.QuarantineFolder._put
 

@@ -127,7 +127,7 @@ CLAUSES = st.lists(
 def test_versions_are_compared_as_integers_and_all_clauses_hold(
     clauses: list[tuple[str, int, str, str]], version: int
 ) -> None:
-    from pickleseal.rules import check_types, judge_type
+    from pickleseal._policy import check_types, judge_type
 
     rule = ",".join(f"{before}{sign}{after}{number}" for sign, number, before, after in clauses)
     types = check_types({"jobs.Task": rule})
@@ -153,7 +153,7 @@ def test_any_other_rule_for_versions_is_a_value_error(rule: str) -> None:
 @given(st.timedeltas(), st.timedeltas(timedelta(0)), st.timedeltas(timedelta(0)))
 @settings(max_examples=50)
 def test_age_and_skew_are_exact(age: timedelta, max_age: timedelta, max_skew: timedelta) -> None:
-    from pickleseal.rules import judge_age
+    from pickleseal._policy import judge_age
 
     try:
         created = NOW - age
@@ -395,7 +395,7 @@ def test_a_file_gives_the_policy_of_the_same_fields(folder: Path, fields: dict[s
 
 
 def test_the_file_takes_every_field_but_the_registry() -> None:
-    from pickleseal.policy_file import _CONVERTERS, _LIMITS
+    from pickleseal._policy_file import _CONVERTERS, _LIMITS
 
     fields = {field.name for field in dataclasses.fields(Policy) if field.init}
     assert {*_CONVERTERS, "limits", "registry"} == fields
@@ -558,7 +558,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
 
 @needs_toml
 def test_fields_that_do_not_go_together_are_named_with_the_line_of_the_first(tmp_path: Path) -> None:
-    from pickleseal.policy_file import read_policy
+    from pickleseal._policy_file import read_policy
 
     def make(**fields: Any) -> Policy:
         if len(fields) > 1:

@@ -20,7 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Key, KeyRing, Limits, Policy, Writer, hashing, keys, pack, peek, seal, unpack, upgrade, verify
+from pickleseal import Key, KeyRing, Limits, Policy, Writer, pack, peek, seal, unpack, upgrade, verify
+from pickleseal import _keys as keys
+from pickleseal._format.checksum import checksum
+from pickleseal._format.frame import encode_body, encode_frame
+from pickleseal._format.limits import MAX_HEADER
+from pickleseal._format.preamble import encode_preamble
+from pickleseal._format.seal import Signature, decode_seal, encode_seal, pre_authentication
+from pickleseal._io import hashing
+from pickleseal._io.source import FileSource
+from pickleseal._reading import verify_source
 from pickleseal.errors import (
     MissingExtraError,
     PackError,
@@ -29,13 +38,6 @@ from pickleseal.errors import (
     SectionChecksumError,
     SignatureError,
 )
-from pickleseal.format.checksum import checksum
-from pickleseal.format.frame import encode_body, encode_frame
-from pickleseal.format.limits import MAX_HEADER
-from pickleseal.format.preamble import encode_preamble
-from pickleseal.format.seal import Signature, decode_seal, encode_seal, pre_authentication
-from pickleseal.reader import verify_source
-from pickleseal.storage.source import FileSource
 
 try:
     import cryptography  # noqa: F401
@@ -579,7 +581,7 @@ class TestSeal:
             assert os.listdir(path.parent) == ["a.pseal"]
 
     def test_what_changes_while_it_is_copied_is_not_sealed(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from pickleseal.storage import sealing
+        from pickleseal import maintenance as sealing
 
         good = path.read_bytes()
         header = peek(path)
@@ -804,7 +806,7 @@ class TestAllCores:
         ]
 
     def test_a_file_that_shrinks_under_the_threads_is_truncated(self, cores: None, tmp_path: Path) -> None:
-        from pickleseal.storage import source
+        from pickleseal._io import source
 
         path = tmp_path / "a.pseal"
         path.write_bytes(artifact(set()))
@@ -821,7 +823,7 @@ class TestAllCores:
     def test_it_works_while_the_interpreter_exits(self) -> None:
         code = (
             "import atexit, pickle, pickleseal as p\n"
-            "from pickleseal import hashing\n"
+            "from pickleseal._io import hashing\n"
             "hashing._cores = lambda: 2\n"
             "ring = p.KeyRing([p.Key.generate('k')])\n"
             "obj = [pickle.PickleBuffer(bytearray(1 << 20)) for _ in range(2)]\n"

@@ -369,7 +369,7 @@ def test_a_file_that_is_cut_off_while_it_is_opened_is_truncated(path: Path, monk
         os.truncate(path, 8192)
         return real(*args, **how)
 
-    monkeypatch.setattr("pickleseal.storage.mapped.maps.mmap", cut)
+    monkeypatch.setattr("pickleseal._mapped.maps.mmap", cut)
     with pytest.raises(TruncatedError) as info:
         pickleseal.load(path, mmap="r")
     assert (info.value.where, info.value.found) == ("sections[1]", 8192)
@@ -381,7 +381,7 @@ import pickleseal
 from pickleseal.errors import TruncatedError
 how, path = sys.argv[1], sys.argv[2]
 if how == "load":
-    import pickleseal.storage.source as source
+    import pickleseal._io.source as source
     check = source.SectionCheck
     class Cutting(check):
         def update(self, chunk):

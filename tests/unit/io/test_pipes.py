@@ -273,7 +273,7 @@ class TestHowItIsWritten:
 
     @given(st.lists(st.sampled_from([0, 1, 100, 30_000, 65_535, 65_536, 100_000]), max_size=8))
     def test_all_bytes_in_order(self, sizes: list[int]) -> None:
-        from pickleseal.atomic import _gathered
+        from pickleseal._io.atomic import _gathered
 
         parts = [bytes([number]) * size for number, size in enumerate(sizes)]
         assert b"".join(_gathered(parts)) == b"".join(parts)

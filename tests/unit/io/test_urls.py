@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal import errors
-from pickleseal.storage import remote, stores
-from pickleseal.storage.url import is_url, local_path, masked, os_error
+from pickleseal._io import remote, stores
+from pickleseal._io.url import is_url, local_path, masked, os_error
 
 need("fsspec")
 
@@ -185,7 +185,7 @@ class TestWhatIsAsked:
         def refuse(length: int) -> memoryview:
             raise AssertionError(f"{length} bytes asked for")
 
-        monkeypatch.setattr("pickleseal.storage.source.allocate", refuse)
+        monkeypatch.setattr("pickleseal._io.source.allocate", refuse)
         shelf.put(large(3, 2_000_000)[:30_000])
         with pytest.raises(errors.TruncatedError) as caught:
             judge(URL)
@@ -355,7 +355,7 @@ class TestLocal:
         def fail(*_: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("pickleseal.atomic.write_all", fail)
+        monkeypatch.setattr("pickleseal._io.atomic.write_all", fail)
         with pytest.raises(OSError, match="No space"):
             pickleseal.dump("new", f"file://{path}")
         monkeypatch.undo()

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pickleseal._payload.structure import check_envelope
+from pickleseal._trust.allow_list import resolve_globals
+from pickleseal._trust.dryrun import check_operations
+from pickleseal._trust.hash_cost import _is_suspect, _Walk, check_hashes
+from pickleseal._trust.levels import Level, load_at
 from pickleseal.errors import LimitExceededError, PickleEnvelopeError, ReadError, UnpickleError
-from pickleseal.payload.dryrun import check_operations
-from pickleseal.payload.levels import Level, load_at
-from pickleseal.payload.scan import check_envelope
-from pickleseal.payload.towers import _is_suspect, _Walk, check_hashes
-from pickleseal.payload.trust import resolve_globals
 
 # -- what bytes are made of -------------------------------------------------------------------------------------------
 
@@ -428,7 +428,7 @@ PIECES = st.sampled_from(
 
 @given(st.binary(max_size=300) | st.lists(PIECES).map(b"".join), st.sampled_from([4, 5]))
 def test_the_pattern_for_large_payloads_says_the_same(body: bytes, protocol: int) -> None:
-    from pickleseal.payload import scan
+    from pickleseal._payload import structure as scan
 
     payload = bytes((0x80, protocol)) + body + b"."
     small, large = (_end_of(scan.plain_run(protocol, is_large), payload) for is_large in (False, True))

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickleseal.schema.annotations import annotation_text
-from pickleseal.schema.describe import describe
-from pickleseal.schema.values import value_text
+from pickleseal._schema.annotations import annotation_text
+from pickleseal._schema.describe import describe, value_text
 
 
 class Color(enum.Enum):

@@ -842,7 +842,7 @@ class TestDescribing:
         assert pickleseal.peek(pack_old(text, lambda m: next(iter(m.E)))).types[f"{MODULE}:E"].fields == ()
 
     def test_a_schema_is_described_once_and_goes_with_its_class(self) -> None:
-        from pickleseal.schema.describe import _known, describe
+        from pickleseal._schema.describe import _known, describe
 
         cls = dataclasses.make_dataclass("Temporary", ["a"])
         assert describe(cls) is describe(cls)

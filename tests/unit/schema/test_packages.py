@@ -10,9 +10,9 @@ import shapes
 
 import pickleseal
 from pickleseal import Policy
+from pickleseal._schema import distributions as packages
+from pickleseal._schema.distributions import packages_of, pins_of_bases
 from pickleseal.errors import MissingExtraError, PackageVersionError, PackageWarning
-from pickleseal.schema import packages
-from pickleseal.schema.packages import packages_of, pins_of_bases
 
 
 @pytest.fixture

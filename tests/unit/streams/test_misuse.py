@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, pack
-from pickleseal.format.frame import encode_frame
-from pickleseal.storage import mapped
-from pickleseal.writer import Writer, encode_one
+from pickleseal import _mapped as mapped
+from pickleseal._format.frame import encode_frame
+from pickleseal._packing import Writer, encode_one
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_a_file_that_is_cut_off_before_it_is_hashed_does_not_end_the_process(tmp
     script = """
 import os, sys
 from pickleseal import errors, load
-from pickleseal.storage import mapped
+from pickleseal import _mapped as mapped
 judge = mapped._judge
 def cutting(*args):
     os.truncate(sys.argv[1], 4096)

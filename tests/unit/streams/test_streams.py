@@ -30,6 +30,9 @@ from stream_kinds import KINDS, shape
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, pack, repair
+from pickleseal._payload.batch import LARGEST, merge
+from pickleseal._payload.pickler import pickle_one
+from pickleseal._streams import tail
 from pickleseal.errors import (
     HeaderChecksumError,
     LimitExceededError,
@@ -46,9 +49,6 @@ from pickleseal.errors import (
     TypeMismatchError,
     UntrustedGlobalError,
 )
-from pickleseal.payload.batch import LARGEST, merge
-from pickleseal.payload.pickler import pickle_one
-from pickleseal.storage import tail
 
 SHORT = bool(os.environ.get("PICKLESEAL_SHORT"))
 FEW = settings(
@@ -879,7 +879,7 @@ def test_a_sync_that_failed_while_the_file_was_rotated_is_not_forgotten(
 def test_a_write_that_failed_leaves_nothing_and_takes_the_right_record_back(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pickleseal.storage import tail
+    from pickleseal._streams import tail
 
     def partly(descriptor: int, parts: Any) -> None:
         os.write(descriptor, b"".join(parts)[:100])

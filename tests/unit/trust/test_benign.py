@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal import Key, KeyRing, Policy, Writer
-from pickleseal.payload.trust import is_listed
+from pickleseal._trust.allow_list import is_listed
 
 RING = KeyRing([Key.hmac("test", b"k" * 32)])
 POLICIES = {

@@ -25,6 +25,9 @@ from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, Policy, Writer
+from pickleseal._trust import calls, inert
+from pickleseal._trust.snapshot import Snapshot
+from pickleseal._trust.traits import Traits, traits_of
 from pickleseal.errors import (
     ForbiddenOperationError,
     IsolationError,
@@ -34,9 +37,6 @@ from pickleseal.errors import (
     SignatureError,
     UntrustedGlobalError,
 )
-from pickleseal.payload import calls, inert
-from pickleseal.payload.snapshot import Snapshot
-from pickleseal.payload.traits import Traits, traits_of
 
 posix = pytest.mark.skipif(os.name != "posix", reason="fork and resource limits")
 CHECKED = ["guarded", "strict"]
@@ -410,7 +410,7 @@ class TestIsolated:
                 pickleseal.unpack(data, policy=Policy(**fields))
 
     def test_a_helper_that_died_is_started_again(self) -> None:
-        from pickleseal.payload.isolated import _helper
+        from pickleseal._trust.sandbox import _helper
 
         assert self.read(pickleseal.pack([1])) == [1]
         process = _helper._process
@@ -420,7 +420,7 @@ class TestIsolated:
         assert self.read(pickleseal.pack([2])) == [2]
 
     def test_an_interpreter_that_cannot_start_itself_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from pickleseal.payload import isolated
+        from pickleseal._trust import sandbox as isolated
 
         monkeypatch.setattr(isolated, "_helper", isolated._Helper())
         monkeypatch.setattr(sys, "executable", None)
@@ -461,7 +461,7 @@ class TestIsolated:
         code = (
             "import pickleseal as p\n"
             "p.unpack(p.pack([1]), policy=p.Policy(isolated=True))\n"
-            "from pickleseal.payload.isolated import _helper\n"
+            "from pickleseal._trust.sandbox import _helper\n"
             "print(_helper._process.pid)\n"
         )
         for end in ("", "import os\nos._exit(0)\n"):
@@ -490,7 +490,7 @@ class TestIsolated:
 
 class TestInertObjects:
     def test_every_value_type_has_traits(self) -> None:
-        from pickleseal.payload.trust import _LISTED, _import
+        from pickleseal._trust.allow_list import _LISTED, _import
 
         for name in sorted(_LISTED):
             try:

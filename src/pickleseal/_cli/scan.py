@@ -1,0 +1,484 @@
+"""Write a catalog of artifacts from their headers alone: a row for each artifact, and for each frame of a stream.
+
+Of each file 8 KiB are read, from object stores by range. Nothing is
+unpickled, and sections are not looked at. What is refused is a row too, with
+the code. An SQLite catalog is brought up to date: files whose size and time,
+or etag, are those of the last scan are not read, and files that are gone are
+removed. JSON lines and Parquet are written anew.
+
+  pickleseal scan data/ --catalog artifacts.sqlite
+  pickleseal scan s3://bucket/models/ --catalog artifacts.parquet --concurrency 64
+"""
+
+import argparse
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from .._io.atomic import replace_with, write_all
+from .._io.url import is_url, local_path, masked
+from ..catalog import COLUMNS, HeaderEntry, iter_headers, modified
+from ..errors import MissingExtraError, printable
+from .inputs import STDIN, Target, expand
+from .output import EXIT_UNREADABLE, Output, UsageError, exit_code_of, progress, size_text
+
+__all__ = [
+    "Mark",
+    "SqliteCatalog",
+    "add_arguments",
+    "import_parquet",
+    "plain_path",
+    "run",
+    "write_jsonl",
+    "write_parquet",
+]
+
+# Catalogs that are written anew each time: JSON lines, and Parquet. Each replaces the old one as a whole.
+
+
+_BATCH = 10_000  # rows in memory
+_INTEGER_COLUMNS = frozenset({"offset", "record", "records", "version", "size", "protocol", "sections"})
+_LISTS = frozenset({"globals", "signed"})
+_OBJECTS = frozenset({"build", "meta", "packages", "types"})  # as JSON text: their keys differ from row to row
+
+
+def write_jsonl(path: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as JSON, one a line, in ASCII.
+
+    Raises:
+        OSError: from the operating system; whatever `rows` raises. The old catalog is left as it was.
+    """
+    lines = (json.dumps(row).encode("ascii") + b"\n" for row in rows)
+
+    def write(descriptor: int) -> None:
+        for batch in _batches(lines):
+            write_all(descriptor, [b"".join(batch)])
+
+    replace_with(path, 0, write)
+
+
+def write_parquet(path: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as Parquet: lists as lists, objects as JSON text.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        OSError: from the operating system; whatever `rows` raises. The old catalog is left as it was.
+    """
+    arrow, parquet = import_parquet()
+    kinds = {name: arrow.int64() for name in _INTEGER_COLUMNS} | {name: arrow.list_(arrow.string()) for name in _LISTS}
+    schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
+
+    def write(descriptor: int) -> None:
+        with (
+            os.fdopen(descriptor, "wb", closefd=False) as file,
+            parquet.ParquetWriter(file, schema, compression="zstd") as writer,
+        ):
+            for batch in _batches(rows):
+                writer.write_table(arrow.Table.from_pylist([_flat(row) for row in batch], schema=schema))
+
+    replace_with(path, 0, write)
+
+
+def import_parquet() -> tuple[Any, Any]:
+    """Return pyarrow and its parquet module.
+
+    Raises:
+        MissingExtraError: they are not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet needs pyarrow", None, None, "pip install 'pickleseal[parquet]'") from None
+    return pyarrow, pyarrow.parquet
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.dumps(v, ensure_ascii=False) if name in _OBJECTS and v is not None else v for name, v in row.items()
+    }
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
+
+
+# A catalog in SQLite that is brought up to date: what did not change stays, in one transaction.
+#
+# Tables: `artifacts`, a row for each artifact or frame; `imports`, which of them import what; `files`, by which the
+# next
+# scan knows what changed since.
+
+
+_APPLICATION = 0x70736561  # "psea", in the file's header
+_VERSION = 1
+_INTEGERS = frozenset({"offset", "record", "records", "version", "size", "protocol", "sections"})
+_TABLES = f"""
+CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, modified TEXT, etag TEXT) WITHOUT ROWID;
+CREATE TABLE artifacts (
+    id INTEGER PRIMARY KEY, {", ".join(f'"{name}" {"INTEGER" if name in _INTEGERS else "TEXT"}' for name in COLUMNS)}
+);
+CREATE INDEX artifacts_by_path ON artifacts (path);
+CREATE INDEX artifacts_by_type ON artifacts (type, version);
+CREATE TABLE imports (name TEXT, id INTEGER, PRIMARY KEY (name, id)) WITHOUT ROWID;
+CREATE INDEX imports_by_id ON imports (id);
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
+"""
+_INSERT = f"INSERT INTO artifacts ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - ours
+
+
+class Mark(NamedTuple):
+    """What tells whether a file changed since: size and time, or what the store calls its content."""
+
+    size: int | None
+    modified: str | None
+    etag: str | None
+
+
+class SqliteCatalog:
+    """A catalog while it is brought up to date. A context: at its end everything counts at once, or nothing does."""
+
+    def __init__(self, path: str) -> None:
+        """Open or make the catalog, and begin.
+
+        Raises:
+            UsageError: the file is something else than a catalog.
+            sqlite3.Error: from SQLite: the folder is not there, another scan is under way.
+        """
+        import sqlite3
+
+        self._database = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._begin(path)
+        except BaseException as exc:
+            self._database.close()
+            if isinstance(exc, sqlite3.DatabaseError) and "not a database" in str(exc):
+                raise UsageError(f"--catalog {path}: there is another file, and no SQLite database") from None
+            raise
+
+    def _begin(self, path: str) -> None:
+        run = self._database.execute
+        run("BEGIN IMMEDIATE")
+        application, version = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
+        if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in _TABLES.split(";"):
+                run(statement)
+        elif (application, version) != (_APPLICATION, _VERSION):
+            raise UsageError(f"--catalog {path}: there is a database that is no catalog of this version")
+        run("CREATE TEMP TABLE seen (path TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def __enter__(self) -> "SqliteCatalog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+        finally:
+            self._database.close()
+
+    def is_current(self, path: str, mark: Mark) -> bool:
+        """Note that a file is there, and tell whether it is the one that is known already."""
+        self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (path,))
+        if mark.etag is None and (mark.modified is None or mark.size is None):
+            return False
+        found = self._database.execute("SELECT size, modified, etag FROM files WHERE path = ?", (path,)).fetchone()
+        return found is not None and (found[2] == mark.etag if mark.etag is not None else found == tuple(mark))
+
+    def replace(self, path: str, rows: Iterable[dict[str, Any]]) -> bool:
+        """Put the rows of a file in the place of its old ones, and tell whether there were some.
+
+        The next scan reads it again, unless it is settled.
+        """
+        had_some = self._remove(path)
+        run = self._database.execute
+        for row in rows:
+            number = run(_INSERT, [_value(row[name]) for name in COLUMNS]).lastrowid
+            names = [(name, number) for name in row["globals"] or ()]
+            self._database.executemany("INSERT INTO imports VALUES (?, ?)", names)
+        run("INSERT INTO files (path) VALUES (?)", (path,))
+        return had_some
+
+    def settle(self, path: str, mark: Mark) -> None:
+        """Note by which mark the next scan knows that a file has not changed."""
+        run = self._database.execute
+        run("UPDATE files SET size = ?, modified = ?, etag = ? WHERE path = ?", (*mark, path))
+
+    def remove_others(self) -> int:
+        """Remove files that were not seen this time. Return how many."""
+        gone = self._database.execute("SELECT path FROM files WHERE path NOT IN (SELECT path FROM seen)").fetchall()
+        for (path,) in gone:
+            self._remove(path)
+        return len(gone)
+
+    def _remove(self, path: str) -> bool:
+        run = self._database.execute
+        if not run("DELETE FROM files WHERE path = ?", (path,)).rowcount:
+            return False
+        run("DELETE FROM imports WHERE id IN (SELECT id FROM artifacts WHERE path = ?)", (path,))
+        run("DELETE FROM artifacts WHERE path = ?", (path,))
+        return True
+
+    def by_type(self) -> Sequence[tuple[str | None, int | None, int, int, str | None, str | None]]:
+        """Return type, version, how many, bytes, and the first and last `created`, of all that is there."""
+        return self._database.execute(
+            "SELECT type, version, count(*), total(size), min(created), max(created) FROM artifacts "
+            "GROUP BY type, version"
+        ).fetchall()
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def plain_path(path: str) -> str:
+    """Return a path as text that has a UTF-8 form: bytes of a name that are none are written as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace") if not path.isascii() else path
+
+
+_ENDINGS = (".sqlite", ".jsonl", ".parquet")
+_SETTLED = 2.0  # seconds: a file that changed just now may change again without a new time, on coarse file systems
+_SHOWN = 20  # types in the table for people
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, pattern, or URL; a URL/ is a folder")
+    parser.add_argument("--catalog", required=True, metavar="FILE", help=f"what to write: {', '.join(_ENDINGS)}")
+    parser.add_argument(
+        "--concurrency", type=int, default=32, metavar="N", help="range reads under way at once, for URLs (32)"
+    )
+
+
+class _Group(NamedTuple):
+    """All artifacts of one type."""
+
+    versions: set[int]
+    counts: list[int]  # artifacts, bytes
+    created: list[str]  # first, last
+
+
+class _Census:
+    """What a catalog holds, by type."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+
+    def add(self, type: str | None, version: int | None, count: int, size: float, first: Any, last: Any) -> None:
+        if type is None or version is None:
+            return
+        group = self._groups.setdefault(type, _Group(set(), [0, 0], [first, last]))
+        group.versions.add(version)
+        group.counts[0] += count
+        group.counts[1] += int(size)
+        group.created[:] = min(group.created[0], first), max(group.created[1], last)
+
+    def add_row(self, row: Mapping[str, Any]) -> None:
+        self.add(row["type"], row["version"], 1, row["size"] or 0, row["created"], row["created"])
+
+    def results(self) -> list[dict[str, Any]]:
+        found = [
+            {
+                "type": type,
+                "versions": sorted(group.versions),
+                "artifacts": group.counts[0],
+                "bytes": group.counts[1],
+                "oldest": group.created[0],
+                "newest": group.created[1],
+            }
+            for type, group in self._groups.items()
+        ]
+        return sorted(found, key=lambda one: (-one["artifacts"], one["type"]))
+
+
+class _Scan:
+    """One run: goes through the files, counts, and says what can't be read."""
+
+    def __init__(self, options: argparse.Namespace, out: Output, targets: Iterable[Target]) -> None:
+        self._out = out
+        self._targets = targets
+        self._concurrency = options.concurrency
+        self._marks: dict[str, tuple[Mark, bool]] = {}
+        self._has_errors = False  # the file that is being read
+        self.catalog: SqliteCatalog | None = None
+        self.census = _Census()
+        self.counts = dict.fromkeys(("files", "artifacts", "refused", "new", "read_again", "unchanged", "removed"), 0)
+        self.unreadable: list[tuple[str, Exception]] = []
+        self.is_listed = True  # all folders, so that what is not there is gone
+
+    def files(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+        """Give each file that has to be read, with its rows, which are to be taken before the next file."""
+        total = None
+        if self._out.shows_progress:
+            self._targets = list(self._targets)
+            total = len(self._targets)
+        with progress(self._out, total, "files") as shown:
+            entries = iter_headers(self._paths(shown), concurrency=self._concurrency)
+            for path, found in groupby(entries, key=lambda entry: entry.path):
+                self.counts["files"] += 1
+                self._has_errors = False
+                yield plain_path(path), map(self._row, found)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Give all rows."""
+        for _, rows in self.files():
+            for row in rows:
+                self.census.add_row(row)
+                yield row
+        if not self.counts["files"] and not self.is_listed:
+            raise OSError("nothing could be listed")
+
+    def update(self, catalog: SqliteCatalog) -> None:
+        """Bring a catalog up to date."""
+        self.catalog = catalog
+        for path, rows in self.files():
+            had_some = catalog.replace(path, rows)
+            mark, is_settled = self._marks.pop(path, (None, False))
+            if mark is not None and is_settled and not self._has_errors:
+                catalog.settle(path, mark)
+            self.counts["read_again" if had_some else "new"] += 1
+        if self.is_listed:
+            self.counts["removed"] = catalog.remove_others()
+        for group in catalog.by_type():
+            self.census.add(*group)
+
+    def _paths(self, shown: Any) -> Iterator[str]:
+        """Give the paths that have to be read."""
+        for target in self._targets:
+            shown.advance(1)
+            if target.error is not None:
+                self.is_listed = False
+                self.unreadable.append((target.path, target.error))
+            elif target.path == STDIN:
+                raise UsageError("-: standard input has no place that a catalog could name")
+            elif self.catalog is None:
+                yield target.path
+            else:
+                local = local_path(target.path) if target.is_url else target.path
+                name, (mark, is_settled) = plain_path(local or masked(target.path)), _mark_of(target, local)
+                if self.catalog.is_current(name, mark):
+                    self.counts["files"] += 1
+                    self.counts["unchanged"] += 1
+                else:
+                    self._marks[name] = mark, is_settled
+                    yield target.path
+
+    def _row(self, entry: HeaderEntry) -> dict[str, Any]:
+        row = entry.as_row()
+        row["path"] = plain_path(entry.path)
+        self.counts["artifacts"] += entry.error is None
+        mark = self._marks.get(row["path"])
+        if mark is not None:
+            row["modified"], row["etag"] = row["modified"] or mark[0].modified, mark[0].etag
+        if entry.error is not None:
+            if isinstance(entry.error, FileNotFoundError):  # a slip of the pen must not empty the catalog
+                self.is_listed = False
+            self._has_errors = True
+            self.counts["refused"] += 1
+            self.unreadable.append((entry.path, entry.error))
+        return row
+
+
+def run(options: argparse.Namespace, out: Output) -> None:
+    """Scan, and say what there is."""
+    path = options.catalog
+    ending = os.path.splitext(path)[1]
+    if ending not in _ENDINGS or is_url(path):
+        raise UsageError(f"--catalog {path}: expected a file that ends with {', '.join(_ENDINGS)}")
+    if options.concurrency < 1:
+        raise UsageError(f"--concurrency {options.concurrency}: expected a number from 1")
+    if ending == ".parquet":
+        import_parquet()
+    scan = _Scan(options, out, expand(options.paths))
+    try:
+        if ending == ".sqlite":
+            _update(path, scan)
+        else:
+            (write_jsonl if ending == ".jsonl" else write_parquet)(path, scan.rows())
+    except OSError as exc:
+        out.is_complete = False
+        out.complain(f"{path}: {exc.strerror or exc}: the catalog is as it was")
+    for name, error in scan.unreadable:
+        out.refuse(name, error)
+        if exit_code_of(error) == EXIT_UNREADABLE:
+            out.is_complete = False
+    for line in _table(scan, out):
+        out.text(line)
+    out.summary = dict(scan.counts)
+
+
+def _update(path: str, scan: _Scan) -> None:
+    import sqlite3
+
+    try:
+        with SqliteCatalog(path) as catalog:
+            scan.update(catalog)
+    except sqlite3.Error as exc:
+        raise OSError(str(exc)) from None
+
+
+def _mark_of(target: Target, path: str | None) -> tuple[Mark, bool]:
+    """Return what tells whether a file changed, and whether that can be relied upon the next time."""
+    nothing = Mark(None, None, None), False
+    if path is not None:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return nothing
+        if not stat.S_ISREG(status.st_mode):
+            return nothing
+        return Mark(status.st_size, modified(status.st_mtime_ns), None), time.time() - status.st_mtime > _SETTLED
+    info = target.info or {}
+    when = next((info[name] for name in ("LastModified", "mtime", "updated", "last_modified") if info.get(name)), None)
+    etag, size = info.get("ETag") or info.get("etag"), info.get("size")
+    when = None if when is None else when.isoformat() if hasattr(when, "isoformat") else str(when)
+    return Mark(size if isinstance(size, int) else None, when, None if etag is None else str(etag).strip('"')), True
+
+
+def _table(scan: _Scan, out: Output) -> list[str]:
+    """Show what the catalog holds, by type, and what this run did."""
+    found = scan.census.results()
+    for one in found:
+        out.result(one)
+    width = shutil.get_terminal_size().columns
+    rows = [("artifacts", "size", "oldest", "newest", "type")]
+    rows += [
+        (f"{one['artifacts']:,}", size_text(one["bytes"]), one["oldest"][:10], one["newest"][:10], _type_text(one))
+        for one in found[:_SHOWN]
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = []
+    for number, row in enumerate(rows if found else ()):
+        start = "  ".join(text.rjust(size) for text, size in zip(row, widths, strict=False))
+        room = max(width - len(start) - 2, 12)
+        last = row[4] if len(row[4]) <= room else row[4][: room - 3] + "..."
+        lines.append(out.style(f"{start}  {last}", "dim") if not number else f"{start}  {last}")
+    if len(found) > _SHOWN:
+        lines.append(f"and {len(found) - _SHOWN:,} more types")
+    counts = scan.counts
+    said = [f"{counts['files']:,} {'file' if counts['files'] == 1 else 'files'}"]
+    names = ("new", "read_again", "unchanged", "removed")
+    said += [f"{counts[name]:,} {name.replace('_', ' ')}" for name in names if counts[name]]
+    if counts["refused"]:
+        said.append(out.style(f"{counts['refused']:,} refused", "red"))
+    return [*lines, *[""] * bool(lines), ", ".join(said)]
+
+
+def _type_text(one: Mapping[str, Any]) -> str:
+    versions = one["versions"]
+    name = printable(one["type"], 200)
+    if versions == [0]:
+        return name
+    return f"{name}, version {versions[0]}" + (f" to {versions[-1]}" if len(versions) > 1 else "")

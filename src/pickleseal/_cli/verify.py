@@ -1,0 +1,281 @@
+"""Check everything that can be checked without running anything: headers, all checksums, the pickles' structure.
+
+PATHS are files, folders (all `.pseal` files below them), patterns, URLs, or `-` for standard input. Streams are found
+by what is in them, and checked frame by frame. Nothing is imported or unpickled. Intact is not authentic: with --key,
+a signature has to verify as well.
+
+    pickleseal verify model.pseal
+    pickleseal verify models/ --key public.keys --policy policy.toml
+    pickleseal verify inbox/ --quarantine refused/
+"""
+
+import argparse
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from .._files import verify
+from .._format.header import Header
+from .._policy import Policy, judge_protocol
+from .._streams.scanner import Lost
+from .._trust.allow_list import check_trusted
+from ..errors import ReadError, printable
+from .inputs import FORMS, Subject, Target, expand, opened, quietly, refuse_more, with_way_out
+from .options import add_policy_arguments, policy_of
+from .output import Output, Progress, plural, progress, signatures_text, size_text
+
+__all__ = ["add_arguments", "run"]
+
+_LISTED = 20  # so many files are listed one by one, also where they are whole
+_THREADS = 4
+_AHEAD = 64  # targets that are under way
+_SMALL = 1 << 20  # bytes of a file that is looked at in this thread
+_LARGE = 1 << 28  # from so many bytes on, progress is in bytes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder, pattern, URL, or -")
+    add_policy_arguments(parser)
+    parser.add_argument("--as", dest="form_of", choices=FORMS, default="auto", help="what each of them is")
+    parser.add_argument("--all", action="store_true", help=f"list what is whole, too, where there are over {_LISTED}")
+    parser.add_argument("--quarantine", metavar="DIR", help="copy what is refused there, each with the reason in JSON")
+
+
+class Found(NamedTuple):
+    """What there is to say of one target."""
+
+    path: str
+    size: int | None
+    found: dict[str, Any]
+    errors: tuple[Exception, ...]
+
+
+def run(options: argparse.Namespace, out: Output) -> None:
+    """Run the command."""
+    policy = policy_of(options)
+    judges_words = options.policy is not None
+    start = time.perf_counter()
+    targets = list(expand(options.paths))
+    shows_all = options.all or len(targets) <= _LISTED
+    counts = {"checked": 0, "whole": 0, "refused": 0, "unreadable": 0, "records": 0, "bytes": 0}
+
+    def look(target: Target) -> Found:
+        return _look(target, policy, options.form_of, judges_words, options.quarantine)
+
+    sizes = [_size_of(target) for target in targets]
+    is_large = sum(sizes) >= _LARGE
+    with quietly(), progress(out, sum(sizes) if is_large else len(targets), "bytes" if is_large else "files") as bar:
+        for found, size in zip(_in_order(look, targets, sizes), sizes, strict=True):
+            counts["checked"] += 1
+            counts["records"] += found.found.get("records", 0)
+            counts["bytes"] += found.size or 0
+            _show(found, out, bar, shows_all, counts)
+            bar.advance(size if is_large else 1)
+    seconds = time.perf_counter() - start
+    out.summary = {**counts, "seconds": round(seconds, 3)}
+    if len(targets) != 1:
+        out.text(_summary(counts, seconds, out))
+
+
+def _in_order(look: Callable[[Target], Found], targets: list[Target], sizes: list[int]) -> Iterator[Found]:
+    """Look at all targets, and give what was found in their order.
+
+    Large files and URLs are looked at by threads, as hashing and waiting let others run. Small files are not: four
+    threads that take turns took twice as long as one.
+    """
+    if len(targets) == 1:
+        yield look(targets[0])
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    def here(target: Target) -> Callable[[], Found]:
+        return lambda: look(target)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Callable[[], Found]] = deque()
+        try:
+            for target, size in zip(targets, sizes, strict=True):
+                is_small = 0 < size < _SMALL or target.error is not None
+                waiting.append(here(target) if is_small else pool.submit(look, target).result)
+                if len(waiting) >= _AHEAD:
+                    yield waiting.popleft()()
+            while waiting:
+                yield waiting.popleft()()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # interrupted: what has not begun is not to begin
+
+
+def _size_of(target: Target) -> int:
+    """Return the length of a file, 0 where that is not known."""
+    try:
+        return os.stat(target.path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _look(target: Target, policy: Policy, form: str, judges_words: bool, folder: str | None) -> Found:
+    """Check one target. Whatever is wrong with it is part of the answer."""
+    path, size, found, errors = target.path, None, dict[str, Any](), list[Exception]()
+    try:
+        with opened(target) as subject:
+            path = subject.path
+            try:
+                size = _check(subject, policy, form, judges_words, found, errors)
+            except ReadError as exc:
+                errors.append(exc)
+            if folder is not None and errors and isinstance(errors[0], ReadError):
+                found["quarantined"] = _keep(subject, folder, errors[0])
+    except (OSError, ValueError) as exc:
+        errors.append(exc)
+    return Found(path, size, found, tuple(errors))
+
+
+def _check(
+    subject: Subject, policy: Policy, form: str, judges_words: bool, found: dict[str, Any], errors: list[Exception]
+) -> int | None:
+    if form != "stream":
+        try:
+            header = verify(subject.local if subject.local is not None else subject.url, policy=policy)  # type: ignore[arg-type]  # one of them is there
+        except ReadError:
+            if form == "artifact" or not subject.is_stream():
+                raise
+        else:
+            if judges_words:
+                _judge(header, policy)
+            found.update(_facts(header))
+            return header.frame_len
+    return _check_stream(subject, policy, judges_words, found, errors)
+
+
+def _facts(header: Header) -> dict[str, Any]:
+    facts = {
+        "kind": "artifact",
+        "type": header.type,
+        "version": header.version,
+        "created": header.created,
+        "size": header.frame_len,
+        "signatures": [list(pair) for pair in header.signatures],
+        "verified": [list(pair) for pair in header.verified],
+    }
+    if header.records is not None:
+        facts["records"] = header.records
+    return facts
+
+
+def _judge(header: Header, policy: Policy) -> None:
+    """Judge what a policy asks of a header, as far as no class has to be imported for it (spec section 11, step 15).
+
+    What payloads may import is judged where the policy itself says so: else it is for each call to say.
+    """
+    fields = header._fields
+    judge_protocol(header.protocol, policy.protocols)
+    policy._admit(fields)
+    if policy.trust and policy._level.is_checked:
+        names = fields["globals"]
+        check_trusted(names, policy._trusted, policy._places(names, fields.get("types", {})))
+
+
+def _check_stream(
+    subject: Subject, policy: Policy, judges_words: bool, found: dict[str, Any], errors: list[Exception]
+) -> int | None:
+    """Check all frames of a stream; what is damaged is skipped, and what follows it checked as well."""
+    lost: list[Lost] = []
+    frames = records = 0
+    verified: set[tuple[str, str]] | None = None
+    try:
+        for frame in subject.frames(policy, True, lost):
+            frames, records = frames + 1, records + frame.records
+            keys = set(frame.header.verified)
+            verified = keys if verified is None else verified & keys
+            if judges_words:
+                try:
+                    _judge(frame.header, policy)
+                except ReadError as exc:
+                    exc.offset, exc.record = frame.offset, frame.record
+                    errors.append(exc)
+    except ReadError as exc:
+        errors.append(exc)
+    size = subject.size()
+    found.update(
+        kind="stream",
+        frames=frames,
+        records=records,
+        size=size,
+        verified=sorted(map(list, verified or ())),
+        lost=[{"offset": one.offset, "end": one.end, "code": one.error.code, "records": one.records} for one in lost],
+    )
+    errors.extend(one.error for one in lost)
+    return size
+
+
+def _keep(subject: Subject, folder: str, error: ReadError) -> str:
+    """Copy what was refused into a quarantine, and return where it is.
+
+    Raises:
+        OSError: from the operating system, or there is no room.
+    """
+    import sys
+
+    from .._ingestion.quarantine import QuarantineFolder
+    from .._ingestion.reader import reason_of
+    from .._ingestion.rereadable import Evidence
+
+    reason = reason_of(error, subject.path, None, None)
+    try:
+        with Evidence(subject.local if subject.local is not None else subject.url, sys.maxsize) as evidence:
+            kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(
+                evidence, error.code, reason
+            )
+    except OSError as exc:
+        raise OSError(exc.errno, f"the quarantine {folder} did not keep it: {exc.strerror or exc}") from None
+    if kept is None:
+        raise OSError(f"no room in the quarantine {folder}")
+    return kept.path
+
+
+def _show(found: Found, out: Output, bar: Progress, shows_all: bool, counts: dict[str, int]) -> None:
+    if not found.errors:
+        counts["whole"] += 1
+        if shows_all or out.form != "text":
+            bar.clear()
+            out.result({"path": found.path, "ok": True, "code": None, **found.found}, _line(found, out))
+        return
+    bar.clear()
+    is_refused = isinstance(found.errors[0], ReadError)
+    counts["refused" if is_refused else "unreadable"] += 1
+    first, *others = found.errors
+    more = found.found | ({"others": [str(error) for error in others]} if others else {})
+    out.refuse(found.path, with_way_out(first, found.path), **more)
+    refuse_more(out, found.path, others)
+    if "quarantined" in found.found:
+        out.text(out.style(f"  copied to {printable(found.found['quarantined'], 4096)}", "dim"))
+    if found.found.get("kind") == "stream" and is_refused:
+        whole = f"{plural(found.found['records'], 'record')} in {plural(found.found['frames'], 'frame')}"
+        out.text(out.style(f"  the rest is whole: {whole}", "dim"))
+
+
+def _line(found: Found, out: Output) -> str:
+    """Say that one is whole, in one line."""
+    facts = found.found
+    if facts["kind"] == "stream":
+        what = f"stream, {plural(facts['records'], 'record')} in {plural(facts['frames'], 'frame')}"
+    else:
+        what = printable(facts["type"]) + (f" version {facts['version']}" if facts["version"] else "")
+    if facts["verified"]:
+        seal = f"signed by {signatures_text(facts['verified'])}"
+    elif facts.get("signatures"):
+        seal = f"has a seal of {signatures_text(facts['signatures'])}, not verified: give --key"
+    else:
+        seal = "no signature was asked for" if facts["kind"] == "stream" else "not signed"
+    return f"{printable(found.path, 4096)}: {out.style('ok', 'green')}: {what}, {size_text(found.size or 0)}, {seal}"
+
+
+def _summary(counts: dict[str, int], seconds: float, out: Output) -> str:
+    color = "green" if counts["whole"] == counts["checked"] else "red"
+    parts = [f"{counts['whole']:,} whole"]
+    parts += [f"{counts[name]:,} {name}" for name in ("refused", "unreadable") if counts[name]]
+    speed = f"{size_text(counts['bytes'])} in {seconds:.1f} s"
+    return out.style(f"{plural(counts['checked'], 'file')}: {', '.join(parts)}", color) + f" ({speed})"

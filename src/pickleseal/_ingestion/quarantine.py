@@ -1,0 +1,205 @@
+"""Keep refused bytes in a folder: each with a reason beside it, bounded in number and size, by many processes at once.
+
+Strategy: everything happens under one lock of the folder, which the operating system releases when its holder dies. So
+what is there can be counted, and a temporary file that is met is left over from a crash. Bytes get their name before
+their reason does: an entry with a `.json` is complete.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from .._io.atomic import open_folder, sync_folder
+from .rereadable import Evidence
+
+__all__ = ["Kept", "QuarantineFolder"]
+
+_LOCK = ".lock"
+_TEMPORARY = ".incoming-"
+_WAIT = 10.0  # seconds for the lock: a rejection must not wait for ever for a process that was stopped
+_CHUNK = 1 << 20
+
+
+class Kept(NamedTuple):
+    """Where refused bytes are, and whether they were put there just now."""
+
+    path: str
+    is_new: bool
+
+
+class _TooLargeError(Exception):
+    """The bytes do not fit."""
+
+
+class QuarantineFolder:
+    """The files behind a `Quarantine`."""
+
+    __slots__ = ("_folder", "_max_bytes", "_max_count")
+
+    def __init__(self, folder: str, max_count: int, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+
+    def keep(self, evidence: Evidence, code: str, reason: dict[str, Any]) -> Kept | None:
+        """Keep the bytes of a rejection and its reason, once. None: they do not fit.
+
+        Raises:
+            OSError: from the operating system; the lock was not free for 10 seconds.
+        """
+        size = evidence.size()
+        if size is not None and size > self._max_bytes:
+            return None
+        try:
+            sha256, _ = self._digest(evidence.chunks())
+        except _TooLargeError:
+            return None
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        with self._locked():
+            entries = [name for name in os.listdir(self._folder) if name.endswith(".pseal")]
+            for name in entries:
+                if name.endswith(f"-{code}-{sha256[:16]}.pseal") and self._is_kept(name, sha256):
+                    return Kept(self._path(name), False)
+            if len(entries) >= self._max_count:  # known by names alone: whoever fills it up can't make it slow as well
+                return None
+            try:
+                return self._put(evidence, code, reason, self._max_bytes - self._total())
+            except _TooLargeError:
+                return None
+
+    def _digest(self, chunks: Iterable[bytes]) -> tuple[str, int]:
+        digest, size = hashlib.sha256(), 0
+        for chunk in chunks:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise _TooLargeError
+            digest.update(chunk)
+        return digest.hexdigest(), size
+
+    def _total(self) -> int:
+        """Count the bytes of all files, and remove what a crash left."""
+        total = 0
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name == _LOCK:
+                    continue
+                with suppress(FileNotFoundError):  # somebody takes entries out
+                    if entry.name.startswith(_TEMPORARY):
+                        os.unlink(entry.path)
+                        continue
+                    total += entry.stat(follow_symlinks=False).st_size
+        return total
+
+    def _is_kept(self, name: str, sha256: str) -> bool:
+        """Tell whether an entry has its reason, and is of these bytes: names hold a part of the hash only."""
+        try:
+            with open(self._path(name.removesuffix(".pseal") + ".json"), "rb") as file:
+                return bool(json.load(file)["sha256"] == sha256)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _put(self, evidence: Evidence, code: str, reason: dict[str, Any], room: int) -> Kept:
+        now, unique = time.time_ns() // 1000, os.urandom(8).hex()
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**6)) + f".{now % 10**6:06d}Z"
+        data, text = (self._path(f"{_TEMPORARY}{unique}.{kind}.tmp") for kind in ("pseal", "json"))
+        named: list[str] = []
+        try:
+            sha256, size = self._write(data, evidence.chunks(), room)  # a file may have changed since it was hashed
+            facts = {
+                **reason,
+                "complete": evidence.is_complete(),
+                "sha256": sha256,
+                "size": size,
+                "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now // 10**6))}.{now % 10**6:06d}Z",
+            }
+            line = json.dumps(facts, sort_keys=True, indent=2, ensure_ascii=True) + "\n"
+            self._write(text, [line.encode("ascii")], room - size)
+            stem = self._path(f"{stamp}-{code}-{sha256[:16]}")
+            named = [f"{stem}.json", f"{stem}.pseal"]
+            os.replace(data, f"{stem}.pseal")
+            os.replace(text, f"{stem}.json")
+        except BaseException:
+            for path in (data, text, *named):
+                with suppress(OSError):
+                    os.unlink(path)
+            raise
+        descriptor = open_folder(self._folder)
+        if descriptor is not None:
+            try:
+                sync_folder(descriptor)
+            finally:
+                os.close(descriptor)
+        return Kept(f"{stem}.pseal", True)
+
+    def _write(self, path: str, chunks: Iterable[bytes], room: int) -> tuple[str, int]:
+        """Write and sync a new file that only its owner reads."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        digest, size = hashlib.sha256(), 0
+        with open(os.open(path, flags, 0o600), "wb", buffering=0) as file:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > room:
+                    raise _TooLargeError
+                digest.update(chunk)
+                view = memoryview(chunk)
+                while view:
+                    view = view[file.write(view[:_CHUNK]) :]
+            os.fsync(file.fileno())
+        return digest.hexdigest(), size
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, name)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(self._path(_LOCK), flags, 0o600)
+        try:
+            end, pause = time.monotonic() + _WAIT, 0.001
+            while not _try_lock(descriptor):
+                if time.monotonic() > end:
+                    raise TimeoutError(f"another process held the quarantine's lock for {_WAIT:.0f} seconds")
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
+            try:
+                yield
+            finally:
+                _unlock(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _try_lock(descriptor: int) -> bool:
+        import fcntl  # a platform without it can't keep the bounds: that is trouble, and the caller says so
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        """Release the lock by name: a child that was forked meanwhile has the descriptor open still."""
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,299 @@
+"""The object at an ingestion point: `Reader` judges what comes in, keeps what it refuses, and says what it did."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._files import Input
+from .._format.header import Header
+from .._io.atomic import naming
+from .._policy import Policy, as_listed, check_is_policy, refuse_batch
+from .._reading import Judged, Trust, inspect_body, read_body, read_judged
+from .._schema.change import Change
+from .._trust.allow_list import Trusted, build_trust
+from .._version import __version__
+from ..errors import ReadError, printable, shown
+from .rereadable import Evidence
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Artifact", "Event", "Quarantine", "Reader", "reason_of"]
+
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as `logging` has them
+
+
+class Artifact(NamedTuple):
+    """What `Reader.read` returns: the header, and the object that it describes."""
+
+    header: Header
+    object: Any
+
+
+class Event(NamedTuple):
+    """What a `Reader` did with one artifact: what `on_event` is called with.
+
+    Attributes:
+        outcome: `"accepted"` or `"rejected"`.
+        code: why it was rejected (spec section 15), or None.
+        type, version: as the header has them, or None where it is rejected before its header is known (steps 1 to 13).
+            What an unsigned header says is anybody's word: count by it only what is accepted.
+        size: length of the frame in bytes, or None where that is damaged.
+        seconds: how long it took, the quarantine included.
+        quarantined: path of the kept bytes, or None.
+        name: path or name of the file, or None.
+    """
+
+    outcome: str
+    code: str | None
+    type: str | None
+    version: int | None
+    size: int | None
+    seconds: float
+    quarantined: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A folder where a `Reader` keeps the exact bytes of what it refuses, each with a reason in JSON beside it.
+
+    `<UTC time>-<code>-<16 digits of the SHA-256>.pseal`, and the same with `.json`. An entry that has its `.json` is
+    complete, also after a crash. The same bytes, refused for the same code, are kept once. Files are readable by
+    their owner alone; the folder is made where it is missing. Several threads and processes may share it. Where the
+    bounds are reached nothing is kept any more: that is logged as an error. Nothing is deleted to make room; taking
+    entries out is up to you. What is in there is as dangerous as when it came: look at it with `peek` and `verify`.
+
+    Args:
+        folder: where.
+        max_count: how many entries there may be.
+        max_bytes: how many bytes of files there may be. From inputs that can't seek, up to so many are held in memory.
+
+    Raises:
+        TypeError, ValueError: a bound is no integer, or negative; the folder is no path, or an empty one.
+
+    Runs no code of an artifact. Spec section 15 lists the codes.
+    """
+
+    folder: str | os.PathLike[str]
+    max_count: int = 1000
+    max_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        folder = os.fsdecode(self.folder)
+        if not folder:  # a setting that is missing; it would be the current directory
+            raise ValueError("folder: expected a path, found an empty one")
+        object.__setattr__(self, "folder", os.path.abspath(folder))
+        for name in ("max_count", "max_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name}: expected an int, found {value!r}")
+            if value < 0:
+                raise ValueError(f"{name}: expected no negative number, found {value}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """Read what comes in under one policy: refuse with a reason, keep what was refused, say what was done.
+
+    Immutable; threads may share one. What it accepts, `unpack` with the same policy accepts. Each artifact makes one
+    record of the logger `pickleseal._reading` (rejected: WARNING, accepted: DEBUG, with `code`, `step`, `type` and
+    `path`) and one `Event`. What is no verdict on bytes makes neither: OSError, MissingExtraError, misuse. (A payload
+    that fails for want of numpy is `unpickle-failed`, as everywhere.)
+
+    Args:
+        policy: what is accepted; None: `Policy()`.
+        expect, trust: as for `unpack`.
+        quarantine: a `Quarantine`, or the path of its folder; None: what is refused is not kept.
+        on_event: called with an `Event` for each artifact. What it raises is logged and changes nothing.
+
+    Raises:
+        TypeError, ValueError: the arguments are not what they should be.
+
+    `read` and `check` say what can run. Spec section 11.
+
+    >>> reader = Reader(Policy(types={"builtins:dict": "*"}))
+    >>> reader.read(pack({"id": 7})).object
+    {'id': 7}
+    >>> reader.check(pack({"id": 7})).type
+    'builtins:dict'
+    """
+
+    policy: Policy | None = None
+    _: KW_ONLY
+    expect: type[Any] | str | None = None
+    trust: Trust = ()
+    quarantine: Quarantine | str | os.PathLike[str] | None = None
+    on_event: Callable[[Event], None] | None = None
+    _trusted: Trusted = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", check_is_policy(self.policy))
+        object.__setattr__(self, "trust", as_listed(self.trust))
+        object.__setattr__(self, "_trusted", build_trust(self.trust, self.expect))
+        if isinstance(self.quarantine, str | os.PathLike):
+            object.__setattr__(self, "quarantine", Quarantine(self.quarantine))
+        elif self.quarantine is not None and not isinstance(self.quarantine, Quarantine):
+            raise TypeError(f"quarantine: expected a Quarantine or a folder, found {self.quarantine!r}")
+        if self.on_event is not None and not callable(self.on_event):
+            raise TypeError(f"on_event: expected a function of an Event, found {self.on_event!r}")
+
+    def read(self, data: Input) -> Artifact:
+        """Read one artifact: the header and the object, after everything about it was checked (steps 1 to 20).
+
+        Runs the code of the classes that are trusted, as `unpack` does.
+
+        Args:
+            data: bytes, a path, a URL (whose credentials are in the environment), or a binary file, of which one frame
+                is read.
+
+        Raises:
+            ReadError: it is refused; `quarantined` is where its bytes were kept, if they were.
+            OSError, TypeError, MissingExtraError, ValueError: as for `load` and `unpack`.
+        """
+        policy = check_is_policy(self.policy)
+        return self._take(data, lambda source, header, judged: read_body(source, header, judged, self.expect, policy))
+
+    def check(self, data: Input) -> Header:
+        """Check all that can be checked without unpickling: policy, trust, sections, the pickle's structure.
+
+        Spec section 11, steps 1 to 19, and of step 20 what the policy's level judges before a payload runs (a dry run
+        on inert objects). Imports what is trusted, as step 15 does: at the levels `signed` and `never-left-my-hands`
+        that is every module that the header names. Runs none of its other code.
+
+        Args, Raises: as for `read`.
+        """
+        policy = check_is_policy(self.policy)
+        return self._take(data, lambda source, header, judged: inspect_body(source, header, judged, policy)).header
+
+    def _take(self, data: Input, finish: Callable[[Evidence, Header, Judged], Any]) -> Artifact:
+        start, policy, folder = time.perf_counter(), check_is_policy(self.policy), self.quarantine
+        most = folder.max_bytes if isinstance(folder, Quarantine) else None
+        with (
+            naming(os.fsdecode(data) if isinstance(data, str | os.PathLike) else None),
+            Evidence(data, most) as evidence,
+        ):
+            refusal: ReadError | None = None
+            try:
+                header, judged = read_judged(evidence, self.expect, self._trusted, policy)
+                refuse_batch(header._fields, self.expect)
+                obj = finish(evidence, header, judged)
+            except ReadError as exc:
+                refusal = exc
+            if refusal is not None:  # outside of `except`: a traceback that is logged shows nothing of the payload's
+                try:
+                    self._reject(refusal, evidence, policy, start)
+                    raise refusal
+                finally:
+                    del refusal  # its traceback refers to this frame
+        kind, size = header.type, header.frame_len
+        if _logger().isEnabledFor(_DEBUG):
+            extra = _extra(None, None, kind, evidence.name)
+            _log(_DEBUG, "accepted: %s, %d bytes", extra["type"], size, extra=extra)
+        if self.on_event is not None:
+            seconds = time.perf_counter() - start
+            self._tell(Event("accepted", None, kind, header.version, size, seconds, None, evidence.name))
+        return Artifact(header, obj)
+
+    def _reject(self, exc: ReadError, evidence: Evidence, policy: Policy, start: float) -> None:
+        """Keep the bytes, log, and tell, in this order. The caller raises the rejection itself, whatever happens."""
+        exc.path = evidence.name
+        header = evidence.header(exc.step, policy)
+        kind, version = (None, None) if header is None else (header.type, header.version)
+        extra = _extra(exc.code, exc.step, kind, evidence.name)
+        if isinstance(self.quarantine, Quarantine):
+            self._keep(exc, evidence, self.quarantine, kind, version, extra)
+        _log(_WARNING, "rejected: %s", str(exc), extra=extra)
+        seconds, size = time.perf_counter() - start, evidence.frame_len()
+        self._tell(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, evidence.name))
+
+    def _keep(
+        self,
+        exc: ReadError,
+        evidence: Evidence,
+        quarantine: Quarantine,
+        kind: str | None,
+        version: int | None,
+        extra: dict[str, Any],
+    ) -> None:
+        from .quarantine import QuarantineFolder  # brings hashlib and json: only where something is kept
+
+        folder = QuarantineFolder(os.fsdecode(quarantine.folder), quarantine.max_count, quarantine.max_bytes)
+        reason = reason_of(exc, evidence.name, kind, version)
+        try:
+            kept = folder.keep(evidence, exc.code, reason)
+        except Exception as trouble:  # of any kind: the rejection counts for more
+            text = f"the quarantine did not keep it: {printable(str(trouble))}"
+            _log(_ERROR, "%s", text, extra=extra)
+            add_note = getattr(exc, "add_note", None)  # Python 3.11
+            if add_note is not None:
+                add_note(text)
+            return
+        if kept is None:
+            bounds = f"max_count={quarantine.max_count}, max_bytes={quarantine.max_bytes}"
+            _log(_ERROR, "no room in the quarantine (%s): not kept", bounds, extra=extra)
+            return
+        exc.quarantined = kept.path
+        if not kept.is_new:
+            _log(_INFO, "the quarantine has it already: %s", printable(kept.path, 4096), extra=extra)
+
+    def _tell(self, event: Event) -> None:
+        if self.on_event is not None:
+            try:
+                self.on_event(event)
+            except Exception as trouble:
+                _log(_ERROR, "on_event raised", exc_info=trouble)
+
+
+def _logger() -> "logging.Logger":
+    import logging  # not needed to import the library
+
+    return logging.getLogger("pickleseal.reader")
+
+
+def _log(level: int, message: str, *args: object, **details: Any) -> None:
+    """Log. What a filter or handler raises is no verdict: it is printed to stderr, as `logging` itself does."""
+    try:
+        _logger().log(level, message, *args, **details)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+
+
+def _extra(code: str | None, step: int | None, kind: str | None, name: str | None) -> dict[str, Any]:
+    """Return what a log record carries, escaped: some formatters print it as it is."""
+    return {
+        "code": code,
+        "step": step,
+        "type": None if kind is None else printable(kind),
+        "path": None if name is None else printable(name, 4096),
+    }
+
+
+def reason_of(exc: ReadError, source: str | None, kind: str | None, version: int | None) -> dict[str, Any]:
+    """Return what a quarantine keeps of a refusal, as JSON values."""
+    return {
+        "code": exc.code,
+        "expected": _plain(exc.expected),
+        "found": _plain(exc.found),
+        "hint": exc.hint,
+        "pickleseal": __version__,
+        "reason": exc.reason,
+        "source": source,
+        "step": exc.step,
+        "type": kind,
+        "version": version,
+        "where": exc.where,
+    }
+
+
+def _plain(value: object) -> Any:
+    """Return a value of an error as JSON has it: numbers and strings as they are, several as a list, others as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Change):
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else shown(value, 1000)

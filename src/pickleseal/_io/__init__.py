@@ -1,0 +1,1 @@
+"""Bytes in and out of files, maps and object stores, below everything that knows headers or pickles."""

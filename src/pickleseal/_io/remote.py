@@ -1,0 +1,230 @@
+"""Artifacts at a URL: the header by one range read, the body by further ones, checked while it arrives.
+
+One range of 8,192 bytes holds the header of nearly every artifact (spec section 12), so `peek` is one request. The body
+comes in ranges of a few MiB, the next ones asked for while one is judged. Nothing is allocated by a declared length
+before the store has told the object's size (I6).
+
+An object may be replaced between two ranges. Each byte is covered by the chain of checksums that starts in the first
+range (I2), so a mixture is refused, never returned; then the head is read again, and where it is another one, the
+refusal is the error number ESTALE, which is no verdict on the bytes.
+"""
+
+import errno
+import io
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._format.frame import Part
+from ..errors import ReadError
+from .source import FileSource
+from .stores import open_store
+from .url import masked
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+__all__ = ["RangeFile", "RangeSource", "read_url", "write_url"]
+
+T = TypeVar("T")
+_HEAD = 8192  # spec 12: what a reader asks for first
+_CHUNK = 1 << 23  # bytes of a range in the body: large beside a round trip, small beside memory
+_AHEAD = 2  # ranges that are under way while one is judged
+
+
+class RangeFile(io.RawIOBase):
+    """An object at a URL as a binary file that can seek. Sends no request before it is read, save as `open_store`.
+
+    Raises:
+        OSError, MissingExtraError, ValueError, TypeError: as `open_store`.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None) -> None:
+        self.name = masked(url)
+        self._position = 0
+        self._head: bytes | None = None
+        self._chunk = memoryview(b"")  # what is at the position and not read yet
+        self._size: int | None = None
+        self._is_streaming = False
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead: deque[tuple[int, Future[bytes | memoryview]]] = deque()
+        self._asked = 0  # where the next range ahead begins
+        self._store = open_store(url, options)  # last: what is closed in the end must be whole, whatever this raises
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it can seek."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset from the start."""
+        if whence != io.SEEK_SET or offset < 0:
+            raise io.UnsupportedOperation("seek: from the start only")
+        if offset != self._position:
+            self._forget()
+            self._position = offset
+        return offset
+
+    def read(self, count: int = -1) -> bytes:
+        """Return at most `count` bytes, some at least where there are any."""
+        if count < 0:
+            raise io.UnsupportedOperation("read: a number of bytes is needed")
+        taken = self._some(count)
+        return bytes(taken)
+
+    def readinto(self, target: Any) -> int:
+        """Read into memory, as far as one range goes."""
+        view = memoryview(target).cast("B")
+        taken = self._some(len(view))
+        view[: len(taken)] = taken
+        return len(taken)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._forget()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        super().close()
+
+    def left(self) -> int | None:
+        """Return how many bytes there are from the position on, or None where the store does not tell.
+
+        From here on ranges are read ahead.
+        """
+        self._is_streaming = True
+        if self._size is None:
+            self._size = self._store.size()
+        return None if self._size is None else max(0, self._size - self._position)
+
+    def was_replaced(self) -> bool:
+        """Tell whether the object begins with other bytes than when it was first read."""
+        if self._head is None:
+            return False
+        try:
+            return bytes(self._store.read(0, len(self._head))) != self._head
+        except OSError as exc:
+            return exc.errno in (errno.ENOENT, errno.ESTALE)
+
+    def _some(self, count: int) -> memoryview:
+        if not len(self._chunk) and count:
+            self._chunk = memoryview(self._next(count))
+        taken, self._chunk = self._chunk[:count], self._chunk[count:]
+        self._position += len(taken)
+        return taken
+
+    def _next(self, count: int) -> bytes | memoryview:
+        """Return the next bytes: a first range, the rest of a head, or a range of the body."""
+        start = self._position
+        if self._size is not None and start >= self._size:
+            return b""
+        if self._head is None:
+            return self._first()
+        if not self._is_streaming:
+            return self._fetched(start, start + count, self._store.read(start, start + count))
+        if self._size is None or not self._store.has_threads:
+            end = start + _CHUNK if self._size is None else min(start + _CHUNK, self._size)
+            return self._fetched(start, end, self._store.read(start, end))
+        self._read_ahead(start)
+        end, coming = self._ahead.popleft()
+        return self._fetched(start, end, coming.result())
+
+    def _first(self) -> bytes | memoryview:
+        start = self._position
+        data = self._store.read(0, _HEAD)
+        self._head = bytes(data[:_HEAD])
+        if len(data) != _HEAD:  # the whole object: it is small, or the server knows no ranges
+            self._size = len(data)
+        return data[start:]
+
+    def _fetched(self, start: int, end: int, data: bytes | memoryview) -> bytes | memoryview:
+        if len(data) > end - start:
+            raise OSError(errno.EIO, "the server answered with more than the range it was asked for", self.name)
+        if len(data) < end - start:  # the object ends here
+            self._size = start + len(data)
+            self._forget_ahead()
+        return data
+
+    def _read_ahead(self, start: int) -> None:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(_AHEAD + 1)
+        if not self._ahead:
+            self._asked = start
+        while len(self._ahead) <= _AHEAD and self._size is not None and self._asked < self._size:
+            end = min(self._asked + _CHUNK, self._size)
+            self._ahead.append((end, self._pool.submit(self._store.read, self._asked, end)))
+            self._asked = end
+
+    def _forget(self) -> None:
+        self._chunk = memoryview(b"")
+        self._forget_ahead()
+
+    def _forget_ahead(self) -> None:
+        for _, coming in self._ahead:
+            coming.cancel()
+        self._ahead.clear()
+        self._asked = 0
+
+
+class RangeSource(FileSource):
+    """The one artifact that an object holds. A refusal that a replaced object explains is an `OSError`."""
+
+    def __init__(self, file: RangeFile) -> None:
+        super().__init__(file, whole=True)  # type: ignore[arg-type]
+        self._ranges = file
+        self._left = None  # asked for when the body is, and not for the header alone
+
+    def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
+        if self._left is None:
+            self._left = self._ranges.left()
+        try:
+            return super().section(index, entry, keep)
+        except ReadError as exc:
+            self._refuse_replaced(exc)
+            raise
+
+    def at_end(self) -> bool:
+        is_at_end = super().at_end()
+        if not is_at_end:
+            self._refuse_replaced(None)
+        return is_at_end
+
+    def _refuse_replaced(self, cause: ReadError | None) -> None:
+        if self._ranges.was_replaced():
+            text = "the object was replaced while it was read"
+            raise OSError(errno.ESTALE, text, self._ranges.name) from cause
+
+
+def read_url(url: str, options: Mapping[str, Any] | None, read: Callable[[RangeSource], T]) -> T:
+    """Read the artifact at a URL.
+
+    Raises:
+        ReadError: `path` is the URL without secrets.
+        OSError: from the store; ESTALE where the object was replaced while it was read.
+        MissingExtraError, ValueError, TypeError: as `open_store`.
+    """
+    with RangeFile(url, options) as file:
+        try:
+            return read(RangeSource(file))
+        except ReadError as exc:
+            exc.path = file.name
+            raise
+
+
+def write_url(url: str, options: Mapping[str, Any] | None, parts: Sequence[Part]) -> None:
+    """Write parts to a URL: one PUT, or an upload in parts that counts only once it is complete.
+
+    Raises:
+        OSError: from the store; an upload in parts is given up.
+        MissingExtraError, ValueError, TypeError: as `open_store`.
+    """
+    open_store(url, options).write(parts)

@@ -1,0 +1,512 @@
+"""Keys and key rings: who may sign, and whose signatures count (spec section 10).
+
+A ring looks a key up by identity and algorithm, and tries no other. The first key that can sign signs; any of them
+verifies, so that a key is changed by putting a new one in front. Ed25519 comes from `cryptography`, the extra
+`pickleseal[ed25519]`, imported when the first such key is made.
+"""
+
+import base64
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from ._format.header import is_key
+from ._format.seal import Sign, Signature, Verify, decode_base64, is_purpose, pre_authentication
+from ._io.atomic import naming, replace_with, write_all
+from .errors import MissingExtraError, SignatureError
+
+__all__ = ["Key", "KeyRing", "check_keys", "read_key_file", "signer", "verifier", "write_key_file"]
+
+# Files that hold keys: read only where nobody else could, written for their owner alone.
+
+
+_LARGEST = 1 << 20
+
+
+def read_key_file(path: str) -> tuple[str, Callable[[bool], None]]:
+    """Return a file's text, and the check of its permissions, which is told whether the text holds secrets.
+
+    The check is about the file that was opened, whatever the path leads to by then.
+
+    Raises:
+        OSError: from the operating system.
+        ValueError: the file is too large to hold keys.
+    """
+    with naming(path), open(path, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        data = b""
+        while len(data) <= _LARGEST:
+            chunk = file.read(_LARGEST + 1)
+            if not chunk:
+                break
+            data += chunk
+    if len(data) > _LARGEST:
+        raise ValueError(f"{path}: larger than {_LARGEST} bytes: not a file of keys")
+
+    def check(has_secrets: bool) -> None:
+        if os.name == "posix":
+            _check(path, status, has_secrets)
+
+    return data.decode("ascii", "replace"), check  # what is not ASCII is no key
+
+
+def _check(path: str, status: os.stat_result, has_secrets: bool) -> None:
+    mode, problem = stat.S_IMODE(status.st_mode), None
+    if status.st_uid not in (os.geteuid(), 0):
+        problem = f"belongs to user {status.st_uid}, who could put other keys in it: chown it"
+    elif has_secrets and mode & 0o066:
+        problem = f"holds secrets and has mode {mode:03o}, which gives others access: chmod 600"
+    elif mode & 0o022:
+        problem = f"has mode {mode:03o}, so others could put their own keys in it: chmod go-w"
+    if problem is not None:
+        raise PermissionError(errno.EACCES, problem, path)
+
+
+def write_key_file(path: str, text: str) -> None:
+    """Replace a file by one of mode 600, atomically and durably.
+
+    Raises:
+        OSError: from the operating system; a file that was there is left as it was, unless only the last sync of the
+            folder failed.
+    """
+    data = text.encode("ascii")
+    replace_with(path, len(data), lambda descriptor: write_all(descriptor, [data]), mode=0o600)
+
+
+HMAC = "hmac-sha256"
+ED25519 = "ed25519"
+_LEAST_SECRET = 32  # bytes: as long as the hash, RFC 2104 section 3
+_MARK = "pickleseal-key-v1"
+# y of the points of small order, in every encoding, without the sign of x (RFC 8032, 5.1.2): anyone can sign for these.
+_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+        2**255 - 20,
+        2**255 - 19,
+        2**255 - 18,
+    }
+)
+_FORM = f"{_MARK} ALG ID private|public|secret BASE64"
+
+
+class Key:
+    """One key: of HMAC-SHA256, which signs and verifies, or of Ed25519, whose public half verifies alone. Immutable.
+
+    Make one with `Key.generate`, `Key.hmac`, `Key.ed25519` or `Key.from_text`. `repr` shows no secret, and a key can't
+    be pickled: `to_text` is the one way out.
+
+    Raises:
+        TypeError: `Key()` itself.
+    """
+
+    __slots__ = ("_alg", "_id", "_native", "_private", "_public")
+    _id: str
+    _alg: str
+    _private: bytes | None  # HMAC's secret, or Ed25519's private key
+    _public: bytes | None
+    _native: Any  # Ed25519's public key, as `cryptography` has it
+
+    def __init__(self) -> None:
+        raise TypeError("Key: make one with Key.generate, Key.hmac, Key.ed25519 or Key.from_text")
+
+    @classmethod
+    def _make(cls, id: object, alg: str, private: bytes | None, public: bytes | None, native: Any) -> "Key":
+        if not isinstance(id, str) or not is_key(id):
+            raise ValueError("id: expected a letter, then up to 255 of letters, digits, _ . : -")
+        key = object.__new__(cls)
+        key._id, key._alg, key._private, key._public, key._native = id, alg, private, public, native
+        return key
+
+    @classmethod
+    def generate(cls, id: str, alg: str = HMAC) -> "Key":
+        """Make a new random key, from the operating system's source. Runs no code of an artifact. Spec section 10.
+
+        Raises:
+            ValueError: the id is no key in the sense of the spec, or the algorithm is unknown.
+            MissingExtraError: `ed25519`, and `cryptography` is not installed.
+        """
+        if alg == HMAC:
+            return cls.hmac(id, os.urandom(_LEAST_SECRET))
+        if alg == ED25519:
+            return cls.ed25519(id, private=os.urandom(32))
+        raise ValueError(f"alg: expected {HMAC} or {ED25519}, found {alg!r}")
+
+    @classmethod
+    def hmac(cls, id: str, secret: bytes) -> "Key":
+        """Take a secret that writers and readers share: at least 32 random bytes, not a password.
+
+        Raises:
+            TypeError, ValueError: the secret is not bytes, or too short; the id is no key in the sense of the spec.
+        """
+        return cls._make(id, HMAC, _as_bytes("secret", secret, _LEAST_SECRET), None, None)
+
+    @classmethod
+    def ed25519(cls, id: str, private: bytes | None = None, public: bytes | None = None) -> "Key":
+        """Take an Ed25519 key as RFC 8032 encodes it, 32 bytes: the private one signs, the public one only verifies.
+
+        The public one follows from the private; where both are given they have to agree.
+
+        Raises:
+            TypeError, ValueError: a key is not 32 bytes, none is given, they do not belong together, or the public one
+                is a point of small order; the id is no key in the sense of the spec.
+            MissingExtraError: `cryptography` is not installed.
+        """
+        asymmetric = _ed25519()
+        if private is not None:
+            private = _as_bytes("private", private, 32, 32)
+            native = asymmetric.Ed25519PrivateKey.from_private_bytes(private).public_key()
+            derived = native.public_bytes_raw()
+            if public is not None and public != derived:
+                raise ValueError("public: is not the public key of the private one")
+            return cls._make(id, ED25519, private, derived, native)
+        if public is None:
+            raise ValueError("expected a private or a public key")
+        public = _as_bytes("public", public, 32, 32)
+        if int.from_bytes(public, "little") & (2**255 - 1) in _SMALL_ORDER:
+            raise ValueError("public: a point of small order, for which anyone can sign")
+        return cls._make(id, ED25519, None, public, asymmetric.Ed25519PublicKey.from_public_bytes(public))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Key":
+        """Read a key from its line of text, as `to_text` gives it. No error shows what the line holds.
+
+        Raises:
+            TypeError, ValueError: it is not such a line.
+            MissingExtraError: it is of Ed25519, and `cryptography` is not installed.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected a line of text, found {type(text).__name__}")
+        words = text.split()
+        if len(words) != 5:
+            raise ValueError(f"expected `{_FORM}`, found {len(words)} words")
+        if words[0] != _MARK:
+            raise ValueError(f"expected `{_FORM}`, found another first word")
+        _, alg, id, kind, encoded = words
+        raw = decode_base64(encoded)
+        if raw is None:
+            raise ValueError("fifth word: expected base64 with padding")
+        if (alg, kind) == (HMAC, "secret"):
+            return cls.hmac(id, raw)
+        if (alg, kind) == (ED25519, "private"):
+            return cls.ed25519(id, private=raw)
+        if (alg, kind) == (ED25519, "public"):
+            return cls.ed25519(id, public=raw)
+        raise ValueError(f"second and fourth word: expected {HMAC} with secret, or {ED25519} with private or public")
+
+    @property
+    def id(self) -> str:
+        """The identity by which a seal names the key."""
+        return self._id
+
+    @property
+    def alg(self) -> str:
+        """The algorithm: `hmac-sha256` or `ed25519`."""
+        return self._alg
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether the key holds what it takes to sign."""
+        return self._private is not None
+
+    def public(self) -> "Key":
+        """Return the half of an Ed25519 key that verifies and cannot sign.
+
+        Raises:
+            ValueError: an HMAC key, which has no such half: who can verify can sign.
+        """
+        if self._public is None:
+            raise ValueError(f"key {self._id}: HMAC has no public key; who verifies can sign")
+        return Key._make(self._id, self._alg, None, self._public, self._native)
+
+    def to_text(self) -> str:
+        """Return the key as one line of text, with its secret. `Key.from_text` reads it."""
+        kind = "public" if self._private is None else "secret" if self._alg == HMAC else "private"
+        raw = self._public if self._private is None else self._private
+        return f"{_MARK} {self._alg} {self._id} {kind} {base64.b64encode(raw or b'').decode('ascii')}"
+
+    def __repr__(self) -> str:
+        return f"<Key {self._id} {self._alg}{'' if self.can_sign else ', verifies only'}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Key can't be pickled or copied: secrets travel by to_text() alone")
+
+    def _is(self, other: "Key") -> bool:
+        """Tell whether two keys are the same but for their ids. Not in constant time: both are the caller's."""
+        mine, theirs = (self._public or self._private, other._public or other._private)
+        return self._alg == other._alg and mine == theirs
+
+    def _sign(self, message: bytes) -> bytes:
+        if self._private is None:
+            raise ValueError(f"key {self._id} only verifies")
+        if self._alg == HMAC:
+            return _hmac_sha256(self._private, message)
+        raw: bytes = _ed25519().Ed25519PrivateKey.from_private_bytes(self._private).sign(message)
+        return raw
+
+    def _verifies(self, message: bytes, raw: bytes) -> bool:
+        if self._alg == HMAC and self._private is not None:
+            import hmac
+
+            return hmac.compare_digest(_hmac_sha256(self._private, message), raw)
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._native.verify(raw, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def _as_bytes(what: str, value: object, least: int, most: int | None = None) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{what}: expected bytes, found {type(value).__name__}")
+    if len(value) < least or (most is not None and len(value) > most):
+        raise ValueError(f"{what}: expected {'' if most else 'at least '}{least} bytes, found {len(value)}")
+    return value
+
+
+def _hmac_sha256(secret: bytes, message: bytes) -> bytes:
+    import hmac  # loads OpenSSL: only where there are keys
+
+    return hmac.digest(secret, message, "sha256")
+
+
+def _ed25519() -> Any:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise MissingExtraError(
+            "Ed25519 needs the package cryptography", None, None, "pip install 'pickleseal[ed25519]'"
+        ) from None
+    return ed25519
+
+
+class KeyRing:
+    """Keys in order: the first that can sign signs, any of them verifies. Immutable, shared freely between threads.
+
+    Args:
+        keys: the newest first. An id may occur once for each algorithm.
+        purpose: what the signatures are for, agreed between writers and readers and stored nowhere: 0 to 255 of
+            letters, digits, `. _ : / -`. A signature for one purpose does not verify for another.
+
+    Raises:
+        TypeError, ValueError: there is no key, something is no key, two have the same id and algorithm, or the purpose
+            has other characters.
+
+    Runs no code of an artifact. A ring can't be pickled. Spec section 10.
+
+    >>> ring = KeyRing([Key.generate("jobs-2026")], purpose="models")
+    >>> data = pack([1, 2], writer=Writer(keys=ring))
+    >>> verify(data, policy=Policy(keys=ring)).verified
+    (('hmac-sha256', 'jobs-2026'),)
+    """
+
+    __slots__ = ("_by_identity", "_keys", "_purpose")
+
+    def __init__(self, keys: Iterable[Key], purpose: str = "") -> None:
+        if isinstance(keys, Key) or not isinstance(keys, Iterable):
+            raise TypeError(f"keys: expected several keys, found {type(keys).__name__}")
+        self._keys = tuple(keys)
+        for key in self._keys:
+            if not isinstance(key, Key):
+                raise TypeError(f"keys: expected keys, found {type(key).__name__}")
+        if not self._keys:
+            raise ValueError("keys: expected at least one")
+        if not isinstance(purpose, str) or not is_purpose(purpose):
+            raise ValueError("purpose: expected 0 to 255 of letters, digits, . _ : / -")
+        self._purpose = purpose
+        self._by_identity: dict[tuple[str, str], Key] = {}
+        for key in self._keys:
+            if self._by_identity.setdefault((key.id, key.alg), key) is not key:
+                raise ValueError(f"keys: two {key.alg} keys have the id {key.id}")
+
+    @classmethod
+    def from_text(cls, text: str, purpose: str = "") -> "KeyRing":
+        """Read a ring from text: one key a line, the newest first. Lines that are empty or begin with `#` are skipped.
+
+        Raises:
+            TypeError, ValueError: a line is no key, which is named by its number, or `KeyRing` refuses the keys. No
+                error shows what a line holds.
+            MissingExtraError: a key is of Ed25519, and `cryptography` is not installed.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected text, found {type(text).__name__}")
+        keys = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                try:
+                    keys.append(Key.from_text(line))
+                except ValueError as exc:
+                    raise ValueError(f"line {number}: {exc}") from None
+        return cls(keys, purpose)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], purpose: str = "") -> "KeyRing":
+        """Read a ring from a file, in the form of `from_text`.
+
+        On POSIX a file is refused that others could have changed: one that belongs to neither this user nor root, or
+        that others can write to; one with secrets also if others can read it. It is the opened file that is checked.
+
+        Raises:
+            PermissionError: such a file; the message says what to do.
+            OSError: from the operating system.
+            ValueError, MissingExtraError: as for `from_text`; the message names the file.
+        """
+        name = os.fsdecode(path)
+        text, check = read_key_file(name)
+        try:
+            ring = cls.from_text(text, purpose)
+        except ValueError as exc:
+            raise ValueError(f"{name}: {exc}") from None
+        check(any(key.can_sign for key in ring.keys))
+        return ring
+
+    @classmethod
+    def from_env(cls, name: str, purpose: str = "") -> "KeyRing":
+        """Read a ring from an environment variable, in the form of `from_text`.
+
+        Raises:
+            ValueError: the variable is not set, or as for `from_text`; the message names the variable.
+            MissingExtraError: as for `from_text`.
+        """
+        text = os.environ.get(name)
+        if text is None:
+            raise ValueError(f"environment variable {name} is not set")
+        try:
+            return cls.from_text(text, purpose)
+        except ValueError as exc:
+            raise ValueError(f"environment variable {name}: {exc}") from None
+
+    def to_text(self) -> str:
+        """Return the keys as text, with their secrets, one a line. The purpose is not part of it."""
+        return "".join(f"{key.to_text()}\n" for key in self._keys)
+
+    def to_file(self, path: str | os.PathLike[str]) -> None:
+        """Write the ring to a file that its owner alone can read and write, atomically and durably.
+
+        Raises:
+            OSError: from the operating system; a file that was there is left as it was, unless only the last sync of
+            the folder failed.
+        """
+        write_key_file(os.fsdecode(path), self.to_text())
+
+    def rotated(self, key: Key) -> "KeyRing":
+        """Return a ring with a new key in front: it signs from now on, and the others still verify.
+
+        Raises:
+            TypeError, ValueError: as for `KeyRing`.
+        """
+        return KeyRing([key, *self._keys], self._purpose)
+
+    def public(self) -> "KeyRing":
+        """Return a ring that verifies and cannot sign.
+
+        Raises:
+            ValueError: an HMAC key is among the keys.
+        """
+        return KeyRing([key.public() for key in self._keys], self._purpose)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys, the newest first."""
+        return self._keys
+
+    @property
+    def purpose(self) -> str:
+        """What the signatures are for."""
+        return self._purpose
+
+    def __repr__(self) -> str:
+        purpose = f" for {self._purpose}" if self._purpose else ""
+        return f"<KeyRing {', '.join(f'{key.id} ({key.alg})' for key in self._keys)}{purpose}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "a KeyRing can't be pickled or copied: read it where it is needed, from a file or the environment"
+        )
+
+
+# Signing and verifying with a key ring: what writers and readers hand down to `format` (spec section 10).
+
+
+def signer(ring: KeyRing) -> Sign:
+    """Return the function that signs with the newest key that can.
+
+    Raises:
+        ValueError: no key can.
+    """
+    key = next((key for key in ring.keys if key.can_sign), None)
+    if key is None:
+        raise ValueError("keys: none can sign, all are public keys")
+    return lambda body: Signature(key.alg, key.id, key._sign(pre_authentication(body, ring.purpose)))
+
+
+def check_keys(ring: object, signed_by: object) -> None:
+    """Check what a policy says of keys.
+
+    Raises:
+        TypeError, ValueError: they are not a ring and a tuple of ids that it has.
+    """
+    if ring is not None and not isinstance(ring, KeyRing):
+        raise TypeError(f"keys: expected a KeyRing, found {type(ring).__name__}")
+    if not isinstance(signed_by, tuple):
+        raise TypeError(f"signed_by: expected a tuple of key ids, found {type(signed_by).__name__}")
+    missing = [id for id in signed_by if ring is None or all(id != key.id for key in ring.keys)]
+    if missing:
+        raise ValueError(f"signed_by: expected ids of keys=, found {', '.join(map(repr, missing))}")
+    if ring is not None:
+        _check_apart([key for key in ring.keys if key.id in signed_by])
+
+
+def _check_apart(keys: list[Key]) -> None:
+    """Refuse one key under two ids, of which both have to sign: one holder would be enough."""
+    for index, key in enumerate(keys):
+        for other in keys[:index]:
+            if key._is(other):
+                raise ValueError(f"signed_by: {other.id} and {key.id} are one key, so its holder can sign as both")
+
+
+def verifier(ring: KeyRing, signed_by: tuple[str, ...] = ()) -> Verify:
+    """Return the function that judges signatures: one has to verify, and one of each id in `signed_by`.
+
+    It tries each signature whose key the ring has, once, and raises SignatureError (spec 11, step 9).
+    """
+
+    def verify(body: bytes, signatures: tuple[Signature, ...]) -> tuple[tuple[str, str], ...]:
+        message = pre_authentication(body, ring._purpose)
+        verified, known = [], False
+        for alg, id, raw in signatures:
+            key = ring._by_identity.get((id, alg))
+            if key is not None:
+                known = True
+                if key._verifies(message, raw):
+                    verified.append((alg, id))
+        missing = [id for id in signed_by if all(id != by for _, by in verified)]
+        if not verified or missing:
+            raise _refusal(ring, signatures, known, missing if verified else [])
+        return tuple(verified)
+
+    return verify
+
+
+def _refusal(ring: KeyRing, signatures: tuple[Signature, ...], known: bool, missing: list[str]) -> SignatureError:
+    """Say why no signature counts, and which ids there are on either side."""
+    has = ", ".join(f"{key.id} ({key.alg})" for key in ring.keys)
+    if not signatures:
+        hint = "if you know who wrote it: seal(path, keys) adds one"
+        return SignatureError("the artifact has no seal", f"a signature by one of {has}", None, hint)
+    claims = ", ".join(f"{id} ({alg})" for alg, id, _ in signatures)
+    hint = f"the seal names {claims}; the ring has {has}, " + (
+        f"for the purpose {ring.purpose}" if ring.purpose else "without a purpose"
+    )
+    if missing:
+        return SignatureError("not signed by all who have to", ", ".join(missing), None, hint)
+    if known:
+        reason = "the signature does not verify: another key of that id, another purpose, or the artifact was changed"
+        return SignatureError(reason, hint=hint)
+    return SignatureError("signed by no key of the ring", hint=hint)

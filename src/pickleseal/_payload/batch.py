@@ -1,0 +1,222 @@
+"""Many records in one pickle (spec section 9.2): a list that is pickled at once, of records that were taken one by one.
+
+A record counts as it is when it is appended, not as it is when the batch is written, and no two records share an
+object that can change. So each is taken in one of two ways:
+
+- one that is a tree of plain containers, instances and immutable values is copied, as far as it can change. Such
+  records are pickled together, which is cheap and shares their keys and class names;
+- any other is pickled at once. Such pickles are put one behind the other into the pickle of a list, their references to
+  the memo moved up by what the records before them put there.
+"""
+
+import copyreg
+import dataclasses
+import enum
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from ..errors import PackError
+from .pickler import is_plain
+from .structure import SIZED, plain_run
+
+__all__ = ["LARGEST", "LONGEST", "Taker", "merge"]
+
+LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
+LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
+_MOST = 64  # items of a container that is copied: for more, pickling is the faster copy
+_MOST_CONTAINERS = 100  # one in the other, they can be pickled wherever the batch is written, deep in calls too
+_ATOMS = {type(None), bool, int, float, complex}
+# Immutable types of the standard library: `module.qualname`, as none of them is imported here.
+_VALUES = frozenset(
+    {"datetime.date", "datetime.time", "datetime.datetime", "datetime.timedelta", "decimal.Decimal", "uuid.UUID"}
+)
+_ATOM, _TUPLE, _FROZEN, _INSTANCE, _OTHER = range(1, 6)
+_FRAME = b"\x80\x05\x95"
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class made in Python
+
+
+class _NoCopyError(Exception):
+    """The record has to be pickled at once."""
+
+
+class Taker:
+    """Takes records as they are now. It remembers what kind of class each object's is.
+
+    `check` is called once with each class whose instances are copied; where it raises `PackError` they are not.
+    """
+
+    def __init__(self, check: Callable[[type], None]) -> None:
+        self._check = check
+        self.atoms = set(_ATOMS)  # immutable types of bounded size; strings and bytes are looked at one by one
+        self._kinds: dict[type, int] = {tuple: _TUPLE}
+        self._fields: dict[type, tuple[str, ...]] = {}  # of frozen dataclasses
+
+    def take(self, obj: Any) -> Any:
+        """Return what stands for a record as it is now: itself, or a copy. NotImplemented where only a pickle does.
+
+        Runs no code of the object's.
+        """
+        try:
+            return self._copy(obj, set())
+        except (_NoCopyError, RuntimeError):  # RecursionError; or another thread changes it now
+            return NotImplemented
+
+    def _copy(self, value: Any, seen: set[int]) -> Any:
+        """Copy what can change. What was seen before is shared within the record, which a copy would lose."""
+        cls = type(value)
+        if cls in self.atoms:
+            return value
+        if cls is str or cls is bytes:
+            if len(value) > LONGEST:
+                raise _NoCopyError
+            return value
+        place = id(value)
+        if place in seen or len(seen) == _MOST_CONTAINERS:
+            raise _NoCopyError
+        seen.add(place)
+        if cls is dict:
+            return self._copy_items(value, seen)
+        atoms = self.atoms
+        if cls is list:
+            if len(value) > _MOST:
+                raise _NoCopyError
+            return [
+                item
+                if (kind := type(item)) in atoms or (kind is str and len(item) <= LONGEST)
+                else self._copy(item, seen)
+                for item in value
+            ]
+        way = self._kinds.get(cls) or self._learn(cls)
+        if way == _ATOM:
+            seen.discard(place)
+            return value
+        if way == _TUPLE:
+            if self._are_atoms(value):
+                return value
+            if cls is tuple and len(value) <= _MOST:
+                return tuple([item if type(item) in atoms else self._copy(item, seen) for item in value])
+        elif way == _INSTANCE:
+            copied = object.__new__(cls)
+            copied.__dict__.update(self._copy_items(value.__dict__, seen))
+            return copied
+        elif way == _FROZEN:
+            with suppress(AttributeError):  # never set
+                if self._are_atoms([getattr(value, name) for name in self._fields[cls]]):
+                    return value
+        raise _NoCopyError
+
+    def _copy_items(self, items: dict[Any, Any], seen: set[int]) -> dict[Any, Any]:
+        if len(items) > _MOST:
+            raise _NoCopyError
+        atoms = self.atoms
+        copied = {}
+        for key, item in items.items():
+            if type(key) is not str and type(key) not in atoms:
+                raise _NoCopyError
+            kind = type(item)
+            is_plain = kind in atoms or (kind is str and len(item) <= LONGEST)
+            copied[key] = item if is_plain else self._copy(item, seen)
+        return copied
+
+    def _are_atoms(self, values: Any) -> bool:
+        atoms = self.atoms
+        for value in values:
+            cls = type(value)
+            if cls is str or cls is bytes:
+                if len(value) > LONGEST:
+                    return False
+            elif cls not in atoms and (self._kinds.get(cls) or self._learn(cls)) != _ATOM:
+                return False
+        return True
+
+    def _learn(self, cls: type) -> int:
+        kind = _kind_of(cls)
+        if kind != _OTHER:
+            try:
+                self._check(cls)
+            except PackError:
+                kind = _OTHER
+        if kind == _FROZEN:
+            self._fields[cls] = _field_names(cls)
+        if kind == _ATOM:
+            self.atoms.add(cls)
+        self._kinds[cls] = kind
+        return kind
+
+
+def _kind_of(cls: type) -> int:
+    """Tell how an instance of a class can be kept as it is now. Only what pickles by object's own methods can."""
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    if type(cls) is enum.EnumMeta or where in _VALUES:
+        return _ATOM
+    if type(cls) is not type or cls in copyreg.dispatch_table or not is_plain(cls) or hasattr(cls, "__del__"):
+        return _OTHER
+    slots = {name for base in cls.__mro__ for name in _slots(base)} - {"__dict__", "__weakref__"}
+    if issubclass(cls, tuple):
+        return _TUPLE if hasattr(cls, "_fields") and not cls.__dictoffset__ and not slots else _OTHER
+    has_own_base = any(base is not object and not base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
+    if has_own_base or hasattr(cls, "__getnewargs__") or hasattr(cls, "__getnewargs_ex__"):
+        return _OTHER
+    getstate = getattr(cls, "__getstate__", None)
+    is_default = getstate is getattr(object, "__getstate__", None)
+    if (
+        _is_frozen(cls)
+        and not cls.__dictoffset__
+        and (is_default or getattr(getstate, "__module__", None) == "dataclasses")
+    ):
+        return _FROZEN if slots.issubset(_field_names(cls)) else _OTHER
+    return _INSTANCE if is_default and cls.__dictoffset__ and not slots else _OTHER
+
+
+def _slots(cls: type) -> Sequence[str]:
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _field_names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
+def _is_frozen(cls: type) -> bool:
+    params = vars(cls).get("__dataclass_params__")
+    return params is not None and bool(params.frozen)
+
+
+def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:
+    """Put pickles of protocol 5 into the pickle of one list. Each comes with the number of objects in its memo.
+
+    They are this library's own, of one part and without out-of-band buffers: in one FRAME, or in none.
+    """
+    bodies = []
+    base = 0
+    for data, count in pickles:
+        body = data[11:-1] if data.startswith(_FRAME) else data[2:-1]
+        if base and (b"h" in body or b"j" in body):
+            body = _move(body, base)
+        bodies.append(body)
+        base += count
+    whole = b"](" + b"".join(bodies) + b"e."
+    return _FRAME + len(whole).to_bytes(8, "little") + whole
+
+
+def _move(body: bytes, base: int) -> bytes:
+    """Move every reference to the memo up (BINGET, LONG_BINGET)."""
+    run = plain_run(5, False, stop_at=b"hj")
+    moved, start, position, end = [], 0, 0, len(body)
+    while True:
+        position = run(body, position, end)
+        if position == end:
+            moved.append(body[start:])
+            return b"".join(moved)
+        opcode = body[position]
+        if opcode in (0x68, 0x6A):  # BINGET, LONG_BINGET
+            width = 1 if opcode == 0x68 else 4
+            index = base + int.from_bytes(body[position + 1 : position + 1 + width], "little")
+            moved.append(body[start:position])
+            moved.append(b"h%c" % index if index < 256 else b"j" + index.to_bytes(4, "little"))
+            position += 1 + width
+            start = position
+        else:
+            width = SIZED[opcode][0]
+            position += 1 + width + int.from_bytes(body[position + 1 : position + 1 + width], "little")

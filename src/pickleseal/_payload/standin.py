@@ -1,0 +1,125 @@
+"""A quick way to load many objects of classes that changed or are validated, with CPython's unpickler in C.
+
+Strategy: `find_class` hands out a subclass without slots of its own, the stand-in. The unpickler makes its instances
+and calls its `__setstate__`, which puts the state in by a `Plan` and turns the object into one of the real class, in
+place. Where something still refers to a stand-in at the end (an object that was pickled without state, the class itself
+as a value), its reference count shows it, and the exact unpickler does the work again from the start.
+
+Until the next garbage collection a stand-in is among its class's `__subclasses__()`, so classes that have some already
+are left to the exact unpickler, and so are those whose own code would see a stand-in.
+
+Not for small payloads: to make a class takes as long as loading a dozen objects.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .._schema.drift import BY_NAME
+from .._schema.migration import Plan
+from .._schema.plans import makes_others
+from .._trust.safe_functions import refuse_class
+
+__all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
+
+SMALLEST = 16_384  # bytes of payload; below, making classes costs more than it saves
+_MARK = "__pickleseal_stand_in__"
+_HEAP, _BASE = 1 << 9, 1 << 10  # CPython's Py_TPFLAGS_HEAPTYPE and Py_TPFLAGS_BASETYPE
+_COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+class CanNotStandInError(Exception):
+    """An object can't change its class in place: the exact unpickler has to do it."""
+
+
+def can_stand_in(payload: bytes, resolved: Mapping[Any, Any], plans: Mapping[int, Plan]) -> bool:
+    """Tell whether all plans are for classes that a subclass can stand in for, unseen by anybody.
+
+    A function that the payload calls may make objects of the real classes, which only the exact unpickler sees.
+    """
+    return (
+        _COUNTS
+        and len(payload) >= SMALLEST
+        and all(map(_is_simple, plans.values()))
+        and not any(map(makes_others, resolved.values()))
+    )
+
+
+def _is_simple(plan: Plan) -> bool:
+    cls = plan.cls
+    return (
+        type(cls) is type
+        and plan.now.kind in BY_NAME
+        and not plan.made_of_arguments
+        and all(base.__flags__ & (_HEAP | _BASE) == _HEAP | _BASE for base in cls.__mro__[:-1])
+        and not any(name in base.__dict__ for base in cls.__mro__[:-1] for name in ("__init_subclass__", "__new__"))
+        and _has_no_other_subclass(cls)
+        # Code of the class that runs while an object is restored would see the stand-in.
+        and (plan.was is None or plan.now.state == "default")
+        and not any(getattr(a.default, "takes_self", False) for a in getattr(cls, "__attrs_attrs__", ()))
+    )
+
+
+def _has_no_other_subclass(cls: type) -> bool:
+    """Tell whether a class has no subclass but stand-ins: where there are some, somebody may look at them."""
+    below: list[type] = type.__subclasses__(cls)
+    return all(_MARK in sub.__dict__ for sub in below)
+
+
+class StandIns:
+    """The stand-ins of one load. `table` is what `find_class` answers from."""
+
+    def __init__(self, resolved: Mapping[tuple[str, str], Any], plans: Mapping[int, Plan]) -> None:
+        self.validated: list[tuple[Any, Plan]] = []
+        made = {key: _stand_in(plan, self.validated) for key, plan in plans.items()}
+        self.table = {name: made.get(id(value), value) for name, value in resolved.items()}
+        self._classes = list(made.values())
+        del made
+        self._counts = [sys.getrefcount(cls) for cls in self._classes]
+
+    def are_gone(self) -> bool:
+        """Tell whether nothing but this object refers to a stand-in: neither an instance nor a value."""
+        return [sys.getrefcount(cls) for cls in self._classes] == self._counts
+
+
+def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]]) -> type:
+    cls, changed, check = plan.cls, plan.was is not None, plan.validate is not None
+    own: Callable[[Any, Any], None] | None = getattr(cls, "__setstate__", None)
+    set_attribute, restore = object.__setattr__, plan.restore
+
+    def __setstate__(self: Any, state: Any) -> None:  # noqa: N807
+        if changed:
+            restore(self, state)
+        try:
+            set_attribute(self, "__class__", cls)
+        except TypeError as exc:
+            raise CanNotStandInError from exc
+        if not changed:
+            if own is not None:
+                own(self, state)
+            else:
+                _build(self, state)
+        if check:
+            validated.append((self, plan))
+
+    members = {
+        "__slots__": (),
+        _MARK: True,
+        "__setstate__": __setstate__,
+        "__module__": cls.__module__,
+        "__doc__": cls.__doc__,
+    }
+    return type(cls.__name__, (cls,), {**members, "__qualname__": cls.__qualname__})
+
+
+def _build(obj: Any, state: Any) -> None:
+    """Do what BUILD does for a class without `__setstate__`."""
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:
+        state, slots = state
+    if state:
+        obj.__dict__.update(state)
+    if slots:
+        refuse_class(slots)
+        for name, value in slots.items():
+            setattr(obj, name, value)

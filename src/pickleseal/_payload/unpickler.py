@@ -1,0 +1,232 @@
+"""Run a payload that passed every check, with imports answered from a table and from nowhere else."""
+
+import io
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .._trust.safe_functions import refuse_class
+from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+
+if TYPE_CHECKING:
+    from .._schema.migration import Plan
+
+__all__ = ["Resolved", "load_object", "new_unpickler", "undeclared"]
+
+# CPython's unpickler with one source of globals: a table.
+
+
+Resolved = Mapping[tuple[str, str], Any]
+
+
+def undeclared(module: str, name: str) -> UndeclaredGlobalError:
+    """Return the refusal of a name that the table lacks."""
+    reason = "the payload imports a name that its header does not declare"
+    return UndeclaredGlobalError(reason, None, f"{module}:{name}", None, "globals")
+
+
+class _Unpickler(pickle.Unpickler):
+    """CPython's unpickler; the table is the only source of globals (spec 8, Imports)."""
+
+    __slots__ = ("resolved",)
+    resolved: Resolved
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        try:
+            return self.resolved[module, name]
+        except KeyError:
+            raise undeclared(module, name) from None
+
+    def persistent_load(self, pid: Any, /) -> Any:
+        raise UndeclaredGlobalError("the payload uses a persistent id", None, None)  # E2 refuses these opcodes before
+
+
+def new_unpickler(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> pickle.Unpickler:
+    """Return an unpickler for one payload, whose globals come from `resolved`."""
+    unpickler = _Unpickler(io.BytesIO(payload), buffers=buffers)
+    unpickler.resolved = resolved
+    return unpickler
+
+
+_IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
+
+
+class _ExactUnpickler(pickle._Unpickler):
+    """Python's own unpickler, which sees every object that is made: CPython's has no hook at NEWOBJ, REDUCE and BUILD.
+
+    It is for the payloads that need one: objects of classes that changed or are validated get their state through a
+    `Plan`.
+    """
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(
+        self,
+        payload: bytes,
+        buffers: Sequence[Any],
+        resolved: Resolved,
+        plans: "Mapping[int, Plan]",
+    ) -> None:
+        super().__init__(io.BytesIO(payload), buffers=buffers)
+        self.resolved = resolved
+        self._plans = plans
+        # Objects made and still without their state, by id: (object, plan, whether it has been filled already).
+        self._unfinished: dict[int, tuple[Any, Plan, bool]] = {}
+        self._validated: list[tuple[Any, Plan]] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self.resolved[module, name]
+        except KeyError:
+            raise undeclared(module, name) from None
+
+    def load(self) -> Any:
+        obj = super().load()
+        for made, plan, filled in self._unfinished.values():
+            if not filled:
+                self._finish(made, plan)
+        for made, plan in self._validated:
+            plan.check(made)
+        return obj
+
+    def _finish(self, obj: Any, plan: "Plan") -> None:
+        """Give an object its state that was pickled without one: it had no attribute of its own."""
+        if plan.steps and getattr(type(obj), "__hash__", None) not in _IDENTITY:
+            where = f"types.{plan.name}"
+            raise MigrationError(
+                "an object without state, which may have been hashed before it is migrated", where=where
+            )
+        plan.restore(obj, None)
+
+    def _new(self, cls: Any, args: Any, kwargs: Any) -> None:
+        plan = self._plans.get(id(cls))
+        if plan is None:
+            self.append(cls.__new__(cls, *args, **kwargs))
+            return
+        if plan.was is None:
+            obj = cls.__new__(cls, *args, **kwargs)
+        elif plan.made_of_arguments:
+            obj = plan.make(args)
+        else:
+            obj = cls.__new__(cls, *args, **kwargs)
+            # One without any field is pickled without state: it is complete now, unless a state follows after all.
+            filled = plan.was["kind"] in ("attrs", "dataclass") and not plan.was["fields"]
+            if filled:
+                plan.restore(obj, None)
+            self._unfinished[id(obj)] = obj, plan, filled
+        self._note(obj, plan)
+        self.append(obj)
+
+    def _note(self, obj: Any, plan: "Plan") -> None:
+        if plan.validate is not None:
+            self._validated.append((obj, plan))
+
+    def load_newobj(self) -> None:
+        args = self.stack.pop()
+        self._new(self.stack.pop(), args, {})
+
+    def load_newobj_ex(self) -> None:
+        kwargs = self.stack.pop()
+        args = self.stack.pop()
+        self._new(self.stack.pop(), args, kwargs)
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        func = self.stack.pop()
+        plan = self._plans.get(id(func))
+        by_name = len(args) == 2 and _is_rebuild(func)  # msgspec's, for structs with keyword-only fields
+        if by_name:
+            plan = self._plans.get(id(args[0]))
+        if plan is None or plan.was is None:
+            obj = func(*args)
+        elif plan.made_of_arguments:
+            obj = plan.make(args[1:] if by_name else args, by_name)
+        else:
+            where = f"types.{plan.name}"
+            raise MigrationError("the payload makes it by a call, so there is no state to migrate", where=where)
+        if plan is None:
+            plan = self._plans.get(id(type(obj)))
+        if plan is not None and type(obj) is plan.cls:
+            self._note(obj, plan)
+        self.append(obj)
+
+    def load_build(self) -> None:
+        if len(self.stack) > 1:
+            state, target = self.stack[-1], self.stack[-2]
+            if isinstance(state, tuple) and len(state) == 2 and state[1]:
+                refuse_class(state[1])
+            unfinished = self._unfinished.pop(id(target), None)
+            if unfinished is not None:
+                self.stack.pop()
+                unfinished[1].restore(target, state)
+                return
+            plan = self._plans.get(id(type(target)))
+            if plan is not None and plan.was is not None and not plan.made_of_arguments:
+                raise UnpickleError("the payload sets the state of an object twice", None, plan.name)
+            if getattr(target, "__setstate__", None) is None:
+                _check_is_state(state)  # as CPython's own in C does; this one calls the `items` of anything
+        super().load_build()  # type: ignore[misc]
+
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def _check_is_state(state: Any) -> None:
+    parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    if not all(part is None or isinstance(part, dict) for part in parts):
+        raise UnpickleError("a state is not a dictionary", "a dict, or two", type(state).__name__)
+
+
+def _is_rebuild(func: Any) -> bool:
+    """Tell whether a function is msgspec's, which makes structs with keyword-only fields."""
+    module = str(getattr(func, "__module__", "")).partition(".")[0]
+    return module == "msgspec" and getattr(func, "__name__", None) == "rebuild"
+
+
+def load_object(
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]" = MappingProxyType({})
+) -> Any:
+    """Unpickle a checked payload. Runs the payload's opcodes and the code of the classes that `resolved` holds.
+
+    Raises:
+        UndeclaredGlobalError: the payload imports a name outside `resolved`.
+        UntrustedGlobalError: the payload used a guarded substitute for something else.
+        MigrationError, InvalidObjectError: what `plans` asks for failed.
+        UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
+    """
+    try:
+        if plans:
+            return _load_seen(payload, buffers, resolved, plans)
+        return new_unpickler(payload, buffers, resolved).load()
+    except MissingExtraError as exc:
+        raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
+    except Exception as exc:
+        if isinstance(exc, ReadError) and exc.step == 20:  # a refusal of this very payload, or of one inside it
+            raise
+        reason = f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}"
+        changed = isinstance(exc, AttributeError | ImportError | TypeError)
+        hint = "have its classes changed since it was written?" if changed else None
+        raise UnpickleError(reason, hint=hint) from exc
+
+
+def _load_seen(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
+    """Load a payload of which objects have to be seen while they are made."""
+    from .standin import CanNotStandInError, StandIns, can_stand_in
+
+    if can_stand_in(payload, resolved, plans):
+        stand_ins = StandIns(resolved, plans)
+        with suppress(CanNotStandInError):
+            unpickler = new_unpickler(payload, buffers, stand_ins.table)
+            obj = unpickler.load()
+            del unpickler  # it refers to what it made
+            if stand_ins.are_gone():
+                for made, plan in stand_ins.validated:
+                    plan.check(made)
+                return obj
+    return _ExactUnpickler(payload, buffers, resolved, plans).load()

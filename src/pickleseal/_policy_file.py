@@ -1,0 +1,304 @@
+"""`Policy.from_toml`: a policy's fields from a TOML file, with errors that name the line.
+
+Strategy: TOML libraries give lines for broken syntax only. For a wrong value the line of its key is found with the same
+parser: of the text's beginnings that end with a line, the shortest that parses and has the key ends with the statement
+that sets it. That is right for tables, dotted keys, inline tables and values of many lines, and runs only on errors.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ._format.limits import Limits
+from ._format.seal import is_purpose
+from ._keys import KeyRing
+from ._trust.levels import LEVELS
+from .errors import MissingExtraError, printable
+
+__all__ = ["read_policy"]
+
+P = TypeVar("P")
+Key = tuple[str, ...]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"B": 1}
+_BYTES |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)} | {"kB": 1000}
+_BYTES |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
+
+
+class _WrongError(Exception):
+    """A value is not what its key takes: where it is, and what is wrong."""
+
+    def __init__(self, key: Key, text: str) -> None:
+        super().__init__(key, text)
+        self.key = key
+        self.text = text
+
+
+def read_policy(path: str | os.PathLike[str], make: Callable[..., P]) -> P:
+    """Read the fields of a policy from a TOML file and call `make` with them.
+
+    Raises:
+        ValueError: `file:line: key: what is wrong`.
+        OSError, MissingExtraError: as `Policy.from_toml` says.
+    """
+    loads = _parser()
+    name = printable(os.fsdecode(path), 4096)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8-sig")  # some editors put a byte order mark in front
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise ValueError(f"{name}:{line}: expected UTF-8, found the byte 0x{data[exc.start]:02x}") from None
+    try:
+        table = loads(text)
+    except (ValueError, RecursionError) as exc:  # TOMLDecodeError
+        raise ValueError(f"{name}:{_line_of_syntax(str(exc), text)}: no TOML: {printable(str(exc))}") from None
+    try:
+        return _construct(_fields(table), make)
+    except _WrongError as exc:
+        raise ValueError(f"{name}:{_line_of(exc.key, text, loads)}: {printable(exc.text, 1200)}") from None
+
+
+def _parser() -> Callable[[str], dict[str, Any]]:
+    try:
+        import tomllib  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        try:
+            import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
+        except ImportError as exc:
+            raise MissingExtraError(
+                "a policy in TOML needs tomli before Python 3.11", hint="pip install 'pickleseal[toml]'"
+            ) from exc
+    loads: Callable[[str], dict[str, Any]] = tomllib.loads
+    return loads
+
+
+def _fields(table: dict[str, Any]) -> dict[str, Any]:
+    """Turn what TOML has into what the fields take."""
+    return {
+        name: _limits(value) if name == "limits" else _converted((name,), value, _CONVERTERS)
+        for name, value in table.items()
+    }
+
+
+def _converted(key: Key, value: Any, converters: Mapping[str, Callable[[Any], Any]]) -> Any:
+    dotted = ".".join(key)
+    convert = converters.get(key[-1])
+    if convert is None:
+        if key == ("registry",):
+            raise _WrongError(key, "registry: set it in Python: dataclasses.replace(policy, registry=...)")
+        names = [*converters, "limits"] if len(key) == 1 else list(converters)
+        meant = "; did you mean 'limits." + key[-1] + "'?" if key[-1] in _LIMITS else _meant(key[-1], names)
+        raise _WrongError(key, f"{dotted}: unknown key; expected one of {', '.join(names)}{meant}")
+    try:
+        return convert(value)
+    except _WrongError as exc:
+        raise _WrongError((*key, *exc.key), f"{dotted}: {exc.text}") from None
+    except ValueError as exc:
+        raise _WrongError(key, f"{dotted}: {exc}") from None
+
+
+def _limits(value: Any) -> Limits:
+    if not isinstance(value, dict):
+        raise _WrongError(("limits",), f"limits: expected a table, found {_found(value)}")
+    sizes = {name: _converted(("limits", name), size, _LIMITS) for name, size in value.items()}
+    for name, size in sizes.items():
+        try:
+            Limits(**{name: size})
+        except ValueError as exc:
+            raise _WrongError(("limits", name), f"limits.{exc}") from None
+    return Limits(**sizes)
+
+
+def _construct(fields: dict[str, Any], make: Callable[..., P]) -> P:
+    """Make the policy, or find the field, and the entry of a table, that it does not take."""
+    try:
+        return make(**fields)
+    except (TypeError, ValueError) as exc:
+        with_keys = {name: fields[name] for name in ("keys",) if name in fields}
+        for name, value in fields.items():
+            found = _refusal(make, {name: value, **(with_keys if name in ("level", "signed_by") else {})})
+            if found is None:
+                continue
+            for entry in value if isinstance(value, dict) else ():
+                narrower = _refusal(make, {name: {entry: value[entry]}})
+                if narrower is not None:
+                    raise _WrongError((name, entry), narrower) from None
+            raise _WrongError((name,), found + _meant_value(name, value)) from None
+        raise _WrongError((str(exc).partition(":")[0],), str(exc)) from None  # fields that do not go together
+
+
+def _refusal(make: Callable[..., Any], fields: dict[str, Any]) -> str | None:
+    try:
+        make(**fields)
+    except (TypeError, ValueError) as exc:
+        return str(exc)
+    return None
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, found {_found(value)}")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"expected a list of strings, found {_found(value)}")
+    return tuple(value)
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"expected an integer, found {_found(value)}")
+    return value
+
+
+def _integers(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of integers, found {_found(value)}")
+    return tuple(map(_integer, value))
+
+
+def _table(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a table, found {_found(value)}")
+    for key, item in value.items():
+        if isinstance(item, dict):
+            dotted = ".".join([key, *list(item)[:1]])
+            raise _WrongError((key,), f'{key}: expected a string, found a table; did you mean "{dotted}", in quotes?')
+        if not isinstance(item, str):
+            raise _WrongError((key,), f"{key}: expected a string, found {_found(item)}")
+    return value
+
+
+def _bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, found {_found(value)}")
+    return value
+
+
+def _keys(value: Any) -> KeyRing:
+    """Read the table that says where the keys are: in a file or an environment variable, and for which purpose."""
+    table = _table(value)
+    places = [name for name in ("file", "env") if name in table]
+    if len(places) != 1 or not {"file", "env", "purpose"}.issuperset(table):
+        found = ", ".join(map(printable, table)) or "nothing"
+        raise ValueError(f"expected file or env, and purpose where there is one, found {found}")
+    purpose = table.get("purpose", "")
+    if not is_purpose(purpose):
+        raise _WrongError(("purpose",), "purpose: expected 0 to 255 of letters, digits, . _ : / -")
+    try:
+        read = KeyRing.from_file if places == ["file"] else KeyRing.from_env
+        return read(table[places[0]], purpose)
+    except (OSError, ValueError) as exc:
+        raise _WrongError((places[0],), f"{places[0]}: {exc}") from None
+
+
+def _duration(value: Any) -> int:
+    return _with_unit(value, _SECONDS, 'a duration such as "30d", "12h", "15m", "90s", or an integer of seconds')
+
+
+def _size(value: Any) -> int:
+    return _with_unit(value, _BYTES, 'a size such as "10MB" or "64KiB", or an integer of bytes')
+
+
+def _with_unit(value: Any, units: Mapping[str, int], expected: str) -> int:
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]{1,16}) ?([A-Za-z]+)", value, re.ASCII)
+        if match is None:
+            raise ValueError(f"expected {expected}, found {_found(value)}")
+        if match[2] not in units:
+            meant = [match[1] + unit for unit in units if unit.lower() == match[2].lower()]
+            hint = f"; did you mean {meant[0]!r}?" if meant else ""
+            raise ValueError(f"expected {expected}, found {_found(value)}{hint}")
+        return int(match[1]) * units[match[2]]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"expected {expected}, found {_found(value)}")
+    return value
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "protocols": _integers,
+    "drift": _text,
+    "renames": _table,
+    "packages": _table,
+    "trust": _texts,
+    "types": _table,
+    "max_age": _duration,
+    "max_skew": _duration,
+    "build": _table,
+    "meta": _table,
+    "codecs": _texts,
+    "level": _text,
+    "isolated": _bool,
+    "keys": _keys,
+    "signed_by": _texts,
+}
+_LIMITS: dict[str, Callable[[Any], Any]] = {
+    "max_frame": _size,
+    "max_header": _size,
+    "max_sections": _integer,
+    "max_decoded": _size,
+    "max_section": _size,
+    "max_depth": _integer,
+    "max_memory": _size,
+    "max_seconds": _duration,
+}
+_CHOICES = {"drift": ["resolve", "strict", "ignore"], "level": [*LEVELS]}
+
+# --- messages and lines -----------------------------------------------------------------------------------------------
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return printable(repr(value), 120)
+
+
+def _meant(name: str, names: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _meant_value(name: str, value: Any) -> str:
+    return _meant(value, _CHOICES[name]) if value not in _CHOICES.get(name, [value]) else ""
+
+
+def _line_of_syntax(message: str, text: str) -> int:
+    match = re.search(r"at line (\d+)", message)
+    return int(match[1]) if match else text.count("\n") + 1
+
+
+def _line_of(key: Key, text: str, loads: Callable[[str], dict[str, Any]]) -> int:
+    """Return the line where a key is set, or that of the nearest table around it. 1 where there is none."""
+    while key:
+        begin, lines = 1, text.split("\n")
+        for number in range(1, len(lines) + 1):
+            try:
+                table = loads("\n".join(lines[:number]) + "\n")
+            except ValueError:  # within a value of several lines
+                continue
+            if _has(table, key):
+                return begin
+            begin = number + 1
+        key = key[:-1]
+    return 1
+
+
+def _has(table: Any, key: Key) -> bool:
+    for part in key:
+        if not isinstance(table, dict) or part not in table:
+            return False
+        table = table[part]
+    return True

@@ -1,0 +1,614 @@
+"""`StreamReader`: the records of a stream's file, one by one, each judged as an artifact is (spec section 9)."""
+
+import errno
+import io
+import operator
+import os
+import stat
+import time
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from .._format.header import Header
+from .._format.index import EVERY_FRAMES, Entry
+from .._format.limits import Limits
+from .._format.preamble import decode_preamble
+from .._io.atomic import name_file, naming
+from .._io.locks import locked
+from .._io.remote import RangeFile
+from .._io.source import FileSource
+from .._io.url import check_options, is_url, local_path, refuse_url
+from .._io.window import Window
+from .._policy import Policy, check_is_policy
+from .._reading import BytesSource, Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
+from .._trust.allow_list import Trusted, build_trust
+from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
+from .scanner import Frame, Lost, Place, State, Walk, check_order, is_damage, torn_tail
+from .tail import entry_of, is_true, read_index
+
+__all__ = ["Cursor", "Frame", "StreamReader", "iter_load"]
+
+# Where a `StreamReader` stands in its file: the next frame, waiting for it, and going to a record by its number.
+#
+# It looks at preambles and headers, not at sections; what it makes of the file it makes through a `Walk`.
+
+
+_SMALL = 1 << 18  # bytes of a frame that is taken from the window
+_POLL = 0.05  # seconds
+
+
+class Cursor:
+    """A place in the file of a stream.
+
+    Args:
+        path: of the file, looked up from the folder that is the current one now.
+        limits: what is refused as too large.
+        is_skipping: whether damage on the way to a record is skipped.
+        follow: whether the end is waited at.
+        timeout: for so many seconds; None: for ever.
+    """
+
+    def __init__(self, path: str, limits: Limits, is_skipping: bool, follow: bool, timeout: float | None) -> None:
+        self.path = path
+        self._limits = limits
+        self._is_skipping = is_skipping
+        self._follow = follow
+        self._timeout = timeout
+        self._where = os.path.join(os.getcwd(), path)
+        with naming(path):
+            self._begin(self._open())
+
+    def _open(self) -> io.FileIO:
+        file = io.FileIO(self._where, opener=_open_at_once)
+        try:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file
+            raise OSError(errno.EINVAL, "not a regular file: iter_load() reads pipes, opened as files", self.path)
+        except OSError:
+            file.close()
+            raise
+
+    def _begin(self, file: io.FileIO) -> None:
+        self._file = file
+        self.window = Window(file.fileno())
+        self.walk = Walk(self.window, self._limits)
+        self._entries: list[Entry] | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        with naming(self.path):
+            self._file.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether `close` was called."""
+        return self._file.closed
+
+    def step(self) -> Place | None:
+        """Look at the next frame, waiting for it if that is wanted."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        is_last_look = not self._follow
+        while True:
+            torn: TornTailError | None = None
+            try:
+                place = self.walk.look(with_header=False)
+                if place is not None:
+                    return place
+            except TornTailError as exc:
+                torn = exc
+            except TruncatedError:  # shorter than what was read of it
+                if is_last_look:
+                    raise
+            if is_last_look:
+                if torn is not None:
+                    raise torn
+                return None
+            if self._is_replaced():
+                self._wait_for_appends()  # then nobody writes here any more
+                if self.walk.offset >= self.window.size():
+                    self._go_on_with_replacement()
+                is_last_look = torn is not None
+            elif self.window.size() < self.walk.offset:
+                self._begin(self._file)  # it was emptied, and is written anew
+            wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
+            if wait > 0:
+                time.sleep(wait)
+            else:
+                is_last_look = True
+            self.window.forget()
+
+    def source(self, place: Place) -> Source:
+        length = place.preamble.frame_len
+        if length <= _SMALL:
+            return BytesSource(self.window.take(place.offset, length))
+        self._file.seek(place.offset)
+        return FileSource(self._file, whole=False)
+
+    def settle(self, refusal: ReadError) -> None:
+        """Have what was refused read anew; what looks torn, when nobody is in the middle of an append."""
+        self.window.forget()
+        if isinstance(refusal, TornTailError):
+            self._wait_for_appends()
+
+    def _wait_for_appends(self) -> None:
+        with suppress(OSError), locked(self._file.fileno(), shared=True):
+            pass
+
+    def _is_replaced(self) -> bool:
+        """Tell whether the path names another file now."""
+        with suppress(OSError):
+            there, mine = os.stat(self._where), os.fstat(self._file.fileno())
+            return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        return False
+
+    def leave_torn(self) -> bool:
+        """Go on with the file that the path names now, if it is another one and that is wanted. Tell whether it is."""
+        before = self._file
+        if self._follow and self._is_replaced():
+            self._go_on_with_replacement()
+        return self._file is not before
+
+    def _go_on_with_replacement(self) -> None:
+        """Open the file that the path names now; there may be none yet."""
+        with suppress(OSError):
+            replacement = self._open()
+            self._file.close()
+            self._begin(replacement)
+
+    def go_to(self, record: int) -> int:
+        """Go to the frame that holds a record. Return how many of its records come before that one.
+
+        Raises:
+            ReadError: damage on the way, where it is not to be skipped.
+        """
+        self.window.forget()
+        entries = self._known_entries()
+        while True:
+            at = bisect_right(entries, record, key=lambda entry: entry.record) - 1
+            if at < 0:
+                self.walk.move(0, 0)
+            elif is_true(entries[at], self.window):
+                self.walk.move(entries[at].offset, entries[at].record)
+            else:
+                del entries[at]
+                continue
+            break
+        while self.walk.record < record:
+            before, place = self._pass()
+            if place is None:
+                break
+            if place.record + place.records > record >= place.record:
+                self.walk.restore(before)
+                return record - place.record
+        return 0
+
+    def count(self) -> int:
+        """Return the number of records up to the end. Where the reader stands stays as it is.
+
+        Raises:
+            ReadError: as `go_to`.
+        """
+        self.window.forget()
+        walk, entries = self.walk, self._known_entries()
+        self.walk = Walk(self.window, self._limits)
+        try:
+            while entries and not is_true(entries[-1], self.window):
+                entries.pop()
+            if entries:
+                self.walk.move(entries[-1].offset, entries[-1].record)
+            frames = 0
+            while (place := self._pass()[1]) is not None:
+                frames += 1
+                if frames % EVERY_FRAMES == 0:
+                    entries.append(entry_of(place, self.window))
+            return self.walk.record
+        finally:
+            self.walk = walk
+
+    def _known_entries(self) -> list[Entry]:
+        if self._entries is None:
+            self._entries = read_index(self._where)
+        return self._entries
+
+    def _pass(self) -> tuple[State, Place | None]:
+        """Step over a frame by its head. Return where it begins, and the frame, or None where nothing whole follows."""
+        has_settled = False
+        while True:
+            before = self.walk.state()
+            try:
+                with naming(self.path):
+                    return before, self.walk.step()
+            except TornTailError:
+                return before, None
+            except ReadError as exc:
+                if not has_settled:
+                    self.settle(exc)
+                    has_settled = True
+                    continue
+                if not self._is_skipping or not is_damage(exc):
+                    exc.path = self.path
+                    raise
+                self.walk.skip(exc)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end, if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+Read = Callable[[Source], tuple[Header, Any]]
+
+
+class StreamReader:
+    """Iterate over the records of a stream. Each frame is judged as `load` judges an artifact.
+
+    A record that is refused raises; `offset` and `end` of the error are the extent that is left out, and the next
+    `next()` goes on behind it. A tail that is torn raises `TornTailError` after all records before it. Appends may go
+    on meanwhile: an end that looks torn is looked at again under the file's lock, and after the end `next()` may be
+    called again.
+
+    Args:
+        path: of the stream.
+        expect, trust, policy: as for `load`, for every record.
+        on_error: `"raise"`; or `"skip"`: go on behind what is damaged, or of a newer format, warn with `StreamWarning`,
+            and keep a `Lost` in `lost`; or a function that is called with each `Lost` instead. A torn tail is reported
+            once, and is the end. Never skipped is what limits, keys, policy, trust or schemas refuse, a codec that is
+            not installed, and what a payload raises.
+        follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, or the file was
+            emptied, which is read from its beginning, its records numbered from 0.
+        timeout: with `follow`, end the iteration after so many seconds without a new record. None: never.
+
+    Not for several threads at once. Iteration runs what `load` runs; `frames` and `seek` run nothing.
+
+    Raises:
+        OSError: the file can't be opened, or is no regular file.
+        TypeError, ValueError: the arguments are not what they should be.
+
+    Spec section 9.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")
+    >>> with StreamWriter(path, batch=10) as stream:
+    ...     for n in range(25):
+    ...         stream.append(n)
+    >>> with StreamReader(path) as stream:
+    ...     stream.seek(-3), list(stream)
+    (22, [22, 23, 24])
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        expect: type[Any] | str | None = None,
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: str | Callable[[Lost], object] = "raise",
+        follow: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        refuse_url(path, "path", "iter_load() reads it")
+        if on_error not in ("raise", "skip") and not callable(on_error):
+            raise ValueError(f"on_error: expected 'raise', 'skip' or a function, found {on_error!r}")
+        if timeout is not None and not follow:
+            raise ValueError("timeout: only with follow=True")
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
+            raise ValueError(f"timeout: expected a number of seconds, found {timeout!r}")
+        self.lost: list[Lost] = []
+        self.path = os.fsdecode(path)
+        self._expect = expect
+        self._trusted = build_trust(trust, expect)
+        self._policy = check_is_policy(policy)
+        self._skipping = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
+        self._torn_at: int | None = None
+        self._frame: Frame | None = None
+        self._records: list[Any] = []
+        self._at = 0  # in these
+        self._skip = 0  # records of the next frame that are not wanted
+        self._cursor = Cursor(self.path, self._policy.limits, self._skipping is not None, follow, timeout)
+
+    def close(self) -> None:
+        """Close the file. Records that were read stay valid."""
+        self._cursor.close()
+
+    def __enter__(self) -> "StreamReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> "StreamReader":
+        return self
+
+    @property
+    def record(self) -> int:
+        """Number of the record that comes next, from 0."""
+        return self._cursor.walk.record + self._skip - (len(self._records) - self._at)
+
+    @property
+    def frame(self) -> Frame | None:
+        """The frame of the record that was returned last, with its header; None before the first."""
+        return self._frame
+
+    def __next__(self) -> Any:
+        """Return the next record.
+
+        Raises:
+            ReadError: it is refused, as `load` would; `offset` and `record` say where. Or `TornTailError`.
+        """
+        at = self._at
+        if at >= len(self._records):
+            if not self._load_frame():
+                raise StopIteration
+            at = self._at
+        self._at = at + 1
+        return self._records[at]
+
+    def _load_frame(self) -> bool:
+        """Load the records of the next frame, and tell whether there was one."""
+        found = self._next(self._load)
+        if found is None:
+            return False
+        self._frame, obj = found
+        self._records = obj if self._frame.header.records is not None else [obj]
+        self._at, self._skip = self._skip, 0
+        return True
+
+    def all_records(self) -> Iterator[Any]:
+        """Iterate faster: the reader stands behind a batch while its records are given out. Closes it in the end."""
+        records = self._all_records()
+        next(records)
+        return records
+
+    def _all_records(self) -> Iterator[Any]:
+        with self:
+            yield None  # begun: whoever drops it, though no record was taken, closes the file
+            while self._load_frame():
+                records = self._records[self._at :] if self._at else self._records
+                self._records, self._at = [], 0
+                yield from records
+
+    def _load(self, source: Source) -> tuple[Header, Any]:
+        header, judged = read_judged(source, self._expect, self._trusted, self._policy)
+        return header, read_body(source, header, judged, self._expect, self._policy)
+
+    def frames(self, verify: bool = False) -> Iterator[Frame]:
+        """Iterate over the frames from here on, by their headers alone. Imports nothing and unpickles nothing.
+
+        Args:
+            verify: check all checksums of each, and the pickle's structure, as `verify` does for an artifact.
+
+        Raises:
+            ReadError: steps 1 to 13 of spec section 11, or with `verify` what `verify` raises; or `TornTailError`.
+        """
+
+        def read(source: Source) -> tuple[Header, Any]:
+            header = read_header(source, self._policy)
+            if verify:
+                check_codecs(header)
+                check_body(source, header)
+            return header, None
+
+        self._skip = 0
+        while (found := self._next(read)) is not None:
+            yield found[0]
+
+    def _next(self, read: Read) -> tuple[Frame, Any] | None:
+        """Read the next frame that is not skipped, or return None at the end."""
+        self._check_open()
+        self._records, self._at = [], 0
+        while True:
+            try:
+                try:
+                    return self._attempt(read)
+                except ReadError as exc:
+                    if not is_damage(exc):
+                        raise
+                    self._cursor.settle(exc)  # what was read may have been in the middle of an append or a repair
+                    return self._attempt(read)
+            except ReadError as exc:
+                refusal = exc
+            except OSError as exc:
+                name_file(exc, self.path)
+                raise
+            refusal.path, self._skip = self.path, 0
+            if isinstance(refusal, TornTailError):
+                self._end_at_tear(refusal)
+                if self._cursor.leave_torn():
+                    continue
+                return None
+            if isinstance(refusal, TruncatedError):  # the file became shorter than what was read of it
+                raise refusal
+            lost = self._cursor.walk.skip(refusal)
+            refusal.end = lost.end
+            if self._skipping is None or not is_damage(refusal):
+                raise refusal
+            self._skipping(lost)
+
+    def _end_at_tear(self, refusal: TornTailError) -> None:
+        """Raise, or report the tear once. The reader stays in front of it: there may be a record one day."""
+        refusal.end = self._cursor.window.size()
+        if self._skipping is None:
+            raise refusal
+        if self._torn_at != refusal.good_end:
+            self._torn_at = refusal.good_end
+            self._skipping(Lost(refusal.good_end, refusal.end, refusal, None, None))
+
+    def _keep(self, lost: Lost) -> None:
+        self.lost.append(lost)
+        text = f"{lost.end - lost.offset} bytes of the stream were skipped: {lost.error}"
+        warnings.warn(text, StreamWarning, stacklevel=frames_up())
+
+    def _attempt(self, read: Read) -> tuple[Frame, Any] | None:
+        """Read the next frame, or return None at the end. Where it is refused, the walk stays in front of it."""
+        place = self._cursor.step()
+        if place is None:
+            return None
+        try:
+            header, obj = read(self._cursor.source(place))
+        except ReadError as exc:
+            refusal: ReadError = exc
+            if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
+                refusal = torn_tail(self._cursor.window, place.offset, exc) or exc
+            refusal.offset, refusal.record = place.offset, place.record
+            raise refusal from exc.__cause__
+        if header.preamble != place.preamble:  # that was read ahead, of a torn tail which was cut off meanwhile
+            self._cursor.window.forget()
+            return self._attempt(read)
+        preamble, records = place.preamble, header.records or 1
+        self._cursor.walk.enter(place._replace(records=records))
+        frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
+        return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
+
+    def seek(self, record: int) -> int:
+        """Go to a record by its number; a negative one counts from the end. Return the number.
+
+        Uses the index beside the stream where there is one (spec section 9.4), else goes over all headers once. Before
+        the first record is the first; behind the last is the end. Damage on the way is skipped by its numbers, as
+        `on_error` says; a torn tail is the end.
+
+        Raises:
+            ReadError: damage on the way, where it is not to be skipped.
+            TypeError: not an integer.
+            ValueError: the reader is closed.
+        """
+        self._check_open()
+        record = operator.index(record)
+        self._records, self._at, self._skip = [], 0, 0
+        if record < 0:
+            record = max(self.count() + record, 0)
+        self._skip = self._cursor.go_to(record)
+        return self.record
+
+    def count(self) -> int:
+        """Return the number of records up to the end. Where the reader stands stays as it is.
+
+        Raises:
+            ReadError, ValueError: as `seek`.
+        """
+        self._check_open()
+        return self._cursor.count()
+
+    def _check_open(self) -> None:
+        if self._cursor.is_closed:  # the system may have given its descriptor to another file
+            raise ValueError("the stream reader is closed")
+
+
+# `iter_load`: the records of a stream, from a path or as they come out of a pipe or a socket (spec section 9).
+
+
+_CHUNK = 1 << 16
+_UNLIMITED = Limits()
+
+
+def iter_load(
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    expect: type[Any] | str | None = None,
+    trust: Trust = (),
+    policy: Policy | None = None,
+    on_error: str | Callable[[Lost], object] = "raise",
+    storage_options: Mapping[str, Any] | None = None,
+) -> Iterator[Any]:
+    """Iterate over the records of a stream: those of a file, or frames end to end from a URL, a pipe or a socket.
+
+    Arguments and guarantees as for `StreamReader`, which has more: headers, seeking, following. Where a record is
+    refused the iteration is over, save for what `on_error` has skipped, which takes a path.
+
+    Args:
+        file: a path, a URL, or a binary file object, which is read to its end.
+        storage_options: as for `load`.
+
+    Raises:
+        ReadError: a record is refused, as by `load`; `offset` and `record` say where. `TornTailError` at the end, after
+            all records before it, where the stream ends within a frame.
+        OSError, MissingExtraError, TypeError, ValueError: as for `load`.
+
+    >>> import io
+    >>> list(iter_load(io.BytesIO(pack("first") + pack("second"))))
+    ['first', 'second']
+    """
+    if not isinstance(file, str | os.PathLike) and not hasattr(file, "read"):
+        way = "makefile() gives one" if hasattr(file, "makefile") else "io.BytesIO() makes one of bytes"
+        raise TypeError(f"file: expected a path, a URL or a binary file, found {type(file).__name__}; {way}")
+    check_options(file, storage_options)
+    if is_url(file):
+        file = local_path(str(file)) or RangeFile(str(file), storage_options)  # type: ignore[assignment]
+    if isinstance(file, str | os.PathLike):
+        return StreamReader(file, expect=expect, trust=trust, policy=policy, on_error=on_error).all_records()
+    if on_error != "raise":
+        raise ValueError("on_error: what is damaged can be skipped in a local file with a path alone")
+    records = _from_file(file, expect, build_trust(trust, expect), check_is_policy(policy))
+    return _closing(file, records) if isinstance(file, RangeFile) else records
+
+
+def _closing(file: RangeFile, records: Iterator[Any]) -> Iterator[Any]:
+    with file:
+        file.left()  # from here on it is read ahead
+        yield from records
+
+
+class _FrameSource(FileSource):
+    """The next frame of a file object, and what it begins with."""
+
+    start: bytes | None = None
+
+    def take(self, count: int) -> bytes:
+        data = super().take(count)
+        if self.start is None:
+            self.start = data
+        return data
+
+
+def _from_file(file: BinaryIO, expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Iterator[Any]:
+    offset = record = 0
+    seqs: dict[int, int] = {}
+    while True:
+        source = _FrameSource(file, whole=False)
+        try:
+            try:
+                header, judged = read_judged(source, expect, trusted, policy)
+            except ReadError as exc:
+                if source.start == b"":
+                    return
+                if exc.step > 5:  # it is in the preamble, so it comes first
+                    check_order(seqs, decode_preamble(source.start or b"", _UNLIMITED))
+                raise
+            check_order(seqs, header.preamble)
+            obj = read_body(source, header, judged, expect, policy)
+        except ReadError as exc:
+            refusal: ReadError = exc
+            if isinstance(exc, TruncatedError):
+                refusal = _torn("the stream ends within a frame", offset, exc)
+            elif isinstance(exc, NotAnArtifactError) and _is_zero(source.start or b"", file):
+                refusal = _torn("the stream ends in zero bytes", offset, exc)
+            name = getattr(file, "name", None)
+            refusal.path = name if isinstance(name, str) else None
+            refusal.offset, refusal.record = offset, record
+            raise refusal from exc.__cause__
+        yield from obj if header.records is not None else (obj,)
+        if header.preamble.stream_id:
+            seqs[header.preamble.stream_id] = header.preamble.seq
+        offset += header.frame_len
+        record += header.records or 1
+
+
+def _torn(reason: str, offset: int, error: ReadError) -> TornTailError:
+    torn = TornTailError(reason, error.expected, error.found, "what was sent last did not arrive as a whole")
+    torn.good_end = offset
+    return torn.at(error.step)
+
+
+def _is_zero(start: bytes, file: BinaryIO) -> bool:
+    """Tell whether nothing but zero bytes comes up to the end."""
+    while start:
+        if start.count(0) != len(start):
+            return False
+        start = file.read(_CHUNK)
+    return True

@@ -1,0 +1,317 @@
+"""The allow-list: which `module:qualname` a payload may import, and what object it gets for it.
+
+Exact names only: no prefixes, no wildcards. The built-in list holds value types of the standard library, which this
+module imports itself, by its own table, and the guarded functions of `guards`; beyond it stands what the caller names
+with `trust=` or `expect=`.
+
+What this does not do: an allow-list decides what is imported. It does not stop what a payload does *with* allowed
+objects, nor what their own code does (SECURITY.md).
+"""
+
+import builtins
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MappingProxyType
+from typing import Any
+
+from .._schema.names import global_name, resolve, spellings
+from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, text_of
+from .safe_functions import GUARDED
+
+__all__ = ["Trusted", "build_trust", "check_trusted", "is_dangerous", "is_listed", "resolve_all", "resolve_globals"]
+
+Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
+
+_VALUE_TYPES = {
+    "array": ("_array_reconstructor", "array"),
+    "builtins": (
+        *("bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set", "slice"),
+        *("str", "tuple", "Ellipsis", "NotImplemented"),
+    ),
+    "collections": ("ChainMap", "Counter", "OrderedDict", "UserDict", "UserList", "UserString", "defaultdict", "deque"),
+    "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
+    "decimal": ("Decimal",),
+    "fractions": ("Fraction",),
+    "http": ("HTTPMethod", "HTTPStatus"),
+    "ipaddress": (*("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),),
+    "pathlib": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
+    "pathlib._local": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
+    "time": ("struct_time",),
+    "types": ("GenericAlias", "SimpleNamespace"),
+    "uuid": ("SafeUUID", "UUID"),
+    "zoneinfo": ("ZoneInfo",),
+}
+_LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items() for name in names) | frozenset(
+    f"builtins:{name}"
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, Exception) and value.__name__ == name
+)
+
+# Functions and classes that run what their arguments say: never by `trust=`.
+_REFUSED = {
+    module: frozenset(names.split())
+    for module, names in {
+        "builtins": "__build_class__ __import__ breakpoint code compile delattr eval exec exit function getattr "
+        "filter globals hasattr help input locals map memoryview open property quit setattr super type vars",
+        "_codecs": "encode decode",
+        "codecs": "encode decode open",
+        "functools": "partial partialmethod reduce",
+        "_functools": "partial reduce",
+        "types": "CodeType FunctionType LambdaType MethodType new_class",
+        "importlib": "__import__ import_module reload",
+        "io": "open open_code FileIO",
+        "_io": "open open_code FileIO",
+        "pickle": "load loads Unpickler _Unpickler _load _loads",
+        "cloudpickle": "load loads",
+        "dill": "load loads",
+        "joblib": "load",
+        "logging.config": "dictConfig fileConfig listen",
+        "pandas": "eval read_pickle",
+        "_pickle": "load loads Unpickler",
+    }.items()
+}
+_REFUSED_MODULES = frozenset(
+    name
+    for line in (
+        "_ctypes _frozen_importlib _frozen_importlib_external _imp _operator _posixsubprocess _socket bdb cProfile",
+        "code ctypes",
+        "marshal multiprocessing nt ntpath operator os pdb pkgutil posix posixpath pty runpy shutil socket subprocess",
+        "doctest ensurepip idlelib pip profile pydoc sys timeit trace venv webbrowser",
+    )
+    for name in line.split()
+)
+
+
+# Values that live in modules of which nothing else is handed out.
+_OS_VALUES = "stat_result statvfs_result terminal_size times_result uname_result sched_param"
+_HARMLESS = frozenset(
+    f"{module}:{name}"
+    for module, names in {
+        "os": _OS_VALUES,
+        "posix": _OS_VALUES,
+        "nt": _OS_VALUES,
+        "shutil": "Error ExecError ReadError RegistryError SameFileError SpecialFileError",
+        "subprocess": "CalledProcessError CompletedProcess SubprocessError TimeoutExpired",
+        "socket": "AddressFamily AddressInfo MsgFlag SocketKind gaierror herror",
+    }.items()
+    for name in names.split()
+)
+# Kinds of functions beside Python's and C's own, by the name of their type: isinstance would need an import.
+_FUNCTION_KINDS = frozenset({"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "_lru_cache_wrapper"})
+
+
+def _is_class_or_function(value: object) -> bool:
+    return isinstance(value, type | FunctionType | BuiltinFunctionType) or type(value).__name__ in _FUNCTION_KINDS
+
+
+def _is_numpy(cls: type) -> bool:
+    return re.match(r"numpy[.:]", global_name(cls)) is not None
+
+
+def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object = None) -> Trusted:
+    """Check what a caller trusts and index it by name. Imports nothing.
+
+    Args:
+        trust: classes, functions, or exact `"module:qualname"` strings.
+        expect: a class to trust as well, or the name of a type, which is not looked at here.
+
+    Raises:
+        TypeError: `expect` is something else, or `trust` is `True`, a single string, or has an element that is neither
+            class nor function nor string.
+        ValueError: an element names something that no value needs and that runs what its arguments say.
+    """
+    if expect is not None and not isinstance(expect, type | str):
+        raise TypeError(f"expect: expected a class or a type's name, found {expect!r}")
+    if isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable):
+        raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
+    trusted: Trusted = {}
+    # numpy's classes are rebuilt by our functions: `expect=numpy.ndarray` is about the type, and must not hand out a
+    # constructor that sees any memory as objects.
+    expected = [expect] if isinstance(expect, type) and not _is_numpy(expect) else []
+    for item in (*trust, *expected):
+        if isinstance(item, str):
+            if item.count(":") != 1 or not all(item.split(":")):
+                hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
+                raise TypeError(f"trust: expected 'module:qualname', found {item!r}{hint}")
+            name, value = item, None
+        elif _is_class_or_function(item) and isinstance(getattr(item, "__module__", None), str):
+            name, value = global_name(item), item
+        else:
+            hint = ", which does not know its module: give 'module:qualname'" if _is_class_or_function(item) else ""
+            raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
+        if name in GUARDED and (value is None or not _is_refused(name)):
+            continue  # a header's own list may be passed on: the guarded substitute stays in place
+        if value is getattr or _makes_classes(value) or is_dangerous(name) or name in GUARDED:
+            raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
+        trusted[name] = value
+        if name.startswith(("numpy.", "pathlib.")):
+            for spelling in spellings(name):
+                trusted.setdefault(spelling, value)
+    return trusted
+
+
+@functools.lru_cache(4096)
+def is_dangerous(name: str) -> bool:
+    """Tell whether a global is one that no reader hands out, whatever it trusts."""
+    return name not in GUARDED and _is_refused(name)
+
+
+def _is_refused(name: str) -> bool:
+    if name in _HARMLESS:
+        return False
+    module, _, qualname = name.partition(":")
+    parts = qualname.split(".")
+    through = {module.partition(".")[0], *parts[:-1]}  # `logging:os.system` is os.system as well
+    return not through.isdisjoint(_REFUSED_MODULES) or parts[0] in _REFUSED.get(module, ())
+
+
+def is_listed(name: str) -> bool:
+    """Tell whether a global is a value type that every reader hands out."""
+    return name in _LISTED
+
+
+def _makes_classes(value: object) -> bool:
+    """Tell whether a value is `type` or a metaclass, whose calls make classes with any methods and bases."""
+    return isinstance(value, type) and issubclass(value, type)
+
+
+def resolve_all(
+    names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
+) -> dict[tuple[str, str], Any]:
+    """Map each declared global to what it is here, whatever it is. Imports every module that the header names.
+
+    Args:
+        names, trusted, places: as for `resolve_globals`; they say where to look, and refuse nothing.
+
+    Raises:
+        ClassMissingError: a name can't be imported here.
+    """
+    resolved: dict[tuple[str, str], Any] = {}
+    for name in names:
+        module, _, qualname = name.partition(":")
+        place = places.get(name, name)
+        if type(place) is not str:
+            value = place
+        elif trusted.get(place) is not None:
+            value = trusted[place]
+        else:
+            value = GUARDED[place] if module == "pickleseal" and place in GUARDED else _import(place)
+        resolved[module, qualname] = value
+    return resolved
+
+
+def resolve_globals(
+    names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
+) -> dict[tuple[str, str], Any]:
+    """Map each declared global to the object that the payload will get, or refuse all that are not trusted at once.
+
+    Imports only standard library modules of the built-in list, and what the caller's strings name.
+
+    Args:
+        names: the header's `globals`.
+        trusted: what the caller allows.
+        places: where some of them are today: a registered class, which is trusted, or the name that the caller's
+            policy gives, which is judged as any other.
+
+    Raises:
+        UntrustedGlobalError: `missing` names every global that is neither built in nor in `trusted`.
+        ClassMissingError: a trusted name can't be imported here.
+        PolicyError: a string in `trusted` names something else than a class, a function, or a value that is pickled by
+            its name.
+    """
+    check_trusted(names, trusted, places)
+    resolved = {}
+    for name in names:
+        module, _, qualname = name.partition(":")
+        found = places.get(name, name)
+        if type(found) is not str:
+            found = _registered(name, found, trusted)
+        resolved[module, qualname] = _object_for(found, trusted) if type(found) is str else found
+    return resolved
+
+
+def check_trusted(names: list[str], trusted: Trusted, places: Mapping[str, str | type]) -> None:
+    """Refuse names that are not trusted, all at once, as `resolve_globals` does first. Imports nothing."""
+    if not places:
+        missing = [name for name in names if name not in trusted and name not in GUARDED and name not in _LISTED]
+    else:
+        missing = [place for name in names if (place := _untrusted_place(name, places, trusted)) is not None]
+    if missing:
+        raise _untrusted(sorted(set(missing)))
+
+
+def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
+    """Return a registered class, or what the caller trusts in just that place."""
+    if _makes_classes(cls) or is_dangerous(global_name(cls)) or _is_numpy(cls):
+        hint = "it makes anything out of its arguments, so a payload must never get hold of it"
+        raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
+    named = trusted.get(name)
+    return cls if named is None else named
+
+
+def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trusted) -> str | None:
+    """Return where a global is today, if that is a name that is not trusted, neither as it was nor as it is."""
+    place = places.get(name, name)
+    if type(place) is not str or place in trusted or place in GUARDED or place in _LISTED or name in trusted:
+        return None
+    return place
+
+
+def _untrusted(missing: list[str]) -> UntrustedGlobalError:
+    dangerous = [name for name in missing if is_dangerous(name)]
+    if dangerous:
+        hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
+    else:
+        paste = ", ".join(f'"{name}"' for name in missing)
+        hint = f"if you know what they do, and who wrote this: trust=[{paste}]"
+    names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
+    return UntrustedGlobalError(f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals")
+
+
+def _object_for(name: str, trusted: Trusted) -> Any:
+    value = trusted.get(name)
+    if value is not None:
+        return value
+    if name in GUARDED:
+        return GUARDED[name]
+    value = _import(name)
+    if name in _LISTED:
+        return value
+    if not _is_class_or_function(value):
+        if _is_pickled_by(name, value):
+            return value
+        raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
+    if isinstance(getattr(value, "__module__", None), str) and is_dangerous(global_name(value)):
+        hint = "it runs what its arguments say, so a payload must never get hold of it"
+        raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
+    if _makes_classes(value):
+        hint = "it makes classes with methods of the payload's choice, so a payload must never get hold of it"
+        raise PolicyError("a metaclass", None, name, hint, "globals")
+    return value
+
+
+def _is_pickled_by(name: str, value: object) -> bool:
+    """Tell whether a value is one that pickles as its own name (`pandas.NA`): a dry run keeps payloads off it."""
+    cls: Any = type(value)
+    if cls.__reduce__ is object.__reduce__ and cls.__reduce_ex__ is object.__reduce_ex__:
+        return False
+    try:
+        return bool(value.__reduce_ex__(4) == name.partition(":")[2].rpartition(".")[2])
+    except Exception:  # it is no such value, whatever it says
+        return False
+
+
+def _import(name: str) -> Any:
+    """Import what a trusted name means, under whichever of its spellings is there."""
+    problem: Exception | None = None
+    for spelling in spellings(name):
+        try:
+            return resolve(spelling)
+        except Exception as exc:  # a module may raise anything while it is imported
+            problem = problem or exc
+    if name in _LISTED:
+        hint = "written by another version or build of Python"
+        raise ClassMissingError("a value type that this Python lacks", None, name, hint, "globals") from problem
+    reason = f"trusted, and not importable here: {text_of(problem or ImportError())}"
+    raise ClassMissingError(reason, None, name, None, "globals") from problem

@@ -1,0 +1,125 @@
+"""Bytes that are not ours: what they are, and what is in them where they are compressed. Bounded, nothing is run."""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from .._format.codec import foreign_chunks
+from ..errors import CodecDataError, LimitExceededError, NotAnArtifactError
+
+__all__ = ["decompressed", "is_joblib", "refuse_foreign"]
+
+_STEP = 1 << 20  # bytes that come out of a decompressor at once
+_LAYERS = 2  # of compression: nobody who means well needs more
+_ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
+_MAGIC = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x5d\0\0", "lzma"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    *((start, "zlib") for start in _ZLIB),
+)
+_WRAPPER = b"NumpyArrayWrapper"
+
+
+def decompressed(data: bytes, most: int) -> tuple[bytes, str | None]:
+    """Return what is in some bytes, and by what they were compressed (`gzip`, ...), or None.
+
+    Raises:
+        LimitExceededError: there would be more than `most` bytes.
+        CodecDataError: they begin like compressed data, and are not, or are cut off.
+        MissingExtraError: Zstandard, and no library is installed.
+    """
+    names: list[str] = []
+    if len(data) > most:
+        raise _too_large(most)
+    while len(names) < _LAYERS:
+        name = next((name for start, name in _MAGIC if data.startswith(start)), None)
+        if name is None:
+            break
+        names.append(name)
+        data = _decompress(data, name, most)
+    return data, "+".join(names) or None
+
+
+def _too_large(most: int) -> LimitExceededError:
+    hint = "--max-size BYTES admits more, if this size is expected"
+    return LimitExceededError("holds too much", f"at most {most} bytes", "more", hint).at(15)
+
+
+def _decompress(data: bytes, name: str, most: int) -> bytes:
+    parts, size = [], 0
+    chunks = foreign_chunks(data, _STEP) if name == "zstd" else _chunks(data, name)
+    try:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > most:
+                raise _too_large(most)
+            parts.append(chunk)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError) as exc:
+        raise CodecDataError(f"not valid {name} data: {exc}") from None
+    return b"".join(parts)
+
+
+def _chunks(data: bytes, name: str) -> Iterator[bytes]:
+    """Decompress one member after the other, in small steps."""
+    while data:
+        decompressor = _decompressor(name)
+        pending = data
+        while not decompressor.eof:
+            if isinstance(decompressor, bz2.BZ2Decompressor | lzma.LZMADecompressor):
+                if decompressor.needs_input and not pending:
+                    raise CodecDataError("the data is cut off")
+                chunk = decompressor.decompress(pending, _STEP)
+                pending = b""
+            else:
+                chunk = decompressor.decompress(pending, _STEP)
+                pending = decompressor.unconsumed_tail
+                if not chunk and not pending and not decompressor.eof:
+                    raise CodecDataError("the data is cut off")
+            yield chunk
+        data = decompressor.unused_data
+        if name == "gzip":
+            data = data.lstrip(b"\0")  # padding, as of tapes
+        elif name in ("zlib", "lzma") and data:
+            raise CodecDataError("something follows the data")
+
+
+def _decompressor(name: str) -> Any:
+    if name == "bzip2":
+        return bz2.BZ2Decompressor()
+    if name in ("xz", "lzma"):
+        kind = lzma.FORMAT_XZ if name == "xz" else lzma.FORMAT_ALONE
+        return lzma.LZMADecompressor(kind, memlimit=1 << 28)  # bytes; the highest preset takes 65 MiB
+    return zlib.decompressobj(31 if name == "gzip" else 15)
+
+
+def is_joblib(data: bytes) -> bool:
+    """Tell whether a pickle has the bytes of arrays between its opcodes, as joblib writes them."""
+    return _WRAPPER in data
+
+
+_OTHERS = (
+    (b"PK\x03\x04", "a zip, as of torch.save or numpy.savez", "load it with torch or numpy, and pack what it holds"),
+    (b"\x93NUMPY", "an array as numpy.save writes it", "load it with numpy.load and pack it"),
+    (b"\x89HDF", "HDF5", "read it with h5py and pack what it holds"),
+    (b"\xf7PSL\r\n", "a pickleseal artifact", "it is converted already; --extract takes the pickle out again"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it first"),
+    (b"SQLite format 3\0", "a SQLite database, such as shelve writes", "read it with shelve and pack what it holds"),
+)  # fmt: skip
+
+
+def refuse_foreign(data: bytes) -> None:
+    """Refuse what is known not to be a pickle.
+
+    Raises:
+        NotAnArtifactError: `found` says what it is, `hint` what to do.
+    """
+    for start, found, hint in _OTHERS:
+        if data.startswith(start):
+            raise NotAnArtifactError("no bare pickle", None, found, hint)
+    if not data:
+        raise NotAnArtifactError("no bare pickle", None, "an empty file")
