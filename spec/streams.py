@@ -91,11 +91,11 @@ SIZE = len(ZERO)
 # --- whole ------------------------------------------------------------------------------------------------------------
 _add("empty", "no frame at all", [])
 _add("one", "one frame", [ZERO])
-_add("four", "four frames of one stream", FOUR)
+_add("four", "four frames of one sequence", FOUR)
 _add("standalone", "standalone frames end to end", [_one(n, 0, 0) for n in range(3)])
-_add("two-streams", "two streams, one after the other", [*FOUR[:2], _one(2, 0, B), _one(3, 1, B)])
-_add("interleaved", "frames of two streams, interleaved", [ZERO, _one(1, 0, B), _one(2, 1), _one(3, 1, B)])
-_add("standalone-between", "a standalone frame between two frames of a stream", [ZERO, _one(1, 0, 0), _one(2, 1)])
+_add("two-streams", "two sequences, one after the other", [*FOUR[:2], _one(2, 0, B), _one(3, 1, B)])
+_add("interleaved", "frames of two sequences, interleaved", [ZERO, _one(1, 0, B), _one(2, 1), _one(3, 1, B)])
+_add("standalone-between", "a standalone frame between two frames of a sequence", [ZERO, _one(1, 0, 0), _one(2, 1)])
 _add(
     "batches",
     "batches, one of them with a single record, and frames of one record",
@@ -258,7 +258,7 @@ _add(
 )
 _add(
     "corrupt-before-another",
-    "a frame with a damaged preamble, then another stream",
+    "a frame with a damaged preamble, then another sequence",
     [ZERO, _flip(FIRST, 20), _one(2, 0, B), _one(3, 1, B)],
     1,
     error="preamble-checksum",
@@ -362,7 +362,7 @@ _add(
 )
 _add(
     "begins-at-5",
-    "a stream that begins at seq 5",
+    "a sequence that begins at seq 5",
     [_one(5, 5), _one(6, 6)],
     0,
     error="stream-order",
@@ -422,7 +422,7 @@ _add(
 )
 _add(
     "nested-other-last",
-    "a damaged last frame that holds a frame of another stream: that frame is found",
+    "a damaged last frame that holds a frame of another sequence: that frame is found",
     [ZERO, _flip(_around(_one(9, 0, B).data, 1).data, 20)],
     1,
     error="preamble-checksum",
