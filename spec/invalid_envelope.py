@@ -38,7 +38,7 @@ _envelope("protocol-1", "a pickle of protocol 1", b"}q\x00U\x02idq\x01K\x07s.")
 _envelope("proto-differs", "protocol 4 where the header says 5", framed(b"N", 4))
 _envelope("proto-differs-4", "protocol 5 where the header says 4", framed(b"N", 5), protocol=4)
 _envelope("proto-twice", "a second PROTO", b"\x80\x05\x80\x05N.")
-_envelope("proto-later", "PROTO behind another opcode", b"N\x80\x05.")
+_envelope("proto-later", "PROTO after another opcode", b"N\x80\x05.")
 _envelope("proto-behind-space", "a space before PROTO", b" \x80\x05N.")
 _envelope("no-stop", "no STOP", b"\x80\x05N")
 _envelope("no-stop-framed", "a FRAME that ends without STOP", b"\x80\x05\x95\x01" + bytes(7) + b"N")
@@ -165,7 +165,13 @@ _envelope(
     readonly=(2,),
 )
 _envelope("buffer-readonly-twice", "READONLY_BUFFER twice", framed(b"\x97\x98\x98"), b"x", readonly=(1,))
-_envelope("buffer-readonly-later", "READONLY_BUFFER behind another opcode", framed(b"\x97N0\x98"), b"x", readonly=(1,))
+_envelope(
+    "buffer-readonly-later",
+    "READONLY_BUFFER that does not follow NEXT_BUFFER immediately",
+    framed(b"\x97N0\x98"),
+    b"x",
+    readonly=(1,),
+)
 _envelope("buffer-readonly-alone", "READONLY_BUFFER without a buffer", framed(b"C\x01a\x98"))
 
 
