@@ -1,7 +1,8 @@
-"""The command line over many small artifacts. `python benchmarks/cli.py [--quick]`.
+"""Measure the command line on many small artifacts. `python benchmarks/cli.py [--quick]`.
 
-10,000 artifacts of 1 KiB in a folder, in the page cache; each command is a process of its own, timed from start to end.
-A figure is the best of the rounds. The goals: 4,000 a second for verify, more for check and scan.
+A folder holds 10,000 artifacts of 1 KiB, which are in the page cache. Each command is a process of its own, timed from
+start to end. A figure is the best of the rounds. The goals: 4,000 artifacts a second for verify, more for check and
+scan.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ COMMANDS = {
 
 
 def prepare(folder: Path, count: int) -> int:
-    """Write the artifacts, older than they are, and return how large one is."""
+    """Write the artifacts with an old modification time, and return the size of one."""
     import os
 
     (folder / "bench_jobs.py").write_text(MODULE, "utf-8")
@@ -55,7 +56,7 @@ def seconds(folder: Path, arguments: list[str], rounds: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="200 artifacts, one round: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="200 artifacts and one round, to see that it runs")
     quick = parser.parse_args().quick
     count, rounds = (200, 1) if quick else (10_000, 5)
     with tempfile.TemporaryDirectory() as name:

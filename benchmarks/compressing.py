@@ -1,4 +1,4 @@
-"""What compression costs, beside the plain way: `zstd.compress(pickle.dumps(obj))`, at the same level."""
+"""Measure compression beside `zstd.compress(pickle.dumps(obj))` at the same level."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVEL = 3
 
 
 def compressing(compare: Compare, quick: bool) -> tuple[list[Any], dict[str, float]]:
-    """Compare both ways, and the sizes that come out; sizes in those of the plain way."""
+    """Compare packing and unpacking, and the sizes as ratios to the compressed pickle."""
     results, sizes = [], {}
     for name, obj in objects(quick).items():
         rows, size = one(compare, name, obj, 3 if quick else 7)
@@ -24,7 +24,7 @@ def compressing(compare: Compare, quick: bool) -> tuple[list[Any], dict[str, flo
 
 
 def objects(quick: bool) -> dict[str, Any]:
-    """Plain data, one compressible array, and the same in four."""
+    """Return plain data, a compressible array, the same array in four parts, and noise."""
     count = 20_000 if quick else 400_000
     made: dict[str, Any] = {}
     dicts = [{"id": i, "name": f"job-{i}", "score": i / 7, "tags": ["a", "b"]} for i in range(count)]

@@ -1,4 +1,4 @@
-"""What the trust levels cost, beside bare pickle, and the lexical pass beside other ways to do it."""
+"""Measure the trust levels beside bare pickle, and the lexical pass beside `pickletools`."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def levels(compare: Compare, quick: bool) -> list[Any]:
             policy = Policy(**fields)
             return lambda: pickleseal.unpack(data, trust=[Job], policy=policy)
 
-        is_asked = name != "tuples"
+        has_goal = name != "tuples"
         results += [
-            compare(f"{size}, guarded", loads, unpack(sealed), rounds, 1, 1.5 if is_asked else None),
-            compare(f"{size}, strict", loads, unpack(sealed, level="strict"), rounds, 1, 4.0 if is_asked else None),
+            compare(f"{size}, guarded", loads, unpack(sealed), rounds, 1, 1.5 if has_goal else None),
+            compare(f"{size}, strict", loads, unpack(sealed, level="strict"), rounds, 1, 4.0 if has_goal else None),
             compare(f"{size}, signed*", loads_and_hash, unpack(signed, level="signed", keys=ring), rounds, 1, 1.1),
         ]
         if sys.platform != "win32":
             results.append(compare(f"{size}, isolated", loads, unpack(sealed, isolated=True), rounds))
-        if is_asked:
+        if has_goal:
             results += lexical(compare, size, bare, rounds)
     return results
 
 
 def lexical(compare: Compare, size: str, bare: bytes, rounds: int) -> list[Any]:
-    """Compare the lexical pass with running the pickle, and with walking over it by `pickletools`."""
+    """Compare `pickle.loads` with the lexical pass, and with a walk over the opcodes by `pickletools`."""
 
     def walk() -> None:
         for _ in pickletools.genops(bare):
@@ -73,7 +73,7 @@ def lexical(compare: Compare, size: str, bare: bytes, rounds: int) -> list[Any]:
 
 
 def hashing(compare: Compare, quick: bool) -> list[Any]:
-    """Compare verifying a signed artifact of four buffers with hashing them one after the other."""
+    """Compare verifying a signed artifact of four buffers with hashing the buffers one after the other."""
     size = 4_000_000 if quick else 64_000_000
     buffers = [os.urandom(size) for _ in range(4)]
     ring = KeyRing([Key.generate("bench")], "benchmark")
@@ -90,7 +90,7 @@ def hashing(compare: Compare, quick: bool) -> list[Any]:
 
 
 def small_levels(compare: Compare, quick: bool) -> list[Any]:
-    """Compare small objects at each level with reading them unchecked."""
+    """Compare reading small objects at each level with reading them unchecked."""
     rounds = 5 if quick else 30
     results = []
     for name, obj in (

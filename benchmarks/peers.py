@@ -1,4 +1,4 @@
-"""Ways to keep an array in a file, ours among them, each as functions of a path. What is not installed is named."""
+"""The ways to keep an array in a file that `storage.py` compares, each as functions of a path."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Read = Callable[[Path], Any]
 
 @dataclass
 class Peer:
-    """One way: how it writes and reads, with a map and without. What it does not have is None."""
+    """One way: how it writes and reads, with and without a memory map. None: it has no such function."""
 
     name: str
     dump: Callable[[Any, Path], Any]
-    load: Read  # the array, after all checks that this way has
+    load: Read  # with all checks that this way has
     map: Read | None = None
     map_verified: Read | None = None
     header: Read | None = None
 
 
 def peers() -> tuple[list[Peer], list[str]]:
-    """Return the ways that can be measured here, bare pickle first, and the names of what is not installed."""
+    """Return the ways that are installed, bare pickle first, and the names of those that are not."""
     found = [_pickle(), _out_of_band(), _pickleseal(), _numpy()]
     missing = []
     for name, make in (
@@ -57,7 +57,7 @@ def _pickle() -> Peer:
 
 
 def _out_of_band() -> Peer:
-    """Protocol 5 as its authors meant it: the buffer is neither copied into the pickle nor out of it."""
+    """Pickle with protocol 5 and out-of-band buffers: the buffer is copied neither into the pickle nor out of it."""
 
     def dump(array: Any, path: Path) -> None:
         buffers: list[pickle.PickleBuffer] = []

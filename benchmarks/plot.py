@@ -1,4 +1,4 @@
-"""Draw the figures of `storage.py` as an SVG: bars, one panel for each question. No library is needed."""
+"""Draw the figures of `storage.py` as an SVG of bars, with one panel for each question. It needs no library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEGEND = ((OURS, "pickleseal"), (THEIRS, "others"), (BLIND, "takes a flipped bit
 
 
 class Bar(NamedTuple):
-    """One bar: whose, how long, what it says, and its colour."""
+    """One bar: its name, its length, the text at its end, and its colour."""
 
     name: str
     value: float
@@ -21,7 +21,7 @@ class Bar(NamedTuple):
 
 
 def draw(figures: dict[str, Any]) -> str:
-    """Return the plot. Its background is white, so that it is legible on dark pages, too."""
+    """Return the plot. Its background is white, so that it is legible on dark pages too."""
     rows = figures["rows"]
     base = rows["pickle"]
     panels = [
@@ -56,12 +56,12 @@ def draw(figures: dict[str, Any]) -> str:
 
 
 def ratio(name: str, value: float, is_blind: bool) -> Bar:
-    """Return the bar of a ratio to pickle."""
+    """Return the bar for a ratio to pickle."""
     return Bar(name, value, f"{value:.2f}", OURS if name == "pickleseal" else BLIND if is_blind else THEIRS)
 
 
 def waits(rows: dict[str, Any]) -> list[Bar]:
-    """Return bars of milliseconds, the longest first: pickle, and what has a map."""
+    """Return bars of milliseconds, the longest first, for pickle and for the ways that have a memory map."""
     bars = []
     for name, row in rows.items():
         for what, how in WAYS if "map" in row else WAYS[: name == "pickle"]:
@@ -74,7 +74,7 @@ def waits(rows: dict[str, Any]) -> list[Bar]:
 
 
 def panel(title: str, bars: list[Bar], left: float, top: float, has_base: bool) -> list[str]:
-    """Return one panel: its bars, and a dashed line at 1 where that means something."""
+    """Return one panel: its bars, and a dashed line at 1 if the bars are ratios."""
     zero, room = left + 24 + LABEL, PANEL - LABEL - 24 - 72
     most = max(bar.value for bar in bars)
     out = [text(left + 24, top + 14, title, 14, INK, weight=600)]

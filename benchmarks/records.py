@@ -1,10 +1,9 @@
-"""Many small records in one file: streams beside plain pickles end to end, and SQLite. `python benchmarks/records.py
-[--quick] [--docs]`.
+"""Measure many small records in one file: streams, plain pickles end to end, and SQLite.
 
-All ways take turns in each round; a figure is the median of the rounds. Nothing is synced but where it says so: each
-way would wait for the disk in the same way. Files are in the page cache when they are read.
+`python benchmarks/records.py [--quick] [--docs]`. `--docs` writes the tables of docs/benchmarks.md.
 
-`--docs` writes the tables of docs/benchmarks.md.
+All ways take turns in each round, and a figure is the median of the rounds. Nothing is synced, except by a call of
+`append`, because every way would wait for the disk in the same way. Files are in the page cache when they are read.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ GOAL = "Goal: batched by 100 at most 1.2 of plain pickles, in time and in bytes.
 
 @dataclass
 class Way:
-    """One way to keep records: how they are written to a path, and read from it."""
+    """One way to keep records: how it writes them to a path, and reads them from it."""
 
     name: str
     write: Callable[[list[Any], Path], None]
@@ -97,7 +96,7 @@ WAYS = [
 
 
 def kinds(count: int) -> dict[str, list[Any]]:
-    """Return the records: what they are, and so many of them."""
+    """Return `count` records of each kind, by the name of the kind."""
     return {
         "dicts of 4": [{"id": n, "state": "done", "name": f"job-{n}", "score": n / 7} for n in range(count)],
         "nested dicts": [{"id": n, "tags": ["a", "b"], "at": {"x": n / 7, "y": n}} for n in range(count)],
@@ -106,7 +105,7 @@ def kinds(count: int) -> dict[str, list[Any]]:
 
 
 def measure(quick: bool, folder: Path) -> dict[str, Any]:
-    """Return seconds and bytes a record of each way, for each kind of record; and seconds a record by their number."""
+    """Return the seconds and bytes for a record, for each kind and way; and the seconds by the number of records."""
     count, rounds = (2_000, 2) if quick else (100_000, 7)
     found = {name: compare(records, folder, rounds) for name, records in kinds(count).items()}
     numbers = (2_000, 4_000) if quick else (10_000, 100_000, 1_000_000)
@@ -115,7 +114,7 @@ def measure(quick: bool, folder: Path) -> dict[str, Any]:
 
 
 def compare(records: list[Any], folder: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Write and read the records in each way, in turns."""
+    """Write and read the records in each way, in turns, and return the medians for one record."""
     times: dict[str, dict[str, list[float]]] = {way.name: {"write": [], "read": []} for way in WAYS}
     sizes: dict[str, int] = {}
     for turn in range(rounds + 1):
@@ -126,7 +125,7 @@ def compare(records: list[Any], folder: Path, rounds: int) -> dict[str, dict[str
             sizes[way.name] = path.stat().st_size
             for left in folder.glob("records*"):
                 left.unlink()
-            if turn:  # the first warms up
+            if turn:  # the first turn warms up
                 for what, value in seconds.items():
                     times[way.name][what].append(value)
     return {
@@ -145,14 +144,14 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def check(found: Iterator[Any], records: list[Any]) -> None:
-    """Go through what was read. It must be as many, and the last one equal."""
+    """Go through the records that were read. Their number and the last one must be right."""
     kept = deque(zip(itertools.count(1), found, strict=False), maxlen=1)
     if list(kept) != [(len(records), records[-1])]:
         sys.exit("not all records came back as they were")
 
 
 def grown(number: int, folder: Path) -> dict[str, float]:
-    """Return seconds a record for streams of this many records, one frame each: the harder case."""
+    """Return the seconds for a record in a stream of this many records with a frame each, which is the harder case."""
     records = [{"id": n, "state": "done"} for n in range(number)]
     path = folder / "grown"
     row = {"append": timed(lambda: _stream(None)(records, path)) / number}
@@ -190,7 +189,7 @@ def text(figures: dict[str, Any]) -> str:
 
 
 def write_docs(figures: dict[str, Any]) -> None:
-    """Put the figures between their marks in docs/benchmarks.md."""
+    """Write the figures between their marks in docs/benchmarks.md."""
     page, begin, end = DOCS / "benchmarks.md", "<!-- streams:begin -->\n", "<!-- streams:end -->"
     before, _, rest = page.read_text("utf-8").partition(begin)
     after = rest.partition(end)[2]
@@ -199,7 +198,7 @@ def write_docs(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small inputs and few rounds: does it run?")
+    parser.add_argument("--quick", action="store_true", help="small inputs and few rounds, to see that it runs")
     parser.add_argument("--docs", action="store_true", help="write the figures to docs/benchmarks.md")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     options = parser.parse_args()

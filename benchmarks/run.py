@@ -1,9 +1,10 @@
-"""pickleseal beside bare pickle, in one process: medians and ratios. `python benchmarks/run.py [--quick] [--json
-FILE]`.
+"""Measure pickleseal beside bare pickle in one process, as medians and ratios.
 
-Each pair is measured in turns (pickle, pickleseal, pickle, ...), so that a slow moment of the machine hits both. A
-figure is the median of the rounds; small objects are timed in loops of a thousand. Files lie in one folder on one
-file system; before each write the old file is removed, and before each read the file is in the page cache.
+`python benchmarks/run.py [--quick] [--json FILE]`.
+
+Each pair is measured in turns (pickle, pickleseal, pickle, ...), so a slow moment of the computer affects both. A
+figure is the median of the rounds. Small objects are timed in loops of a thousand. All files are in one folder. Before
+each write the old file is removed, and before each read the file is in the page cache.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from pickleseal import _packing as writer
 
 @dataclass
 class Result:
-    """One row: seconds of pickle and of pickleseal, and the ratio that was set as the goal, if any."""
+    """One row: the seconds of pickle and of pickleseal, and the ratio that is the goal, if there is one."""
 
     name: str
     pickle: float
@@ -51,7 +52,7 @@ class Result:
 def compare(
     name: str, base: Callable[[], Any], ours: Callable[[], Any], rounds: int, number: int = 1, goal: float | None = None
 ) -> Result:
-    """Time two functions in turns and return the medians, in seconds a call."""
+    """Time two functions in turns, and return the medians in seconds for one call."""
     times: tuple[list[float], list[float]] = ([], [])
     base(), ours()
     gc.collect()
@@ -107,7 +108,7 @@ def one_medium(name: str, obj: Any, rounds: int) -> list[Result]:
 
 
 def schemas(quick: bool) -> list[Result]:
-    """What schemas cost: the same objects with and without them, and objects of a class that changed."""
+    """Measure what schemas cost: the same objects with and without them, and objects of a class that changed."""
     count = 10_000 if quick else 100_000
     rounds = 5 if quick else 15
     job, jobs = Job(1, "job-1", 0.5, ["a"]), [Job(i, f"job-{i}", i / 7, ["a", "b"]) for i in range(count)]
@@ -210,7 +211,7 @@ print((peak() - before) / array.nbytes)
 
 
 def memory(quick: bool, folder: Path) -> dict[str, float]:
-    """Peak memory beyond what was there, in sizes of the array, each in a process of its own."""
+    """Return the additional peak memory in sizes of the array, each measured in a process of its own."""
     items = str((20 if quick else 200) * 125_000)
     found = {}
     for what in ("pickle-dump", "pickle-load", "pickleseal-dump", "pickleseal-load"):
@@ -235,7 +236,7 @@ def table(results: list[Result]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small inputs and few rounds: does it run?")
+    parser.add_argument("--quick", action="store_true", help="small inputs and few rounds, to see that it runs")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCHMARK_DIR")) as name:
@@ -247,9 +248,9 @@ def main() -> None:
         print(table(results))
         print(f"\n{'':<38}{'without':>12}{'with':>12}{'ratio':>8}{'goal':>8}")
         print(table(compared := schemas(options.quick)).partition("\n")[2])
-        judged, tiny = levels(compare, options.quick), small_levels(compare, options.quick)
+        unpacked, tiny = levels(compare, options.quick), small_levels(compare, options.quick)
         print("\ntrust levels, unpack (signed*: beside pickle and hashlib's SHA-256)")
-        print(table(judged))
+        print(table(unpacked))
         hashed = hashing(compare, options.quick)
         print(f"\n{'':<38}{'hashlib':>12}{'pickleseal':>12}{'ratio':>8}{'goal':>8}")
         print(table(hashed).partition("\n")[2])
@@ -275,7 +276,7 @@ def main() -> None:
     if options.json:
         rows = [
             {**vars(result), "ratio": result.ratio}
-            for result in [*results, *compared, *judged, *hashed, *tiny, *packed]
+            for result in [*results, *compared, *unpacked, *hashed, *tiny, *packed]
         ]
         found = {"results": rows, "memory": peaks, "sizes": sizes, "storage": stored, "streams": streamed}
         Path(options.json).write_text(json.dumps(found, indent=1) + "\n")

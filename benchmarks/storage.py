@@ -1,12 +1,12 @@
-"""A large array in a file: pickleseal beside its peers. `python benchmarks/storage.py [--quick] [--docs]`.
+"""Measure a large array in a file: pickleseal beside other libraries.
 
-All ways take turns in each round, so that a slow moment of the machine hits all. A figure is the median of the rounds.
-Each does its work once before the clock runs: else it would find the memory that another one let go of, or memory that
-a virtual machine has never used, which is slow. Files are new when they are written, and in the page cache when they
-are read; nothing is synced. Results are let go of after the clock has stopped. Peak memory is that of a process of its
-own.
+`python benchmarks/storage.py [--quick] [--docs]`. `--docs` writes the tables and the plot of docs/benchmarks.md.
 
-`--docs` writes the tables and the plot of docs/benchmarks.md.
+All ways take turns in each round, so a slow moment of the computer affects all. A figure is the median of the rounds.
+Each way runs once before its time is taken. Otherwise its time would depend on the memory that it gets: memory that
+another way has released is fast, and memory that a virtual machine has never used is slow. Files are new when they are
+written, and in the page cache when they are read. Nothing is synced. Results are released after the time was taken.
+Peak memory is measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GOALS = "Goals: dump 1.05, load 0.50 of pickle; mapped and verified 1.30 of hash
 
 
 def in_turns(work: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each of some functions."""
+    """Run some functions in turns, and return the median seconds of each."""
     times: dict[str, list[float]] = {name: [] for name in work}
     gc.collect()
     gc.disable()
@@ -56,7 +56,7 @@ def in_turns(work: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, fl
 
 
 def dumps_in_turns(found: list[Peer], array: Any, folder: Path, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each way to write; the old file is removed before the clock runs."""
+    """Return the median seconds of each way to write. The old file is removed before its time is taken."""
     times: dict[str, list[float]] = {peer.name: [] for peer in found}
     for _ in range(rounds):
         for peer in found:
@@ -71,7 +71,7 @@ def dumps_in_turns(found: list[Peer], array: Any, folder: Path, rounds: int) -> 
 
 
 def measure(quick: bool, folder: Path) -> dict[str, Any] | None:
-    """Return all figures as plain values, or None where numpy is missing."""
+    """Return all figures as plain values, or None if numpy is missing."""
     try:
         import numpy as np
     except ImportError:
@@ -86,7 +86,7 @@ def measure(quick: bool, folder: Path) -> dict[str, Any] | None:
         work = {peer.name: _bound(peer, what, folder) for peer in found if getattr(peer, what) is not None}
         for name, seconds in in_turns(work, rounds).items():
             rows[name][what] = seconds
-    ours = pickleseal.load(folder / "pickleseal")  # in pages as `load` has them
+    ours = pickleseal.load(folder / "pickleseal")  # so that hashing uses the kind of memory that `load` returns
     raw = memoryview(ours).cast("B")
     base: dict[str, Callable[[], Any]] = {"hash": partial(checksum_hex, raw)}
     hashed = in_turns({**base, "map": _bound(found[2], "map_verified", folder)}, rounds)
@@ -111,7 +111,7 @@ def _bound(peer: Peer, what: str, folder: Path) -> Callable[[], Any]:
 
 
 def notices(peer: Peer, path: Path) -> bool:
-    """Tell whether a way to load notices one flipped bit in the middle of the array."""
+    """Return whether a way to load notices one flipped bit in the middle of the array."""
     with open(path, "r+b") as file:
         middle = file.seek(path.stat().st_size // 2)
         byte = file.read(1)[0]
@@ -125,14 +125,14 @@ def notices(peer: Peer, path: Path) -> bool:
 
 
 def peak(name: str, what: str, folder: Path, megabytes: int) -> float:
-    """Return the peak memory of a dump or load beyond what was there, in sizes of the array."""
+    """Return the additional peak memory of a dump or load, in sizes of the array."""
     command = [sys.executable, __file__, "--child", name, what, str(folder), str(megabytes)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 def child(name: str, what: str, folder: Path, megabytes: int) -> None:
-    """Dump or load once, and print what `peak` returns."""
+    """Dump or load once in this process, and print what `peak` returns."""
     import numpy as np
 
     peer = next(peer for peer in peers()[0] if peer.name == name)
@@ -148,7 +148,7 @@ def child(name: str, what: str, folder: Path, megabytes: int) -> None:
 
 
 def _high_water() -> int:
-    """Return this process's own peak of memory in bytes; `ru_maxrss` of a child would begin at its parent's."""
+    """Return the peak memory of this process in bytes. (`ru_maxrss` of a child would begin at that of its parent.)"""
     try:
         return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
     except OSError:
@@ -158,7 +158,7 @@ def _high_water() -> int:
 
 
 def growth(sizes: list[int], folder: Path, rounds: int) -> list[dict[str, float]]:
-    """Return, for arrays of several sizes in powers of two, the seconds of each operation of pickleseal."""
+    """Return the seconds of each operation of pickleseal, for arrays of several powers of two."""
     import numpy as np
 
     rows = []
@@ -217,7 +217,7 @@ def growth_table(figures: dict[str, Any]) -> str:
 
 
 def text(figures: dict[str, Any]) -> str:
-    """Return both tables with what they say of themselves."""
+    """Return both tables, with the computer and the goals."""
     return f"""{figures["machine"]}; a float64 array of {figures["megabytes"]} MB.
 Ratios to pickle with protocol 5; hashing the array in memory took {figures["hash"] * 1e3:.1f} ms.
 {GOALS}
@@ -230,7 +230,7 @@ pickleseal alone, by size:
 
 
 def write_docs(figures: dict[str, Any]) -> None:
-    """Put the figures between their marks in docs/benchmarks.md, and draw the plot."""
+    """Write the figures between their marks in docs/benchmarks.md, and draw the plot."""
     page, begin, end = DOCS / "benchmarks.md", "<!-- storage:begin -->\n", "<!-- storage:end -->"
     before, _, rest = page.read_text("utf-8").partition(begin)
     after = rest.partition(end)[2]
@@ -240,7 +240,7 @@ def write_docs(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small inputs and few rounds: does it run?")
+    parser.add_argument("--quick", action="store_true", help="small inputs and few rounds, to see that it runs")
     parser.add_argument("--docs", action="store_true", help="write the figures to docs/benchmarks.md and its plot")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)

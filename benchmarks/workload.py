@@ -1,4 +1,4 @@
-"""What the benchmarks pack: classes have to be importable by name."""
+"""Classes that the benchmarks pack. They are here so that they can be imported by name."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Job:
 
 @dataclass
 class Changed:
-    """`Job` after a deploy: other order, one field more."""
+    """`Job` after a deploy, with its fields in another order and one field more."""
 
     name: str
     id: int

@@ -20,7 +20,7 @@ FILLS = {
 
 
 def regions(data: bytes) -> list[tuple[str, int, int, str, str]]:
-    """Return (name, start, end, what it holds, what guards it) of each region, in order."""
+    """Return (name, start, end, content, protection) of each region, in order."""
     header = pickleseal.peek(data)
     head = header.preamble
     rows = [
@@ -55,7 +55,7 @@ def regions(data: bytes) -> list[tuple[str, int, int, str, str]]:
 
 
 def draw(data: bytes) -> str:
-    """Return the picture as SVG, heights to scale above a least height."""
+    """Return the picture as SVG. Heights are to scale, above a minimum height."""
     rows = regions(data)
     height = TOP + sum(row_height(start, end) for _, start, end, _, _ in rows) + 54
     out = [

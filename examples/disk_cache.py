@@ -1,20 +1,22 @@
-"""A cache on disk, shared by processes, in which a refused entry is a miss that says why. Copy this module.
+"""A cache on disk that processes share. An entry that is refused is a miss, with a reason. Copy this module.
 
 python examples/disk_cache.py
 
-One file for each key, its name the SHA-256 of the key. `get` judges it as `load` does: an entry that is damaged, of
-another version, expired, of a class that has changed, or not signed is a miss. It is logged, counted by its code, and
-removed (or quarantined, with a reader that has one). `set` replaces the file atomically, without a sync: after a power
-cut entries may be missing or damaged, which are misses. Neither raises for what is wrong with the cache or its disk.
+Each key has one file, named by the SHA-256 of the key. `get` checks the file as `load` does. An entry is a miss if it
+is damaged, expired, of another version, of a class that has changed, or not signed. A miss is logged and counted by its
+code, and the entry is removed (or moved to a quarantine, if the reader has one). `set` replaces the file atomically and
+without a sync. After a power cut, entries may be missing or damaged, and are misses then. Neither method raises for a
+problem with the cache or its disk.
 
-**The key must hold everything that the value depends on**: which function, its arguments, settings, the state of the
-data it read (a date, an etag, a revision). What depends on the code belongs into `version`: raise it, and all entries
-are misses. Two versions at work at once take each other's entries away: give each its folder. Keys are plain values
-and tuples of them; 1, 1.0 and True are three keys.
+**The key must hold everything that the value depends on**: the function, its arguments, settings, and the state of the
+data that it read (a date, an ETag, a revision). `version` stands for the code: change it, and all entries are misses.
+Two versions that run at the same time remove each other's entries, so give each its own folder. Keys are plain values
+and tuples of them. 1, 1.0 and True are three different keys.
 
-Two processes that miss at once both compute; the last one to `set` wins. The bound in size is held by scans, each after
-a sixteenth of it was written, which remove what was used longest ago. Time stamps are the machine's clock.
-Whoever can write to the folder can choose the values: sign (`Writer(keys=...)`, `Policy(keys=...)`) if that matters.
+If two processes miss at the same time, both compute the value, and the last `set` wins. Scans bound the size: after
+each sixteenth of the bound that was written, a scan removes what was used longest ago. Time stamps come from the system
+clock. Anyone who can write to the folder can choose the values. If that matters, sign (`Writer(keys=...)`,
+`Policy(keys=...)`).
 """
 
 from __future__ import annotations
@@ -37,12 +39,12 @@ from pickleseal.errors import PicklesealError
 P = ParamSpec("P")
 T = TypeVar("T")
 _MISSING: Any = object()
-_LEFT_OVER = 3600  # seconds after which a temporary file belongs to a process that was killed
+_LEFT_OVER = 3600  # a temporary file that is older, in seconds, is from a process that was killed
 _log = logging.getLogger("disk_cache")
 
 
 def _digest(key: Any) -> str:
-    """Return the name of a key: equal for equal keys in every process, different for all others."""
+    """Return the name of a key: the same in every process, and different for different keys."""
     if not _is_plain(key):
         raise TypeError(f"key: expected str, bytes, int, float, bool, None, or tuples of them, found {key!r}")
     return hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).hexdigest()
@@ -53,14 +55,14 @@ def _is_plain(key: Any) -> bool:
 
 
 class DiskCache:
-    """A cache in the folder `folder`, which is its own.
+    """A cache in the folder `folder`, which holds nothing else.
 
     Args:
-        folder: where; it is made where it is missing, for its owner alone.
-        version: of the code that computes the values.
-        reader, writer: judge and pack the values: types, trust, signatures, quarantine.
+        folder: where the entries are. It is made if it is missing, accessible only to its owner.
+        version: the version of the code that computes the values.
+        reader, writer: read and pack the values: types, trust, signatures, quarantine.
         max_age: seconds after which an entry is a miss; None: never.
-        max_bytes: how large the entries may be together.
+        max_bytes: the bound for the size of all entries together.
         on_miss: called with (key, code, reason) for each miss: `"absent"`, `"os-error"`, or a code of pickleseal.
     """
 
@@ -84,12 +86,12 @@ class DiskCache:
         )
         self._reader, self._writer, self._on_miss = replace(reader, policy=policy), writer, on_miss
         self._max_bytes = max_bytes
-        self._unscanned = max_bytes  # bytes written since the last scan: begin with one
+        self._unscanned = max_bytes  # bytes written since the last scan; the first `set` scans
         self.counts: Counter[str] = Counter()
-        """`"hit"`, `"stored"`, and each code of a miss or of what was not stored."""
+        """How often: `"hit"`, `"stored"`, and each code of a miss or of a value that was not stored."""
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """Return the value, or the default where there is none that is accepted. TypeError: the key is not plain."""
+        """Return the value, or the default if no entry is accepted. TypeError: the key is not plain."""
         path, digest = self.path(key), _digest(key)
         try:
             header, value = self._reader.read(path)
@@ -103,11 +105,11 @@ class DiskCache:
             return self._miss(key, None, "os-error", str(error), default)
         self.counts["hit"] += 1
         with suppress(OSError):
-            os.utime(path)  # used just now
+            os.utime(path)  # the scan removes what was used longest ago
         return value
 
     def set(self, key: Any, value: Any) -> bool:
-        """Store a value, and tell whether that worked. TypeError: the key is not plain."""
+        """Store a value, and return whether that worked. TypeError: the key is not plain."""
         path, meta = self.path(key), {"key": _digest(key), "version": self.version}
         try:
             pickleseal.dump(value, path, meta=meta, durable=False, writer=self._writer)
@@ -129,7 +131,7 @@ class DiskCache:
             os.unlink(self.path(key))
 
     def memoize(self, function: Callable[P, T]) -> Callable[P, T]:
-        """Keep what a function returns, by its name and arguments. They must be all it depends on, and plain."""
+        """Cache what a function returns, by its name and arguments: plain values, on which alone the result depends."""
 
         @functools.wraps(function)
         def cached(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -143,14 +145,14 @@ class DiskCache:
         return cached
 
     def path(self, key: Any) -> str:
-        """Return where the entry of a key is, or would be."""
+        """Return the path of the entry of a key, whether or not it exists."""
         return os.path.join(self.folder, f"{_digest(key)}.pseal")
 
     def _miss(self, key: Any, path: str | None, code: str, reason: str, default: Any) -> Any:
         self.counts[code] += 1
         if path is not None:
             with suppress(OSError):
-                os.unlink(path)  # if another process has replaced it meanwhile, that costs a miss
+                os.unlink(path)  # if another process has just replaced it, the new entry is a miss too
         if code != "absent":
             _log.info("miss: %s: %s", code, reason)
         if self._on_miss is not None:
@@ -158,11 +160,11 @@ class DiskCache:
         return default
 
     def _scan(self) -> None:
-        """Remove what was used longest ago, until nine tenths of the bound are left; and what killed processes left."""
+        """Remove what was used longest ago, down to nine tenths of the bound, and the files of killed processes."""
         self._unscanned, total, entries = 0, 0, []
         with os.scandir(self.folder) as files:
             for file in files:
-                with suppress(FileNotFoundError):  # another process scans as well
+                with suppress(FileNotFoundError):  # another process may scan at the same time
                     stat = file.stat()
                     if file.name.endswith(".pseal"):
                         total += stat.st_size
@@ -193,7 +195,7 @@ class ReportToday:
 
 
 def main() -> None:
-    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # what is printed below says it
+    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # the output below shows the same
 
     def why(key: Any, code: str, reason: str) -> None:
         print(f"{key}: a miss, {code}: {reason.rpartition('.pseal: ')[2]}"[:100])

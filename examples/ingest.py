@@ -1,4 +1,4 @@
-"""A folder where other programs drop artifacts: what one reader accepts, refuses, keeps and counts.
+"""Read a folder where other programs put artifacts: what a reader accepts, refuses, keeps and counts.
 
 python examples/ingest.py
 """
@@ -38,7 +38,7 @@ class Order:
 
 
 def drop(inbox: Path) -> None:
-    """Write what such folders hold: good ones, old ones, damaged ones, and things of other people."""
+    """Write what such a folder may hold: good, old and damaged artifacts, and files that are something else."""
     order, tenant = Order(7, ("tea", "cup")), {"tenant": "a"}
     last_year = pickleseal.Writer(created=datetime.now(timezone.utc) - timedelta(days=365))
     pickleseal.dump(order, inbox / "good.pseal", meta=tenant)
@@ -53,7 +53,7 @@ def drop(inbox: Path) -> None:
 
 
 def main() -> None:
-    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # the table below says it
+    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # the table below shows the same
     with tempfile.TemporaryDirectory() as name:
         inbox, kept = Path(name, "inbox"), Path(name, "quarantine")
         inbox.mkdir()

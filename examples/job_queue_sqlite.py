@@ -1,18 +1,18 @@
-"""A job queue in SQLite, for many jobs: its header can be read with SQL. Copy this module.
+"""A job queue in SQLite, for many jobs. SQL can read the header of each job. Copy this module.
 
 python examples/job_queue_sqlite.py
 
-The same interface as `job_queue_stream.py`, and the same guarantees:
+It has the same interface as `job_queue_stream.py`, and gives the same guarantees:
 
-- **At least once.** When `put` returned, the job is on the disk. A claim is a lease: a worker that died, or took longer
-  than `lease` seconds without `renew`, loses it, and another one gets the job. So a job may run twice, in rare cases
-  twice at once. The machine's clock counts: set it forward, and leases end early.
-- When `done` returned, the job is not handed out again.
-- **No job stands in the way of others, and none is lost.** What is refused, failed `tries` times, or took its worker
-  down so often, is set aside with its bytes, code and reason, until `retry` or `done`.
+- **At least once.** When `put` has returned, the job is on the disk. A claim is a lease: a worker loses it if it dies,
+  or if it takes longer than `lease` seconds without `renew`. Then another worker gets the job. So a job may run twice,
+  and in rare cases twice at the same time. Leases use the system clock: if it is set forward, leases end early.
+- When `done` has returned, the job is not handed out again.
+- **One bad job does not stop the others, and none is lost.** A job is set aside if it is refused, if it fails `tries`
+  times, or if its workers die that often. Its bytes, the code and the reason are kept until `retry` or `done`.
 
-SQLite's own pages have no checksums: a payload that was damaged is found, a row that vanished is not. Each process and
-thread makes a queue of its own; none is carried over a fork. WAL takes a local disk.
+SQLite's own pages have no checksums: a damaged payload is found, a row that vanished is not. Each process and each
+thread makes a queue of its own, and so does a child after a fork. WAL needs a local disk.
 
     SELECT json_extract(header, '$.type'), count(*) FROM headers GROUP BY 1;
 """
@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 import pickleseal
 from pickleseal.errors import ReadError
 
-# The header's length is a little-endian number at offset 24, the header itself at 64 (spec section 4). SQL has no way
-# to read a byte as a number but to look for it among all bytes.
+# The length of the header is a little-endian number at offset 24, and the header begins at 64 (spec section 4). SQL can
+# read a byte as a number only by its position in a string of all bytes.
 _BYTE = f"(instr(x'{bytes(range(256)).hex()}', substr(payload, %d, 1)) - 1)"
 _HEADER_LEN = " + ".join(f"{_BYTE % (25 + place)} * {256**place}" for place in range(3))
 SCHEMA = """
@@ -56,7 +56,7 @@ CREATE VIEW IF NOT EXISTS headers AS
 
 
 class Claim(NamedTuple):
-    """A job that was handed out, for the `tries`-th time."""
+    """A job that was handed out. `tries` counts how often, this time included."""
 
     id: str
     tries: int
@@ -64,7 +64,7 @@ class Claim(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """What is set aside, and why: `code` is one of pickleseal's, `"failed"`, or `"no-answer"`."""
+    """A job that is set aside, and why. `code` is `"failed"`, `"no-answer"`, or the code of an error of pickleseal."""
 
     id: str
     code: str
@@ -76,10 +76,10 @@ class SqliteQueue:
     """A queue in the SQLite database `path`.
 
     Args:
-        path: of the database; it is made where it is missing.
-        reader, writer: judge and pack the jobs: types, trust, signatures.
-        lease: seconds that a claim lasts.
-        tries: claims after which a job is set aside.
+        path: the path of the database, which is made if it is missing.
+        reader, writer: read and pack the jobs: types, trust, signatures.
+        lease: how long a claim lasts, in seconds.
+        tries: how often a job is handed out before it is set aside.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class SqliteQueue:
         lease: float = 60.0,
         tries: int = 5,
     ) -> None:
-        self._judge, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
+        self._reader, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
         self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
         self._begin_wal()
         self._database.execute("PRAGMA synchronous = FULL")  # each commit is synced
@@ -102,12 +102,12 @@ class SqliteQueue:
         self._database.close()
 
     def put(self, job: Any) -> str:
-        """Add a job and return its id. PackError: it can't be packed."""
+        """Add a job and return its id. PackError: the job can't be packed."""
         data = pickleseal.pack(job, writer=self._packer)
         return str(self._database.execute("INSERT INTO jobs (payload) VALUES (?)", (data,)).lastrowid)
 
     def claim(self) -> Claim | None:
-        """Take the job that waits longest, or None. It is claimed before it is loaded, as that may kill the worker."""
+        """Claim the job that has waited longest, and load it. The claim comes first, as loading may kill the worker."""
         while True:
             with self._transaction() as sql:
                 query = "SELECT id, payload, tries + 1 FROM jobs WHERE deadline <= ? ORDER BY id LIMIT 1"
@@ -121,17 +121,17 @@ class SqliteQueue:
                 lease = time.time() + self._lease
                 sql.execute("UPDATE jobs SET tries = ?, deadline = ? WHERE id = ?", (tries, lease, name))
             try:
-                return Claim(name, tries, self._judge.read(data).object)
+                return Claim(name, tries, self._reader.read(data).object)
             except ReadError as error:
                 with self._transaction():
                     self._set_aside(name, error.code, str(error))
 
     def renew(self, claim: Claim) -> None:
-        """Begin the lease anew. Of a claim that was lost, it changes nothing."""
+        """Start the lease again. If the claim was lost, this changes nothing."""
         self._lease_until(claim, time.time() + self._lease)
 
     def done(self, what: Claim | Aside) -> None:
-        """Acknowledge: the job is not handed out again, whoever has it now. Or forget what is set aside."""
+        """Acknowledge a job, or delete one that is set aside. It is not handed out again, whoever has it now."""
         with self._transaction() as sql:
             sql.execute("DELETE FROM jobs WHERE id = ?", (what.id,))
             sql.execute("DELETE FROM dead_letters WHERE id = ?", (what.id,))
@@ -145,7 +145,7 @@ class SqliteQueue:
             self._lease_until(claim, 0.0)
 
     def retry(self, aside: Aside) -> None:
-        """Put a job back among those that wait: after the fix was deployed, say."""
+        """Let a job that is set aside wait again, for example after a fix was deployed."""
         with self._transaction() as sql:
             sql.execute("INSERT INTO jobs (id, payload) SELECT id, payload FROM dead_letters WHERE id = ?", (aside.id,))
             sql.execute("DELETE FROM dead_letters WHERE id = ?", (aside.id,))
@@ -160,12 +160,12 @@ class SqliteQueue:
         return {"waiting": jobs - int(claimed), "claimed": int(claimed), "aside": aside}
 
     def compact(self) -> None:
-        """Give the room of jobs that are done back to the file system."""
+        """Give the space of finished jobs back to the file system."""
         self._database.execute("VACUUM")
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _begin_wal(self) -> None:
-        """Turn the write-ahead log on. Of those who make a database at once, SQLite lets all but one fail here."""
+        """Turn the write-ahead log on. If several processes make the database at once, all but one fail at first."""
         for _ in range(200):
             try:
                 self._database.execute("PRAGMA journal_mode = WAL")
@@ -178,7 +178,7 @@ class SqliteQueue:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Take the lock for writing at once: a transaction that begins by reading may not get it later."""
+        """Begin with the lock for writing, because a transaction that begins by reading may not get it later."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield self._database
@@ -198,7 +198,7 @@ class SqliteQueue:
 
 
 def run(queue: SqliteQueue, handle: Callable[[Any], object], poll: float = 0.1, until_empty: bool = False) -> None:
-    """Work: claim, handle, acknowledge. What the handler raises is a failure of the job."""
+    """Claim, handle and acknowledge jobs. If the handler raises, the job has failed."""
     while (claim := queue.claim()) is not None or not until_empty:
         if claim is None:
             time.sleep(poll)
@@ -212,7 +212,7 @@ def run(queue: SqliteQueue, handle: Callable[[Any], object], poll: float = 0.1, 
 
 
 def main() -> None:
-    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # what is printed below says it
+    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # the output below shows the same
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "jobs.sqlite")
         queue = SqliteQueue(path)

@@ -1,21 +1,21 @@
-"""A job queue in one file: jobs survive restarts and workers that die. POSIX, one machine. Copy this module.
+"""A job queue in one file. Jobs survive restarts and workers that die. POSIX, one computer. Copy this module.
 
 python examples/job_queue_stream.py
 
-The file is a stream of events: put, claim, aside, retry, done. A job is an artifact of its own inside its `put`: who
-rebuilds the state from the log unpickles no job. What holds:
+The file is a stream of events: put, claim, aside, retry, done. A job is an artifact of its own inside its `put` event,
+so rebuilding the state from the log unpickles no job. The guarantees:
 
-- **At least once.** When `put` returned, the job is on the disk. A claim is a lease: a worker that died, or took longer
-  than `lease` seconds without `renew`, loses it, and another one gets the job. So a job may run twice, in rare cases
-  twice at once. The machine's clock counts: set it forward, and leases end early.
-- When `done` returned, the job is not handed out again.
-- **No job stands in the way of others, and none is lost.** What is refused, failed `tries` times, or took its worker
-  down so often, is set aside with its bytes, code and reason, until `retry` or `done`. So is a damaged part of the log;
-  if it held a `done`, that job runs again.
+- **At least once.** When `put` has returned, the job is on the disk. A claim is a lease: a worker loses it if it dies,
+  or if it takes longer than `lease` seconds without `renew`. Then another worker gets the job. So a job may run twice,
+  and in rare cases twice at the same time. Leases use the system clock: if it is set forward, leases end early.
+- When `done` has returned, the job is not handed out again.
+- **One bad job does not stop the others, and none is lost.** A job is set aside if it is refused, if it fails `tries`
+  times, or if its workers die that often. Its bytes, the code and the reason are kept until `retry` or `done`. A
+  damaged part of the log is set aside, too; if it held a `done`, that job runs again.
 - An append that a killed process did not finish is cut off. Its `put` never returned.
 
-Each process and thread makes a queue of its own. It holds all open jobs in memory: thousands, not millions. Jobs that
-are done stay in the file until `compact`.
+Each process and each thread makes a queue of its own. A queue holds all open jobs in memory: thousands, not millions.
+Finished jobs stay in the file until `compact`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pickleseal.errors import ReadError, StreamWarning, TornTailError
 
 
 class Claim(NamedTuple):
-    """A job that was handed out, for the `tries`-th time."""
+    """A job that was handed out. `tries` counts how often, this time included."""
 
     id: str
     tries: int
@@ -46,7 +46,7 @@ class Claim(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """What is set aside, and why: `code` is one of pickleseal's, `"failed"`, or `"no-answer"`."""
+    """A job that is set aside, and why. `code` is `"failed"`, `"no-answer"`, or the code of an error of pickleseal."""
 
     id: str
     code: str
@@ -59,18 +59,18 @@ class _Job:
     data: bytes
     tries: int = 0
     deadline: float = 0.0
-    code: str = ""  # of one that is set aside
+    code: str = ""  # not empty: the job is set aside
     reason: str = ""
 
 
 class StreamQueue:
-    """A queue in the file `path`, with `path.lock` beside it, and now and then `path.new` and `path.idx`.
+    """A queue in the file `path`. Beside it are `path.lock`, and at times `path.new` and `path.idx`.
 
     Args:
-        path: of the stream; it is made where it is missing.
-        reader, writer: judge and pack the jobs: types, trust, signatures.
-        lease: seconds that a claim lasts.
-        tries: claims after which a job is set aside.
+        path: the path of the stream, which is made if it is missing.
+        reader, writer: read and pack the jobs: types, trust, signatures.
+        lease: how long a claim lasts, in seconds.
+        tries: how often a job is handed out before it is set aside.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class StreamQueue:
         tries: int = 5,
     ) -> None:
         self.path = os.path.realpath(path)
-        self._judge, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
+        self._reader, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
         self._jobs: dict[str, _Job] = {}
         self._log: pickleseal.StreamReader | None = None
         self._inode = -1
@@ -96,13 +96,13 @@ class StreamQueue:
             self._log.close()
 
     def put(self, job: Any) -> str:
-        """Add a job and return its id. PackError: it can't be packed."""
+        """Add a job and return its id. PackError: the job can't be packed."""
         name, data = uuid.uuid4().hex, pickleseal.pack(job, writer=self._packer)
         self._append("put", name, data)
         return name
 
     def claim(self) -> Claim | None:
-        """Take the job that waits longest, or None. It is claimed before it is loaded, as that may kill the worker."""
+        """Claim the job that has waited longest, and load it. The claim comes first, as loading may kill the worker."""
         while True:
             with self._current() as jobs:
                 now = time.time()
@@ -116,16 +116,16 @@ class StreamQueue:
                     continue
                 self._writer.append(("claim", name, tries, now + self._lease))
             try:
-                return Claim(name, tries, self._judge.read(data).object)
+                return Claim(name, tries, self._reader.read(data).object)
             except ReadError as error:
                 self._append("aside", name, error.code, str(error))
 
     def renew(self, claim: Claim) -> None:
-        """Begin the lease anew. Of a claim that was lost, it changes nothing."""
+        """Start the lease again. If the claim was lost, this changes nothing."""
         self._append("claim", claim.id, claim.tries, time.time() + self._lease)
 
     def done(self, what: Claim | Aside) -> None:
-        """Acknowledge: the job is not handed out again, whoever has it now. Or forget what is set aside."""
+        """Acknowledge a job, or delete one that is set aside. It is not handed out again, whoever has it now."""
         self._append("done", what.id)
 
     def fail(self, claim: Claim, reason: str) -> None:
@@ -136,7 +136,7 @@ class StreamQueue:
             self._append("claim", claim.id, claim.tries, 0.0)
 
     def retry(self, aside: Aside) -> None:
-        """Put a job back among those that wait: after the fix was deployed, say."""
+        """Let a job that is set aside wait again, for example after a fix was deployed."""
         self._append("retry", aside.id)
 
     def asides(self) -> list[Aside]:
@@ -150,7 +150,7 @@ class StreamQueue:
             return {"waiting": len(jobs) - aside - claimed, "claimed": claimed, "aside": aside}
 
     def compact(self) -> None:
-        """Write the log anew without the jobs that are done, atomically."""
+        """Rewrite the log without the finished jobs, atomically."""
         with self._current():
             self._rewrite()
 
@@ -158,8 +158,8 @@ class StreamQueue:
 
     @contextmanager
     def _locked(self, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """Shared by those who append; alone nobody else is in the middle of an append, and what looks torn is torn."""
-        with open(self.path + ".lock", "ab") as file:  # opened each time: the lock belongs to the open file
+        """Hold the lock: shared to append, exclusive to read the log, so that what looks torn is really torn."""
+        with open(self.path + ".lock", "ab") as file:  # opened each time, because the lock belongs to the open file
             fcntl.flock(file, how)
             yield
 
@@ -173,12 +173,12 @@ class StreamQueue:
         try:
             with self._locked(fcntl.LOCK_SH):
                 self._writer.append(event)
-        except ReadError:  # the end of the log is damaged: it is set aside
+        except ReadError:  # the end of the log is damaged, and `_current` sets it aside
             with self._current():
                 self._writer.append(event)
 
     def _refresh(self) -> None:
-        """Read what was appended since the last time. If a part is refused, set it aside, and write the log anew."""
+        """Read what was appended since the last time. If a part is refused, set it aside and rewrite the log."""
         if self._log is None or os.stat(self.path).st_ino != self._inode:
             if self._log is not None:
                 self._log.close()
@@ -192,7 +192,7 @@ class StreamQueue:
                     for event in self._log:
                         self._apply(event)
                     break
-                except ReadError as error:  # whole, and not ours; the reader stands behind it
+                except ReadError as error:  # a whole frame that is refused; the reader continues behind it
                     with open(self.path, "rb") as file:
                         begin = file.seek(error.offset or 0)
                         refused.append((begin, begin + pickleseal.peek(file).frame_len, error))
@@ -207,7 +207,7 @@ class StreamQueue:
             self._rewrite()
 
     def _apply(self, event: Any) -> None:
-        """Change the state. What is said of jobs that are not there, or by a later version of this, does nothing."""
+        """Apply an event to the state. Events of unknown jobs or of unknown kinds change nothing."""
         match event:
             case ("put", str(name), bytes(data)):
                 self._jobs[name] = _Job(data)
@@ -224,12 +224,12 @@ class StreamQueue:
                         job.code, job.tries, job.deadline = "", 0, 0.0
 
     def _rewrite(self) -> None:
-        """Replace the log by one with the state alone. Writers that are open see that it is another file."""
+        """Replace the log by one that holds only the state. Open writers notice that it is another file."""
         if self._log is not None:
             self._log.close()
-        self._log = None  # whatever happens, read it anew
+        self._log = None  # also after an error, the log is read again
         new = self.path + ".new"
-        open(new, "wb").close()  # empties what a killed process left
+        open(new, "wb").close()  # a killed process may have left one: empty it
         shutil.copymode(self.path, new)
         with pickleseal.StreamWriter(new, batch=100) as stream:
             for name, job in self._jobs.items():
@@ -238,7 +238,7 @@ class StreamQueue:
                 if job.code:
                     stream.append(("aside", name, job.code, job.reason))
         os.replace(new, self.path)
-        for ending in (".new.idx", ".idx"):  # of files that are gone
+        for ending in (".new.idx", ".idx"):  # indexes of files that no longer exist
             with suppress(FileNotFoundError):
                 os.unlink(self.path + ending)
         folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
@@ -247,7 +247,7 @@ class StreamQueue:
 
 
 def run(queue: StreamQueue, handle: Callable[[Any], object], poll: float = 0.1, until_empty: bool = False) -> None:
-    """Work: claim, handle, acknowledge. What the handler raises is a failure of the job."""
+    """Claim, handle and acknowledge jobs. If the handler raises, the job has failed."""
     while (claim := queue.claim()) is not None or not until_empty:
         if claim is None:
             time.sleep(poll)
@@ -261,7 +261,7 @@ def run(queue: StreamQueue, handle: Callable[[Any], object], poll: float = 0.1, 
 
 
 def main() -> None:
-    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # what is printed below says it
+    logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # the output below shows the same
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "jobs.pseal")
         queue = StreamQueue(path)

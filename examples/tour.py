@@ -1,4 +1,4 @@
-"""The tour of `pickleseal tour`, from a clone: `make demo` runs it."""
+"""Run the tour (`pickleseal tour`) from a clone. `make demo` uses this."""
 
 import sys
 

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Would what another revision writes load with the code that is checked out here?
+# Check whether artifacts that another revision writes would load with the code that is checked out here.
 #
-#   against.sh REF WRITER MODULE
+#   against.sh REF WRITER MODULE [ARGUMENTS]
 #
-# REF is a revision, for instance origin/main; MODULE is the package to check against, as for `pickleseal check --import`;
-# WRITER is a module of yours, `python -m WRITER FOLDER`, that writes an artifact of each kind into a folder. It runs with
-# the code of REF, in a worktree of its own that is removed afterwards. Further arguments go to `pickleseal check`.
+# REF     a revision, for example origin/main
+# WRITER  a module of yours: `python -m WRITER FOLDER` writes one artifact of each kind into a folder. It runs with the
+#         code of REF, in a worktree of its own that is removed afterwards.
+# MODULE  the package to check against, as for `pickleseal check --import`
+# Further ARGUMENTS go to `pickleseal check`.
 set -eu
 
 ref=$1 writer=$2 module=$3
