@@ -48,11 +48,19 @@ def test_doctests() -> None:
     assert examples > 10
 
 
-def test_links_lead_to_files() -> None:
-    for page in PAGES:
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_to_files_and_headings() -> None:
+    for page in [*PAGES, SPEC / "format.md"]:
+        for link, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text("utf-8")):
             if "://" not in link:
-                assert (page.parent / link).exists(), f"{page.name}: {link}"
+                target = page.parent / link if link else page
+                assert target.exists(), f"{page.name}: {link}"
+                assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
 
 
 def test_the_reference_lists_the_allow_list() -> None:
