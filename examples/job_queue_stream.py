@@ -192,7 +192,7 @@ class StreamQueue:
                     for event in self._log:
                         self._apply(event)
                     break
-                except ReadError as error:  # a whole frame that is refused; the reader continues behind it
+                except ReadError as error:  # a whole frame that is refused; the reader continues after it
                     with open(self.path, "rb") as file:
                         begin = file.seek(error.offset or 0)
                         refused.append((begin, begin + pickleseal.peek(file).frame_len, error))

@@ -291,7 +291,7 @@ SHOWN_BY = {  # the first words of each row of the tables of faults, and the tes
     "the file is zeros": (
         "test_zeros_from_anywhere_on test_nothing_but_zeros test_a_hole_in_the_middle_of_a_large_file"
     ),
-    "there are zeros behind the end": "test_zeros_behind_the_end",
+    "there are zeros after the end": "test_zeros_behind_the_end",
     "any system call of an append": "test_that_fails_loses_no_record_that_was_acknowledged",
     "a sync of the data": "test_a_sync_that_failed_is_not_forgotten",
     "the process is killed (`kill -9`) before any system call, or during a write": (
