@@ -19,8 +19,8 @@ from ._io.hashing import sha256_of_all
 from ._keys import KeyRing, check_keys, signer
 from ._payload.pickler import Pickled, not_portable, pickle_object
 from ._schema.distributions import packages_of
-from ._schema.record import Record, record
-from ._schema.registry import Registry, default_registry
+from ._schema.header_entries import ClassInHeader, in_header
+from ._schema.registry import Registry, default_registry, index_of
 from ._trust.allow_list import is_dangerous
 from ._version import __version__
 from .errors import PackError, PackWarning, frames_up
@@ -44,7 +44,9 @@ __all__ = [
 
 _DRAFT_FROM = 1 << 22  # bytes of buffers: below, they are in the cache anyway
 # What most small objects are: nothing is to be looked up for them.
-_PLAIN = {id(cls): Record(f"builtins:{cls.__name__}", 0, None, {}) for cls in (dict, list, tuple, str, bytes, int, set)}
+_PLAIN = {
+    id(cls): ClassInHeader(f"builtins:{cls.__name__}", 0, None, {}) for cls in (dict, list, tuple, str, bytes, int, set)
+}
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # as `platform` has it, 3 ms cheaper
 _BUILD = {
     "implementation": _IMPLEMENTATIONS.get(sys.implementation.name, sys.implementation.name),
@@ -222,7 +224,7 @@ def encode_one(
     return encode_pickled(pickled, root, name, members, writer, created)
 
 
-def _pickle(obj: Any, name: str | None, writer: Writer) -> tuple[Record, Pickled]:
+def _pickle(obj: Any, name: str | None, writer: Writer) -> tuple[ClassInHeader, Pickled]:
     root = root_of(type(obj), writer.registry)
     if name is None:
         check_name(root.name)
@@ -231,9 +233,9 @@ def _pickle(obj: Any, name: str | None, writer: Writer) -> tuple[Record, Pickled
     return root, pickled
 
 
-def root_of(cls: type, registry: Registry) -> Record:
+def root_of(cls: type, registry: Registry) -> ClassInHeader:
     """Return what the header says of the root object's class."""
-    return (_PLAIN.get(id(cls)) if not registry._names else None) or record(cls, registry)
+    return (_PLAIN.get(id(cls)) if not index_of(registry).names else None) or in_header(cls, registry)
 
 
 def check_name(name: str) -> None:
@@ -250,7 +252,7 @@ def check_name(name: str) -> None:
 
 def encode_pickled(
     pickled: Pickled,
-    root: Record,
+    root: ClassInHeader,
     name: str | None,
     members: Mapping[str, Any],
     writer: Writer,
@@ -285,7 +287,12 @@ def draft_object(obj: Any, name: str | None, members: Mapping[str, Any], writer:
 
 
 def _lay_out(
-    pickled: Pickled, root: Record, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None
+    pickled: Pickled,
+    root: ClassInHeader,
+    name: str | None,
+    members: Mapping[str, Any],
+    writer: Writer,
+    created: str | None,
 ) -> tuple[dict[str, Any], list[Sequence[Part]]]:
     """Return the header without what `encode_body` fills in, and the sections as they are stored."""
     sections: list[Sequence[Part]] = [pickled.parts]
@@ -318,13 +325,13 @@ def _describe(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> N
     """Add what the header says of classes and packages (spec 6.2)."""
     types, packages = {}, packages_of(pickled.globals)
     for cls in pickled.classes:
-        name, _, entry, pins, trouble = record(cls, registry)
-        if trouble is not None:
-            _warn(trouble)
-        if entry is not None:
-            types[name] = entry
-        if pins:
-            packages.update(pins)
+        found = in_header(cls, registry)
+        if found.warning is not None:
+            _warn(found.warning)
+        if found.entry is not None:
+            types[found.name] = found.entry
+        if found.packages:
+            packages.update(found.packages)
     if types:
         fields["types"] = types
         if fields["type"] in types:
@@ -366,7 +373,7 @@ def check_globals(pickled: Pickled, registry: Registry) -> None:
     for name in pickled.globals:
         trouble = _trouble(name)
         # A registered class is found by its name, wherever it is.
-        if trouble is not None and (trouble[0] or registry._by_name(name) is None):
+        if trouble is not None and (trouble[0] or index_of(registry).by_name(name) is None):
             texts.append(trouble[1])
     texts += [
         f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)

@@ -12,7 +12,7 @@ from ._format.codec import CODECS
 from ._format.limits import Limits
 from ._keys import KeyRing, check_keys
 from ._schema.distributions import check_rules
-from ._schema.registry import Registry, default_registry
+from ._schema.registry import Registry, default_registry, index_of
 from ._trust.allow_list import Trusted, build_trust, is_dangerous
 from ._trust.levels import LEVELS, Isolation, Level
 from .errors import ClassMissingError, PolicyError, ReadError, SchemaDriftError, TypeMismatchError
@@ -382,9 +382,10 @@ class Policy:
     def _places(self, names: list[str], types: Mapping[str, Any]) -> dict[str, str | type]:
         """Return where globals are today, for those that are registered or renamed: a class, or another name."""
         found: dict[str, str | type] = {}
-        if self.registry._names:
+        index = index_of(self.registry)
+        if index.names:
             for name, was in types.items():
-                entry = self.registry._by_name(name)
+                entry = index.by_name(name)
                 if entry is not None:
                     found[was["global"]] = entry.current()
         elif not self.renames:
@@ -393,7 +394,7 @@ class Policy:
             if name in found:
                 continue
             new = self._renamed(name)
-            entry = self.registry._by_name(name) or self.registry._by_name(new)
+            entry = index.by_name(name) or index.by_name(new)
             if entry is not None:
                 found[name] = entry.current()
             elif new != name:
@@ -402,7 +403,8 @@ class Policy:
 
     def _name_today(self, name: str) -> str:
         """Return what a recorded type is called today: its registered name, or its global where it has none."""
-        entry = self.registry._by_name(name) or self.registry._by_name(self._renamed(name))
+        index = index_of(self.registry)
+        entry = index.by_name(name) or index.by_name(self._renamed(name))
         return entry.name if entry is not None else self._renamed(name)
 
 
@@ -449,7 +451,8 @@ def advice(error: ReadError, fields: Mapping[str, Any], policy: Policy) -> str |
     """Return the hint of a refusal that is about classes, with what the header and the registry know about them."""
     hints = []
     # Registered names have no colon; `type` alone may be any label.
-    unknown = [name for name in fields.get("types", ()) if ":" not in name and not policy.registry._by_name(name)]
+    index = index_of(policy.registry)
+    unknown = [name for name in fields.get("types", ()) if ":" not in name and not index.by_name(name)]
     if unknown and not isinstance(error, TypeMismatchError):
         names = ", ".join(unknown)
         hints.append(f"import the module that registers {names}, or give its registry in Policy(registry=...)")
@@ -466,7 +469,7 @@ def _ways_out(name: str, registry: Registry) -> str:
     """Say what to do about a class that is not where it was."""
     module = name.partition(":")[0]
     text = f'if it moved: register it with formerly=["{name}"], or Policy(renames={{"{module}": "its.module.today"}})'
-    same = registry._called(name.rpartition(":")[2].rpartition(".")[2])
+    same = index_of(registry).with_class_name(name.rpartition(":")[2].rpartition(".")[2])
     if same:
         text += "; registered under that name: " + ", ".join(same)
     return f"{text}; else install or import what defines it"

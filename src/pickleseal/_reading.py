@@ -19,9 +19,9 @@ from ._keys import verifier
 from ._payload.structure import check_envelope
 from ._policy import DEFAULT_POLICY, Policy, advice, check_is_policy, is_mixed, judge_protocol, origin, refuse_batch
 from ._schema.distributions import check_packages
+from ._schema.header_entries import in_header
 from ._schema.names import type_name
-from ._schema.plan_cache import are_settled, settle
-from ._schema.record import record
+from ._schema.registry import index_of
 from ._trust.allow_list import Trusted, build_trust, resolve_all, resolve_globals
 from ._trust.levels import Level, inspect, load_at
 from .errors import (
@@ -264,21 +264,21 @@ def _judge(
     names = fields["globals"]
     if not names:
         return _NOTHING
-    types, registry = fields.get("types", _NO_TYPES), policy.registry
-    generation = registry._generation
-    places = policy._places(names, types) if policy.renames or registry._names else {}
+    types = fields.get("types", _NO_TYPES)
+    places = policy._places(names, types) if policy.renames or index_of(policy.registry).names else {}
     resolve = resolve_globals if policy._level.is_checked else resolve_all
     resolved = resolve(names, {**policy._trusted, **trusted} if policy._trusted else trusted, places)
     notes = check_packages(fields["packages"], policy.packages) if "packages" in fields else []
-    if are_settled(types, resolved, registry, policy.drift):
+    index = index_of(policy.registry)  # as it is now: resolving may have imported modules that register classes
+    if index.is_unchanged(types, resolved, policy.drift):
         return Judged(resolved, {}, notes)
     from ._schema.plans import make_plans
 
     before = len(notes)
     classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
-    plans = make_plans(types, classes, registry, policy.drift, notes)
+    plans = make_plans(types, classes, index, policy.drift, notes)
     if not plans and len(notes) == before and is_small:
-        settle(types, resolved, registry, generation, policy.drift)
+        index.note_unchanged(types, resolved, policy.drift)
     return Judged(resolved, plans, notes)
 
 
@@ -315,7 +315,7 @@ def _run(
 
 def _check_type(fields: dict[str, Any], expect: type[Any] | str, policy: Policy) -> None:
     found = fields["type"]
-    wanted = expect if isinstance(expect, str) else record(expect, policy.registry).name
+    wanted = expect if isinstance(expect, str) else in_header(expect, policy.registry).name
     if found == wanted or policy._name_today(found) == wanted:
         return
     where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # who knows no registered name

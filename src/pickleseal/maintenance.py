@@ -23,8 +23,8 @@ from ._keys import Key, KeyRing, signer, verifier
 from ._packing import Writer, encode_object
 from ._policy import DEFAULT_POLICY, Policy, check_is_policy
 from ._reading import Judged, Trust, read_body, read_judged, verify_source
+from ._schema.header_entries import in_header
 from ._schema.names import global_name
-from ._schema.record import record
 from ._streams.tail import Tail
 from ._trust.allow_list import build_trust
 from .errors import PackError, PolicyError, ReadError, TruncatedError
@@ -280,7 +280,7 @@ def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy) -> bool:
         if isinstance(value, type):
             if name in moved and global_name(value) != name:
                 return False
-            now = record(value, policy.registry)
+            now = in_header(value, policy.registry)
             if now.entry is not None:
                 recorded[now.name] = now.entry
     return bool(recorded == fields.get("types", {}) and policy._name_today(fields["type"]) == fields["type"])

@@ -14,7 +14,7 @@ from .defaults import Default, default_of
 from .describe import Description, describe, describe_any, is_foreign, is_library_class, static
 from .drift import BY_NAME, Refused, can_migrate, compare, refusal, ways_of
 from .migration import Plan
-from .registry import Registered, Registry
+from .registry import Registered, RegistryIndex
 
 __all__ = ["make_plans", "makes_others"]
 
@@ -24,14 +24,14 @@ _IN_ORDER = frozenset({"attrs", "dataclass", "msgspec", "namedtuple"})
 
 
 def make_plans(
-    types: Mapping[str, Any], classes: Mapping[str, Any], registry: Registry, drift: str, notes: list[Warning]
+    types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, drift: str, notes: list[Warning]
 ) -> dict[int, Plan]:
     """Compare every class that a header records with what it is today, and plan how its objects are restored.
 
     Args:
         types: the header's `types`.
         classes: what each of the header's `globals` resolved to.
-        registry: registered names, versions and migrations.
+        index: registered names, versions and migrations.
         drift: `resolve`, `strict` or `ignore`.
         notes: takes what is worth a warning.
 
@@ -44,10 +44,10 @@ def make_plans(
     """
     plans: dict[int, Plan | None] = {}
     classes_changed: list[Refused] = []
-    for name, was, cls in _recorded(types, classes, registry, drift):
-        entry = registry._by_class(cls)
+    for name, was, cls in _recorded(types, classes, index, drift):
+        entry = index.by_class(cls)
         changes: list[Change] = []
-        plan = _plan(name, was, cls, entry, registry, drift, changes)
+        plan = _plan(name, was, cls, entry, index, drift, changes)
         other = plans.get(id(cls), plan)
         if not _agree(plan, other):
             fix = "read it with the classes apart, and merge them afterwards"
@@ -66,7 +66,7 @@ def make_plans(
             notes.append(note)
     made = {key: plan for key, plan in plans.items() if plan is not None}
     if any(map(makes_others, classes.values())):
-        for entry in registry._validated():
+        for entry in index.with_validate():
             cls = entry.current()
             made.setdefault(id(cls), Plan(entry.name, cls, None, describe_any(cls), validate=entry.validate))
     return made
@@ -91,7 +91,7 @@ def _agree(plan: Plan | None, other: Plan | None) -> bool:
 
 
 def _recorded(
-    types: Mapping[str, Any], classes: Mapping[str, Any], registry: Registry, drift: str
+    types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, drift: str
 ) -> Iterable[tuple[str, Mapping[str, Any] | None, type]]:
     """Give the classes that are recorded, then those that should be: registered, or for strict, described."""
     seen = set()
@@ -103,7 +103,7 @@ def _recorded(
     for name, cls in classes.items():
         if name in seen or not isinstance(cls, type):
             continue
-        entry = registry._by_class(cls)
+        entry = index.by_class(cls)
         if entry is not None:
             yield entry.name, None, cls
         elif drift == "strict" and not is_library_class(cls) and describe(cls) is not None:
@@ -115,7 +115,7 @@ def _plan(
     was: Mapping[str, Any] | None,
     cls: type,
     entry: Registered | None,
-    registry: Registry,
+    index: RegistryIndex,
     drift: str,
     changes: list[Change],
 ) -> Plan | None:
@@ -129,7 +129,7 @@ def _plan(
     if was is None and drift == "strict":
         changes.append(Change(name, "unrecorded", None, None, None, REFUSED, None))
     if recorded != version:
-        return _older(name, was, cls, entry, registry, now, changes)
+        return _older(name, was, cls, entry, index, now, changes)
     if was is None or _is_same(was, now):
         unknown = [field for field, text in now.fields if not text] if now.kind == "enum" else []
         if drift == "strict" and was is not None and unknown:
@@ -188,7 +188,7 @@ def _older(
     was: Mapping[str, Any] | None,
     cls: type,
     entry: Registered | None,
-    registry: Registry,
+    index: RegistryIndex,
     now: Description,
     changes: list[Change],
 ) -> Plan:
@@ -200,7 +200,7 @@ def _older(
         if entry is None:
             hint = f'import the module that registers "{name}", or give its registry in Policy(registry=...)'
         raise SchemaVersionError("a version newer than the class", f"at most {version}", recorded, hint, where)
-    steps = registry._chain(entry.name, recorded, version) if entry is not None else None
+    steps = index.steps(entry.name, recorded, version) if entry is not None else None
     if entry is None or steps is None:
         called = entry.name if entry is not None else name
         hint = f'write @migration("{called}", from_version={recorded})'

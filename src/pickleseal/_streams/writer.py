@@ -27,7 +27,7 @@ from .._packing import (
 )
 from .._payload.batch import LARGEST, LONGEST, Taker, merge
 from .._payload.pickler import Pickled, pickle_one
-from .._schema.record import Record
+from .._schema.header_entries import ClassInHeader
 from ..errors import PackError, ReadError
 from .tail import Tail
 
@@ -37,7 +37,7 @@ __all__ = ["Pending", "StreamWriter", "append"]
 
 
 _LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
-_ANY = Record("builtins:object", 0, None, {})
+_ANY = ClassInHeader("builtins:object", 0, None, {})
 
 
 class _TooLargeError(Exception):

@@ -13,7 +13,7 @@ from .._payload.rewrite import in_band, transcoded
 from .._payload.structure import check_envelope
 from .._policy import DEFAULT_POLICY, Policy
 from .._reading import BytesSource, Source, body_sections, check_codecs, read_header
-from .._schema.record import Record
+from .._schema.header_entries import ClassInHeader
 from .._trust.allow_list import Trusted, build_trust, is_dangerous, resolve_globals
 from .._trust.levels import load_at
 from ..errors import PickleEnvelopeError, UnpickleError
@@ -70,7 +70,7 @@ def adopt(
     name = type or found.root or _UNKNOWN
     pickled = Pickled([data], [], [], [])
     members |= {"globals": found.names, "pickle": {"protocol": found.protocol}}
-    body = encode_pickled(pickled, Record(name, 0, None, {}), name, members, writer)
+    body = encode_pickled(pickled, ClassInHeader(name, 0, None, {}), name, members, writer)
     today = {name: todays_name(name, found.protocol) for name in found.names}
     return Adopted(
         encode_frame(body, writer._sign),

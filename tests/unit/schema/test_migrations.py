@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal import Policy, Registry, Writer
+from pickleseal._schema.registry import index_of
 from pickleseal.errors import (
     ClassMissingError,
     InvalidObjectError,
@@ -534,7 +535,7 @@ class TestRegistry:
         text = task("a: int", "", REGISTER.format(1) + STEP.format(0, "pass"))
         for _ in range(2):
             with installed(MODULE, text, registry=registry) as module:
-                assert registry._by_class(module.Task).current() is module.Task  # type: ignore[union-attr]
+                assert index_of(registry).by_class(module.Task).current() is module.Task  # type: ignore[union-attr]
 
     def test_a_decorator_below_the_dataclass_registers_what_comes_of_it(self) -> None:
         registry = Registry()

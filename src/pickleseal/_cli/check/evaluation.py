@@ -16,6 +16,7 @@ from ..._reading import check_codecs
 from ..._schema.change import REFUSED, WARNED, Change
 from ..._schema.distributions import check_packages
 from ..._schema.plans import make_plans
+from ..._schema.registry import RegistryIndex, index_of
 from ..._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_all, resolve_globals
 from ..._trust.safe_functions import GUARDED
 from ...errors import (
@@ -61,6 +62,11 @@ class Judge:
         self._code = code
         self._trusts_all = trusts_all
         self._known: dict[bytes, tuple[Problem, ...]] = {}
+
+    @property
+    def _index(self) -> RegistryIndex:
+        """What is registered now: comparing imports modules, which may register classes."""
+        return index_of(self._policy.registry)
 
     def judge(self, header: Header) -> tuple[Problem, ...]:
         """Return all problems of an artifact, none where it would load."""
@@ -151,7 +157,7 @@ class Judge:
                 text = "its module is not named by --import, so it was not looked for"
         else:
             text, fixes = f"{name}: {error.reason}", (Fix("", error.hint),) if error.hint else ()
-        unknown = ":" not in subject and not self._policy.registry._by_name(subject)
+        unknown = ":" not in subject and not self._index.by_name(subject)
         if unknown and subject in types:
             fixes = (Fix("", f"import the module that registers {printable(subject)}"), *fixes)
         return Problem(BREAKS, error.code, subject, version, (text,), fixes)
@@ -162,12 +168,12 @@ class Judge:
             return (Fix("", f"--import {printable(module.partition('.')[0])}"),)
         same = self._code.classes_called(qualname)
         today = same[0] if len(same) == 1 else None
-        return fixes_for_moved(name, today, None if today is None else self._policy.registry._by_class(today))
+        return fixes_for_moved(name, today, None if today is None else self._index.by_class(today))
 
     def _compare(self, types: Mapping[str, Any], classes: Mapping[str, Any]) -> list[Problem]:
-        registry, drift, notes = self._policy.registry, self._policy.drift, list[Warning]()
+        drift, notes = self._policy.drift, list[Warning]()
         try:
-            make_plans(types, classes, registry, drift, notes)
+            make_plans(types, classes, self._index, drift, notes)
         except (SchemaDriftError, SchemaVersionError) as exc:
             problems = self._compare_each(types, classes)
             return problems if any(p.level == BREAKS for p in problems) else [*problems, _problem(exc, "types")]
@@ -175,7 +181,7 @@ class Judge:
 
     def _compare_each(self, types: Mapping[str, Any], classes: Mapping[str, Any]) -> list[Problem]:
         """Compare class by class: a reader stops at the first that is refused."""
-        registry, problems, seen = self._policy.registry, list[Problem](), set[str]()
+        problems, seen = list[Problem](), set[str]()
         pairs = [(name, was, classes.get(was["global"])) for name, was in types.items()]
         seen = {was["global"] for was in types.values()}
         pairs += [(name, None, value) for name, value in classes.items() if name not in seen]
@@ -184,7 +190,7 @@ class Judge:
                 continue
             place, notes = was["global"] if was is not None else name, list[Warning]()
             try:
-                make_plans({name: was} if was else {}, {place: cls}, registry, self._policy.drift, notes)
+                make_plans({name: was} if was else {}, {place: cls}, self._index, self._policy.drift, notes)
                 changes = [note.change for note in notes if isinstance(note, SchemaWarning) and note.change is not None]
                 problems += self._drift(name, was, cls, changes)
             except SchemaDriftError as exc:
@@ -194,7 +200,7 @@ class Judge:
         return problems
 
     def _drift(self, name: str, was: Any, cls: type, changes: "tuple[Change, ...] | list[Change]") -> list[Problem]:
-        entry, version = self._policy.registry._by_class(cls), was["version"] if was else None
+        entry, version = self._index.by_class(cls), was["version"] if was else None
         is_strict = self._policy.drift == "strict"
         refused = [change for change in changes if is_strict or change.level == REFUSED]
         warned = [change for change in changes if not is_strict and change.level == WARNED]
@@ -212,10 +218,10 @@ class Judge:
         return problems
 
     def _version(self, error: SchemaVersionError, name: str, was: Any, cls: type) -> Problem:
-        entry, recorded = self._policy.registry._by_class(cls), was["version"] if was else 0
+        entry, recorded = self._index.by_class(cls), was["version"] if was else 0
         text = f"it was at version {recorded} and is at version {entry.version if entry else 0}: {error.reason}"
         fixes: tuple[Fix, ...] = (Fix("", error.hint),) if error.hint else ()
-        chain = self._policy.registry._chain
+        chain = self._index.steps
         if entry is not None and recorded < entry.version and chain(entry.name, recorded, entry.version) is None:
             fixes = fixes_for_versions(cls, entry, recorded, was)
         return Problem(BREAKS, error.code, name, recorded, (text,), fixes, source_of(cls))

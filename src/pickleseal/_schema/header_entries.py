@@ -1,0 +1,77 @@
+"""What a writer says about a class in the header: its name, its version, its entry in `types`, its packages (spec 6.2).
+
+It looks at classes and at a registry, and calls nothing of a class.
+"""
+
+from typing import Any, NamedTuple
+
+from .describe import describe, describe_any, is_library_class
+from .distributions import pins_of_bases
+from .names import global_name, type_name
+from .registry import Registry, RegistryIndex, index_of, is_registered_elsewhere
+
+__all__ = ["ClassInHeader", "in_header"]
+
+_attribute = type.__getattribute__  # past a metaclass's own
+
+
+class ClassInHeader(NamedTuple):
+    """What the header says about one class."""
+
+    name: str  # registered, or its global
+    version: int  # registered, or 0
+    entry: dict[str, Any] | None  # in `types`; None if the class has no schema. It is shared: do not change it
+    packages: dict[str, str]  # the distributions of its bases
+    warning: str | None = None  # readers would take it for another class
+    spelling: tuple[str, str] = ("", "")  # __module__ and __qualname__ of the class, which somebody may change
+
+
+def in_header(cls: type, registry: Registry) -> ClassInHeader:
+    """Return what the header says about a class.
+
+    Classes of the standard library have no entry, because their layout follows from `build.python`.
+    """
+    index = index_of(registry)
+    found = index.headers.find(cls)
+    spelling = _attribute(cls, "__module__"), _attribute(cls, "__qualname__")
+    if found is None or found.spelling != spelling:
+        found = _in_header(cls, index, spelling)
+        index.headers.keep(cls, found)
+    return found
+
+
+def _in_header(cls: type, index: RegistryIndex, spelling: tuple[str, str]) -> ClassInHeader:
+    registered = index.by_class(cls)
+    packages = pins_of_bases(cls)
+    if registered is None:
+        name, version = type_name(cls), 0
+        description = None if is_library_class(cls) else describe(cls)
+        warning = _warning(cls, name, index)
+    else:
+        name, version = registered.name, registered.version
+        description = describe_any(cls)
+        warning = None
+    if description is None:
+        return ClassInHeader(name, version, None, packages, warning, spelling)
+    entry: dict[str, Any] = {
+        "fields": description.fields,
+        "global": global_name(cls),
+        "kind": description.kind,
+        "state": description.state,
+        "version": version,
+    }
+    if description.defaults:
+        entry["defaults"] = description.defaults
+    if description.shape:
+        entry["shape"] = description.shape
+    return ClassInHeader(name, version, entry, packages, warning, spelling)
+
+
+def _warning(cls: type, name: str, index: RegistryIndex) -> str | None:
+    """Return why readers would take an unregistered class for another one, or None."""
+    if is_registered_elsewhere(cls, index):
+        return f"{name} is registered, but not in the registry of this writer: give it in Writer(registry=...)"
+    owner = index.former_owner(cls)
+    if owner is not None:
+        return f"{name} is where {owner} was formerly, so readers take it for {owner}: register it under its own name"
+    return None
