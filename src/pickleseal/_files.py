@@ -1,4 +1,8 @@
-"""`dump`, `load`, `peek`, `verify`: the same operations over bytes, paths, URLs and binary files."""
+"""`dump`, `load`, `peek` and `verify`, over bytes, paths, URLs and binary files; `dumps` and `loads`.
+
+This module opens what the caller names, and puts the name into errors. Packing and checking are done in `_packing` and
+`_reading`.
+"""
 
 import io
 import os
@@ -7,18 +11,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, TypeVar, overload
 
-from ._format.frame import Draft
+from ._format.frame import Draft, Part
 from ._format.header import Header
 from ._format.preamble import PREAMBLE_SIZE
-from ._io.atomic import is_replaceable, naming, replace_file, replace_with, write_all, write_parts
-from ._io.hashing import Crew
+from ._io.atomic import is_replaceable, name_file, replace_file, replace_with, write_all, write_parts
 from ._io.remote import read_url, write_url
-from ._io.source import FileSource
+from ._io.source import BytesSource, FileSource, Source, artifact_source
+from ._io.threads import ThreadPool
 from ._io.url import check_options, is_url, local_path
 from ._mapped import Mapped, check_verify
 from ._packing import Writer, check_members, check_writer, draft_object, pack, pack_parts
 from ._policy import Policy, check_is_policy
-from ._reading import BytesSource, Source, Trust, read_header, read_object, unpack, verify_source
+from ._reading import Trust, read_header, read_object, unpack, verify_source
 from .errors import ReadError
 
 __all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
@@ -68,22 +72,31 @@ def dump(
     path = _path_of(file)
     if path is None:
         write_url(str(file), storage_options, pack_parts(obj, type=type, meta=meta, writer=writer))
-    elif is_replaceable(path):
+    else:
         packed = draft_object(obj, type, check_members(type, meta), check_writer(writer))
-        if isinstance(packed, Draft):
+        if not isinstance(packed, Draft):
+            replace_file(path, packed, durable)
+        elif is_replaceable(path):
             replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
         else:
-            replace_file(path, packed, durable)
-    else:
-        replace_file(path, pack_parts(obj, type=type, meta=meta, writer=writer), durable)
+            replace_file(path, _draft_parts(packed), durable)
+
+
+def _draft_parts(draft: Draft) -> list[Part]:
+    """Hash the sections, and return the artifact for a pipe or a device, which is written in order."""
+    body: list[Part] = []
+    for index, parts in enumerate(draft.sections):
+        draft.hash(index)
+        body += [*parts, draft.padding(index)]
+    return [draft.head(), *body]
 
 
 def _write_draft(draft: Draft, descriptor: int) -> None:
-    """Write the sections, which a thread hashes meanwhile, then the head in front of them."""
+    """Write the sections while a thread hashes them, then the head before them."""
     os.lseek(descriptor, PREAMBLE_SIZE + draft.header_len, os.SEEK_SET)
-    with Crew() as crew:
+    with ThreadPool(1) as pool:
         for index, parts in enumerate(draft.sections):
-            hashed = crew.start(partial(draft.hash, index))
+            hashed = pool.start(partial(draft.hash, index))
             write_all(descriptor, [*parts, draft.padding(index)])
             hashed()
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -230,10 +243,13 @@ def _with(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source],
         if path is None:
             return read_url(str(data), options, read)
         try:
-            with naming(os.fsdecode(path)), io.FileIO(path) as file:
-                return read(FileSource(file, whole=True))
+            with io.FileIO(path) as file:
+                return read(artifact_source(file))
         except ReadError as exc:
             exc.path = path
+            raise
+        except OSError as exc:
+            name_file(exc, path)
             raise
     if hasattr(data, "read"):
         try:

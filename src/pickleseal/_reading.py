@@ -5,16 +5,16 @@ once, so that bytes, files and pipes get the same verdict. No step looks back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from ._format.codec import check_codec
 from ._format.frame import decode_head, decode_plain
 from ._format.header import Header
 from ._format.header_cache import SMALL_HEADER
-from ._format.limits import ALIGNMENT
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._io.compression import decompress_sections
-from ._io.hashing import Crew, judge_section, pays
+from ._io.source import BytesSource, Source
+from ._io.threads import ThreadPool, pays
 from ._keys import verifier
 from ._payload.structure import check_envelope
 from ._policy import DEFAULT_POLICY, Policy, advice, check_is_policy, is_mixed, judge_protocol, origin, refuse_batch
@@ -30,7 +30,6 @@ from .errors import (
     MigrationError,
     SchemaDriftError,
     TrailingBytesError,
-    TruncatedError,
     TypeMismatchError,
     UnpickleError,
     UntrustedGlobalError,
@@ -42,9 +41,7 @@ if TYPE_CHECKING:
     from ._schema.migration import Plan
 
 __all__ = [
-    "BytesSource",
     "Judged",
-    "Source",
     "body_sections",
     "check_body",
     "check_codecs",
@@ -60,69 +57,6 @@ __all__ = [
 
 T = TypeVar("T")
 Trust = Iterable[type | Callable[..., Any] | str]
-
-
-class Source(Protocol):
-    """Where a frame's bytes come from, in order."""
-
-    crew: Crew | None  # threads for SHA-256, where there is enough to do; they may give a section's verdict later
-
-    def take(self, count: int) -> bytes:
-        """Return the next `count` bytes, or fewer where the input ends."""
-
-    def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
-        """Judge the next section (step 16) and return its stored bytes: section 0 as bytes, others as memoryview.
-
-        Writable memory belongs to the caller alone. Where `keep` is false nothing is kept, and None returned.
-        """
-
-    def at_end(self) -> bool:
-        """Tell whether no byte follows. A source that may hold more frames answers True."""
-
-
-class BytesSource:
-    """One artifact in memory. Mutable input is copied first, so that nothing changes between check and use."""
-
-    __slots__ = ("_data", "_position", "crew")
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        if type(data) is not bytes:
-            data = _immutable(data)
-        self._data = data
-        self._position = 0
-        self.crew: Crew | None = None
-
-    def take(self, count: int) -> bytes:
-        start = self._position
-        self._position = start + count
-        return self._data[start : start + count]
-
-    def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
-        start = self._position
-        length = entry["len"]
-        self._position = end = start + length + -length % ALIGNMENT
-        if end > len(self._data):
-            where = f"sections[{index}]"
-            raise TruncatedError("the input ends within a section", end, len(self._data), None, where).at(16)
-        stored = self._data[start : start + length] if index == 0 else memoryview(self._data)[start : start + length]
-        padding = self._data[start + length : end]
-        judge_section(self.crew, index, entry, stored, padding)
-        return stored
-
-    def at_end(self) -> bool:
-        return self._position >= len(self._data)
-
-
-def _immutable(data: object) -> bytes:
-    try:
-        return bytes(memoryview(data).cast("B"))  # type: ignore[arg-type]
-    except (TypeError, ValueError, BufferError):
-        pass
-    try:
-        return memoryview(data).tobytes()  # type: ignore[arg-type]
-    except TypeError:
-        found = type(data).__name__
-        raise TypeError(f"data: expected bytes-like, found {found}; load() takes paths and files") from None
 
 
 def read_header(source: Source, policy: Policy) -> Header:
@@ -146,9 +80,9 @@ def _read_sections(
     """Steps 16 to 19: read, judge and decode the sections, then judge the pickle. Runs no opcode."""
     entries = fields["sections"]
     if "sha256" in entries[0] and pays(entry["len"] for entry in entries):
-        with Crew() as source.crew:
+        with ThreadPool() as source.pool:
             stored = _take_sections(source, entries, keep_buffers)
-        source.crew = None  # a source may go on to another frame
+        source.pool = None  # a source may go on to another frame
     else:
         stored = _take_sections(source, entries, keep_buffers)
     if not source.at_end():
@@ -218,9 +152,8 @@ def read_body(source: Source, header: Header, judged: "Judged", expect: type[Any
     """Steps 16 to 20: the object, after `read_judged` of the same source with the same policy."""
     fields, level = header._fields, policy._level
     sections = _read_sections(source, fields, header.frame_len, True, level.is_checked)
-    readonly = getattr(source, "readonly", False)  # a map may be
-    buffers = [_bind(sections[i], fields["sections"][i], readonly) for i in range(1, len(sections))]
-    return _run(fields, sections[0], buffers, judged, expect, level, getattr(source, "name", None))
+    buffers = [_bind(sections[i], fields["sections"][i], source.readonly) for i in range(1, len(sections))]
+    return _run(fields, sections[0], buffers, judged, expect, level, source.name)
 
 
 def trusted_by(trust: Trust, expect: object) -> Trusted:

@@ -17,7 +17,7 @@ from ._format.frame import decode_head
 from ._format.header import Header
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._format.seal import Verify
-from ._io.locks import locked
+from ._io.processes import locked
 from ._io.stores import Store, open_store
 from ._io.url import is_url, local_path, masked
 from ._io.window import Window, read_at

@@ -30,8 +30,8 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal._cli.main import main
+from pickleseal._io.source import BytesSource
 from pickleseal._payload.analysis import outline
-from pickleseal._reading import BytesSource
 from pickleseal.convert.adopt import adopt, extract, repickle
 from pickleseal.convert.foreign import decompressed
 from pickleseal.errors import PicklesealError, ReadError

@@ -137,8 +137,6 @@ OURS = set().union(*map(private_names, MODULES.values())) - MODULE_NAMES
 REACHING: dict[str, set[str]] = {
     "_cli/check/evaluation.py": {"_level", "_name_today", "_places", "_trusted"},
     "_cli/verify.py": {"_admit", "_level", "_places", "_trusted"},
-    "_ingestion/rereadable.py": {"_bytes_left", "_data"},
-    "_mapped.py": {"_advance", "_check_there", "_file", "_left"},
     "_reading.py": {"_admit", "_level", "_name_today", "_places", "_trusted"},
     "_streams/writer.py": {"_sign"},
     "convert/adopt.py": {"_level", "_sign"},

@@ -453,12 +453,12 @@ class TestSeveralAtOnce:
 
     def test_what_nobody_waits_for_stops(self) -> None:
         class Stopped:
-            stopped = True
+            is_stopped = True
 
-        crew: Any = Stopped()
-        assert compression._shrunk([bytes(1 << 22)], 1 << 22, 3, crew) is None
+        pool: Any = Stopped()
+        assert compression._shrunk([bytes(1 << 22)], 1 << 22, 3, pool) is None
         entry = {"codec": "zstd", "raw_len": 1 << 21}
-        assert compression._decompressed(1, entry, self.GOOD, True, crew) is None
+        assert compression._decompressed(1, entry, self.GOOD, True, pool) is None
 
     def test_many_large_sections_come_back(self) -> None:
         raw = [bytes([n]) * (200_000 + n) for n in range(20)]

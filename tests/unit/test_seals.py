@@ -27,8 +27,10 @@ from pickleseal._format.frame import encode_body, encode_frame
 from pickleseal._format.limits import MAX_HEADER
 from pickleseal._format.preamble import encode_preamble
 from pickleseal._format.seal import Signature, decode_seal, encode_seal, pre_authentication
-from pickleseal._io import hashing
+from pickleseal._io import source, threads
+from pickleseal._io.hashing import sha256_hex
 from pickleseal._io.source import FileSource
+from pickleseal._io.threads import ThreadPool
 from pickleseal._reading import verify_source
 from pickleseal.errors import (
     MissingExtraError,
@@ -673,7 +675,7 @@ class TestUpgrade:
 @pytest.fixture
 def cores() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hashing, "_cores", lambda: 3)
+        patch.setattr(threads, "cores", lambda: 3)
         yield
 
 
@@ -692,7 +694,7 @@ BLOCKS = [PAYLOAD, *(bytes([n]) * length for n, length in enumerate(LENGTHS[1:],
 
 def artifact(wrong_sha256: set[int], blocks: list[bytes] = BLOCKS) -> bytes:
     """An artifact of these sections; of some the SHA-256 is wrong and nothing else."""
-    entries = [{"sha256": "0" * 64 if n in wrong_sha256 else hashing.sha256_hex([raw])} for n, raw in enumerate(blocks)]
+    entries = [{"sha256": "0" * 64 if n in wrong_sha256 else sha256_hex([raw])} for n, raw in enumerate(blocks)]
     fields = {
         "build": {},
         "created": "2026-01-02T03:04:05.678901Z",
@@ -750,20 +752,20 @@ class TestAllCores:
             found = []
             for many in (1, 3):
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(hashing, "_cores", lambda many=many: many)
+                    patch.setattr(threads, "cores", lambda many=many: many)
                     found.append([verdict(judge) for judge in judges])
         assert found[0] == found[1]
         assert cut is not None or found[1][0] == found[1][1] == found[1][2] == found[1][3]
 
     def test_it_takes_several_threads(self, cores: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         started: list[object] = []
-        start = hashing.Crew.start
+        start = ThreadPool.start
 
-        def count(crew: hashing.Crew, work: Callable[[], Any]) -> Callable[[], Any]:
+        def count(pool: ThreadPool, work: Callable[[], Any]) -> Callable[[], Any]:
             started.append(work)
-            return start(crew, work)
+            return start(pool, work)
 
-        monkeypatch.setattr(hashing.Crew, "start", count)
+        monkeypatch.setattr(ThreadPool, "start", count)
         obj = [pickle.PickleBuffer(bytearray(700_000)) for _ in range(3)]
         path = tmp_path / "a.pseal"
         for run in (
@@ -806,8 +808,6 @@ class TestAllCores:
         ]
 
     def test_a_file_that_shrinks_under_the_threads_is_truncated(self, cores: None, tmp_path: Path) -> None:
-        from pickleseal._io import source
-
         path = tmp_path / "a.pseal"
         path.write_bytes(artifact(set()))
         hash_range = source._hash_range
@@ -823,8 +823,8 @@ class TestAllCores:
     def test_it_works_while_the_interpreter_exits(self) -> None:
         code = (
             "import atexit, pickle, pickleseal as p\n"
-            "from pickleseal._io import hashing\n"
-            "hashing._cores = lambda: 2\n"
+            "from pickleseal._io import threads\n"
+            "threads.cores = lambda: 2\n"
             "ring = p.KeyRing([p.Key.generate('k')])\n"
             "obj = [pickle.PickleBuffer(bytearray(1 << 20)) for _ in range(2)]\n"
             "def last():\n"

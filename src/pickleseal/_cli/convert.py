@@ -172,8 +172,7 @@ def _convert(job: _Job, options: argparse.Namespace) -> dict[str, Any]:
 def _extracted(path: str) -> tuple[list[Any], dict[str, Any]]:
     import io
 
-    from .._io.source import FileSource
-    from .._reading import BytesSource
+    from .._io.source import BytesSource, FileSource
     from ..convert.adopt import extract
 
     if path == STDIN:

@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 from .._format.header import Header
 from .._format.limits import Limits
 from .._format.preamble import PREAMBLE_SIZE, decode_preamble
-from .._io.hashing import Crew
 from .._io.remote import RangeFile, RangeSource
-from .._io.source import FileSource, _bytes_left
+from .._io.source import BytesSource, FileSource, bytes_left
+from .._io.threads import ThreadPool
 from .._io.url import is_url, local_path
 from .._policy import Policy
-from .._reading import BytesSource, read_header
+from .._reading import read_header
 from ..errors import ReadError
 
 __all__ = ["Evidence"]
@@ -108,14 +108,16 @@ class Evidence:
 
     # A Source, as `reader` takes it.
 
-    @property
-    def crew(self) -> Crew | None:
-        """The threads of the source below."""
-        return self._source.crew
+    readonly = False
 
-    @crew.setter
-    def crew(self, crew: Crew | None) -> None:
-        self._source.crew = crew
+    @property
+    def pool(self) -> ThreadPool | None:
+        """The threads of the source below."""
+        return self._source.pool
+
+    @pool.setter
+    def pool(self, pool: ThreadPool | None) -> None:
+        self._source.pool = pool
 
     def take(self, count: int) -> bytes:
         data = self._source.take(count)
@@ -147,13 +149,13 @@ class Evidence:
     def size(self) -> int | None:
         """Return how many bytes `chunks` gives, or None where that is not known before."""
         if isinstance(self._source, BytesSource):
-            return len(self._source._data)
+            return len(self._source.data)
         if self._recorder is not None:
             return self._recorder.size
         position = self._file.tell()
         try:
             self._file.seek(self._start)
-            left, frame_len = _bytes_left(self._file), self._wanted()
+            left, frame_len = bytes_left(self._file), self._wanted()
             return left if left is None or frame_len is None else min(left, frame_len)
         finally:
             self._file.seek(position)
@@ -171,7 +173,7 @@ class Evidence:
         A file that can seek is left where it was.
         """
         if isinstance(self._source, BytesSource):
-            yield self._source._data
+            yield self._source.data
         elif self._recorder is not None:
             yield from map(bytes, self._recorder.parts)
         else:

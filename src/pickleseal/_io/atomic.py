@@ -1,7 +1,7 @@
-"""Replace a file as a whole: readers see the old content or the new, never a mixture, never a part (spec section 12).
+"""Write files. `replace_file` replaces one as a whole: readers see the old content or the new one, never a part of it.
 
-Temporary file in the same folder, write, fsync, rename, fsync of the folder. A symbolic link is followed: its target is
-replaced, the link stays.
+The steps are: temporary file in the same folder, write, fsync, rename, fsync of the folder (spec section 12). A
+symbolic link is followed: its target is replaced, and the link stays. This module knows parts of bytes, not artifacts.
 """
 
 import errno
@@ -26,33 +26,37 @@ __all__ = [
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
-_JOIN_TO = 1 << 14  # bytes that are copied in less time than gathering takes
-_GATHER = 1 << 16  # smaller parts are written together: a socket would wait between them (RFC 896, RFC 1122 4.2.3.2)
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_JOIN_TO = 1 << 14  # bytes that are joined in less time than a gathering write takes
+_GATHER = 1 << 16  # smaller parts are written together: a socket may wait between writes (RFC 896, RFC 1122 4.2.3.2)
 
 
 def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     """Write parts to a path, atomically, and durably if asked.
 
     A new file gets the usual permissions (0o666 less the umask); a replaced one keeps its own. If anything fails, the
-    old file is as it was and the temporary file is gone; only if the folder's own sync fails, after the rename, the new
-    content is there and may not survive a power cut. What is no regular file (a pipe, a device such as
-    /dev/stdout) cannot be replaced: it is written to.
+    old file stays as it was, and the temporary file is removed. There is one exception: if only the sync of the folder
+    fails, after the rename, then the new content is there and may not survive a power cut. A pipe or a device (such as
+    /dev/stdout) can't be replaced, so it is written to.
 
     Raises:
-        OSError: as from the operating system, a full disk among them; `filename` is the path.
+        OSError: from the operating system, also for a full disk; `filename` is the path.
     """
-    with naming(path, over=True):
+    try:
         target = os.path.realpath(path)
         mode = _mode_of(target)
         if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             with open(target, "wb", buffering=0) as file:
                 write_parts(file, parts)
-            return
-        _replace_target(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
+        else:
+            _replace(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
+    except OSError as exc:
+        name_file(exc, path, over=True)
+        raise
 
 
 def is_replaceable(path: str) -> bool:
-    """Tell whether a path names a regular file, or nothing yet: no pipe, device or folder."""
+    """Return whether a path names a regular file, or nothing yet; not a pipe, device or folder."""
     with naming(path, over=True):
         mode = _mode_of(os.path.realpath(path))
     return mode is None or stat.S_ISREG(mode)
@@ -61,24 +65,22 @@ def is_replaceable(path: str) -> bool:
 def replace_with(
     path: str, length: int, write: Callable[[int], None], mode: int | None = None, durable: bool = True
 ) -> None:
-    """Replace a regular file by one of `length` bytes, which `write` puts into a descriptor. Else as above.
+    """Replace a regular file by one of `length` bytes, as `replace_file` does. `write` writes them to a descriptor.
 
-    `mode` gives the new file's permissions; None: those of the old one.
+    Args:
+        mode: the permissions of the new file; None: those of the old one.
 
     Raises:
-        OSError: as from the operating system; `filename` is the path. Whatever else `write` raises.
+        OSError: from the operating system; `filename` is the path. And whatever else `write` raises.
     """
     with naming(path, over=True):
         target = os.path.realpath(path)
-        _replace_target(path, target, _mode_of(target), length, write, durable, wanted=mode)
+        _replace(path, target, _mode_of(target), length, write, durable, wanted=mode)
 
 
 @contextmanager
 def naming(path: str | None, *, over: bool = False) -> Iterator[None]:
-    """Have an error of the operating system name the file that the caller knows, where it names none.
-
-    `over`: or names another, such as a temporary one.
-    """
+    """Put the file's name into an error of the operating system, as `name_file` does."""
     try:
         yield
     except OSError as exc:
@@ -88,13 +90,17 @@ def naming(path: str | None, *, over: bool = False) -> Iterator[None]:
 
 
 def name_file(error: OSError, path: str, *, over: bool = False) -> None:
-    """Do so with one error."""
-    if (over or error.filename is None) and error.errno is not None:  # else no system call's, with a text of its own
+    """Put the file's name that the caller knows into an error of the operating system that names no file.
+
+    Args:
+        over: also if the error names another file, such as a temporary one.
+    """
+    if (over or error.filename is None) and error.errno is not None:  # without a number it is no system call's error
         error.filename = path
         del error.filename2
 
 
-def _replace_target(
+def _replace(
     path: str,
     target: str,
     mode: int | None,
@@ -103,54 +109,40 @@ def _replace_target(
     durable: bool,
     wanted: int | None = None,
 ) -> None:
-    """Replace what is no directory, and sync the folder if asked."""
+    """Write a temporary file beside the target and rename it. It is never more readable than the target."""
     if path.endswith(("/", os.sep)) or (mode is not None and stat.S_ISDIR(mode)):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if wanted is None and mode is not None:
+        wanted = stat.S_IMODE(mode)
     folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     folder_descriptor = open_folder(folder) if durable else None  # first: no failure may follow the rename
     try:
-        if wanted is None and mode is not None:
-            wanted = stat.S_IMODE(mode)
-        _replace(folder, target, length, write, durable, 0o666 if wanted is None else wanted, wanted is not None)
-        if folder_descriptor is not None:
-            sync_folder(folder_descriptor)
-    finally:
-        if folder_descriptor is not None:
-            os.close(folder_descriptor)
-
-
-def _replace(
-    folder: str,
-    target: str,
-    length: int,
-    write: Callable[[int], None],
-    durable: bool,
-    mode: int,
-    exact_mode: bool,
-) -> None:
-    """Write a temporary file beside the target and rename it. It is never more readable than the target."""
-    temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(temporary, flags, mode & 0o777)
+        descriptor = os.open(temporary, _NEW_FILE, 0o666 if wanted is None else wanted & 0o777)
         try:
-            if exact_mode and hasattr(os, "fchmod"):
-                os.fchmod(descriptor, mode)
-            _preallocate(descriptor, length)
+            if wanted is not None and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, wanted)
+            if length >= _PREALLOCATE_FROM:
+                _preallocate(descriptor, length)
             write(descriptor)
             if durable:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, target)
+        if folder_descriptor is not None:
+            sync_folder(folder_descriptor)
     except BaseException:  # an interrupt may come as soon as the file is there
         with suppress(OSError):
             os.unlink(temporary)
         raise
+    finally:
+        if folder_descriptor is not None:
+            os.close(folder_descriptor)
 
 
 def sync_folder(descriptor: int) -> None:
-    """Make the rename durable, where the file system knows such a thing."""
+    """Make a rename in the folder durable, where the file system supports that."""
     try:
         os.fsync(descriptor)
     except OSError as exc:
@@ -159,9 +151,10 @@ def sync_folder(descriptor: int) -> None:
 
 
 def _mode_of(target: str) -> int | None:
-    """Return the mode of what is at the target now, or None for nothing.
+    """Return the mode of what is at the target now, or None if nothing is there.
 
-    A target is no symbolic link: one that is left could not be followed, and must not be replaced by a file.
+    Raises:
+        OSError: it is a symbolic link that could not be followed. A file must not replace it.
     """
     try:
         mode = os.lstat(target).st_mode
@@ -173,23 +166,23 @@ def _mode_of(target: str) -> int | None:
 
 
 def open_folder(folder: str) -> int | None:
-    """Open a folder to sync it. Windows can't, and needs no such step."""
+    """Open a folder for `sync_folder`. Windows can't open folders, and needs no such step."""
     return os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)) if os.name == "posix" else None
 
 
 def _preallocate(descriptor: int, length: int) -> None:
-    """Reserve the space first: faster, and a full disk is known before the first byte."""
-    if length >= _PREALLOCATE_FROM and hasattr(os, "posix_fallocate"):
+    """Reserve the space first: this is faster, and shows a full disk before the first byte is written."""
+    if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(descriptor, 0, length)
         except OSError as exc:
             if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-            # a file system that cannot reserve: the write itself will tell
+            # else the file system cannot reserve; the write itself raises if there is no space
 
 
 def write_all(descriptor: int, parts: Sequence[Part]) -> None:
-    """Write all parts, gathered, however short the single writes turn out."""
+    """Write all parts in as few calls as possible, and go on after short writes."""
     if sum(map(len, parts)) <= _JOIN_TO:
         _write_one(descriptor, b"".join(parts))
         return
@@ -215,7 +208,7 @@ def _write_one(descriptor: int, part: Part) -> None:
 
 
 def _gathered(parts: Sequence[Part]) -> Iterator[memoryview]:
-    """Give the bytes of all parts in order, small ones joined, large ones from where they are."""
+    """Yield the bytes of all parts in order: small parts joined, large ones without a copy."""
     small: list[Part] = []
     size = 0
     for part in parts:
@@ -230,11 +223,11 @@ def _gathered(parts: Sequence[Part]) -> Iterator[memoryview]:
 
 
 def write_parts(file: object, parts: Sequence[Part]) -> None:
-    """Write parts to a binary file object, whatever short writes a raw one makes.
+    """Write parts to a binary file object, and go on after short writes.
 
     Raises:
-        TypeError: no `write`, or a file opened in text mode.
-        BlockingIOError: a non-blocking file took nothing.
+        TypeError: it has no `write`, or is opened in text mode.
+        BlockingIOError: it is non-blocking, and took nothing.
     """
     import io
 
@@ -249,7 +242,7 @@ def write_parts(file: object, parts: Sequence[Part]) -> None:
             if written is None:
                 if isinstance(file, io.RawIOBase):
                     raise BlockingIOError("file: non-blocking, and it took nothing")
-                break  # a writer in the style of the pickle module, which returns nothing and takes all
+                break  # an object made for the pickle module: it takes all and returns nothing
             if not 0 < written <= len(view):
                 raise OSError(errno.EIO, f"write() of {type(file).__name__} took {written} of {len(view)} bytes")
             view = view[written:]

@@ -1,10 +1,12 @@
-"""Compression of sections (spec sections 7.2 and 12): which of them, and several at once.
+"""Compression of sections: which sections are worth it, and several at once (spec sections 7.2 and 12).
 
-Zstandard lets go of the interpreter while it works, so threads use all cores, a section each. A section that does not
-become smaller by an eighth stays as it is: it can be mapped and checked without a second copy, and numbers that look
-like noise, images and archives cost no time to read. A large one is judged by samples first, and the work on any one
-ends as soon as it is known not to pay. So the outcome depends on the bytes, the level and the release of Zstandard
-alone; threads do not change it. (Zstandard's own threads would, and gain nothing at the usual levels: appendix B.)
+Zstandard lets other threads run while it works, so each section gets a thread. A section that does not become smaller
+by an eighth is stored as it is. Such a section (random numbers, images, archives) can be mapped, and costs no time for
+decompression. Samples of a large section are compressed first. Compression stops as soon as it can no longer save
+enough. So the result depends only on the bytes, the level and the release of Zstandard, and not on threads.
+(Zstandard's own threads would change it, and gain nothing at the usual levels: appendix B.)
+
+This module works in memory; it opens no file.
 """
 
 import io
@@ -17,7 +19,7 @@ from .._format.codec import CODECS, check_level, compressed_chunks, decompressed
 from .._format.frame import Part
 from .._format.limits import DEFAULT_MAX_DECODED
 from ..errors import PackWarning, frames_up
-from .hashing import Crew, pays
+from .threads import ThreadPool, pays
 
 __all__ = ["check_compression", "compress_sections", "decompress_sections"]
 
@@ -29,11 +31,11 @@ _SAMPLE_LEVEL = 1
 
 
 def check_compression(compress: object, level: object) -> None:
-    """Check how a writer is to compress.
+    """Check the codec and the level that a writer asks for.
 
     Raises:
-        TypeError, ValueError: no such codec, or the library has no such level.
-        MissingExtraError: no library is installed.
+        TypeError, ValueError: there is no such codec, or the library has no such level.
+        MissingExtraError: no Zstandard library is installed.
     """
     if not isinstance(level, int) or isinstance(level, bool):
         raise TypeError(f"compress_level: expected an int, found {level!r}")
@@ -47,12 +49,12 @@ def check_compression(compress: object, level: object) -> None:
 def compress_sections(
     sections: Sequence[Sequence[Part]], entries: Sequence[dict[str, Any]], level: int
 ) -> list[Sequence[Part]]:
-    """Return the sections as they are to be stored, and say in `entries` which are compressed (spec 12).
+    """Return the sections as they will be stored, and note in `entries` which ones are compressed (spec 12).
 
-    Nothing is joined. Beyond the sections themselves it takes what is stored of the compressed ones, and a compressor
-    for each core: 9 MB at level 3, 140 MB at level 22.
+    Parts are not joined. Memory beyond the sections: the compressed bytes, and a compressor for each core (9 MB at
+    level 3, 140 MB at level 22).
 
-    Warns with `PackWarning` where they decompress to more than readers accept by default (spec 14).
+    Warns with `PackWarning` if the sections decompress to more than readers accept by default (spec 14).
 
     Raises:
         PackError: the library failed.
@@ -60,8 +62,8 @@ def compress_sections(
     lengths = [sum(map(len, parts)) for parts in sections]
     tasks = list(zip(sections, lengths, strict=True))
     if pays(lengths):
-        with Crew() as crew:
-            waiting = [crew.start(partial(_compressed, *task, level, crew)) for task in tasks]
+        with ThreadPool() as pool:
+            waiting = [pool.start(partial(_compressed, *task, level, pool)) for task in tasks]
             results = [wait() for wait in waiting]
     else:
         results = [_compressed(*task, level, None) for task in tasks]
@@ -77,8 +79,8 @@ def compress_sections(
     return stored
 
 
-def _compressed(parts: Sequence[Part], length: int, level: int, crew: Crew | None) -> list[bytes] | None:
-    """Compress one section, or return None where that does not pay, or nobody waits for it any more."""
+def _compressed(parts: Sequence[Part], length: int, level: int, pool: ThreadPool | None) -> list[bytes] | None:
+    """Compress one section. Return None if that saves too little, or if nobody waits for the result any more."""
     if length < _SMALLEST:
         return None
     if length >= _SAMPLED_FROM:
@@ -86,14 +88,14 @@ def _compressed(parts: Sequence[Part], length: int, level: int, crew: Crew | Non
         size = sum(map(len, sample))
         if _shrunk(sample, size, _SAMPLE_LEVEL, None) is None:
             return None
-    return _shrunk(parts, length, level, crew)
+    return _shrunk(parts, length, level, pool)
 
 
-def _shrunk(parts: Sequence[Part], length: int, level: int, crew: Crew | None) -> list[bytes] | None:
+def _shrunk(parts: Sequence[Part], length: int, level: int, pool: ThreadPool | None) -> list[bytes] | None:
     most, size, chunks = length - length // _LEAST_GAIN, 0, []
     for chunk in compressed_chunks(parts, length, level):
         size += len(chunk)
-        if size > most or (crew is not None and crew.stopped):
+        if size > most or (pool is not None and pool.is_stopped):
             return None
         if chunk:
             chunks.append(chunk)
@@ -101,7 +103,7 @@ def _shrunk(parts: Sequence[Part], length: int, level: int, crew: Crew | None) -
 
 
 def _sample(parts: Sequence[Part], length: int) -> list[memoryview]:
-    """Return evenly spaced pieces of a section; what lies at the end of a part is a shorter piece."""
+    """Return evenly spaced pieces of a section. A piece ends where its part ends."""
     pieces: list[memoryview] = []
     start, distance = 0, length // _SAMPLES
     for part in parts:
@@ -113,12 +115,12 @@ def _sample(parts: Sequence[Part], length: int) -> list[memoryview]:
 
 
 def decompress_sections(entries: Sequence[dict[str, Any]], stored: list[Any], keep_buffers: bool) -> None:
-    """Replace compressed sections by what they hold: section 0 by bytes, others by writable memory (spec 11, step 18).
+    """Replace compressed sections by their content: section 0 by bytes, others by writable memory (spec 11, step 18).
 
-    Without `keep_buffers` only section 0 is kept; the others are judged and dropped as they go by.
+    Without `keep_buffers` only section 0 is kept; the others are checked and dropped piece by piece.
 
     Raises:
-        CodecDataError: of the first section that breaks spec 7.2, whichever thread is done first.
+        CodecDataError: a section breaks spec 7.2. If several do, the error is of the first one in the frame.
     """
     tasks = [
         (index, entry, stored[index], keep_buffers or not index)
@@ -126,8 +128,8 @@ def decompress_sections(entries: Sequence[dict[str, Any]], stored: list[Any], ke
         if "codec" in entry
     ]
     if pays(entry["raw_len"] for _, entry, _, _ in tasks):
-        with Crew() as crew:
-            waiting = [crew.start(partial(_decompressed, *task, crew)) for task in tasks]
+        with ThreadPool() as pool:
+            waiting = [pool.start(partial(_decompressed, *task, pool)) for task in tasks]
             results = [wait() for wait in waiting]
     else:
         results = [_decompressed(*task, None) for task in tasks]
@@ -135,11 +137,11 @@ def decompress_sections(entries: Sequence[dict[str, Any]], stored: list[Any], ke
         stored[task[0]] = result
 
 
-def _decompressed(index: int, entry: dict[str, Any], stored: Any, keep: bool, crew: Crew | None) -> Any:
-    """Decompress one section; memory grows with what comes out of it."""
+def _decompressed(index: int, entry: dict[str, Any], stored: Any, keep: bool, pool: ThreadPool | None) -> Any:
+    """Decompress one section. Memory grows with what comes out, not with the length in the header."""
     raw = io.BytesIO()
     for chunk in decompressed_chunks(entry, stored, f"sections[{index}]"):
-        if crew is not None and crew.stopped:
+        if pool is not None and pool.is_stopped:
             return None
         if keep:
             raw.write(chunk)

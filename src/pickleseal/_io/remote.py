@@ -1,35 +1,36 @@
-"""Artifacts at a URL: the header by one range read, the body by further ones, checked while it arrives.
+"""Artifacts at a URL: the header comes in one range read, the body in further ones, and is checked as it arrives.
 
 One range of 8,192 bytes holds the header of nearly every artifact (spec section 12), so `peek` is one request. The body
-comes in ranges of a few MiB, the next ones asked for while one is judged. Nothing is allocated by a declared length
-before the store has told the object's size (I6).
+comes in ranges of a few MiB; while one is checked, the next ones are under way. Nothing is allocated by a declared
+length before the store has given the object's size (spec I6).
 
-An object may be replaced between two ranges. Each byte is covered by the chain of checksums that starts in the first
-range (I2), so a mixture is refused, never returned; then the head is read again, and where it is another one, the
-refusal is the error number ESTALE, which is no verdict on the bytes.
+An object may be replaced between two ranges. The chain of checksums that starts in the first range covers each byte
+(spec I2), so a mixture of two objects is refused, never returned. After such a refusal the first range is read again.
+If it has changed, the error is an `OSError` with the number ESTALE instead, which says nothing about the bytes.
+
+This module knows ranges and sources; `stores` knows the client libraries.
 """
 
 import errno
 import io
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from .._format.frame import Part
 from ..errors import ReadError
 from .source import FileSource
 from .stores import open_store
+from .threads import ThreadPool
 from .url import masked
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["RangeFile", "RangeSource", "read_url", "write_url"]
 
 T = TypeVar("T")
 _HEAD = 8192  # spec 12: what a reader asks for first
 _CHUNK = 1 << 23  # bytes of a range in the body: large beside a round trip, small beside memory
-_AHEAD = 2  # ranges that are under way while one is judged
+_AHEAD = 2  # ranges that are under way while one is checked
 
 
 class RangeFile(io.RawIOBase):
@@ -46,17 +47,17 @@ class RangeFile(io.RawIOBase):
         self._chunk = memoryview(b"")  # what is at the position and not read yet
         self._size: int | None = None
         self._is_streaming = False
-        self._pool: ThreadPoolExecutor | None = None
-        self._ahead: deque[tuple[int, Future[bytes | memoryview]]] = deque()
+        self._pool: ThreadPool | None = None
+        self._ahead: deque[tuple[int, Callable[[], bytes | memoryview]]] = deque()  # ends of ranges, and their results
         self._asked = 0  # where the next range ahead begins
-        self._store = open_store(url, options)  # last: what is closed in the end must be whole, whatever this raises
+        self._store = open_store(url, options)  # last, as it may raise: `close` needs the attributes above
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that it can seek."""
+        """Return that it can seek."""
         return True
 
     def tell(self) -> int:
@@ -89,15 +90,12 @@ class RangeFile(io.RawIOBase):
     def close(self) -> None:
         """Stop reading ahead."""
         self._forget()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
         super().close()
 
     def left(self) -> int | None:
-        """Return how many bytes there are from the position on, or None where the store does not tell.
+        """Return how many bytes there are from the position on, or None where the store does not give a size.
 
-        From here on ranges are read ahead.
+        From now on, ranges are read ahead.
         """
         self._is_streaming = True
         if self._size is None:
@@ -105,7 +103,7 @@ class RangeFile(io.RawIOBase):
         return None if self._size is None else max(0, self._size - self._position)
 
     def was_replaced(self) -> bool:
-        """Tell whether the object begins with other bytes than when it was first read."""
+        """Return whether the object begins with other bytes than when it was first read."""
         if self._head is None:
             return False
         try:
@@ -133,8 +131,8 @@ class RangeFile(io.RawIOBase):
             end = start + _CHUNK if self._size is None else min(start + _CHUNK, self._size)
             return self._fetched(start, end, self._store.read(start, end))
         self._read_ahead(start)
-        end, coming = self._ahead.popleft()
-        return self._fetched(start, end, coming.result())
+        end, result = self._ahead.popleft()
+        return self._fetched(start, end, result())
 
     def _first(self) -> bytes | memoryview:
         start = self._position
@@ -154,14 +152,12 @@ class RangeFile(io.RawIOBase):
 
     def _read_ahead(self, start: int) -> None:
         if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(_AHEAD + 1)
+            self._pool = ThreadPool(_AHEAD + 1)
         if not self._ahead:
             self._asked = start
         while len(self._ahead) <= _AHEAD and self._size is not None and self._asked < self._size:
             end = min(self._asked + _CHUNK, self._size)
-            self._ahead.append((end, self._pool.submit(self._store.read, self._asked, end)))
+            self._ahead.append((end, self._pool.start(partial(self._store.read, self._asked, end))))
             self._asked = end
 
     def _forget(self) -> None:
@@ -169,23 +165,24 @@ class RangeFile(io.RawIOBase):
         self._forget_ahead()
 
     def _forget_ahead(self) -> None:
-        for _, coming in self._ahead:
-            coming.cancel()
         self._ahead.clear()
         self._asked = 0
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
 
 class RangeSource(FileSource):
-    """The one artifact that an object holds. A refusal that a replaced object explains is an `OSError`."""
+    """The one artifact that an object holds. If the object was replaced meanwhile, a refusal becomes an `OSError`."""
 
     def __init__(self, file: RangeFile) -> None:
         super().__init__(file, whole=True)  # type: ignore[arg-type]
         self._ranges = file
-        self._left = None  # asked for when the body is, and not for the header alone
+        self.left = None  # the store is asked for it with the body, not for the header alone
 
     def section(self, index: int, entry: dict[str, Any], keep: bool) -> Any:
-        if self._left is None:
-            self._left = self._ranges.left()
+        if self.left is None:
+            self.left = self._ranges.left()
         try:
             return super().section(index, entry, keep)
         except ReadError as exc:
@@ -224,7 +221,7 @@ def write_url(url: str, options: Mapping[str, Any] | None, parts: Sequence[Part]
     """Write parts to a URL: one PUT, or an upload in parts that counts only once it is complete.
 
     Raises:
-        OSError: from the store; an upload in parts is given up.
+        OSError: from the store. An upload in parts is abandoned.
         MissingExtraError, ValueError, TypeError: as `open_store`.
     """
     open_store(url, options).write(parts)

@@ -1,13 +1,13 @@
 """Read and write one object by its URL: by fsspec for every scheme that it knows, or by obstore for S3.
 
-obstore serves plain `s3://` URLs where it is installed and where options or environment give it all it needs: a pair of
-keys (or `anon`), and a region or an endpoint. obstore does not read `~/.aws`. fsspec serves all other URLs, with s3fs
-for S3. Where s3fs is not installed, obstore serves every plain `s3://` URL, with the settings that it has. Options have
-fsspec's names in both cases.
+obstore serves plain `s3://` URLs if it is installed and has all settings that it needs from the options or the
+environment: a pair of keys (or `anon`), and a region or an endpoint. obstore does not read `~/.aws`. fsspec serves all
+other URLs, with s3fs for S3. If s3fs is not installed, obstore serves every plain `s3://` URL, with the settings that
+it has. Options have fsspec's names in both cases.
 
-A process that forked after obstore was used would hang in obstore, so that process uses fsspec.
+obstore hangs in the child of a fork if the parent used it before, so such a child uses fsspec.
 
-This module knows objects and ranges, not artifacts.
+This module knows objects and ranges. It knows nothing of artifacts.
 """
 
 import errno
@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 from .._format.frame import Part
 from ..errors import MissingExtraError
-from .url import import_fsspec, masked, os_error, said
+from . import processes
+from .url import error_text, import_fsspec, masked, os_error
 
 # Why obstore is called directly, and not through its own fsspec store (`obstore.fsspec`): `cat_file` returns the bytes
 # and drops the object's size and ETag, which came in the same answer. A header scan needs the size, so each artifact
@@ -53,14 +54,14 @@ class Store(Protocol):
     has_threads: bool  # whether several threads may read at once
 
     def read(self, start: int, end: int) -> bytes | memoryview:
-        """Return the bytes from `start` up to `end`, fewer where the object ends, or all of a store without ranges.
+        """Return the bytes from `start` up to `end`, or fewer if the object ends. A store without ranges gives all.
 
         Raises:
-            OSError: from the store; ESTALE where it knows that the object was replaced since the first read.
+            OSError: from the store. ESTALE if the store knows that the object was replaced since the first read.
         """
 
     def size(self) -> int | None:
-        """Return the object's size in bytes, or None where the store does not give it."""
+        """Return the object's size in bytes, or None if the store does not give it."""
 
     def write(self, parts: Sequence[Part]) -> None:
         """Replace the object. If this fails, a store with atomic writes still holds the old object."""
@@ -96,7 +97,7 @@ class _FsspecStore:
             raise MissingExtraError(f"a package for {scheme}:// is missing", None, None, str(exc)) from None
         except (TypeError, ValueError) as exc:
             kind = TypeError if isinstance(exc, TypeError) else ValueError
-            raise kind(said(exc, url)) from None
+            raise kind(error_text(exc, url)) from None
         except Exception as exc:  # fsspec may open the outer file of a chain at once
             raise os_error(exc, url) from None
         self.has_threads = bool(type(self._fs).async_impl)  # an instance of a cache would show that of the store below
@@ -105,7 +106,7 @@ class _FsspecStore:
         try:
             return bytes(self._fs.cat_file(self._path, start=start, end=end))
         except Exception as exc:
-            # A range behind the end is an error to some stores; so is any range of an empty object.
+            # Some stores raise for a range after the end, and for any range of an empty object.
             if not isinstance(exc, FileNotFoundError | PermissionError) and self._ends_before(start):
                 return b""
             raise os_error(exc, self.url) from None
@@ -161,7 +162,7 @@ class _ObstoreStore:
     def __init__(self, url: str, config: dict[str, Any]) -> None:
         self.url = url
         bucket, self._key = _split_s3(url)
-        self._store = _s3_store(bucket, tuple(sorted(config.items())), _environment())
+        self._store = s3_store(bucket, tuple(sorted(config.items())), _environment())
         self._size: int | None = None
         self._etag: str | None = None
 
@@ -275,37 +276,26 @@ def _environment() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
-@functools.lru_cache(16)
-def _s3_store(bucket: str, config: tuple[tuple[str, Any], ...], environment: object) -> Any:
-    """Return obstore's store, which holds the connections.
+# State of the process. `s3_store` keeps obstore's stores, which hold the connections; an entry goes when 16 newer ones
+# came. `obstore_fork_count` is `fork_count` when obstore was first used, or None; it never changes afterwards.
+obstore_fork_count: int | None = None
 
-    There is one for each bucket, its options and the environment, which obstore reads itself.
-    """
+
+@functools.lru_cache(16)
+def s3_store(bucket: str, config: tuple[tuple[str, Any], ...], environment: object) -> Any:
+    """Return obstore's store for a bucket, its options, and the environment (which obstore reads itself)."""
     from obstore.store import S3Store
 
-    _watch_forks()
-    told = dict(config)
-    allow = {"allow_http": True} if str(told.get("endpoint", "")).startswith("http://") else {}
-    return S3Store(bucket, config=told, client_options=allow)
-
-
-_has_forked = False
-
-
-def _forked() -> None:
-    global _has_forked
-    _has_forked = True
-
-
-@functools.cache
-def _watch_forks() -> None:
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forked)
+    global obstore_fork_count
+    obstore_fork_count = processes.fork_count if obstore_fork_count is None else obstore_fork_count
+    settings = dict(config)
+    allow = {"allow_http": True} if str(settings.get("endpoint", "")).startswith("http://") else {}
+    return S3Store(bucket, config=settings, client_options=allow)
 
 
 def _has_obstore() -> bool:
     """Return whether obstore is installed and can be used in this process."""
-    if _has_forked:
+    if obstore_fork_count not in (None, processes.fork_count):
         return False
     try:
         import obstore

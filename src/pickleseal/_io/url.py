@@ -1,6 +1,7 @@
-"""What a URL is, what of it may be shown, and how failures of a store are raised.
+"""URLs: what counts as one, which parts may be shown, and how failures of a store are raised.
 
-Stores raise what their client libraries raise. Here that becomes an `OSError` with a number, as for files.
+Stores raise the errors of their client libraries. Here each becomes an `OSError` with a number, as for files. This
+module sends no request.
 """
 
 import errno
@@ -11,13 +12,13 @@ from typing import Any
 
 from ..errors import MissingExtraError, text_of
 
-__all__ = ["check_options", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url", "said"]
+__all__ = ["check_options", "error_text", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one letter is a drive of Windows
 _LOCAL = re.compile(r"(file|local)://")
 _USER = re.compile(
     r"://(?:[^/\s]*|[^/\s@:]*:(?!:|\d{1,5}/)[^\s@]*)@"
-)  # a password may have a slash, though it must not
+)  # a password may have a slash, though the standard forbids it
 _QUERY = re.compile(r"(https?://[^?\s]*)\?.*?(?=::|\s|$)", re.IGNORECASE)  # signed URLs have their key there
 _NUMBERS = (
     (FileNotFoundError, errno.ENOENT),
@@ -28,20 +29,20 @@ _NUMBERS = (
 
 
 def is_url(data: object) -> bool:
-    """Tell whether this is a URL: a string that begins with a scheme and `://`, or with schemes chained by `::`."""
+    """Return whether this is a URL: a string that begins with a scheme, or schemes chained by `::`, and `://`."""
     return isinstance(data, str) and _URL.match(data) is not None
 
 
 def masked(text: str) -> str:
-    """Return a text without what may be secret in its URLs: user and password, and the query of http(s)."""
+    """Return a text without what may be secret in its URLs: user, password, and the query of http(s)."""
     return _QUERY.sub(r"\1?***", _USER.sub("://***@", text))
 
 
 def check_options(data: object, options: object) -> None:
-    """Refuse `storage_options` that are no mapping, or that are given for what is no URL.
+    """Check `storage_options`: a mapping, and given for a URL only.
 
     Raises:
-        TypeError, ValueError: as said. The options themselves are not shown.
+        TypeError, ValueError: it is not. The message does not show the options.
     """
     if options is None:
         return
@@ -52,10 +53,10 @@ def check_options(data: object, options: object) -> None:
 
 
 def refuse_url(path: object, what: str, way: str = "load() it and dump() it") -> None:
-    """Refuse a URL where a file is replaced in place.
+    """Refuse a URL where a file is changed in place.
 
     Raises:
-        ValueError: it is one.
+        ValueError: it is a URL.
     """
     if is_url(path):
         raise ValueError(f"{what}: expected a path, found a URL ({masked(str(path))}); {way}")
@@ -75,7 +76,7 @@ def import_fsspec() -> Any:
 
 
 def local_path(url: str) -> str | None:
-    """Return the path that a `file://` or `local://` URL is for, read as fsspec does it, or None for other URLs."""
+    """Return the path that a `file://` or `local://` URL stands for, as fsspec reads it, or None for other URLs."""
     if _LOCAL.match(url) is None or "::" in url:
         return None
     import_fsspec()
@@ -85,16 +86,16 @@ def local_path(url: str) -> str | None:
 
 
 def os_error(exc: Exception, url: str) -> OSError:
-    """Return an error of a store as `OSError`, of the subclass for its number, naming the URL without secrets."""
+    """Return a store's error as the `OSError` for its number. It names the URL without secrets."""
     number = exc.errno if isinstance(exc, OSError) and isinstance(exc.errno, int) and exc.errno else None
     if number is None:
         number = next((number for kind, number in _NUMBERS if isinstance(exc, kind)), errno.EIO)
     text = os.strerror(number)
     if number == errno.EIO or not isinstance(exc, OSError):
-        text = f"{type(exc).__name__}: {said(exc, url)}".removesuffix(": ")
+        text = f"{type(exc).__name__}: {error_text(exc, url)}".removesuffix(": ")
     return OSError(number, text, masked(url))
 
 
-def said(exc: Exception, url: str) -> str:
-    """Return what an error of a store says, without secrets."""
+def error_text(exc: Exception, url: str) -> str:
+    """Return the message of a store's error, without secrets."""
     return masked(text_of(exc).replace(url, masked(url))).strip()

@@ -1,4 +1,7 @@
-"""The bytes of a file by offset, read ahead in blocks: going from frame to frame costs a system call now and then."""
+"""Bytes of a file by offset, read ahead in blocks, so that going from frame to frame takes few system calls.
+
+This module knows no frames.
+"""
 
 import os
 
@@ -8,7 +11,7 @@ _BLOCK = 1 << 18
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytes:
-    """Read at an offset: `count` bytes, or fewer where the file ends. Where the descriptor stands does not matter."""
+    """Read `count` bytes at an offset, or fewer if the file ends. The position of the descriptor does not matter."""
     parts: list[bytes] = []
     while count:
         if hasattr(os, "pread"):
@@ -25,7 +28,7 @@ def read_at(descriptor: int, count: int, offset: int) -> bytes:
 
 
 class Window:
-    """Bytes of an open file. What was read once may be given again: `forget` where the file may have changed."""
+    """Bytes of an open file. Call `forget` when the file may have changed: bytes that were read are given again."""
 
     __slots__ = ("_data", "_is_short", "_start", "descriptor")
 
@@ -33,7 +36,7 @@ class Window:
         self.descriptor = descriptor
         self._start = 0
         self._data = b""
-        self._is_short = False  # the file ended within what was asked for
+        self._is_short = False  # the file ended within the block that was read last
 
     def take(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from an offset on, or fewer where the file ends."""
@@ -46,13 +49,13 @@ class Window:
         return self._data[begin : begin + count]
 
     def size(self) -> int:
-        """Return how long the file is now."""
+        """Return the length of the file now."""
         return os.fstat(self.descriptor).st_size
 
     def is_cut(self, end: int) -> bool:
-        """Tell whether the file ended in front of an offset when it was read: what is known may have been torn."""
+        """Return whether the file ended before an offset when it was read. It may be longer now."""
         return self._is_short and end > self._start + len(self._data)
 
     def forget(self) -> None:
-        """Read anew what is asked for next."""
+        """Read again whatever is asked for next."""
         self._data = b""

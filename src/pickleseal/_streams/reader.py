@@ -18,13 +18,13 @@ from .._format.index import EVERY_FRAMES, Entry
 from .._format.limits import Limits
 from .._format.preamble import decode_preamble
 from .._io.atomic import name_file, naming
-from .._io.locks import locked
+from .._io.processes import locked
 from .._io.remote import RangeFile
-from .._io.source import FileSource
+from .._io.source import BytesSource, FileSource, Source
 from .._io.url import check_options, is_url, local_path, refuse_url
 from .._io.window import Window
 from .._policy import Policy, check_is_policy
-from .._reading import BytesSource, Source, Trust, check_body, check_codecs, read_body, read_header, read_judged
+from .._reading import Trust, check_body, check_codecs, read_body, read_header, read_judged
 from .._trust.allow_list import Trusted, build_trust
 from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
 from .scanner import Frame, Lost, Place, State, Walk, check_order, is_damage, torn_tail

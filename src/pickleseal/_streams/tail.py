@@ -17,11 +17,11 @@ from .._format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode
 from .._format.limits import MAX_INTEGER, Limits
 from .._format.preamble import PREAMBLE_SIZE
 from .._io.atomic import open_folder, sync_folder, write_all
-from .._io.locks import acquire, release
-from .._io.source import FileSource
+from .._io.processes import acquire, release
+from .._io.source import BytesSource, FileSource, Source
 from .._io.window import Window, read_at
 from .._policy import Policy
-from .._reading import BytesSource, Source, read_header
+from .._reading import read_header
 from ..errors import NotAnArtifactError, ReadError, TornTailError
 from .scanner import Lost, Place, Walk
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .._format.frame import Body, encode_frame
-from .._io import forks
+from .._io import processes
 from .._io.atomic import name_file, naming
 from .._io.url import refuse_url
 from .._packing import (
@@ -220,11 +220,11 @@ class StreamWriter:
         waits = batch is not None or linger is not None
         self._pending = Pending(type, self._members, self._writer) if waits else None
         self._start()
-        forks.tell(self)
+        processes.call_after_fork(self)
         self._closed = False
 
     def _start(self) -> None:
-        self._born = forks.count
+        self._born = processes.fork_count
         self._mutex = threading.Lock()
         self._wakes: threading.Timer | None = None
         self._tail.trouble = None
@@ -233,6 +233,10 @@ class StreamWriter:
         self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
         if self._pending is not None:
             self._pending.items = []
+
+    def after_fork(self) -> None:
+        """Note that this is now the copy in the child of a fork. For the package."""
+        self._is_ready = False
 
     @property
     def path(self) -> str:
@@ -374,7 +378,7 @@ class StreamWriter:
                 raise
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._born != forks.count:
+        if getattr(self, "_closed", True) or self._born != processes.fork_count:
             return
         waiting = 0 if self._pending is None else len(self._pending.items)
         with suppress(Exception):  # the interpreter may be on its way out
@@ -389,7 +393,7 @@ class StreamWriter:
 
     def _begin_anew_after_fork(self) -> bool:
         """In the child of a fork, where locks, threads, descriptors and what waits are the parent's, begin anew."""
-        if self._born == forks.count:
+        if self._born == processes.fork_count:
             return False
         self._tail.close()  # which leaves the parent's lock alone
         self._start()

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from .._format.frame import Part, encode_frame
 from .._format.header import Header
+from .._io.source import BytesSource, Source
 from .._packing import Writer, check_members, check_writer, encode_pickled, pack_parts
 from .._payload.analysis import LOAD, Outline, outline, todays_name
 from .._payload.old import old_functions
@@ -12,7 +13,7 @@ from .._payload.pickler import Pickled
 from .._payload.rewrite import in_band, transcoded
 from .._payload.structure import check_envelope
 from .._policy import DEFAULT_POLICY, Policy
-from .._reading import BytesSource, Source, body_sections, check_codecs, read_header
+from .._reading import body_sections, check_codecs, read_header
 from .._schema.header_entries import ClassInHeader
 from .._trust.allow_list import Trusted, build_trust, is_dangerous, resolve_globals
 from .._trust.levels import load_at

@@ -369,7 +369,7 @@ def test_a_file_that_is_cut_off_while_it_is_opened_is_truncated(path: Path, monk
         os.truncate(path, 8192)
         return real(*args, **how)
 
-    monkeypatch.setattr("pickleseal._mapped.maps.mmap", cut)
+    monkeypatch.setattr("pickleseal._io.source.mmap.mmap", cut)
     with pytest.raises(TruncatedError) as info:
         pickleseal.load(path, mmap="r")
     assert (info.value.where, info.value.found) == ("sections[1]", 8192)

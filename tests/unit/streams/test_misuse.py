@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, pack
-from pickleseal import _mapped as mapped
 from pickleseal._format.frame import encode_frame
+from pickleseal._io import source
 from pickleseal._packing import Writer, encode_one
 
 
@@ -104,14 +104,14 @@ def test_a_map_that_is_closed_while_it_is_verified_is_verified_to_the_end(
     data = bytearray(path.read_bytes())
     data[-1000] ^= 1
     path.write_bytes(data)
-    judge, seen = mapped._judge, []
+    check_view, seen = source.check_view, []
 
     def closing(*args: Any) -> None:
         seen.append(args)
         opened.close()  # as another thread may
-        judge(*args)
+        check_view(*args)
 
-    monkeypatch.setattr(mapped, "_judge", closing)
+    monkeypatch.setattr(source, "check_view", closing)
     opened = Mapped(path, verify="header")
     with pytest.raises(errors.SectionChecksumError):
         opened.verify()
@@ -177,12 +177,12 @@ def test_a_file_that_is_cut_off_before_it_is_hashed_does_not_end_the_process(tmp
     script = """
 import os, sys
 from pickleseal import errors, load
-from pickleseal import _mapped as mapped
-judge = mapped._judge
+from pickleseal._io import source
+check_view = source.check_view
 def cutting(*args):
     os.truncate(sys.argv[1], 4096)
-    judge(*args)
-mapped._judge = cutting
+    check_view(*args)
+source.check_view = cutting
 try:
     load(sys.argv[1], mmap="r")
 except errors.TruncatedError as error:

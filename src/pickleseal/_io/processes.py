@@ -1,17 +1,22 @@
-"""Locks on an open file, between processes and threads; one that dies lets go of its locks (spec section 9.3).
+"""What several processes need from each other: locks on the files that they share, and notice of a fork.
 
-POSIX has `flock`, which belongs to the open file: two descriptors of one process exclude each other too. Windows locks
-a byte, here one that lies behind all content, because its locks keep others from reading.
+A lock belongs to an open file. It excludes other processes and other threads, and a process that dies lets go of its
+locks (spec section 9.3). POSIX has `flock`, where two descriptors of one process exclude each other too. Windows locks
+one byte; it lies after all content, because Windows keeps others from reading what is locked.
+
+The child of a fork has copies of the parent's objects, but none of its threads. Whoever holds threads, locks or
+descriptors compares `fork_count`, or is called by `call_after_fork`.
 """
 
 import errno
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["acquire", "locked", "release"]
+__all__ = ["ForkAware", "acquire", "call_after_fork", "fork_aware", "fork_count", "locked", "release"]
 
 fcntl: Any
 msvcrt: Any
@@ -24,7 +29,7 @@ except ImportError:  # Windows
     except ImportError:
         msvcrt = None
 
-_BYTE = 1 << 62
+_LOCKED_BYTE = 1 << 62
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -52,7 +57,7 @@ def acquire(descriptor: int, shared: bool = False) -> None:
                 raise OSError(exc.errno, "this file system has no locks, which appending needs") from None
             raise
     elif msvcrt is not None:
-        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         while True:
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -70,5 +75,34 @@ def release(descriptor: int) -> None:
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     else:
-        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+
+class ForkAware(Protocol):
+    """An object that has to know at once that it is now in the child of a fork."""
+
+    def after_fork(self) -> None:
+        """Note the fork. Called in the child, before anything else runs there."""
+
+
+# State of the process. `fork_count` is how often this process and those that it comes from were forked since this
+# module was imported; it only grows. `fork_aware` holds weak references, so its entries go with their objects.
+fork_count = 0
+fork_aware: "weakref.WeakSet[ForkAware]" = weakref.WeakSet()
+
+
+def call_after_fork(obj: ForkAware) -> None:
+    """Have an object's `after_fork` called, for as long as the object lives."""
+    fork_aware.add(obj)
+
+
+def _note_fork() -> None:
+    global fork_count
+    fork_count += 1
+    for obj in fork_aware:
+        obj.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
