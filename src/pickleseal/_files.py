@@ -21,8 +21,8 @@ from ._io.threads import ThreadPool
 from ._io.url import check_options, is_url, local_path
 from ._mapped import Mapped, check_verify
 from ._packing import Writer, check_members, check_writer, draft_object, pack, pack_parts
-from ._policy import Policy, check_is_policy
-from ._reading import Trust, read_header, read_object, unpack, verify_source
+from ._policy import Policy, Trust, check_is_policy, request_of
+from ._reading import read_header, read_object, unpack, verify_source
 from .errors import ReadError
 
 __all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
@@ -172,10 +172,11 @@ def load(
     check_options(file, storage_options)
     if mmap is not None:
         return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # it refuses
+    request = request_of(expect, trust, policy)
     check_verify(verify)
     if verify == "header":
         raise ValueError('verify: "header" is for mmap="r" and "c": reading costs more than hashing')
-    return _with(file, storage_options, lambda source: read_object(source, expect, trust, policy))
+    return _with(file, storage_options, lambda source: read_object(source, request))
 
 
 def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:

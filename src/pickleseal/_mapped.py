@@ -11,8 +11,8 @@ from ._format.header import Header
 from ._io.atomic import naming
 from ._io.source import MapSource
 from ._io.url import is_url
-from ._policy import Policy, check_is_policy, refuse_batch
-from ._reading import Trust, read_body, read_judged, trusted_by
+from ._policy import Policy, Trust, request_of
+from ._reading import accept, load_accepted
 from .errors import ReadError
 
 __all__ = ["Mapped", "check_verify"]
@@ -79,14 +79,13 @@ class Mapped:
         self.path = os.fsdecode(path)
         if is_url(self.path):
             raise ValueError("mmap: a URL can't be mapped: load it without mmap")
-        policy = check_is_policy(policy)
-        trusted = trusted_by(trust, expect)
+        request = request_of(expect, trust, policy)
         try:
             with naming(self.path), io.FileIO(self.path, opener=_open) as file:
-                source = MapSource(file, mmap, copies=_needs_copies(policy), unchecked=verify == "header")
-                self.header, judged = read_judged(source, expect, trusted, policy)
-                refuse_batch(self.header._fields, expect)
-                self._object = read_body(source, self.header, judged, expect, policy)
+                source = MapSource(file, mmap, copies=_needs_copies(request.policy), unchecked=verify == "header")
+                accepted = accept(source, request)
+                self.header = accepted.header
+                self._object = load_accepted(accepted)
         except ReadError as exc:
             exc.path = self.path
             raise

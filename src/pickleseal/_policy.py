@@ -1,233 +1,84 @@
-"""What a reader accepts: one immutable value, written once and passed around. Reading is `reader`'s business."""
+"""What a reader accepts, and the one place where that is decided.
+
+`Policy` is what a user writes: immutable, made once, passed around. `Request` is one call's question: its policy with
+its own `expect` and `trust`. `evaluate` answers it for one header: step 15 of the reader algorithm (spec section 11),
+for the reader, which raises the first refusal, and for the commands that list all of them. A new field of a policy
+needs a field, its check and a rule here, and its row in `_policy_file`.
+
+Nothing here reads a section or runs a payload. What is imported is up to the `Imports` that the caller gives.
+"""
 
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ._format.codec import CODECS
 from ._format.limits import Limits
-from ._keys import KeyRing, check_keys
-from ._schema.distributions import check_rules
+from ._format.timestamps import duration_text, parse_timestamp
+from ._keys import KeyRing, check_keys, verifier
+from ._schema.distributions import check_packages, check_rules
+from ._schema.header_entries import in_header
 from ._schema.registry import Registry, default_registry, index_of
-from ._trust.allow_list import Trusted, build_trust, is_dangerous
+from ._trust.allow_list import (
+    Trusted,
+    build_trust,
+    check_trusted,
+    is_dangerous,
+    resolve_all,
+    resolve_globals,
+)
 from ._trust.levels import LEVELS, Isolation, Level
-from .errors import ClassMissingError, PolicyError, ReadError, SchemaDriftError, TypeMismatchError
+from .errors import (
+    ClassMissingError,
+    PackageVersionError,
+    PolicyError,
+    ReadError,
+    SchemaDriftError,
+    SchemaVersionError,
+    TypeMismatchError,
+    UntrustedGlobalError,
+)
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from ._schema.migration import Plan
+
 __all__ = [
     "DEFAULT_POLICY",
+    "DEFAULT_REQUEST",
+    "CompiledPolicy",
+    "Decision",
+    "Finding",
+    "Imports",
     "Policy",
+    "Request",
+    "Trust",
+    "TrustedImports",
     "advice",
-    "as_listed",
-    "check_codecs",
-    "check_duration",
+    "as_tuple",
     "check_is_policy",
-    "check_labels",
-    "check_types",
-    "is_mixed",
-    "judge_age",
-    "judge_codecs",
-    "judge_labels",
-    "judge_protocol",
-    "judge_type",
+    "compiled",
+    "evaluate",
+    "evaluate_classes",
+    "evaluate_header",
     "origin",
-    "refuse_batch",
+    "request_of",
 ]
 
-# What a policy may ask of a header alone: form of the rules, and their judgement at step 15 (spec section 11).
-#
-# `policy` holds the rules. Nothing here imports, reads or runs what an artifact names.
-
-
+Trust = Iterable[type | Callable[..., Any] | str]
+Fields = Mapping[str, Any]  # of a validated header
+Resolved = dict[tuple[str, str], Any]  # (module, qualname) of each global -> what it is here
 ANY = "*"
-_CLAUSE = re.compile(r"\s*(==|!=|>=|<=|>|<|)\s*([0-9]{1,16})\s*", re.ASCII)
-_HOLDS: dict[str, Callable[[int, int], bool]] = {
-    "": int.__eq__,
-    "==": int.__eq__,
-    "!=": int.__ne__,
-    ">=": int.__ge__,
-    "<=": int.__le__,
-    ">": int.__gt__,
-    "<": int.__lt__,
-}
-
-
-def check_types(types: object) -> dict[str, str]:
-    """Check which types, and which versions of each, a policy accepts.
-
-    Raises:
-        TypeError, ValueError: no mapping from names to rules for versions.
-    """
-    copied = _strings("types", types)
-    for name, rule in copied.items():
-        try:
-            _clauses(rule)
-        except ValueError as exc:
-            raise ValueError(f"types: {name!r}: {exc}") from None
-    return copied
-
-
-def check_labels(name: str, labels: object) -> dict[str, str]:
-    """Check the labels that a policy asks for. Raises TypeError where they are no mapping of strings."""
-    return _strings(name, labels)
-
-
-def check_duration(name: str, value: object) -> "timedelta | None":
-    """Return a time span as a timedelta, or None where there is none.
-
-    Raises:
-        TypeError, ValueError: neither a timedelta nor a number of seconds, or negative, or without end.
-    """
-    if value is None:
-        return None
-    from datetime import timedelta
-
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            value = timedelta(seconds=value)
-        except (OverflowError, ValueError):
-            raise ValueError(f"{name}: expected fewer than 8.6e13 seconds, found {value!r}") from None
-    if not isinstance(value, timedelta):
-        raise TypeError(f"{name}: expected a timedelta or a number of seconds, found {value!r}")
-    if value < timedelta(0):
-        raise ValueError(f"{name}: expected no negative time, found {value!r}")
-    return value
-
-
-def check_codecs(codecs: object) -> tuple[str, ...]:
-    """Check which codecs a policy accepts. Raises TypeError or ValueError where they are no tuple of known ones."""
-    if not isinstance(codecs, tuple | list):
-        raise TypeError(f"codecs: expected a tuple of {', '.join(CODECS)}, found {codecs!r}")
-    for codec in codecs:
-        if codec not in CODECS:
-            raise ValueError(f"codecs: expected names among {', '.join(CODECS)}, found {codec!r}")
-    return tuple(codecs)
-
-
-def _strings(name: str, value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name}: expected a mapping of strings, found {type(value).__name__}")
-    copied = dict(value)
-    for key, item in copied.items():
-        if not isinstance(key, str) or not isinstance(item, str):
-            raise TypeError(f"{name}: expected strings, found {key!r}: {item!r}")
-    return copied
-
-
-@functools.lru_cache(1024)
-def _clauses(rule: str) -> tuple[tuple[str, int], ...]:
-    """Parse a rule for versions: `*`, or integers with or without an operator, joined by commas."""
-    if rule == ANY:
-        return ()
-    found = []
-    for text in rule.split(","):
-        match = _CLAUSE.fullmatch(text)
-        if match is None:
-            raise ValueError(f'expected "*", "3", ">=2", ">=2,<5" or "!=4", found {rule!r}')
-        found.append((match[1], int(match[2])))
-    return tuple(found)
-
-
-def judge_protocol(protocol: int, accepted: tuple[int, ...]) -> None:
-    """Refuse a pickle protocol that is not accepted (spec 11, step 15). Raises PolicyError."""
-    if protocol not in accepted:
-        hint = f"Policy(protocols={tuple(sorted({*accepted, protocol}))}) accepts it"
-        raise PolicyError("pickle protocol is not accepted", accepted, protocol, hint, "pickle.protocol")
-
-
-def is_mixed(fields: Mapping[str, Any]) -> bool:
-    """Tell whether this is the header of a batch whose records have no type in common (spec 6)."""
-    return "records" in fields and fields["type"] == "builtins:object"
-
-
-def refuse_batch(fields: Mapping[str, Any], expect: object) -> None:
-    """Refuse a batch of records where one object of some type is expected (spec 9.2).
-
-    Raises:
-        TypeMismatchError: it is a batch, and `expect` is not None.
-    """
-    if expect is not None and "records" in fields:
-        found = f"a batch of {fields['records']} records"
-        raise TypeMismatchError("one object was expected", None, found, "a stream: iter_load() reads it", "records")
-
-
-def judge_type(fields: Mapping[str, Any], types: Mapping[str, str], name_today: Callable[[str], str]) -> None:
-    """Refuse a type that is not listed, or a version of it that its rule excludes (spec 11, step 15).
-
-    Raises:
-        TypeMismatchError: the type is not listed, neither as it is recorded nor as it is called today.
-        PolicyError: the version is excluded.
-    """
-    found, version = fields["type"], fields["version"]
-    rule = types.get(found)
-    if rule is None:
-        rule = types.get(name_today(found))
-    if rule is None:
-        hint = f'if it should be: Policy(types={{"{found}": "*", ...}})'
-        if is_mixed(fields):
-            hint += ", which admits every batch of records of several types: their types are not in its header"
-        raise TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
-    for operator, number in _clauses(rule):
-        if not _HOLDS[operator](version, number):
-            hint = f'Policy(types={{"{found}": ...}}) says which versions are accepted'
-            raise PolicyError("a version that the policy does not accept", rule, version, hint, "version")
-
-
-def judge_age(created: str, max_age: "timedelta | None", max_skew: "timedelta | None") -> None:
-    """Refuse what is older, or further in the future, than the policy allows, by this machine's clock (spec 11).
-
-    Raises:
-        PolicyError: it is.
-    """
-    import time
-    from datetime import datetime, timezone
-
-    now = datetime.fromtimestamp(time.time(), timezone.utc)
-    age = now - datetime.fromisoformat(created[:-1]).replace(tzinfo=timezone.utc)
-    if max_age is not None and age > max_age:
-        hint = "write it again, or raise Policy(max_age=...)"
-        raise PolicyError("too old", f"at most {max_age} old", f"{age} ({created})", hint, "created")
-    if max_skew is not None and -age > max_skew:
-        hint = "compare the clocks of writer and reader, or raise Policy(max_skew=...)"
-        raise PolicyError("from the future", f"at most {max_skew} ahead", f"{-age} ({created})", hint, "created")
-
-
-def judge_labels(name: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Refuse a header whose `build` or `meta` lacks a label that the policy asks for (spec 11, step 15).
-
-    Raises:
-        PolicyError: a label is missing or has another value. `where` names it.
-    """
-    for key, value in wanted.items():
-        if key not in found:
-            hint = f"the writer has to set it: {'Writer(build=...)' if name == 'build' else 'pack(..., meta=...)'}"
-            expected = "any value" if value == ANY else value
-            raise PolicyError("a label that the policy asks for is missing", expected, None, hint, f"{name}.{key}")
-        if value != ANY and found[key] != value:
-            hint = f"Policy({name}={{...}}) says what is accepted"
-            raise PolicyError("a label has another value", value, found[key], hint, f"{name}.{key}")
-
-
-def judge_codecs(sections: list[dict[str, Any]], codecs: tuple[str, ...]) -> None:
-    """Refuse a compressed section where the policy does not accept its codec (spec 11, step 15).
-
-    Raises:
-        PolicyError: it does not. `where` names the section.
-    """
-    for index, entry in enumerate(sections):
-        if "codec" in entry and entry["codec"] not in codecs:
-            expected, hint = ", ".join(codecs) or "none", "Policy(codecs=...) says which are accepted"
-            where = f"sections[{index}].codec"
-            raise PolicyError("a codec that the policy does not accept", expected, entry["codec"], hint, where)
-
-
 DRIFT_MODES = ("resolve", "strict", "ignore")
+
+
+# --- what a user writes -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,43 +88,43 @@ class Policy:
     Args:
         limits: how large an artifact may be.
         protocols: pickle protocols that are accepted. 2 and 3 occur in adopted legacy pickles only.
-        drift: what happens where a class changed since the artifact was written. `resolve`: what can be told by field
-            names is resolved, all else refused. `strict`: every change is refused. `ignore`: nothing is compared and
-            nothing is migrated, as bare pickle does.
-        renames: where classes are today that nobody registered: `{"old.module": "new.module"}` for a module and those
-            below it, `{"old.module:Cls": "new.module:Cls2"}` for one class. Trust is judged by the new name, and an old
-            one in `trust=` is taken as well.
+        drift: what happens if a class changed since the artifact was written. `resolve`: what field names make clear
+            is resolved, and everything else is refused. `strict`: every change is refused. `ignore`: nothing is
+            compared and nothing is migrated, as with bare pickle.
+        renames: where classes are today that are not registered: `{"old.module": "new.module"}` for a module and the
+            modules below it, `{"old.module:Cls": "new.module:Cls2"}` for one class. The new name has to be trusted;
+            `trust=` may also list the old one.
         packages: rules for distributions whose versions are recorded: `ignore`, `warn`, `refuse`, or a PEP 440
-            specifier that the recorded version has to meet; `"*"` is for all others, and `warn` where it is not given.
-            `warn` and `refuse` act where the major version differs (the minor one, for 0.x).
+            specifier that the recorded version has to meet. `"*"` is the rule for all others; its default is `warn`.
+            `warn` and `refuse` act if the major version differs (for 0.x the minor version).
         registry: registered names, versions and migrations. Its classes are trusted.
-        level: what a payload may do. `guarded`: what its allow-list of classes and functions admits; none of them is
-            changed or called in a way that no honest pickle knows. `strict`, for sources that are not yours: it runs on
-            inert objects first, under caps for hashing and nesting. `signed`: everything that the holder of a key
-            signed, so `keys` are needed. `never-left-my-hands`: everything, for bytes that nobody else could have
-            written to. The last two import every module that the header names and run what it says.
-        isolated: whether a payload runs on inert objects in a child process first, with `limits.max_seconds` of
-            processor time and `limits.max_memory`. With any level. Needs a POSIX system.
-        keys: at least one of them must have signed the artifact, for the ring's purpose; one without a seal is refused.
-            None: nothing is verified, and a seal is only checked to be well-formed.
-        signed_by: ids among `keys` of which all must have signed.
-        trust: classes, functions, or exact `"module:qualname"` strings that payloads may import and call, beside those
-            that a call's own `trust=` names.
-        types: the types of artifacts that are accepted, by the header's `type` or what it is called today, each with
-            its schema versions: `"*"` for all, `"3"`, `"!=4"`, `">=2"`, or several that all hold, `">=2,<5"` (also
-            `==`, `<=`, `>`). Empty: all types.
-        max_age: how long ago `created` may be, as a timedelta or in seconds; None: not checked. By this machine's
-            clock. `created` is what the writer said: this is about what is stale, not protection.
-        max_skew: how far in the future `created` may be, likewise. None: what is dated ahead is accepted,
-            `max_age` or not.
+        level: what a payload may do. `guarded`: what its allow-list of classes and functions permits. It changes none
+            of them, and calls none in a way that no honest pickle does. `strict`, for sources that are not yours: the
+            payload first runs on inert objects, with limits for hashing and nesting. `signed`: everything that the
+            holder of a key signed, so `keys` are needed. `never-left-my-hands`: everything, for bytes that nobody else
+            could have written to. The last two import every module that the header names, and run what it says.
+        isolated: whether a payload first runs on inert objects in a child process, with `limits.max_seconds` of
+            processor time and `limits.max_memory`. Works with every level. Needs a POSIX system.
+        keys: at least one of them must have signed the artifact, for the ring's purpose; an artifact without a seal is
+            refused. None: no signature is verified, and a seal is only checked to be well-formed.
+        signed_by: ids among `keys`, all of which must have signed.
+        trust: classes, functions, or exact `"module:qualname"` strings that payloads may import and call, in addition
+            to those that a call's own `trust=` names.
+        types: the types of artifacts that are accepted, by the header's `type` or its name today, each with its schema
+            versions: `"*"` for all, `"3"`, `"!=4"`, `">=2"`, or several that must all hold, `">=2,<5"` (also `==`,
+            `<=`, `>`). Empty: all types.
+        max_age: how long ago `created` may be, as a timedelta or in seconds, by this machine's clock. None: not
+            checked. `created` is what the writer said: this finds stale artifacts and is no protection.
+        max_skew: how far in the future `created` may be, likewise. None: an artifact from the future is accepted,
+            with or without `max_age`.
         build, meta: labels that must be there, each with its exact value, or `"*"` for any value.
-        codecs: how sections may be compressed; empty: not at all.
+        codecs: how sections may be compressed. Empty: not at all.
 
-    Spec section 11, step 15, says in which order they are judged. A policy runs no code of an artifact.
+    Spec section 11, step 15, gives the order in which they are checked. A policy runs no code of an artifact.
 
     Raises:
         TypeError, ValueError: a field is not what it should be.
-        MissingExtraError: a specifier, and `packaging` is not installed.
+        MissingExtraError: there is a specifier, and `packaging` is not installed.
 
     >>> Policy(limits=Limits(max_frame=1_000_000)).protocols
     (4, 5)
@@ -289,52 +140,56 @@ class Policy:
     isolated: bool = False
     keys: KeyRing | None = None
     signed_by: tuple[str, ...] = ()
-    trust: Iterable[type | Callable[..., Any] | str] = ()
+    trust: Trust = ()
     types: Mapping[str, str] = field(default_factory=dict, hash=False)
     max_age: "timedelta | float | None" = None
     max_skew: "timedelta | float | None" = None
     build: Mapping[str, str] = field(default_factory=dict, hash=False)
     meta: Mapping[str, str] = field(default_factory=dict, hash=False)
     codecs: tuple[str, ...] = CODECS
-    _trusted: Trusted = field(init=False, repr=False, compare=False)
-    _level: Level = field(init=False, repr=False, compare=False, hash=False)
+    _compiled: "CompiledPolicy" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.limits, Limits):
-            raise TypeError(f"limits: expected Limits, found {type(self.limits).__name__}")
-        if not isinstance(self.protocols, tuple) or not {2, 3, 4, 5}.issuperset(self.protocols) or not self.protocols:
-            raise ValueError(f"protocols: expected a tuple of numbers from 2 to 5, found {self.protocols!r}")
+        _check_kind("limits", self.limits, Limits)
+        _check_protocols(self.protocols)
         if self.drift not in DRIFT_MODES:
             raise ValueError(f"drift: expected one of {', '.join(DRIFT_MODES)}, found {self.drift!r}")
-        if not isinstance(self.registry, Registry):
-            raise TypeError(f"registry: expected a Registry, found {type(self.registry).__name__}")
-        object.__setattr__(self, "renames", MappingProxyType(_check_renames(self.renames)))
-        object.__setattr__(self, "packages", MappingProxyType(check_rules(self.packages)))
-        object.__setattr__(self, "_level", _level_of(self.level, self.isolated, self.limits))
+        _check_kind("registry", self.registry, Registry)
+        renames, packages = _check_renames(self.renames), check_rules(self.packages)
+        level = _level_of(self.level, self.isolated, self.limits)
         check_keys(self.keys, self.signed_by)
         if self.level == "signed" and self.keys is None:
             raise ValueError("level: signed needs keys=KeyRing(...), by which the seal is verified")
-        object.__setattr__(self, "trust", as_listed(self.trust))
-        object.__setattr__(self, "_trusted", build_trust(self.trust))
-        object.__setattr__(self, "types", MappingProxyType(check_types(self.types)))
-        object.__setattr__(self, "max_age", check_duration("max_age", self.max_age))
-        object.__setattr__(self, "max_skew", check_duration("max_skew", self.max_skew))
-        object.__setattr__(self, "build", MappingProxyType(check_labels("build", self.build)))
-        object.__setattr__(self, "meta", MappingProxyType(check_labels("meta", self.meta)))
-        object.__setattr__(self, "codecs", check_codecs(self.codecs))
+        trust = as_tuple(self.trust)
+        trusted = build_trust(trust)
+        checked = {
+            "renames": MappingProxyType(renames),
+            "packages": MappingProxyType(packages),
+            "trust": trust,
+            "types": MappingProxyType(_check_types(self.types)),
+            "max_age": _check_duration("max_age", self.max_age),
+            "max_skew": _check_duration("max_skew", self.max_skew),
+            "build": MappingProxyType(_check_strings("build", self.build)),
+            "meta": MappingProxyType(_check_strings("meta", self.meta)),
+            "codecs": _check_codecs(self.codecs),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_compiled", CompiledPolicy(self, level, trusted))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> "Policy":
         """Read a policy from a TOML file: its fields by name. Runs no code of an artifact.
 
         `limits`, `types`, `packages`, `renames`, `build`, `meta` and `keys` are tables, `trust`, `codecs` and
-        `signed_by` lists of strings, `protocols` a list of integers. `keys` has `file` (as for `KeyRing.from_file`; a
-        relative path starts at the current directory) or `env`, and `purpose` where there is one. A duration is
-        `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds, a size `"10MB"` (of 1000), `"64KiB"` (of 1024) or
-        an integer of bytes. `registry` is set in Python: `dataclasses.replace(policy, registry=...)`.
+        `signed_by` lists of strings, `protocols` is a list of integers. `keys` has `file` (as for `KeyRing.from_file`;
+        a relative path starts at the current directory) or `env`, and may have `purpose`. A duration is `"30d"`,
+        `"12h"`, `"15m"`, `"90s"` or an integer of seconds. A size is `"10MB"` (of 1000), `"64KiB"` (of 1024) or an
+        integer of bytes. `registry` is set in Python: `dataclasses.replace(policy, registry=...)`.
 
         Raises:
-            ValueError: no TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found ...`.
+            ValueError: not valid TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found
+                ...`.
             OSError: from the operating system.
             MissingExtraError: Python 3.10 without tomli, or a specifier in `packages` without packaging.
 
@@ -354,72 +209,10 @@ class Policy:
         given = {name: getattr(self, name) for name in names}
         return _policy_of, ({name: dict(v) if isinstance(v, Mapping) else v for name, v in given.items()},)
 
-    def _admit(self, fields: Mapping[str, Any]) -> None:
-        """Judge what the policy asks of the header alone, besides protocol and trust (spec 11, step 15)."""
-        if self.types:
-            judge_type(fields, self.types, self._name_today)
-        if self.max_age is not None or self.max_skew is not None:
-            judge_age(fields["created"], self.max_age, self.max_skew)  # type: ignore[arg-type]  # by __post_init__
-        if self.build:
-            judge_labels("build", fields["build"], self.build)
-        if self.meta:
-            judge_labels("meta", fields.get("meta", {}), self.meta)
-        if self.codecs != CODECS:
-            judge_codecs(fields["sections"], self.codecs)
-
-    def _renamed(self, name: str) -> str:
-        """Return the name that `renames` gives to a global, or the same where it says nothing."""
-        if name in self.renames:
-            return self.renames[name]
-        module, _, qualname = name.partition(":")
-        above = module
-        while above:
-            if above in self.renames:
-                return f"{self.renames[above]}{module[len(above) :]}:{qualname}"
-            above = above.rpartition(".")[0]
-        return name
-
-    def _places(self, names: list[str], types: Mapping[str, Any]) -> dict[str, str | type]:
-        """Return where globals are today, for those that are registered or renamed: a class, or another name."""
-        found: dict[str, str | type] = {}
-        index = index_of(self.registry)
-        if index.names:
-            for name, was in types.items():
-                entry = index.by_name(name)
-                if entry is not None:
-                    found[was["global"]] = entry.current()
-        elif not self.renames:
-            return found
-        for name in names:
-            if name in found:
-                continue
-            new = self._renamed(name)
-            entry = index.by_name(name) or index.by_name(new)
-            if entry is not None:
-                found[name] = entry.current()
-            elif new != name:
-                found[name] = new
-        return found
-
-    def _name_today(self, name: str) -> str:
-        """Return what a recorded type is called today: its registered name, or its global where it has none."""
-        index = index_of(self.registry)
-        entry = index.by_name(name) or index.by_name(self._renamed(name))
-        return entry.name if entry is not None else self._renamed(name)
-
 
 def _policy_of(fields: Mapping[str, Any]) -> Policy:
-    """Make a policy anew in another process."""
+    """Make a policy again from its fields: how a pickled one comes back."""
     return Policy(**fields)
-
-
-def _level_of(name: object, isolated: object, limits: Limits) -> Level:
-    if not isinstance(name, str) or name not in LEVELS:
-        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, found {name!r}")
-    if not isinstance(isolated, bool):
-        raise TypeError(f"isolated: expected a bool, found {isolated!r}")
-    isolation = Isolation(limits.max_seconds, limits.max_memory) if isolated else None
-    return Level(name, name in ("guarded", "strict"), limits.max_depth, limits.max_memory, isolation)
 
 
 def check_is_policy(policy: object) -> Policy:
@@ -435,44 +228,43 @@ def check_is_policy(policy: object) -> Policy:
     raise TypeError(f"policy: expected a Policy, found {policy!r}")
 
 
-def as_listed(trust: Any) -> Any:
-    """Return `trust` as a tuple, as an iterator gives its items once; what is no list is left for `build_trust`."""
+def as_tuple(trust: Any) -> Any:
+    """Return `trust` as a tuple, as an iterator gives its items once. `build_trust` refuses what is no list."""
     return tuple(trust) if isinstance(trust, Iterable) and not isinstance(trust, str | bytes | type) else trust
 
 
-def origin(fields: Mapping[str, Any]) -> str:
-    """Say when and by which application an artifact was written, as its header has it."""
-    build = fields["build"]
-    made = " ".join(build[key] for key in ("app", "commit") if key in build)
-    return f"created {fields['created']}" + (f" by {made}" if made else "")
+# --- checks of the fields ---------------------------------------------------------------------------------------------
+
+_CLAUSE = re.compile(r"\s*(==|!=|>=|<=|>|<|)\s*([0-9]{1,16})\s*", re.ASCII)
+_COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "": int.__eq__,
+    "==": int.__eq__,
+    "!=": int.__ne__,
+    ">=": int.__ge__,
+    "<=": int.__le__,
+    ">": int.__gt__,
+    "<": int.__lt__,
+}
 
 
-def advice(error: ReadError, fields: Mapping[str, Any], policy: Policy) -> str | None:
-    """Return the hint of a refusal that is about classes, with what the header and the registry know about them."""
-    hints = []
-    # Registered names have no colon; `type` alone may be any label.
-    index = index_of(policy.registry)
-    unknown = [name for name in fields.get("types", ()) if ":" not in name and not index.by_name(name)]
-    if unknown and not isinstance(error, TypeMismatchError):
-        names = ", ".join(unknown)
-        hints.append(f"import the module that registers {names}, or give its registry in Policy(registry=...)")
-    if isinstance(error, ClassMissingError) and error.hint is None:
-        hints.append(_ways_out(str(error.found), policy.registry))
-    if error.hint is not None:
-        hints.append(error.hint)
-    if isinstance(error, SchemaDriftError):
-        hints.append(f"if newer code wrote it ({origin(fields)}): deploy that")
-    return "; else ".join(hints) if unknown else "; ".join(hints)
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        article = "a " if kind is Registry else ""
+        raise TypeError(f"{name}: expected {article}{kind.__name__}, found {type(value).__name__}")
 
 
-def _ways_out(name: str, registry: Registry) -> str:
-    """Say what to do about a class that is not where it was."""
-    module = name.partition(":")[0]
-    text = f'if it moved: register it with formerly=["{name}"], or Policy(renames={{"{module}": "its.module.today"}})'
-    same = index_of(registry).with_class_name(name.rpartition(":")[2].rpartition(".")[2])
-    if same:
-        text += "; registered under that name: " + ", ".join(same)
-    return f"{text}; else install or import what defines it"
+def _check_protocols(protocols: object) -> None:
+    if not isinstance(protocols, tuple) or not {2, 3, 4, 5}.issuperset(protocols) or not protocols:
+        raise ValueError(f"protocols: expected a tuple of numbers from 2 to 5, found {protocols!r}")
+
+
+def _level_of(name: object, isolated: object, limits: Limits) -> Level:
+    if not isinstance(name, str) or name not in LEVELS:
+        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, found {name!r}")
+    if not isinstance(isolated, bool):
+        raise TypeError(f"isolated: expected a bool, found {isolated!r}")
+    isolation = Isolation(limits.max_seconds, limits.max_memory) if isolated else None
+    return Level(name, name in ("guarded", "strict"), limits.max_depth, limits.max_memory, isolation)
 
 
 def _check_renames(renames: object) -> dict[str, str]:
@@ -487,8 +279,480 @@ def _check_renames(renames: object) -> dict[str, str]:
                 f"renames: expected module to module, or module:qualname to the same, found {old!r}: {new!r}"
             )
         if is_dangerous(new if ":" in new else f"{new}:x"):
-            raise ValueError(f"renames: {new} runs what its arguments say, so a payload must never get hold of it")
+            raise ValueError(f"renames: {new} runs what its arguments say, so no payload may get it")
     return copied
 
 
+def _check_types(types: object) -> dict[str, str]:
+    copied = _check_strings("types", types)
+    for name, rule in copied.items():
+        try:
+            _clauses(rule)
+        except ValueError as exc:
+            raise ValueError(f"types: {name!r}: {exc}") from None
+    return copied
+
+
+@functools.lru_cache(1024)  # by the text of a rule, which always means the same
+def _clauses(rule: str) -> tuple[tuple[str, int], ...]:
+    """Parse a rule for versions: `*`, or integers with or without an operator, joined by commas."""
+    if rule == ANY:
+        return ()
+    found = []
+    for text in rule.split(","):
+        match = _CLAUSE.fullmatch(text)
+        if match is None:
+            raise ValueError(f'expected "*", "3", ">=2", ">=2,<5" or "!=4", found {rule!r}')
+        found.append((match[1], int(match[2])))
+    return tuple(found)
+
+
+def _check_duration(name: str, value: object) -> "timedelta | None":
+    if value is None:
+        return None
+    from datetime import timedelta
+
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            value = timedelta(seconds=value)
+        except (OverflowError, ValueError):
+            raise ValueError(f"{name}: expected fewer than 8.6e13 seconds, found {value!r}") from None
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name}: expected a timedelta or a number of seconds, found {value!r}")
+    if value < timedelta(0):
+        raise ValueError(f"{name}: expected no negative time, found {value!r}")
+    return value
+
+
+def _check_strings(name: str, value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: expected a mapping of strings, found {type(value).__name__}")
+    copied = dict(value)
+    for key, item in copied.items():
+        if not isinstance(key, str) or not isinstance(item, str):
+            raise TypeError(f"{name}: expected strings, found {key!r}: {item!r}")
+    return copied
+
+
+def _check_codecs(codecs: object) -> tuple[str, ...]:
+    if not isinstance(codecs, tuple | list):
+        raise TypeError(f"codecs: expected a tuple of {', '.join(CODECS)}, found {codecs!r}")
+    for codec in codecs:
+        if codec not in CODECS:
+            raise ValueError(f"codecs: expected names among {', '.join(CODECS)}, found {codec!r}")
+    return tuple(codecs)
+
+
+# --- what reading needs of a policy -----------------------------------------------------------------------------------
+
+
+class CompiledPolicy:
+    """What reading needs of a policy, computed once when the policy is made.
+
+    Attributes:
+        level: its level, with the limits that belong to it.
+        trusted: what its `trust` lets payloads import.
+        verify: verifies signatures with its keys (step 9); None: it has no keys.
+        rules: the rules of step 15 that it has, in the order of the spec.
+        is_plain: whether limits and keys are the default ones, so that the short way of `decode_plain` is open.
+    """
+
+    __slots__ = ("_registry", "_renames", "is_plain", "level", "rules", "trusted", "verify")
+
+    def __init__(self, policy: Policy, level: Level, trusted: Trusted) -> None:
+        self._registry = policy.registry
+        self._renames = policy.renames
+        self.level = level
+        self.trusted = trusted
+        self.verify = None if policy.keys is None else verifier(policy.keys, policy.signed_by)
+        self.rules = tuple(rule for applies, rule in _RULES if applies(policy))
+        self.is_plain = policy.keys is None and policy.limits == Limits()
+
+    def renamed(self, name: str) -> str:
+        """Return the name that `renames` gives to a global, or the same name if it gives none."""
+        renames = self._renames
+        if name in renames:
+            return renames[name]
+        module, _, qualname = name.partition(":")
+        above = module
+        while above:
+            if above in renames:
+                return f"{renames[above]}{module[len(above) :]}:{qualname}"
+            above = above.rpartition(".")[0]
+        return name
+
+    def places(self, names: Iterable[str], types: Fields) -> dict[str, str | type]:
+        """Return where globals are today, for those that are registered or renamed: a class, or another name."""
+        found: dict[str, str | type] = {}
+        index = index_of(self._registry)
+        if index.names:
+            for name, was in types.items():
+                entry = index.by_name(name)
+                if entry is not None:
+                    found[was["global"]] = entry.current()
+        elif not self._renames:
+            return found
+        for name in names:
+            if name in found:
+                continue
+            new = self.renamed(name)
+            entry = index.by_name(name) or index.by_name(new)
+            if entry is not None:
+                found[name] = entry.current()
+            elif new != name:
+                found[name] = new
+        return found
+
+    def name_today(self, name: str) -> str:
+        """Return what a recorded type is called today: its registered name, or its global if it has none."""
+        index = index_of(self._registry)
+        entry = index.by_name(name) or index.by_name(self.renamed(name))
+        return entry.name if entry is not None else self.renamed(name)
+
+
+compiled: Callable[[Policy], CompiledPolicy] = attrgetter("_compiled")
+
+
+class Request(NamedTuple):
+    """What one call asks of the artifacts that it reads. It goes through all layers in place of its parts.
+
+    Attributes:
+        policy, compiled: the policy, and what reading needs of it.
+        expect: the class or type that the caller expects, or None.
+        trusted: what a payload may import: by the policy's `trust`, the call's own, and `expect`.
+        takes_batches: whether an artifact may be a batch of records although `expect` is one record's type (spec 9.2).
+        now: the time in seconds since 1970 that ages are compared with; None: this machine's clock, at that moment.
+    """
+
+    policy: Policy
+    compiled: CompiledPolicy
+    expect: "type[Any] | str | None"
+    trusted: Trusted
+    takes_batches: bool = False
+    now: float | None = None
+
+
+def request_of(
+    expect: object = None, trust: Trust = (), policy: Policy | None = None, *, takes_batches: bool = False
+) -> Request:
+    """Make the request of a call from its arguments.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    if policy is None:
+        policy = DEFAULT_POLICY
+    elif not isinstance(policy, Policy):
+        raise TypeError(f"policy: expected a Policy, found {policy!r}")
+    of_policy: CompiledPolicy = policy._compiled
+    trusted = of_policy.trusted
+    if expect is not None or trust != ():
+        trusted = {**trusted, **build_trust(trust, expect)}
+    return Request(policy, of_policy, expect, trusted, takes_batches)  # type: ignore[arg-type]  # build_trust checks it
+
+
+# --- rules about the header alone -------------------------------------------------------------------------------------
+
+Rule = Callable[[Fields, Request], Iterator[ReadError]]
+
+
+def _is_mixed(fields: Fields) -> bool:
+    """Return whether this is the header of a batch whose records have no type in common (spec 6)."""
+    return "records" in fields and fields["type"] == "builtins:object"
+
+
+def _expected_type(fields: Fields, request: Request) -> Iterator[ReadError]:
+    """The type is the one that the caller expects."""
+    found, expect, name_today = fields["type"], request.expect, request.compiled.name_today
+    wanted = expect if isinstance(expect, str) else in_header(expect, request.policy.registry).name  # type: ignore[arg-type]  # only where there is one
+    if found == wanted or name_today(found) == wanted:
+        return
+    where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # if found is no name known here
+    if isinstance(expect, type) and name_today(where) == wanted:
+        return
+    hint = f'if that is right: expect="{found}"'
+    if _is_mixed(fields):
+        hint = "a batch of records of several types: read it without expect, and trust each of them"
+    elif isinstance(expect, type):
+        hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
+        hint += f'expect="{found}"'
+    yield TypeMismatchError("another type", wanted, found, hint, "type")
+
+
+def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
+    """The type is listed, as it is recorded or as it is called today, and its version is accepted."""
+    types, found, version = request.policy.types, fields["type"], fields["version"]
+    rule = types.get(found)
+    if rule is None:
+        rule = types.get(request.compiled.name_today(found))
+    if rule is None:
+        hint = f'if it should be: Policy(types={{"{found}": "*", ...}})'
+        if _is_mixed(fields):
+            hint += ", which accepts every batch of records of several types: their types are not in its header"
+        yield TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
+        return
+    if not all(_COMPARE[operator](version, number) for operator, number in _clauses(rule)):
+        hint = f'Policy(types={{"{found}": ...}}) says which versions are accepted'
+        yield PolicyError("a version that the policy does not accept", rule, version, hint, "version")
+
+
+def _age(fields: Fields, request: Request) -> Iterator[ReadError]:
+    """The artifact is not older, and not further in the future, than the policy allows."""
+    import time
+    from datetime import datetime, timezone
+
+    created: str = fields["created"]
+    max_age: Any = request.policy.max_age
+    max_skew: Any = request.policy.max_skew
+    now = datetime.fromtimestamp(time.time() if request.now is None else request.now, timezone.utc)
+    age = now - parse_timestamp(created)
+    if max_age is not None and age > max_age:
+        hint = "write it again, or raise Policy(max_age=...)"
+        expected, found = f"at most {duration_text(max_age)} old", f"{duration_text(age)} ({created})"
+        yield PolicyError("too old", expected, found, hint, "created")
+    if max_skew is not None and -age > max_skew:
+        hint = "compare the clocks of writer and reader, or raise Policy(max_skew=...)"
+        expected, found = f"at most {duration_text(max_skew)} ahead", f"{duration_text(age)} ({created})"
+        yield PolicyError("from the future", expected, found, hint, "created")
+
+
+def _labels(name: str, to_set: str) -> Rule:
+    """Return the rule that `build` or `meta` has every label that the policy asks for."""
+
+    def rule(fields: Fields, request: Request) -> Iterator[ReadError]:
+        found, wanted = fields.get(name, _NO_TYPES), getattr(request.policy, name)
+        for key, value in wanted.items():
+            where = f"{name}.{key}"
+            if key not in found:
+                expected = "any value" if value == ANY else value
+                hint = f"the writer has to set it: {to_set}"
+                yield PolicyError("a label that the policy asks for is missing", expected, None, hint, where)
+            elif value != ANY and found[key] != value:
+                hint = f"Policy({name}={{...}}) says what is accepted"
+                yield PolicyError("a label has another value", value, found[key], hint, where)
+
+    return rule
+
+
+def _accepted_codecs(fields: Fields, request: Request) -> Iterator[ReadError]:
+    """Every compressed section has a codec that the policy accepts."""
+    codecs = request.policy.codecs
+    for index, entry in enumerate(fields["sections"]):
+        if "codec" in entry and entry["codec"] not in codecs:
+            expected, hint = ", ".join(codecs) or "none", "Policy(codecs=...) says which are accepted"
+            where = f"sections[{index}].codec"
+            yield PolicyError("a codec that the policy does not accept", expected, entry["codec"], hint, where)
+
+
+# In the order of step 15; protocol and expected type come before them. A policy has a rule if the condition holds.
+_RULES: tuple[tuple[Callable[[Policy], bool], Rule], ...] = (
+    (lambda policy: bool(policy.types), _listed_type),
+    (lambda policy: policy.max_age is not None or policy.max_skew is not None, _age),
+    (lambda policy: bool(policy.build), _labels("build", "Writer(build=...)")),
+    (lambda policy: bool(policy.meta), _labels("meta", "pack(..., meta=...)")),
+    (lambda policy: policy.codecs != CODECS, _accepted_codecs),
+)
+_NO_TYPES: dict[str, Any] = {}
+
+
+# --- step 15 ----------------------------------------------------------------------------------------------------------
+
+
+class Finding(NamedTuple):
+    """One thing that step 15 finds: a refusal, or something to warn of."""
+
+    error: ReadError | Warning
+    subject: str
+    """What it is about: a global, the recorded name of a class, or a member of the header."""
+    cls: type | None = None
+    """The class that a recorded class is today, for findings about its schema."""
+
+
+_NO_NAMES: Resolved = {}
+_NO_PLANS: "Mapping[int, Plan]" = MappingProxyType({})
+
+
+class Decision:
+    """What step 15 hands on to step 20. The defaults are those of a header without globals."""
+
+    resolved: Resolved = _NO_NAMES
+    """What each global is here."""
+    plans: "Mapping[int, Plan]" = _NO_PLANS
+    """How objects of classes are restored that changed, or that are validated, by the id of the class."""
+    warnings: Sequence[Warning] = ()
+    """What to warn of once the object is there."""
+
+
+class Imports(Protocol):
+    """How the names in a header become objects."""
+
+    one_by_one: bool
+    """Whether names and classes are looked at one by one, so that all findings are listed and not only the first."""
+
+    def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved | None:
+        """Return what the names are here, or None if that is not to be known. `places` is where some are today.
+
+        Raises:
+            UntrustedGlobalError, ClassMissingError, PolicyError: a name can't be had.
+        """
+
+
+class TrustedImports:
+    """How a reader does it: it imports what is trusted, or at the levels without an allow-list, everything."""
+
+    one_by_one = False
+
+    def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved:
+        resolve = resolve_globals if request.compiled.level.is_checked else resolve_all
+        return resolve(names, request.trusted, places)
+
+
+class NoImports:
+    """How `verify` does it: it imports nothing. Names are compared with a list of trusted names, if there is one."""
+
+    one_by_one = False
+
+    def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
+        if request.trusted and request.compiled.level.is_checked:
+            check_trusted(names, request.trusted, places)
+
+
+def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decision) -> Iterator[Finding]:
+    """Step 15 of the reader algorithm: give what it finds, in the order of the spec, and fill in the decision.
+
+    It works while it is iterated over: whoever stops at the first refusal has imported nothing for a later one.
+    """
+    yield from evaluate_header(fields, request)
+    if fields["globals"] or "packages" in fields:
+        yield from evaluate_classes(fields, request, imports, decision)
+    if request.expect is not None and not request.takes_batches and "records" in fields:
+        found = f"a batch of {fields['records']} records"
+        hint = "a stream: iter_load() reads it"
+        yield Finding(TypeMismatchError("one object was expected", None, found, hint, "records"), "records")
+
+
+def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
+    """Return the findings of step 15 that are about the header alone."""
+    policy, protocol, errors = request.policy, fields["pickle"]["protocol"], list[ReadError]()
+    if protocol not in policy.protocols:
+        hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
+        where = "pickle.protocol"
+        errors.append(PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, where))
+    if request.expect is not None:
+        errors += _expected_type(fields, request)
+    for rule in request.compiled.rules:
+        errors += rule(fields, request)
+    return [Finding(error, error.where or error.code) for error in errors] if errors else ()
+
+
+def evaluate_classes(fields: Fields, request: Request, imports: Imports, decision: Decision) -> Iterator[Finding]:
+    """Give the findings of step 15 that depend on the code that is here: names, packages, schemas."""
+    names, types = fields["globals"], fields.get("types", _NO_TYPES)
+    places = request.compiled.places(names, types)
+    resolved: Resolved | None = {}
+    for group in [[name] for name in names] if imports.one_by_one else [names]:
+        try:
+            found = imports.resolve(group, places, request)
+        except (UntrustedGlobalError, ClassMissingError, PolicyError) as exc:
+            yield Finding(exc, group[0] if imports.one_by_one else "globals")
+        else:
+            resolved = None if found is None or resolved is None else {**resolved, **found} if resolved else found
+    if resolved is None:
+        return
+    warnings, packages = list[Warning](), fields.get("packages", _NO_TYPES)
+    for some in [{name: version} for name, version in packages.items()] if imports.one_by_one else [packages]:
+        noted = len(warnings)
+        try:
+            warnings += check_packages(some, request.policy.packages)
+        except PackageVersionError as exc:
+            yield Finding(exc, exc.where or "packages")
+        for warning in warnings[noted:]:
+            yield Finding(warning, f"packages.{next(iter(some))}")
+    decision.resolved, decision.warnings = resolved, warnings
+    index = index_of(request.policy.registry)  # as it is now: modules that were imported may have registered classes
+    if not resolved or index.is_unchanged(types, resolved, request.policy.drift):
+        return
+    noted = len(warnings)
+    yield from _schemas(types, resolved, request, imports.one_by_one, decision, warnings)
+    if not decision.plans and len(warnings) == noted and not imports.one_by_one and len(repr(types)) <= _SMALL:
+        index.note_unchanged(types, resolved, request.policy.drift)
+
+
+_SMALL = 8192  # characters of schemas that may be kept
+
+
+def _schemas(
+    types: Fields,
+    resolved: Resolved,
+    request: Request,
+    one_by_one: bool,
+    decision: Decision,
+    warnings: list[Warning],
+) -> Iterator[Finding]:
+    """Compare the recorded classes with those that are here: all at once, and before that one by one if asked to."""
+    from ._schema.plans import make_plans
+
+    index, drift = index_of(request.policy.registry), request.policy.drift
+    classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
+    is_refused = False
+    if one_by_one:
+        recorded = {was["global"] for was in types.values()}
+        each = [(name, {name: was}, was["global"]) for name, was in types.items()]
+        each += [(name, {}, name) for name in classes if name not in recorded]
+        for name, was, place in each:
+            cls, found = classes.get(place), list[Warning]()
+            if not isinstance(cls, type):
+                continue
+            try:
+                make_plans(was, {place: cls}, index, drift, found)
+            except (SchemaDriftError, SchemaVersionError) as exc:
+                is_refused = True
+                yield Finding(exc, name, cls)
+            for warning in found:
+                yield Finding(warning, name, cls)
+    try:
+        decision.plans = make_plans(types, classes, index, drift, warnings)
+    except (SchemaDriftError, SchemaVersionError) as exc:
+        if not is_refused:  # when each by itself is accepted: two recorded classes are one today
+            yield Finding(exc, "types")
+
+
+# --- what a refusal says about classes --------------------------------------------------------------------------------
+
+
+def origin(fields: Fields) -> str:
+    """Say when and by which application an artifact was written, as its header has it."""
+    build = fields["build"]
+    made = " ".join(build[key] for key in ("app", "commit") if key in build)
+    return f"created {fields['created']}" + (f" by {made}" if made else "")
+
+
+def advice(error: ReadError, fields: Fields, registry: Registry) -> str | None:
+    """Return the hint of a refusal that is about classes, with what the header and the registry know about them."""
+    hints = []
+    # Registered names have no colon; `type` alone may be any label.
+    index = index_of(registry)
+    unknown = [name for name in fields.get("types", ()) if ":" not in name and not index.by_name(name)]
+    if unknown and not isinstance(error, TypeMismatchError):
+        names = ", ".join(unknown)
+        hints.append(f"import the module that registers {names}, or give its registry in Policy(registry=...)")
+    if isinstance(error, ClassMissingError) and error.hint is None:
+        hints.append(_hint_for_missing(str(error.found), registry))
+    if error.hint is not None:
+        hints.append(error.hint)
+    if isinstance(error, SchemaDriftError):
+        hints.append(f"if newer code wrote it ({origin(fields)}): deploy that")
+    return "; else ".join(hints) if unknown else "; ".join(hints)
+
+
+def _hint_for_missing(name: str, registry: Registry) -> str:
+    module = name.partition(":")[0]
+    text = f'if it moved: register it with formerly=["{name}"], or Policy(renames={{"{module}": "its.module.today"}})'
+    same = index_of(registry).with_class_name(name.rpartition(":")[2].rpartition(".")[2])
+    if same:
+        text += "; registered under that name: " + ", ".join(same)
+    return f"{text}; else install or import what defines it"
+
+
 DEFAULT_POLICY = Policy()
+DEFAULT_REQUEST = request_of()

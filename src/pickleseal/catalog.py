@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._format.frame import decode_head
-from ._format.header import Header
+from ._format.header import Header, fields_of
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._format.seal import Verify
 from ._io.processes import locked
@@ -66,7 +66,7 @@ class HeaderEntry(NamedTuple):
             row["reason"] = self.error.reason if isinstance(self.error, ReadError) else _text_of(self.error)
         if self.header is not None:
             header = self.header
-            fields = header._fields
+            fields = fields_of(header)
             codecs = sorted({entry["codec"] for entry in fields["sections"] if "codec" in entry})
             row |= {
                 "size": header.frame_len,

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ._format.canonical import encode
 from ._format.frame import SectionCheck, decode_head, padding_of
-from ._format.header import Header
+from ._format.header import Header, fields_of
 from ._format.limits import MAX_HEADER, Limits
 from ._format.preamble import PREAMBLE_SIZE, Preamble, decode_preamble, encode_preamble
 from ._format.seal import Sign, Signature, decode_seal, encode_seal, signed_body
@@ -21,12 +21,11 @@ from ._io.source import FileSource
 from ._io.url import refuse_url
 from ._keys import Key, KeyRing, signer, verifier
 from ._packing import Writer, encode_object
-from ._policy import DEFAULT_POLICY, Policy, check_is_policy
-from ._reading import Judged, Trust, read_body, read_judged, verify_source
+from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
+from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
 from ._streams.tail import Tail
-from ._trust.allow_list import build_trust
 from .errors import PackError, PolicyError, ReadError, TruncatedError
 
 __all__ = ["copy_section", "read_signatures", "remove_signatures", "repair", "seal", "upgrade"]
@@ -72,16 +71,16 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
             others = read_signatures(file, old.preamble)
             body_len = old.frame_len - old.preamble.head_len
-            entries = [{"sha256": "0" * 64, **entry} for entry in old._fields["sections"]]
-            head_len = len(_head({**old._fields, "sections": entries}, old.preamble, body_len, others, sign))
+            entries = [{"sha256": "0" * 64, **entry} for entry in fields_of(old)["sections"]]
+            head_len = len(_head({**fields_of(old), "sections": entries}, old.preamble, body_len, others, sign))
 
             def write(descriptor: int) -> None:
                 with open(descriptor, "wb", closefd=False) as out:
                     out.seek(head_len)
                     file.seek(old.preamble.head_len)
-                    for index, entry in enumerate(old._fields["sections"]):
+                    for index, entry in enumerate(fields_of(old)["sections"]):
                         entries[index]["sha256"] = copy_section(file, out, index, entry)
-                    head = _head({**old._fields, "sections": entries}, old.preamble, body_len, others, sign)
+                    head = _head({**fields_of(old), "sections": entries}, old.preamble, body_len, others, sign)
                     limits = Limits()
                     preamble = decode_preamble(head[:PREAMBLE_SIZE], limits)
                     made.append(decode_head(preamble, head[PREAMBLE_SIZE:], limits, verifier(ring)))
@@ -182,7 +181,7 @@ def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
                 with open(descriptor, "wb", closefd=False) as out:
                     out.write(head)
                     file.seek(before.head_len)
-                    for index, entry in enumerate(made[0]._fields["sections"]):
+                    for index, entry in enumerate(fields_of(made[0])["sections"]):
                         copy_section(file, out, index, entry)
                 file.close()  # not every system replaces a file that is open
 
@@ -240,7 +239,8 @@ def upgrade(
     False
     """
     refuse_url(path, "upgrade")
-    policy, is_default = check_is_policy(policy), writer is None
+    request, is_default = request_of(None, trust, policy), writer is None
+    policy = request.policy
     writer = Writer(registry=policy.registry) if writer is None else writer
     if not isinstance(writer, Writer):
         raise TypeError(f"writer: expected a Writer, found {type(writer).__name__}")
@@ -248,42 +248,44 @@ def upgrade(
         raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
     if writer.registry is not policy.registry:
         raise ValueError("upgrade: expected one registry in policy and writer, else names and versions get lost")
-    name, trusted = os.fsdecode(path), build_trust(trust)
+    name = os.fsdecode(path)
     try:
         with naming(name), io.FileIO(name) as file:
             source = FileSource(file, whole=True)
-            header, judged = read_judged(source, None, trusted, policy)
+            accepted = accept(source, request)
+            header = accepted.header
             if header.preamble.seal_len and not (header.verified and writer.keys is not None):
                 hint = "give Policy(keys=...) that verify it, and Writer(keys=...) that sign it anew"
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
-            if _is_current(header._fields, judged, policy):
+            if _is_current(accepted):
                 return False
-            obj = read_body(source, header, judged, None, policy)
+            obj = load_accepted(accepted)
     except ReadError as exc:
         exc.path = name
         raise
-    if is_default and any("codec" in entry for entry in header._fields["sections"]):
+    if is_default and any("codec" in entry for entry in fields_of(header)["sections"]):
         writer = Writer(registry=policy.registry, compress="zstd")
-    parts = encode_object(obj, policy._name_today(header.type), _kept(header), writer, header.created)
+    parts = encode_object(obj, compiled(policy).name_today(header.type), _kept(header), writer, header.created)
     replace_file(name, parts, durable)
     return True
 
 
-def _is_current(fields: dict[str, Any], judged: Judged, policy: Policy) -> bool:
-    """Tell whether an artifact would come out of the writer with the same names, schemas and versions."""
-    if judged.plans and any(plan.was is not None for plan in judged.plans.values()):
+def _is_current(accepted: Accepted) -> bool:
+    """Return whether an artifact would come out of the writer with the same names, schemas and versions."""
+    fields, request, decision = fields_of(accepted.header), accepted.request, accepted.decision
+    if any(plan.was is not None for plan in decision.plans.values()):
         return False
     recorded = {}
-    moved = policy._places(fields["globals"], fields.get("types", {}))
-    for (module, qualname), value in judged.resolved.items():
+    moved = request.compiled.places(fields["globals"], fields.get("types", {}))
+    for (module, qualname), value in decision.resolved.items():
         name = f"{module}:{qualname}"
         if isinstance(value, type):
             if name in moved and global_name(value) != name:
                 return False
-            now = in_header(value, policy.registry)
+            now = in_header(value, request.policy.registry)
             if now.entry is not None:
                 recorded[now.name] = now.entry
-    return bool(recorded == fields.get("types", {}) and policy._name_today(fields["type"]) == fields["type"])
+    return bool(recorded == fields.get("types", {}) and request.compiled.name_today(fields["type"]) == fields["type"])
 
 
 def _kept(header: Header) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from _helpers.support import ROOT, manifest, need, policy_of, read
 
 import pickleseal
 from pickleseal._cli.check.code import Code
-from pickleseal._cli.check.evaluation import BREAKS, Judge
+from pickleseal._cli.check.evaluation import BREAKS, Evaluator
 from pickleseal._cli.main import main
 from pickleseal.errors import ReadError
 
@@ -363,7 +363,7 @@ pickleseal.dump(module.Boom(), "a.pseal")
         ran = run(tmp_path, "check", ".", "--trust", "os:system")
         assert (ran.code, ran.out) == (2, "")
 
-    def test_a_policy_is_judged_in_full(self, tmp_path: Path) -> None:
+    def test_a_policy_is_evaluated_in_full(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
         write(tmp_path, "m.Task('a')")
         (tmp_path / "policy.toml").write_text(
@@ -406,21 +406,23 @@ def check_plain(folder: Path) -> Any:
 
 
 class TestRuns:
-    def test_a_stream_is_judged_once_for_each_header(
+    def test_classes_are_compared_once_for_each_header_of_a_stream(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from pickleseal._cli.check import evaluation as check_judge
+        from pickleseal._cli.check import evaluation
 
-        judged = []
-        true_judge = check_judge.Judge._judge
-        monkeypatch.setattr(check_judge.Judge, "_judge", lambda self, h: judged.append(h) or true_judge(self, h))
+        evaluated = []
+        evaluate = evaluation.evaluate_classes
+        monkeypatch.setattr(
+            evaluation, "evaluate_classes", lambda fields, *rest: evaluated.append(fields) or evaluate(fields, *rest)
+        )
         path = str(tmp_path / "events.pseal")
         with pickleseal.StreamWriter(path, fsync=0) as stream:
             for number in range(10_000):
                 stream.append({"n": number})
         assert main(["check", path, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        assert (found["summary"]["artifacts"], found["summary"]["files"], len(judged)) == (10_000, 1, 1)
+        assert (found["summary"]["artifacts"], found["summary"]["files"], len(evaluated)) == (10_000, 1, 1)
 
     def test_a_record_of_a_stream(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
@@ -559,7 +561,7 @@ class TestReports:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_it_agrees_with_the_reader_on_every_vector() -> None:
     """What step 14 or 15 of the reader refuses is found, with its code, and nothing else is."""
-    judged = 0
+    evaluated = 0
     for entry in (entry for entries in manifest().values() for entry in entries):
         told = policy_of(entry)
         trust = [*told["trust"], *([told["expect"]] if isinstance(told["expect"], type) else [])]
@@ -569,9 +571,9 @@ def test_it_agrees_with_the_reader_on_every_vector() -> None:
             header = pickleseal.peek(data, policy=policy)
         except ReadError:
             continue
-        problems = Judge(policy, Code([]), trusts_all=False).judge(header)
+        problems = Evaluator(policy, Code([]), trusts_all=False).problems(header)
         codes = {problem.code for problem in problems if problem.level == BREAKS}
-        judged += 1
+        evaluated += 1
         try:
             pickleseal.unpack(data, trust=told["trust"], policy=told["policy"])
         except ReadError as exc:
@@ -579,7 +581,7 @@ def test_it_agrees_with_the_reader_on_every_vector() -> None:
                 assert exc.code in codes, entry["file"]
                 continue
         assert codes == set(), entry["file"]
-    assert judged > 200
+    assert evaluated > 200
 
 
 EXAMPLES = ROOT / "examples" / "ci"

@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from .._files import verify
-from .._format.header import Header
-from .._policy import Policy, judge_protocol
+from .._format.header import Header, fields_of
+from .._policy import Decision, NoImports, Policy, evaluate, request_of
 from .._streams.scanner import Lost
-from .._trust.allow_list import check_trusted
 from ..errors import ReadError, printable
 from .inputs import FORMS, Subject, Target, expand, opened, quietly, refuse_more, with_way_out
 from .options import add_policy_arguments, policy_of
@@ -56,14 +55,14 @@ class Found(NamedTuple):
 def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
     policy = policy_of(options)
-    judges_words = options.policy is not None
+    has_policy = options.policy is not None
     start = time.perf_counter()
     targets = list(expand(options.paths))
     shows_all = options.all or len(targets) <= _LISTED
     counts = {"checked": 0, "whole": 0, "refused": 0, "unreadable": 0, "records": 0, "bytes": 0}
 
     def look(target: Target) -> Found:
-        return _look(target, policy, options.form_of, judges_words, options.quarantine)
+        return _look(target, policy, options.form_of, has_policy, options.quarantine)
 
     sizes = [_size_of(target) for target in targets]
     is_large = sum(sizes) >= _LARGE
@@ -116,14 +115,14 @@ def _size_of(target: Target) -> int:
         return 0
 
 
-def _look(target: Target, policy: Policy, form: str, judges_words: bool, folder: str | None) -> Found:
+def _look(target: Target, policy: Policy, form: str, has_policy: bool, folder: str | None) -> Found:
     """Check one target. Whatever is wrong with it is part of the answer."""
     path, size, found, errors = target.path, None, dict[str, Any](), list[Exception]()
     try:
         with opened(target) as subject:
             path = subject.path
             try:
-                size = _check(subject, policy, form, judges_words, found, errors)
+                size = _check(subject, policy, form, has_policy, found, errors)
             except ReadError as exc:
                 errors.append(exc)
             if folder is not None and errors and isinstance(errors[0], ReadError):
@@ -134,7 +133,7 @@ def _look(target: Target, policy: Policy, form: str, judges_words: bool, folder:
 
 
 def _check(
-    subject: Subject, policy: Policy, form: str, judges_words: bool, found: dict[str, Any], errors: list[Exception]
+    subject: Subject, policy: Policy, form: str, has_policy: bool, found: dict[str, Any], errors: list[Exception]
 ) -> int | None:
     if form != "stream":
         try:
@@ -143,11 +142,11 @@ def _check(
             if form == "artifact" or not subject.is_stream():
                 raise
         else:
-            if judges_words:
-                _judge(header, policy)
+            if has_policy:
+                errors += _refusals(header, policy)
             found.update(_facts(header))
             return header.frame_len
-    return _check_stream(subject, policy, judges_words, found, errors)
+    return _check_stream(subject, policy, has_policy, found, errors)
 
 
 def _facts(header: Header) -> dict[str, Any]:
@@ -165,21 +164,17 @@ def _facts(header: Header) -> dict[str, Any]:
     return facts
 
 
-def _judge(header: Header, policy: Policy) -> None:
-    """Judge what a policy asks of a header, as far as no class has to be imported for it (spec section 11, step 15).
+def _refusals(header: Header, policy: Policy) -> list[ReadError]:
+    """Return what a policy refuses in a header, as far as no class has to be imported for it (spec 11, step 15).
 
-    What payloads may import is judged where the policy itself says so: else it is for each call to say.
+    Names are looked at if the policy itself lists trusted ones: if it does not, each call does.
     """
-    fields = header._fields
-    judge_protocol(header.protocol, policy.protocols)
-    policy._admit(fields)
-    if policy.trust and policy._level.is_checked:
-        names = fields["globals"]
-        check_trusted(names, policy._trusted, policy._places(names, fields.get("types", {})))
+    findings = evaluate(fields_of(header), request_of(policy=policy), NoImports(), Decision())
+    return [error for error, _, _ in findings if isinstance(error, ReadError)]
 
 
 def _check_stream(
-    subject: Subject, policy: Policy, judges_words: bool, found: dict[str, Any], errors: list[Exception]
+    subject: Subject, policy: Policy, has_policy: bool, found: dict[str, Any], errors: list[Exception]
 ) -> int | None:
     """Check all frames of a stream; what is damaged is skipped, and what follows it checked as well."""
     lost: list[Lost] = []
@@ -190,12 +185,10 @@ def _check_stream(
             frames, records = frames + 1, records + frame.records
             keys = set(frame.header.verified)
             verified = keys if verified is None else verified & keys
-            if judges_words:
-                try:
-                    _judge(frame.header, policy)
-                except ReadError as exc:
-                    exc.offset, exc.record = frame.offset, frame.record
-                    errors.append(exc)
+            if has_policy:
+                for error in _refusals(frame.header, policy):
+                    error.offset, error.record = frame.offset, frame.record
+                    errors.append(error)
     except ReadError as exc:
         errors.append(exc)
     size = subject.size()

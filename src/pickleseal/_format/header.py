@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = [
     "Section",
     "check_created",
     "check_labels",
+    "fields_of",
     "is_global",
     "is_key",
     "is_name",
@@ -521,6 +523,9 @@ class Header:
 
     def _known_sections(self) -> list[dict[str, Any]]:
         return [{k: v for k, v in entry.items() if k in SECTION_MEMBERS} for entry in self._fields["sections"]]
+
+
+fields_of: Callable[[Header], dict[str, Any]] = attrgetter("_fields")  # for this package; not to be changed
 
 
 def _copy(value: Any) -> Any:

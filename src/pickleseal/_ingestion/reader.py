@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._files import Input
 from .._format.header import Header
 from .._io.atomic import naming
-from .._policy import Policy, as_listed, check_is_policy, refuse_batch
-from .._reading import Judged, Trust, inspect_body, read_body, read_judged
+from .._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_of
+from .._reading import Accepted, accept, dry_run, load_accepted
 from .._schema.change import Change
-from .._trust.allow_list import Trusted, build_trust
 from .._version import __version__
 from ..errors import ReadError, printable, shown
 from .rereadable import Evidence
@@ -127,18 +126,22 @@ class Reader:
     trust: Trust = ()
     quarantine: Quarantine | str | os.PathLike[str] | None = None
     on_event: Callable[[Event], None] | None = None
-    _trusted: Trusted = field(init=False, repr=False)
+    _request: Request = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", check_is_policy(self.policy))
-        object.__setattr__(self, "trust", as_listed(self.trust))
-        object.__setattr__(self, "_trusted", build_trust(self.trust, self.expect))
+        object.__setattr__(self, "trust", as_tuple(self.trust))
+        object.__setattr__(self, "_request", request_of(self.expect, self.trust, self.policy))
         if isinstance(self.quarantine, str | os.PathLike):
             object.__setattr__(self, "quarantine", Quarantine(self.quarantine))
         elif self.quarantine is not None and not isinstance(self.quarantine, Quarantine):
             raise TypeError(f"quarantine: expected a Quarantine or a folder, found {self.quarantine!r}")
         if self.on_event is not None and not callable(self.on_event):
             raise TypeError(f"on_event: expected a function of an Event, found {self.on_event!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = (self.expect, self.trust, self.quarantine, self.on_event)
+        return _reader_of, (self.policy, *given)
 
     def read(self, data: Input) -> Artifact:
         """Read one artifact: the header and the object, after everything about it was checked (steps 1 to 20).
@@ -153,8 +156,7 @@ class Reader:
             ReadError: it is refused; `quarantined` is where its bytes were kept, if they were.
             OSError, TypeError, MissingExtraError, ValueError: as for `load` and `unpack`.
         """
-        policy = check_is_policy(self.policy)
-        return self._take(data, lambda source, header, judged: read_body(source, header, judged, self.expect, policy))
+        return self._take(data, load_accepted)
 
     def check(self, data: Input) -> Header:
         """Check all that can be checked without unpickling: policy, trust, sections, the pickle's structure.
@@ -165,11 +167,10 @@ class Reader:
 
         Args, Raises: as for `read`.
         """
-        policy = check_is_policy(self.policy)
-        return self._take(data, lambda source, header, judged: inspect_body(source, header, judged, policy)).header
+        return self._take(data, dry_run).header
 
-    def _take(self, data: Input, finish: Callable[[Evidence, Header, Judged], Any]) -> Artifact:
-        start, policy, folder = time.perf_counter(), check_is_policy(self.policy), self.quarantine
+    def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> Artifact:
+        start, folder = time.perf_counter(), self.quarantine
         most = folder.max_bytes if isinstance(folder, Quarantine) else None
         with (
             naming(os.fsdecode(data) if isinstance(data, str | os.PathLike) else None),
@@ -177,17 +178,17 @@ class Reader:
         ):
             refusal: ReadError | None = None
             try:
-                header, judged = read_judged(evidence, self.expect, self._trusted, policy)
-                refuse_batch(header._fields, self.expect)
-                obj = finish(evidence, header, judged)
+                accepted = accept(evidence, self._request)
+                obj = finish(accepted)
             except ReadError as exc:
                 refusal = exc
             if refusal is not None:  # outside of `except`: a traceback that is logged shows nothing of the payload's
                 try:
-                    self._reject(refusal, evidence, policy, start)
+                    self._reject(refusal, evidence, start)
                     raise refusal
                 finally:
                     del refusal  # its traceback refers to this frame
+        header = accepted.header
         kind, size = header.type, header.frame_len
         if _logger().isEnabledFor(_DEBUG):
             extra = _extra(None, None, kind, evidence.name)
@@ -197,10 +198,10 @@ class Reader:
             self._tell(Event("accepted", None, kind, header.version, size, seconds, None, evidence.name))
         return Artifact(header, obj)
 
-    def _reject(self, exc: ReadError, evidence: Evidence, policy: Policy, start: float) -> None:
+    def _reject(self, exc: ReadError, evidence: Evidence, start: float) -> None:
         """Keep the bytes, log, and tell, in this order. The caller raises the rejection itself, whatever happens."""
         exc.path = evidence.name
-        header = evidence.header(exc.step, policy)
+        header = evidence.header(exc.step, self._request.policy)
         kind, version = (None, None) if header is None else (header.type, header.version)
         extra = _extra(exc.code, exc.step, kind, evidence.name)
         if isinstance(self.quarantine, Quarantine):
@@ -245,6 +246,11 @@ class Reader:
                 self.on_event(event)
             except Exception as trouble:
                 _log(_ERROR, "on_event raised", exc_info=trouble)
+
+
+def _reader_of(policy: Policy, expect: Any, trust: Trust, quarantine: Any, on_event: Any) -> Reader:
+    """Make a reader again from its arguments: how a pickled one comes back."""
+    return Reader(policy, expect=expect, trust=trust, quarantine=quarantine, on_event=on_event)
 
 
 def _logger() -> "logging.Logger":

@@ -23,9 +23,8 @@ from .._io.remote import RangeFile
 from .._io.source import BytesSource, FileSource, Source
 from .._io.url import check_options, is_url, local_path, refuse_url
 from .._io.window import Window
-from .._policy import Policy, check_is_policy
-from .._reading import Trust, check_body, check_codecs, read_body, read_header, read_judged
-from .._trust.allow_list import Trusted, build_trust
+from .._policy import Policy, Request, Trust, request_of
+from .._reading import accept, check_body, check_codecs, load_accepted, read_header
 from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
 from .scanner import Frame, Lost, Place, State, Walk, check_order, is_damage, torn_tail
 from .tail import entry_of, is_true, read_index
@@ -300,16 +299,14 @@ class StreamReader:
             raise ValueError(f"timeout: expected a number of seconds, found {timeout!r}")
         self.lost: list[Lost] = []
         self.path = os.fsdecode(path)
-        self._expect = expect
-        self._trusted = build_trust(trust, expect)
-        self._policy = check_is_policy(policy)
+        self._request = request_of(expect, trust, policy, takes_batches=True)
         self._skipping = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
         self._torn_at: int | None = None
         self._frame: Frame | None = None
         self._records: list[Any] = []
         self._at = 0  # in these
         self._skip = 0  # records of the next frame that are not wanted
-        self._cursor = Cursor(self.path, self._policy.limits, self._skipping is not None, follow, timeout)
+        self._cursor = Cursor(self.path, self._request.policy.limits, self._skipping is not None, follow, timeout)
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
@@ -375,8 +372,8 @@ class StreamReader:
                 yield from records
 
     def _load(self, source: Source) -> tuple[Header, Any]:
-        header, judged = read_judged(source, self._expect, self._trusted, self._policy)
-        return header, read_body(source, header, judged, self._expect, self._policy)
+        accepted = accept(source, self._request)
+        return accepted.header, load_accepted(accepted)
 
     def frames(self, verify: bool = False) -> Iterator[Frame]:
         """Iterate over the frames from here on, by their headers alone. Imports nothing and unpickles nothing.
@@ -389,7 +386,7 @@ class StreamReader:
         """
 
         def read(source: Source) -> tuple[Header, Any]:
-            header = read_header(source, self._policy)
+            header = read_header(source, self._request.policy)
             if verify:
                 check_codecs(header)
                 check_body(source, header)
@@ -544,7 +541,7 @@ def iter_load(
         return StreamReader(file, expect=expect, trust=trust, policy=policy, on_error=on_error).all_records()
     if on_error != "raise":
         raise ValueError("on_error: what is damaged can be skipped in a local file with a path alone")
-    records = _from_file(file, expect, build_trust(trust, expect), check_is_policy(policy))
+    records = _from_file(file, request_of(expect, trust, policy, takes_batches=True))
     return _closing(file, records) if isinstance(file, RangeFile) else records
 
 
@@ -566,22 +563,23 @@ class _FrameSource(FileSource):
         return data
 
 
-def _from_file(file: BinaryIO, expect: type[Any] | str | None, trusted: Trusted, policy: Policy) -> Iterator[Any]:
+def _from_file(file: BinaryIO, request: Request) -> Iterator[Any]:
     offset = record = 0
     seqs: dict[int, int] = {}
     while True:
         source = _FrameSource(file, whole=False)
         try:
             try:
-                header, judged = read_judged(source, expect, trusted, policy)
+                accepted = accept(source, request)
             except ReadError as exc:
                 if source.start == b"":
                     return
                 if exc.step > 5:  # it is in the preamble, so it comes first
                     check_order(seqs, decode_preamble(source.start or b"", _UNLIMITED))
                 raise
+            header = accepted.header
             check_order(seqs, header.preamble)
-            obj = read_body(source, header, judged, expect, policy)
+            obj = load_accepted(accepted)
         except ReadError as exc:
             refusal: ReadError = exc
             if isinstance(exc, TruncatedError):

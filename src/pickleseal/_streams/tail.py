@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from .._format.frame import Part
+from .._format.header import fields_of
 from .._format.index import ENTRY_SIZE, EVERY_BYTES, EVERY_FRAMES, Entry, decode_entries, encode_entry, is_index
 from .._format.limits import MAX_INTEGER, Limits
 from .._format.preamble import PREAMBLE_SIZE
@@ -222,7 +223,7 @@ class Tail:
             os.lseek(self._descriptor, place.offset, os.SEEK_SET)
             source = FileSource(io.FileIO(self._descriptor, closefd=False), whole=False)
         header = read_header(source, _ANY_SIZE)
-        for index, entry in enumerate(header._fields["sections"]):
+        for index, entry in enumerate(fields_of(header)["sections"]):
             source.section(index, entry, False)
 
     def next_place(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from .._payload.old import old_functions
 from .._payload.pickler import Pickled
 from .._payload.rewrite import in_band, transcoded
 from .._payload.structure import check_envelope
-from .._policy import DEFAULT_POLICY, Policy
+from .._policy import DEFAULT_POLICY, DEFAULT_REQUEST, Policy
 from .._reading import body_sections, check_codecs, read_header
 from .._schema.header_entries import ClassInHeader
 from .._trust.allow_list import Trusted, build_trust, is_dangerous, resolve_globals
@@ -160,7 +160,7 @@ def _loaded(data: bytes, trusted: Trusted, encoding: str) -> Any:
     resolved = {_pair(name): values[_pair(now)] for name, now in today.items()}
     payload = transcoded(data, found, encoding)
     try:
-        return load_at(DEFAULT_POLICY._level, payload, max(found.protocol, 2), (), resolved)
+        return load_at(DEFAULT_REQUEST.compiled.level, payload, max(found.protocol, 2), (), resolved)
     except RecursionError:
         raise UnpickleError("nested too deeply") from None
 

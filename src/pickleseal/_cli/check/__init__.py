@@ -26,7 +26,7 @@ from ...errors import printable
 from ..inputs import STDIN, Target, expand
 from ..output import EXIT_FINDING, EXIT_UNREADABLE, Output, UsageError, exit_code_of, progress
 from .code import Code, shown_path
-from .evaluation import BREAKS, Judge
+from .evaluation import BREAKS, Evaluator
 from .report import Finding, Report, text_of
 
 __all__ = ["add_arguments", "run"]
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     """Check, and say what breaks and how to mend it."""
     code = Code(options.imports)
     policy = _policy(options, code)
-    judge = Judge(policy, code, trusts_all=options.policy is None and not options.trust)
+    evaluator = Evaluator(policy, code, trusts_all=options.policy is None and not options.trust)
     report = Report(keeps_all=options.junit is not None)
     targets: Iterable[Target] = expand(options.paths)
     total, unit = None, "files"
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     with progress(out, total, unit) as shown:
         for entry in _entries(targets, policy, report):
             before = report.counts["files"]
-            _take(entry, judge, report, out)
+            _take(entry, evaluator, report, out)
             shown.advance(report.counts["files"] - before if total is not None else 1)
     for path, error in report.unreadable:
         out.refuse(path, error)
@@ -134,10 +134,10 @@ def _entries(targets: Iterable[Target], policy: Policy, report: Report) -> Itera
         yield from read_headers(STDIN, data, policy)
 
 
-def _take(entry: HeaderEntry, judge: Judge, report: Report, out: Output) -> None:
+def _take(entry: HeaderEntry, evaluator: Evaluator, report: Report, out: Output) -> None:
     if entry.header is None:
         report.refuse(entry.path, entry.error or OSError("not read"))
-    elif report.add(entry, judge.judge(entry.header)) and out.form == "quiet":
+    elif report.add(entry, evaluator.problems(entry.header)) and out.form == "quiet":
         out.result({}, path=entry.path)
 
 

@@ -7,7 +7,7 @@ from ..._format.checksum import checksum
 from ..._format.codec import check_codec, decompressed_chunks
 from ..._format.frame import SectionCheck, padding_of
 from ..._format.frame import check_section as judge_stored
-from ..._format.header import Header
+from ..._format.header import Header, fields_of
 from ..._format.limits import Limits
 from ..._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from ..._io.source import FileSource
@@ -94,7 +94,7 @@ def section_bytes(file: BinaryIO, start: int, header: Header, index: int) -> Ite
     Raises:
         ReadError: steps 14, 16 and 18 of spec section 11, for this section alone.
     """
-    entry = header._fields["sections"][index]
+    entry = fields_of(header)["sections"][index]
     offset = check_section(file, start, header, index)
     if "codec" in entry:
         check_codec(entry["codec"], f"sections[{index}]")
@@ -119,7 +119,7 @@ def check_section(file: BinaryIO, start: int, header: Header, index: int) -> int
     Raises:
         ReadError: step 16 of spec section 11, for this section alone.
     """
-    entries = header._fields["sections"]
+    entries = fields_of(header)["sections"]
     entry = entries[index]
     before = sum(one["len"] + padding_of(one["len"]) for one in entries[:index])
     offset: int = start + header.preamble.head_len + before

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..._format.codec import check_codec, decompressed_chunks
-from ..._format.header import Header
+from ..._format.header import Header, fields_of
 from ..._format.preamble import PREAMBLE_SIZE
 from ..._streams.reader import Frame
 from ...errors import ReadError, printable
@@ -90,7 +90,7 @@ def show_hex(
 def show_pickle(subject: Subject, frame: Frame, limit: int, out: Output) -> None:
     """List the opcodes of the payload, after its checksums were compared. Runs none of them."""
     header = frame.header
-    entry = header._fields["sections"][0]
+    entry = fields_of(header)["sections"][0]
     with subject.open() as file:
         offset = check_section(file, frame.offset, header, 0)
         is_whole = True
