@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, TypeVar, overload
 
-from ._format.frame import Draft, Part
+from ._format.frame import DeferredFrame, Part
 from ._format.header import Header
 from ._format.preamble import PREAMBLE_SIZE
 from ._io.atomic import is_replaceable, name_file, replace_file, replace_with, write_all, write_parts
@@ -20,7 +20,7 @@ from ._io.source import BytesSource, FileSource, Source, artifact_source
 from ._io.threads import ThreadPool
 from ._io.url import check_options, is_url, local_path
 from ._mapped import Mapped, check_verify
-from ._packing import Writer, check_members, check_writer, draft_object, pack, pack_parts
+from ._packing import Writer, check_members, check_writer, defer_object, pack, pack_parts
 from ._policy import Policy, Trust, check_is_policy, request_of
 from ._reading import read_header, read_object, unpack, verify_source
 from .errors import ReadError
@@ -73,8 +73,8 @@ def dump(
     if path is None:
         write_url(str(file), storage_options, pack_parts(obj, type=type, meta=meta, writer=writer))
     else:
-        packed = draft_object(obj, type, check_members(type, meta), check_writer(writer))
-        if not isinstance(packed, Draft):
+        packed = defer_object(obj, type, check_members(type, meta), check_writer(writer))
+        if not isinstance(packed, DeferredFrame):
             replace_file(path, packed, durable)
         elif is_replaceable(path):
             replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
@@ -82,7 +82,7 @@ def dump(
             replace_file(path, _draft_parts(packed), durable)
 
 
-def _draft_parts(draft: Draft) -> list[Part]:
+def _draft_parts(draft: DeferredFrame) -> list[Part]:
     """Hash the sections, and return the artifact for a pipe or a device, which is written in order."""
     body: list[Part] = []
     for index, parts in enumerate(draft.sections):
@@ -91,7 +91,7 @@ def _draft_parts(draft: Draft) -> list[Part]:
     return [draft.head(), *body]
 
 
-def _write_draft(draft: Draft, descriptor: int) -> None:
+def _write_draft(draft: DeferredFrame, descriptor: int) -> None:
     """Write the sections while a thread hashes them, then the head before them."""
     os.lseek(descriptor, PREAMBLE_SIZE + draft.header_len, os.SEEK_SET)
     with ThreadPool(1) as pool:

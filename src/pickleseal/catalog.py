@@ -17,6 +17,7 @@ from ._format.frame import decode_head
 from ._format.header import Header, fields_of
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._format.seal import Verify
+from ._format.timestamps import timestamp_of_file
 from ._io.processes import locked
 from ._io.stores import Store, open_store
 from ._io.url import is_url, local_path, masked
@@ -29,7 +30,7 @@ from .errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["COLUMNS", "HeaderEntry", "iter_headers", "modified", "read_headers", "scan_partition"]
+__all__ = ["COLUMNS", "HeaderEntry", "iter_headers", "read_headers", "scan_partition"]
 
 _HEAD = 8192  # spec 12: what a reader asks for first
 _BLOCK = 1 << 18  # bytes of a range, once frames follow on each other closely
@@ -232,7 +233,7 @@ class _Reading:
             except OSError as exc:
                 yield entry._replace(error=exc)
                 return
-            size, when = status.st_size, modified(status.st_mtime_ns)
+            size, when = status.st_size, timestamp_of_file(status.st_mtime_ns)
             yield from self.window(HeaderEntry(path, 0, 0, None, None, size, when), head, Window(descriptor))
         finally:
             os.close(descriptor)
@@ -309,17 +310,6 @@ class _Reading:
 def _refused(entry: HeaderEntry, error: ReadError) -> HeaderEntry:
     error.path = entry.path
     return entry._replace(offset=error.offset or 0, record=error.record or 0, error=error)
-
-
-def modified(nanoseconds: int) -> str:
-    """Return a file's time as UTC text, in the form of the header's `created`."""
-    from datetime import datetime, timedelta
-
-    try:
-        when = datetime(1970, 1, 1) + timedelta(microseconds=nanoseconds // 1000)
-    except OverflowError:
-        return "9999-12-31T23:59:59.999999Z"
-    return when.isoformat(timespec="microseconds") + "Z"
 
 
 def _text_of(error: Exception) -> str:

@@ -20,7 +20,7 @@ from ._io.atomic import naming, replace_file, replace_with
 from ._io.source import FileSource
 from ._io.url import refuse_url
 from ._keys import Key, KeyRing, signer, verifier
-from ._packing import Writer, encode_object
+from ._packing import Writer, encode_object, place_frame
 from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
 from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
@@ -265,7 +265,8 @@ def upgrade(
         raise
     if is_default and any("codec" in entry for entry in fields_of(header)["sections"]):
         writer = Writer(registry=policy.registry, compress="zstd")
-    parts = encode_object(obj, compiled(policy).name_today(header.type), _kept(header), writer, header.created)
+    frame = encode_object(obj, compiled(policy).name_today(header.type), _kept(header), writer, header.created)
+    parts = place_frame(frame, writer)
     replace_file(name, parts, durable)
     return True
 

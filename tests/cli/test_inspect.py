@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import pickleseal
 from pickleseal._cli.inputs import expand
 from pickleseal._cli.inspect.opcodes import Opcode, opcodes
-from pickleseal._format.frame import encode_body, encode_frame
+from pickleseal._format.frame import encode_frame, frame_parts
 
 VIEWS = ("--layout", "--hex", "--pickle")
 GOLDENS = {
@@ -53,7 +53,7 @@ def payload_of(data: bytes, **fields: object) -> bytes:
         "version": 0,
         **fields,
     }
-    return b"".join(map(bytes, encode_frame(encode_body(header, [[data]]))))
+    return b"".join(map(bytes, frame_parts(encode_frame(header, [[data]]))))
 
 
 def stream_of(folder: Path, count: int = 25, batch: int = 4) -> Path:

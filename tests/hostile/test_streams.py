@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickleseal import StreamReader, append, iter_load, pack, repair
-from pickleseal._format.frame import Body, encode_frame
+from pickleseal._format.frame import EncodedFrame, frame_parts
 from pickleseal._format.preamble import decode_preamble
 from pickleseal._io.window import Window
-from pickleseal._packing import Writer, encode_one
+from pickleseal._packing import Writer, encode_object
 from pickleseal._streams import scanner as resync
 from pickleseal._streams import tail
 from pickleseal.errors import NotAnArtifactError, ReadError, StreamWarning
 
 GARBAGE = b"\xff" * 64
-BODY: Body = encode_one(1, None, {}, Writer())
+BODY: EncodedFrame = encode_object(1, None, {}, Writer())
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 
 
 def _frame(stream_id: int, seq: int) -> bytes:
-    return b"".join(bytes(part) for part in encode_frame(BODY, None, stream_id, seq))
+    return b"".join(bytes(part) for part in frame_parts(BODY, None, stream_id, seq))
 
 
 LENGTH = len(_frame(1, 0))

@@ -23,7 +23,7 @@ import pickleseal
 from pickleseal import Key, KeyRing, Limits, Policy, Writer, pack, peek, seal, unpack, upgrade, verify
 from pickleseal import _keys as keys
 from pickleseal._format.checksum import checksum
-from pickleseal._format.frame import encode_body, encode_frame
+from pickleseal._format.frame import encode_frame, frame_parts
 from pickleseal._format.limits import MAX_HEADER
 from pickleseal._format.preamble import encode_preamble
 from pickleseal._format.seal import Signature, decode_seal, encode_seal, pre_authentication
@@ -705,7 +705,7 @@ def artifact(wrong_sha256: set[int], blocks: list[bytes] = BLOCKS) -> bytes:
         "type": "builtins:list",
         "version": 0,
     }
-    return b"".join(encode_frame(encode_body(fields, [[raw] for raw in blocks])))
+    return b"".join(frame_parts(encode_frame(fields, [[raw] for raw in blocks])))
 
 
 class TestAllCores:

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._format.timestamps import timestamp_of_file
 from .._io.url import is_url
 from ..errors import PicklesealError, printable
 from .inputs import STDIN, expand
@@ -219,11 +220,9 @@ def _read(path: str, most: int) -> tuple[bytes, str | None]:
     """Return the bytes of a file, at most one more than the limit, and when it was written."""
     if path == STDIN:
         return sys.stdin.buffer.read(most + 1), None
-    from datetime import datetime, timezone
-
     with open(path, "rb") as file:
-        seconds = os.fstat(file.fileno()).st_mtime
-        return file.read(most + 1), datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        written = timestamp_of_file(os.fstat(file.fileno()).st_mtime_ns)
+        return file.read(most + 1), f"{written[:19]}Z"
 
 
 def _reading(found: "Adopted") -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
+from .._format.timestamps import parse_timestamp
 from .._io.url import masked
 from .._version import __version__
 from ..errors import PackError, PicklesealError, ReadError, printable
@@ -270,8 +271,7 @@ def age_text(created: str) -> str:
     now = (
         datetime.fromtimestamp(int(fixed), timezone.utc) if fixed and fixed.isdecimal() else datetime.now(timezone.utc)
     )
-    then = datetime.strptime(created, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-    seconds = (now - then).total_seconds()
+    seconds = (now - parse_timestamp(created)).total_seconds()
     if seconds < 0:
         return "in the future, by this machine's clock"
     for size, unit in ((31_557_600, "year"), (2_629_800, "month"), (86_400, "day"), (3600, "hour"), (60, "minute")):

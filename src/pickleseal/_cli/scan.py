@@ -21,9 +21,10 @@ from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from .._format.timestamps import timestamp_of_file
 from .._io.atomic import replace_with, write_all
 from .._io.url import is_url, local_path, masked
-from ..catalog import COLUMNS, HeaderEntry, iter_headers, modified
+from ..catalog import COLUMNS, HeaderEntry, iter_headers
 from ..errors import MissingExtraError, printable
 from .inputs import STDIN, Target, expand
 from .output import EXIT_UNREADABLE, Output, UsageError, exit_code_of, progress, size_text
@@ -439,7 +440,9 @@ def _mark_of(target: Target, path: str | None) -> tuple[Mark, bool]:
             return nothing
         if not stat.S_ISREG(status.st_mode):
             return nothing
-        return Mark(status.st_size, modified(status.st_mtime_ns), None), time.time() - status.st_mtime > _SETTLED
+        return Mark(
+            status.st_size, timestamp_of_file(status.st_mtime_ns), None
+        ), time.time() - status.st_mtime > _SETTLED
     info = target.info or {}
     when = next((info[name] for name in ("LastModified", "mtime", "updated", "last_modified") if info.get(name)), None)
     etag, size = info.get("ETag") or info.get("etag"), info.get("size")

@@ -31,14 +31,14 @@ from .preamble import MAGIC, PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_prea
 from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
 
 __all__ = [
-    "Body",
-    "Draft",
+    "DeferredFrame",
+    "EncodedFrame",
     "SectionCheck",
     "check_section",
     "decode_head",
     "decode_plain",
-    "encode_body",
     "encode_frame",
+    "frame_parts",
     "padding_of",
 ]
 
@@ -195,20 +195,20 @@ class SectionCheck:
             raise SectionPaddingError("padding is not zero", "zero bytes", bytes(padding).hex(), None, self._where)
 
 
-class Body(NamedTuple):
-    """A frame without its preamble and seal: what does not depend on where it is put."""
+class EncodedFrame(NamedTuple):
+    """A frame without preamble and seal, which depend on its place in a stream."""
 
     header: bytes
     parts: list[Part]  # the sections with their padding
     length: int  # of header and sections, in bytes
 
 
-def encode_body(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> Body:
-    """Lay out header and sections; nothing is joined or copied (spec 12, step 2).
+def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> EncodedFrame:
+    """Compute the checksums of the sections and encode the header; nothing is joined or copied (spec 12, step 2).
 
     Args:
-        fields: the header without `sections`' lengths and checksums: `fields["sections"]` has one dict a section, with
-            what else is to be said of it (`readonly`; `sha256`, where there is to be a seal), and is completed here.
+        fields: the header without the lengths and checksums of the sections: `fields["sections"]` has one dict for
+            each section with its other members (`readonly`; `sha256` if there is to be a seal), completed here.
         sections: for each its stored bytes, as consecutive parts whose `len` is in bytes.
 
     Raises:
@@ -216,8 +216,7 @@ def encode_body(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> B
     """
     parts: list[Part] = []
     total = 0
-    for index, section in enumerate(sections):
-        entry = fields["sections"][index]
+    for entry, section in zip(fields["sections"], sections, strict=True):
         if len(section) == 1:
             length = len(section[0])
             entry["xxh3"] = checksum_hex(section[0])
@@ -234,43 +233,43 @@ def encode_body(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> B
             parts.append(_ZEROS[:padding])
         total += length + padding
     header = encode(fields)
-    return Body(header, parts, total + len(header))
+    return EncodedFrame(header, parts, total + len(header))
 
 
-def encode_frame(body: Body, sign: Sign | None = None, stream_id: int = 0, seq: int = 0) -> list[Part]:
-    """Put preamble, header and seal in front, for a place in a stream, or for none (spec 12, steps 3 and 4).
+def frame_parts(frame: EncodedFrame, sign: Sign | None = None, stream_id: int = 0, seq: int = 0) -> list[Part]:
+    """Return a frame with preamble and seal, for a place in a stream or for none (spec 12, steps 3 and 4).
 
     `sign` makes the signature of the seal; None: no seal.
     """
-    header, parts, length = body
+    header, parts, length = frame
     length += PREAMBLE_SIZE
     if sign is None:
         return [encode_preamble(length, header, 0, VERSION_MINOR, stream_id, seq), header, *parts]
-    place = Preamble(VERSION_MINOR, 0, 0, 0, 0, stream_id, seq)  # of it, a signature covers all but the lengths
+    place = Preamble(VERSION_MINOR, 0, 0, 0, 0, stream_id, seq)  # a signature covers no length of the preamble
     seal = encode_seal([sign(signed_body(place, header))])
     return [encode_preamble(length + len(seal), header, len(seal), VERSION_MINOR, stream_id, seq), header, seal, *parts]
 
 
-class Draft:
-    """A frame whose sections are hashed while they are written; its head is written last, when they are known.
+class DeferredFrame:
+    """A frame whose sections are hashed while they are written. Its head is written last, when they are known.
 
-    Only without a seal. The bytes are those of `encode_frame`.
+    Only without a seal. The bytes are those of `encode_frame` and `frame_parts`.
     """
 
     def __init__(self, fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> None:
-        """Begin with the arguments of `encode_body`."""
+        """Begin with the arguments of `encode_frame`."""
         self._fields = fields
         self.sections = sections
         end = PREAMBLE_SIZE
         for entry, parts in zip(fields["sections"], sections, strict=True):
             entry["len"] = sum(map(len, parts))
-            entry["xxh3"] = "0" * 16  # as long as any
+            entry["xxh3"] = "0" * 16  # every checksum has this length
             end += entry["len"] + padding_of(entry["len"])
         self.header_len = len(encode(fields))
         self.length = end + self.header_len
 
     def padding(self, index: int) -> bytes:
-        """Return what comes behind a section. The first one begins right behind preamble and header."""
+        """Return the padding of a section. The first section begins where preamble and header end."""
         return _ZEROS[: padding_of(self._fields["sections"][index]["len"])]
 
     def hash(self, index: int) -> None:

@@ -5,7 +5,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
@@ -14,13 +13,13 @@ from typing import Any, NamedTuple
 from ..errors import HeaderSchemaError
 from .limits import MAX_INTEGER, MAX_NAME, MAX_RECORDS, MAX_SECTIONS
 from .preamble import VERSION_MAJOR, VERSION_MINOR, Preamble
+from .timestamps import check_timestamp
 
 __all__ = [
     "SECTION_MEMBERS",
     "ClassSchema",
     "Header",
     "Section",
-    "check_created",
     "check_labels",
     "fields_of",
     "is_global",
@@ -38,7 +37,6 @@ __all__ = [
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,255}", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _CACHED = 2048
 
 
@@ -84,22 +82,6 @@ def check_labels(value: object) -> str | None:
         if type(item) is not str or type(key) is not str or not is_key(key):
             return f"an object of strings under keys (letters, digits, _ . : -), not {key!r}: {item!r}"
     return None
-
-
-def check_created(value: object) -> str | None:
-    """Check a time stamp: exactly `YYYY-MM-DDTHH:MM:SS.ffffffZ`, an instant that exists."""
-    if type(value) is not str or not _CREATED.fullmatch(value):
-        return "YYYY-MM-DDTHH:MM:SS.ffffffZ"
-    return None if _is_second(value[:19]) else "an instant that exists"
-
-
-@lru_cache(_CACHED)
-def _is_second(value: str) -> bool:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
 
 
 # Judging the header's fields (spec section 6): step 11 of the reader algorithm.
@@ -182,7 +164,7 @@ def _labels(where: str) -> Callable[[Any, bool], None]:
 
 
 def _created(value: Any, newer: bool) -> None:
-    problem = check_created(value)
+    problem = check_timestamp(value)
     if problem is not None:
         raise _wrong("created", problem, value)
 

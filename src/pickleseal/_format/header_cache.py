@@ -10,8 +10,8 @@ and only with one section.
 
 from typing import Any
 
-from .header import check_created
 from .limits import MAX_INTEGER
+from .timestamps import is_timestamp
 
 __all__ = ["SMALL_HEADER", "Skeletons"]
 
@@ -42,7 +42,7 @@ class Skeletons:
         length, _, checksum = text[middle:end].partition(_XXH3)
         created = text[cut : cut + 27].decode("latin-1")
         if (
-            check_created(created) is not None
+            not is_timestamp(created)
             or not length.isdigit()
             or (length[0] == 0x30 and length != b"0")
             or len(checksum) != 17

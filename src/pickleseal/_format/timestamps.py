@@ -14,6 +14,7 @@ __all__ = [
     "parse_timestamp",
     "timestamp",
     "timestamp_of",
+    "timestamp_of_file",
 ]
 
 FORM = "YYYY-MM-DDTHH:MM:SS.ffffffZ"
@@ -37,6 +38,14 @@ def _text_of_second(seconds: int) -> str:
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()
     except OverflowError:
         raise ValueError(f"{seconds} seconds since 1970 are out of the years 1 to 9999") from None
+
+
+def timestamp_of_file(nanoseconds: int) -> str:
+    """Return the time of a file as a time stamp. One that is beyond the last year is the last instant of it."""
+    try:
+        return timestamp(nanoseconds)
+    except ValueError:
+        return "9999-12-31T23:59:59.999999Z"
 
 
 def timestamp_of(moment: datetime) -> str:

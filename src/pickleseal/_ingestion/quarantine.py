@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from .._format.timestamps import timestamp
 from .._io.atomic import open_folder, sync_folder
 from .rereadable import Evidence
 
@@ -104,8 +105,7 @@ class QuarantineFolder:
             return False
 
     def _put(self, evidence: Evidence, code: str, reason: dict[str, Any], room: int) -> Kept:
-        now, unique = time.time_ns() // 1000, os.urandom(8).hex()
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**6)) + f".{now % 10**6:06d}Z"
+        now, unique = timestamp(time.time_ns()), os.urandom(8).hex()
         data, text = (self._path(f"{_TEMPORARY}{unique}.{kind}.tmp") for kind in ("pseal", "json"))
         named: list[str] = []
         try:
@@ -115,11 +115,11 @@ class QuarantineFolder:
                 "complete": evidence.is_complete(),
                 "sha256": sha256,
                 "size": size,
-                "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now // 10**6))}.{now % 10**6:06d}Z",
+                "time": now,
             }
             line = json.dumps(facts, sort_keys=True, indent=2, ensure_ascii=True) + "\n"
             self._write(text, [line.encode("ascii")], room - size)
-            stem = self._path(f"{stamp}-{code}-{sha256[:16]}")
+            stem = self._path(f"{now.replace('-', '').replace(':', '')}-{code}-{sha256[:16]}")
             named = [f"{stem}.json", f"{stem}.pseal"]
             os.replace(data, f"{stem}.pseal")
             os.replace(text, f"{stem}.json")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from .._format.frame import Body, encode_frame
+from .._format.frame import EncodedFrame
 from .._io import processes
 from .._io.atomic import name_file, naming
 from .._io.url import refuse_url
@@ -18,12 +18,12 @@ from .._packing import (
     Writer,
     check_globals,
     check_members,
-    check_name,
     check_writer,
-    encode_one,
+    describe_root,
+    encode_object,
     encode_pickled,
     pickle_or_explain,
-    root_of,
+    place_frame,
 )
 from .._payload.batch import LARGEST, LONGEST, Taker, merge
 from .._payload.pickler import Pickled, pickle_one
@@ -78,11 +78,9 @@ class Pending:
         item = self._copy(obj)
         return self._pickle(obj) if item is NotImplemented else item
 
-    def _pickle(self, obj: Any) -> "_Pickle | Body":
+    def _pickle(self, obj: Any) -> "_Pickle | EncodedFrame":
         registry = self._writer.registry
-        root = root_of(type(obj), registry)
-        if self._name is None:
-            check_name(root.name)
+        root = describe_root(type(obj), self._name, registry)
         pickled, memo = _pickle_one(obj)
         check_globals(pickled, registry)
         if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
@@ -93,23 +91,23 @@ class Pending:
         """See, before a record is taken, that its class can be found, and warn where it will not be found elsewhere."""
         check_globals(_pickle_one(cls)[0], self._writer.registry)
 
-    def _encode(self, items: list[Any]) -> Body:
+    def _encode(self, items: list[Any]) -> EncodedFrame:
         """Lay out records as one frame: a batch, or for a single record one like any other."""
         types = set(map(type, items))
         is_mixed = _Pickle in types
         if is_mixed:
             types = {item.cls if type(item) is _Pickle else type(item) for item in items}
-        root = root_of(types.pop(), self._writer.registry) if len(types) == 1 else _ANY
+        root = describe_root(types.pop(), self._name, self._writer.registry) if len(types) == 1 else _ANY
         members = self._members if len(items) == 1 else {**self._members, "records": len(items)}
         plain = items[0] if len(items) == 1 else items
         pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
         return encode_pickled(pickled, root, self._name, members, self._writer)
 
-    def encode_some(self, count: int) -> tuple[int, Body | PackError]:
+    def encode_some(self, count: int) -> tuple[int, EncodedFrame | PackError]:
         """Lay out the first records as one frame: so many, or as many as are not too much for one. A record that can't
         be packed comes alone, as the reason."""
         while True:
-            body: Body | PackError | None = None
+            body: EncodedFrame | PackError | None = None
             try:
                 body = self._encode(self.items[:count])
             except _TooLargeError:
@@ -118,7 +116,7 @@ class Pending:
                 text = f"a record that waited was dropped, others were written: {exc.reason}"
                 body = PackError(text, exc.expected, exc.found, exc.hint, exc.where)
                 body.__cause__ = exc
-            if body is not None and (count == 1 or (isinstance(body, Body) and body.length <= _LARGEST_BATCH)):
+            if body is not None and (count == 1 or (isinstance(body, EncodedFrame) and body.length <= _LARGEST_BATCH)):
                 return count, body
             count = (count + 1) // 2
 
@@ -277,7 +275,7 @@ class StreamWriter:
                 pass
         if item is None:
             item = pending.take(obj)
-            if type(item) is Body:
+            if type(item) is EncodedFrame:
                 self._append_large(pending, item)
                 return
         items = pending.items
@@ -286,14 +284,14 @@ class StreamWriter:
             self._attend(pending, item)
 
     def _append_alone(self, obj: Any) -> None:
-        body = encode_one(obj, self._type, self._members, self._writer)
+        body = encode_object(obj, self._type, self._members, self._writer)
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()
             self._put(body, 1)
             self._sync_if_due()
 
-    def _append_large(self, pending: Pending, body: Body) -> None:
+    def _append_large(self, pending: Pending, body: EncodedFrame) -> None:
         self._begin_anew_after_fork()
         with self._mutex:
             self._check()
@@ -440,14 +438,14 @@ class StreamWriter:
         self._sync_if_due()
         return refused
 
-    def _put(self, body: Body, records: int) -> None:
+    def _put(self, body: EncodedFrame, records: int) -> None:
         """Write one frame under the file's lock."""
         tail, self._is_untouched = self._tail, False
         try:
             with tail.locked():
                 tail.validate(self._repair)
                 stream_id, seq = tail.next_place()
-                tail.write(encode_frame(body, self._writer._sign, stream_id, seq), stream_id, seq, records)
+                tail.write(place_frame(body, self._writer, stream_id, seq), stream_id, seq, records)
         except ReadError as exc:
             exc.path = tail.path
             raise

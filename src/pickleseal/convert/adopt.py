@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .._format.frame import Part, encode_frame
+from .._format.frame import Part
 from .._format.header import Header
 from .._io.source import BytesSource, Source
-from .._packing import Writer, check_members, check_writer, encode_pickled, pack_parts
+from .._packing import Writer, check_members, check_writer, encode_pickled, pack_parts, place_frame
 from .._payload.analysis import LOAD, Outline, outline, todays_name
 from .._payload.old import old_functions
 from .._payload.pickler import Pickled
@@ -74,7 +74,7 @@ def adopt(
     body = encode_pickled(pickled, ClassInHeader(name, 0, None, {}), name, members, writer)
     today = {name: todays_name(name, found.protocol) for name in found.names}
     return Adopted(
-        encode_frame(body, writer._sign),
+        place_frame(body, writer),
         name,
         type is not None or found.root is not None,
         found.protocol,
@@ -134,7 +134,7 @@ def repickle(
     obj = _loaded(data, build_trust(tuple(trust)), encoding)
     writer = check_writer(writer)
     parts = pack_parts(obj, type=type, meta=meta, writer=writer)
-    head = parts[:2] if writer._sign is None else parts[:3]
+    head = parts[:2] if writer.keys is None else parts[:3]
     header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
     if any(name.startswith("pickleseal._payload.") for name in header.globals):  # of `_payload.joblib_files`
         raise UnpickleError("holds numpy.ndarray itself, or what is of its format and no array")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, pack
-from pickleseal._format.frame import encode_frame
+from pickleseal._format.frame import frame_parts
 from pickleseal._io import source
-from pickleseal._packing import Writer, encode_one
+from pickleseal._packing import Writer, encode_object
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def test_a_reader_of_streams_refers_who_has_a_url_to_iter_load() -> None:
 
 def test_a_frame_out_of_order_and_too_large_has_one_verdict(tmp_path: Path) -> None:
     """Step 5 comes before step 6, in a file object too."""
-    frames = [encode_one("x" * 5000 * n, None, {}, Writer()) for n in range(2)]
-    data = b"".join(bytes(part) for n, seq in ((0, 0), (1, 7)) for part in encode_frame(frames[n], None, 5, seq))
+    frames = [encode_object("x" * 5000 * n, None, {}, Writer()) for n in range(2)]
+    data = b"".join(bytes(part) for n, seq in ((0, 0), (1, 7)) for part in frame_parts(frames[n], None, 5, seq))
     path = tmp_path / "events.pseal"
     path.write_bytes(data)
     policy = Policy(limits=Limits(max_frame=1000))
@@ -157,7 +157,7 @@ def test_a_batch_of_several_types_is_refused_with_a_way_out(tmp_path: Path) -> N
         list(iter_load(path, expect=datetime.date))
     assert "a batch of records of several types" in str(caught.value)
     assert "formerly" not in str(caught.value)
-    with pytest.raises(errors.TypeMismatchError, match="admits every batch"):
+    with pytest.raises(errors.TypeMismatchError, match="accepts every batch"):
         list(iter_load(path, policy=Policy(types={"datetime:date": "*", "builtins:str": "*"})))
     assert len(list(iter_load(path, policy=Policy(types={"builtins:object": "*"})))) == 2
 
