@@ -21,7 +21,7 @@ from ._packing import Writer, pack, pack_parts
 from ._payload.arrays import fill_object_array, rebuild_array, rebuild_dtype, rebuild_object_array, rebuild_scalar
 from ._policy import Policy
 from ._reading import unpack
-from ._schema.change import Change
+from ._schema.drift import Change
 from ._schema.registry import Registry, artifact, default_registry, migration, register
 from ._streams.reader import Frame, StreamReader, iter_load
 from ._streams.scanner import Lost

@@ -11,7 +11,7 @@ from .._format.header import Header
 from .._io.atomic import naming
 from .._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_of
 from .._reading import Accepted, accept, dry_run, load_accepted
-from .._schema.change import Change
+from .._schema.drift import Change
 from .._version import __version__
 from ..errors import ReadError, printable, shown
 from .rereadable import Evidence

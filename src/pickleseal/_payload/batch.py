@@ -10,7 +10,6 @@ object that can change. So each is taken in one of two ways:
 """
 
 import copyreg
-import dataclasses
 import enum
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -138,7 +137,9 @@ class Taker:
             except PackError:
                 kind = _OTHER
         if kind == _FROZEN:
-            self._fields[cls] = _field_names(cls)
+            from .._schema.adapters.dataclass import declared_names
+
+            self._fields[cls] = declared_names(cls)
         if kind == _ATOM:
             self.atoms.add(cls)
         self._kinds[cls] = kind
@@ -146,13 +147,16 @@ class Taker:
 
 
 def _kind_of(cls: type) -> int:
-    """Tell how an instance of a class can be kept as it is now. Only what pickles by object's own methods can."""
+    """Return how an instance of a class can be kept as it is now. Only what pickles by object's own methods can."""
+    from .._schema.adapters.base import slots_of
+    from .._schema.adapters.dataclass import declared_names, is_frozen
+
     where = f"{cls.__module__}.{cls.__qualname__}"
     if type(cls) is enum.EnumMeta or where in _VALUES:
         return _ATOM
     if type(cls) is not type or cls in copyreg.dispatch_table or not is_plain(cls) or hasattr(cls, "__del__"):
         return _OTHER
-    slots = {name for base in cls.__mro__ for name in _slots(base)} - {"__dict__", "__weakref__"}
+    slots = set(slots_of(cls.__mro__))
     if issubclass(cls, tuple):
         return _TUPLE if hasattr(cls, "_fields") and not cls.__dictoffset__ and not slots else _OTHER
     has_own_base = any(base is not object and not base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
@@ -161,26 +165,12 @@ def _kind_of(cls: type) -> int:
     getstate = getattr(cls, "__getstate__", None)
     is_default = getstate is getattr(object, "__getstate__", None)
     if (
-        _is_frozen(cls)
+        is_frozen(cls)
         and not cls.__dictoffset__
         and (is_default or getattr(getstate, "__module__", None) == "dataclasses")
     ):
-        return _FROZEN if slots.issubset(_field_names(cls)) else _OTHER
+        return _FROZEN if slots.issubset(declared_names(cls)) else _OTHER
     return _INSTANCE if is_default and cls.__dictoffset__ and not slots else _OTHER
-
-
-def _slots(cls: type) -> Sequence[str]:
-    slots = vars(cls).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def _field_names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls))
-
-
-def _is_frozen(cls: type) -> bool:
-    params = vars(cls).get("__dataclass_params__")
-    return params is not None and bool(params.frozen)
 
 
 def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:

@@ -8,7 +8,6 @@ joined.
 """
 
 import copyreg
-import enum
 import pickle
 import sys
 from collections.abc import Collection
@@ -102,7 +101,7 @@ class _Pickler(pickle.Pickler):
             reduced = reduce_numpy(obj)
             if reduced is not NotImplemented:
                 return reduced
-        if _is_enum_by_name(cls):
+        if _BY_NAME and _attribute(cls, "__reduce_ex__") in _BY_NAME:
             member = cls(obj._value_)
             if member is obj:
                 return cls, (obj._value_,)
@@ -141,11 +140,9 @@ def is_plain(cls: type) -> bool:
 
 
 # Python 3.11.0 to 3.11.3 pickle members by a getattr of their name, and flags by operators.
-_ENUM_REDUCERS = tuple(vars(cls)["__reduce_ex__"] for cls in (enum.Enum, enum.Flag) if "__reduce_ex__" in vars(cls))
-
-
-def _is_enum_by_name(cls: type) -> bool:
-    return sys.version_info[:2] == (3, 11) and _attribute(cls, "__reduce_ex__") in _ENUM_REDUCERS
+_BY_NAME: tuple[Any, ...] = ()
+if sys.version_info[:2] == (3, 11):
+    from .._schema.adapters.enum import REDUCERS as _BY_NAME
 
 
 def _is_numpy(cls: type) -> bool:

@@ -15,9 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._schema.drift import BY_NAME
-from .._schema.migration import Plan
-from .._schema.plans import makes_others
+from .._schema.plans import Plan, makes_others
 from .._trust.safe_functions import refuse_class
 
 __all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
@@ -49,14 +47,14 @@ def _is_simple(plan: Plan) -> bool:
     cls = plan.cls
     return (
         type(cls) is type
-        and plan.now.kind in BY_NAME
+        and plan.now.adapter.filled_by_name
         and not plan.made_of_arguments
         and all(base.__flags__ & (_HEAP | _BASE) == _HEAP | _BASE for base in cls.__mro__[:-1])
         and not any(name in base.__dict__ for base in cls.__mro__[:-1] for name in ("__init_subclass__", "__new__"))
         and _has_no_other_subclass(cls)
         # Code of the class that runs while an object is restored would see the stand-in.
         and (plan.was is None or plan.now.state == "default")
-        and not any(getattr(a.default, "takes_self", False) for a in getattr(cls, "__attrs_attrs__", ()))
+        and not plan.now.adapter.runs_code_with_object(cls)
     )
 
 

@@ -11,7 +11,7 @@ from .._trust.safe_functions import refuse_class
 from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
 
 if TYPE_CHECKING:
-    from .._schema.migration import Plan
+    from .._schema.plans import Plan
 
 __all__ = ["Resolved", "load_object", "new_unpickler", "undeclared"]
 
@@ -71,7 +71,10 @@ class _ExactUnpickler(pickle._Unpickler):
         resolved: Resolved,
         plans: "Mapping[int, Plan]",
     ) -> None:
+        from .._schema.adapters.msgspec import is_rebuild  # adapters are imported where a class is described
+
         super().__init__(io.BytesIO(payload), buffers=buffers)
+        self._is_rebuild = is_rebuild
         self.resolved = resolved
         self._plans = plans
         # Objects made and still without their state, by id: (object, plan, whether it has been filled already).
@@ -114,7 +117,7 @@ class _ExactUnpickler(pickle._Unpickler):
         else:
             obj = cls.__new__(cls, *args, **kwargs)
             # One without any field is pickled without state: it is complete now, unless a state follows after all.
-            filled = plan.was["kind"] in ("attrs", "dataclass") and not plan.was["fields"]
+            filled = plan.is_complete_without_state
             if filled:
                 plan.restore(obj, None)
             self._unfinished[id(obj)] = obj, plan, filled
@@ -138,7 +141,7 @@ class _ExactUnpickler(pickle._Unpickler):
         args = self.stack.pop()
         func = self.stack.pop()
         plan = self._plans.get(id(func))
-        by_name = len(args) == 2 and _is_rebuild(func)  # msgspec's, for structs with keyword-only fields
+        by_name = len(args) == 2 and self._is_rebuild(func)
         if by_name:
             plan = self._plans.get(id(args[0]))
         if plan is None or plan.was is None:
@@ -181,12 +184,6 @@ def _check_is_state(state: Any) -> None:
     parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
     if not all(part is None or isinstance(part, dict) for part in parts):
         raise UnpickleError("a state is not a dictionary", "a dict, or two", type(state).__name__)
-
-
-def _is_rebuild(func: Any) -> bool:
-    """Tell whether a function is msgspec's, which makes structs with keyword-only fields."""
-    module = str(getattr(func, "__module__", "")).partition(".")[0]
-    return module == "msgspec" and getattr(func, "__name__", None) == "rebuild"
 
 
 def load_object(

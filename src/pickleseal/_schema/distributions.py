@@ -1,7 +1,7 @@
-"""Pins: which distributions a payload's globals reach, in which version, then and now (spec 6, packages).
+"""Which distributions the globals of a payload come from, and in which versions (spec 6, `packages`).
 
 A distribution is looked up by the name of the top-level module, or by a name from a short table. The environment is
-not scanned for the owner of a module: that takes longer than most artifacts do. What is found is kept.
+not searched for the owner of a module: that takes longer than most artifacts do. No module is imported.
 """
 
 import functools
@@ -12,10 +12,10 @@ from .._format.header import is_name
 from ..errors import MissingExtraError, PackageVersionError, PackageWarning, printable
 from .names import global_name, is_standard
 
-__all__ = ["check_packages", "check_rules", "packages_of", "pins_of_bases"]
+__all__ = ["check_packages", "check_rules", "installed_version", "package_of", "packages_of", "packages_of_bases"]
 
 ACTIONS = ("ignore", "warn", "refuse")
-# Distributions that are not called as their module is.
+# Distributions with another name than their module.
 _DISTRIBUTIONS = {
     "PIL": "pillow",
     "attr": "attrs",
@@ -33,67 +33,57 @@ _DISTRIBUTIONS = {
     "umap": "umap-learn",
     "yaml": "PyYAML",
 }
-# Our rebuild functions load under every numpy (spec 8.1), and our own version stands in `build`.
-_OWN = frozenset({"__main__", "pickleseal"})
-
-_versions: dict[str, str | None] = {}
-_MOST = 4096
+# Modules without a distribution to record. Our own version is in `build`.
+_NOT_RECORDED = frozenset({"__main__", "pickleseal"})
 
 
 def packages_of(names: Iterable[str]) -> dict[str, str]:
-    """Return the distributions, with versions, in which the modules of some globals lie.
+    """Return the distributions of globals, with their versions.
 
-    Distributions that are not installed, or are called otherwise than their module, are left out.
+    A distribution that is not installed is left out, and so is one that has another name than its module.
     """
-    found = {}
-    for name in names:
-        pin = _pin_of(name)
-        if pin is not None:
-            found[pin[0]] = pin[1]
-    return found
+    return dict(found for found in map(package_of, names) if found is not None)
 
 
-def pins_of_bases(cls: type) -> dict[str, str]:
-    """Return the distributions, with versions, in which the bases of a class lie."""
+def packages_of_bases(cls: type) -> dict[str, str]:
+    """Return the distributions of the bases of a class, with their versions."""
     return packages_of(map(global_name, type.__getattribute__(cls, "__mro__")[1:-1]))
 
 
+# The two caches of this module are process-wide. They are never out of date, unless a package is installed or removed
+# under a running process; that is not seen.
+
+
 @functools.lru_cache(4096)
-def _pin_of(name: str) -> tuple[str, str] | None:
+def package_of(name: str) -> tuple[str, str] | None:
+    """Return the distribution of a global, with its version, or None."""
     top = name.partition(":")[0].partition(".")[0]
-    if top in _OWN or is_standard(top):
+    if top in _NOT_RECORDED or is_standard(top):
         return None
     distribution = _DISTRIBUTIONS.get(top, top)
     version = installed_version(distribution)
     return None if version is None else (distribution, version)
 
 
+@functools.lru_cache(4096)  # bounded, because headers may name anything
 def installed_version(distribution: str) -> str | None:
-    """Return the version of an installed distribution, or None. Looked up once."""
-    try:
-        return _versions[distribution]
-    except KeyError:
-        pass
+    """Return the version of an installed distribution, or None."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        found: str | None = version(distribution)
-        if not isinstance(found, str) or not is_name(found) or len(found.encode()) > 255:
-            found = None  # metadata without a version that the header could hold
+        found: object = version(distribution)
     except (PackageNotFoundError, ValueError, OSError):
-        found = None
-    if len(_versions) >= _MOST:  # headers of strangers may name anything
-        _versions.clear()
-    _versions[distribution] = found
-    return found
+        return None
+    # Metadata may have no version, or one that a header can't hold.
+    return found if isinstance(found, str) and is_name(found) and len(found.encode()) <= 255 else None
 
 
 def check_rules(rules: Mapping[str, str]) -> dict[str, str]:
-    """Check a policy's rules for packages: an action, or a PEP 440 specifier, by distribution; `*` is all others.
+    """Check a policy's rules for packages: an action or a PEP 440 specifier for each distribution, `*` for all others.
 
     Raises:
-        TypeError, ValueError: a rule is not one of these.
-        MissingExtraError: a specifier, and `packaging` is not installed.
+        TypeError, ValueError: a rule is neither.
+        MissingExtraError: a rule is a specifier, and `packaging` is not installed.
     """
     if not isinstance(rules, Mapping):
         raise TypeError(f"packages: expected a mapping from distributions to rules, found {type(rules).__name__}")
@@ -107,16 +97,16 @@ def check_rules(rules: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_packages(written: Mapping[str, str], rules: Mapping[str, str]) -> list[Warning]:
-    """Compare recorded versions with a policy's rules and with what is installed.
+    """Compare recorded versions with a policy's rules, and with what is installed.
 
-    `warn` and `refuse` act where the major version differs (for 0.x the minor one), or where the distribution is not
-    installed any more. A specifier is a demand on the recorded version.
+    `warn` and `refuse` act if the major version differs (for 0.x, the minor version), or if the distribution is not
+    installed any more. With a specifier, the recorded version has to match.
 
     Returns:
-        What is to be warned of.
+        The warnings to give.
 
     Raises:
-        PackageVersionError: a rule refuses.
+        PackageVersionError: a rule refuses the artifact.
     """
     notes: list[Warning] = []
     for name, version in written.items():
@@ -125,19 +115,16 @@ def check_packages(written: Mapping[str, str], rules: Mapping[str, str]) -> list
             continue
         if rule not in ACTIONS:
             if not _meets(version, rule):
-                hint = "write it again with an accepted version"
-                raise PackageVersionError(
-                    "written with a version that the policy refuses", rule, version, hint, f"packages.{name}"
-                )
+                reason, hint = "written with a version that the policy refuses", "write it again with another version"
+                raise PackageVersionError(reason, rule, version, hint, f"packages.{name}")
             continue
         now = installed_version(name)
         if now == version or (now is not None and _series(now) == _series(version)):
             continue
         if rule == "refuse":
+            reason = "written with another version than is installed"
             hint = f"install {name} in that version, or write the artifact again"
-            raise PackageVersionError(
-                "written with another version than is installed", version, now or "none", hint, f"packages.{name}"
-            )
+            raise PackageVersionError(reason, version, now or "none", hint, f"packages.{name}")
         then = f"{printable(name, 120)} {printable(version, 120)}"
         text = f"written with {then}, and {'it is not installed' if now is None else f'{now} is installed'}"
         notes.append(PackageWarning(text))
@@ -157,7 +144,7 @@ def _normal(name: str) -> str:
 
 
 def _series(version: str) -> tuple[str, ...]:
-    """Return the part of a version within which changes should be compatible: the major number, or `0.minor`."""
+    """Return the part of a version within which changes should be compatible: the major number, or 0 and the minor."""
     match = re.match(r"\s*v?(?:\d+!)?0*(\d+)(?:\.0*(\d+))?", version)
     if match is None:
         return (version,)

@@ -1,66 +1,123 @@
-"""Compare a class as the header recorded it with the class as it is: what changed, what that means, how to mend it.
+"""Compare a class as the header recorded it with the class as it is: what changed, what follows, and how to fix it.
 
 The rules are those of spec 6.3. Comparing looks at names and texts alone; it runs nothing of the class.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import SchemaDriftError
-from .change import REFUSED, RESOLVED, WARNED, Change
+from ..errors import SchemaDriftError, printable
 from .describe import Description
 from .names import global_name
 from .registry import Registered
 
-__all__ = ["BY_NAME", "Refused", "Ways", "can_migrate", "compare", "refusal", "ways_of"]
+if TYPE_CHECKING:
+    from .adapters import Adapter
 
-# Kinds whose instances are made empty and get their state by field names afterwards: one can become another.
-BY_NAME = frozenset({"attrs", "dataclass", "plain", "slots"})
+__all__ = ["REFUSED", "RESOLVED", "WARNED", "Change", "ChangedClass", "Fixes", "compare", "fixes_of", "refusal"]
+
+RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
+_SHOWN = 120  # characters of a name or text out of a header
+_CLASSES, _FIXES = 6, 4  # shown in full in a refusal
 
 
-def can_migrate(was: str, now: str) -> bool:
-    """Tell whether a migration can turn objects of one kind into another.
+class Change(NamedTuple):
+    """One difference between a class as it was recorded and as it is.
 
-    Where objects are made empty and filled afterwards, they can't become what has to be made with its values.
+    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `shape`,
+    `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for
+    `removed`, `now` is the name that the field may have today. `level` says what `drift="resolve"` does: `resolved`,
+    `warned`, `refused`.
     """
-    return was == now or ("pydantic" not in (was, now) and (was not in BY_NAME or now in BY_NAME))
+
+    type: str
+    what: str
+    field: str | None
+    was: str | None
+    now: str | None
+    level: str
+    fix: str | None
+    kind: str = ""  # of the class as it is
+
+    def __str__(self) -> str:
+        return f"{printable(self.type, _SHOWN)}: {self.text}"
+
+    @property
+    def text(self) -> str:
+        """What changed, in one clause, without the class."""
+        was, now = (side if side is None else printable(side, _SHOWN) for side in (self.was, self.now))
+        field = None if self.field is None else printable(self.field, _SHOWN)
+        return _TEXTS[self.what].format(field=field, was=was, now=now)
 
 
-class Ways(NamedTuple):
+_TEXTS = {
+    "added": "{field!r} was added",
+    "annotation": "{field!r} was annotated {was} and is {now}",
+    "default": "the default of {field!r}, which lies on the class, was {was} and is {now}",
+    "merged": "it is one class with {was} today, but the artifact recorded the two differently",
+    "kind": "it was of kind {was} and is of kind {now}",
+    "removed": "{field!r} was removed or renamed",
+    "renamed": "{field!r} is {now!r} today",
+    "reordered": "the order was {was} and is {now}",
+    "shape": "its state was pickled as {was} and is pickled as {now}",
+    "state": "its state was {was} and is {now}",
+    "uncompared": "the values of {field} have no text, so a change of these values can't be seen",
+    "unrecorded": "the artifact does not record its fields",
+    "value": "the value of {field!r} was {was} and is {now}",
+    "version": "it was at version {was} and is at version {now}",
+}
+
+
+class Fixes(NamedTuple):
     """How to write down a fix for one class, ready to paste."""
 
     cls: str  # what the class is called in code
     name: str  # its registered name, or one to give it
     is_registered: bool
     version: int
+    has_members: bool  # it is an enum
 
     def register(self, what: str) -> str:
+        """Return how to register the class with a further argument."""
         if self.is_registered:
             return f'artifact("{self.name}", {what})'
         return f'register({self.cls}, "{self.name}", {what})'
 
     def migrate(self, what: str) -> str:
+        """Return how to raise the version, and do something in a migration."""
         versions = self.register(f"version={self.version + 1}")
         return f'{versions}, and {what} in @migration("{self.name}", from_version={self.version})'
 
-    def remove(self, field: str, guess: str | None, kind: str) -> str:
-        renames = f'renames={{"{field}": "{guess or "..."}"}}'
-        gone = "return another member's name" if kind == "enum" else f"drop {field!r}"
-        return f"if renamed: {self.register(renames)}; if gone: {self.migrate(gone)}"
+    def rename_or_drop(self, renames: Mapping[str, str]) -> str:
+        """Return what to do about fields that are gone and may be called otherwise today."""
+        pairs = ", ".join(f'"{old}": "{new}"' for old, new in renames.items())
+        drop = "return another member's name" if self.has_members else f"drop {', '.join(map(repr, renames))}"
+        return f"if renamed: {self.register(f'renames={{{pairs}}}')}; if gone: {self.migrate(drop)}"
 
-    def change_kind(self, was: str, now: str) -> str:
-        if can_migrate(was, now):
+    def change_kind(self, was: str, now: str, can_migrate: bool) -> str:
+        """Return what to do about another kind of class."""
+        if can_migrate:
             return f"keep the kind, or {self.migrate('convert it')}"
         return f"keep the kind, or read it with the old class and convert: {was} can't become {now} in place"
+
+
+def fixes_of(cls: type, registered: Registered | None, has_members: bool = False) -> Fixes:
+    """Return how fixes for a class are written: with its registered name, or with one that it could have."""
+    if registered is not None:
+        return Fixes(cls.__name__, registered.name, True, registered.version, has_members)
+    name = global_name(cls).replace(":", ".").removeprefix("__main__.")
+    return Fixes(cls.__name__, name, False, 0, has_members)
 
 
 def compare(
     name: str,
     was: Mapping[str, Any],
     now: Description,
+    before: "Adapter",
     renames: Mapping[str, str],
     has_default: Callable[[str], bool],
-    ways: Ways,
+    fixes: Fixes,
+    can_migrate: bool,
 ) -> list[Change]:
     """List what changed in a class between a recorded schema (spec 6.2) and today's.
 
@@ -68,36 +125,39 @@ def compare(
         name: what the class is called in messages.
         was: its entry in the header's `types`.
         now: its description.
+        before: the adapter for the recorded kind.
         renames: former field name -> name today, as registered.
-        has_default: tells whether a field of the class as it is gets a value by itself.
-        ways: how a fix is written.
+        has_default: returns whether a field of the class as it is has a default.
+        fixes: how a fix is written.
+        can_migrate: whether a migration can turn objects of the recorded kind into objects of the class.
     """
     changes: list[Change] = []
 
     def note(what: str, field: str | None, before: str | None, today: str | None, level: str, fix: str | None) -> None:
         changes.append(Change(name, what, field, before, today, level, fix, now.kind))
 
+    has_members = now.adapter.has_members
     if was.get("shape", now.shape) != now.shape and was["state"] == now.state:
-        note("shape", None, was["shape"], now.shape or "its own business", RESOLVED, None)
+        note("shape", None, was["shape"], now.shape or "its own methods say", RESOLVED, None)
     if was["state"] != now.state:
         note("state", None, was["state"], now.state, RESOLVED, None)
     if was["kind"] != now.kind:
-        level = WARNED if {was["kind"], now.kind} <= BY_NAME else REFUSED
-        note("kind", None, was["kind"], now.kind, level, ways.change_kind(was["kind"], now.kind))
+        level = WARNED if before.filled_by_name and now.adapter.filled_by_name else REFUSED
+        note("kind", None, was["kind"], now.kind, level, fixes.change_kind(was["kind"], now.kind, can_migrate))
     old, new = dict(was["fields"]), dict(now.fields)
-    today = {field: _today(field, old, new, renames) for field in old}
+    today = {field: _name_today(field, old, new, renames) for field in old}
     removed = [field for field, other in today.items() if other not in new]
     added = [field for field in new if field not in today.values()]
     for field, other in today.items():
         if field != other:
             note("renamed", field, field, other, RESOLVED, None)
     for field, guess in _guesses(removed, added, old, new).items():
-        note("removed", field, old[field], guess, REFUSED, ways.remove(field, guess, now.kind))
+        note("removed", field, old[field], guess, REFUSED, fixes.rename_or_drop({field: guess or "..."}))
     for field in added:
-        if now.kind == "enum" or has_default(field):
+        if has_members or has_default(field):
             note("added", field, None, field, RESOLVED, None)
         else:
-            fix = f"give {field!r} a default, or {ways.migrate(f'set {field!r}')}"
+            fix = f"give {field!r} a default, or {fixes.migrate(f'set {field!r}')}"
             note("added", field, None, field, REFUSED, fix)
     kept = {field: other for field, other in today.items() if other in new}
     order = [field for field in new if field in kept.values()]
@@ -106,24 +166,33 @@ def compare(
     for field, other in kept.items():
         if not old[field] or not new[other] or old[field] == new[other]:
             continue
-        if now.kind == "enum":
-            fix = f"give {other!r} back the value {old[field]}, or {ways.migrate('return a member by name')}"
+        if has_members:
+            fix = f"give {other!r} back the value {old[field]}, or {fixes.migrate('return a member by name')}"
             note("value", other, old[field], new[other], REFUSED, fix)
         else:
-            note("annotation", other, old[field], new[other], WARNED, ways.migrate("convert the values"))
+            note("annotation", other, old[field], new[other], WARNED, fixes.migrate("convert the values"))
     on_class = dict(now.defaults)
     for field, text in was.get("defaults", ()):
         other = kept.get(field, "")
         if other and on_class.get(other) != text:
-            fix = ways.migrate("set the old one where it is missing")
+            fix = fixes.migrate("set the old one where it is missing")
             note("default", other, text, on_class.get(other, "nothing"), WARNED, fix)
     return changes
+
+
+def _name_today(field: str, old: Mapping[str, str], new: Mapping[str, str], renames: Mapping[str, str]) -> str:
+    """Return what a recorded field is called today."""
+    other = renames.get(field, field)
+    return other if field not in new and other in new and other not in old else field
 
 
 def _guesses(
     removed: list[str], added: list[str], old: Mapping[str, str], new: Mapping[str, str]
 ) -> dict[str, str | None]:
-    """Guess what removed fields are called today: by annotation, and by position where these are equally many."""
+    """Guess what removed fields are called today.
+
+    A guess goes by annotation. Several fields with one annotation are matched in order, if as many were added.
+    """
     guesses: dict[str, str | None] = {}
     for field in removed:
         gone = [other for other in removed if old[other] == old[field]]
@@ -134,40 +203,24 @@ def _guesses(
     return guesses
 
 
-def _today(field: str, old: Mapping[str, str], new: Mapping[str, str], renames: Mapping[str, str]) -> str:
-    """Return what a recorded field is called today."""
-    other = renames.get(field, field)
-    return other if field not in new and other in new and other not in old else field
-
-
-# What a refusal of changed classes says: each class with its changes, and the fixes ready to paste.
-
-
-_CLASSES, _FIXES = 6, 4  # shown in full
-
-
-class Refused(NamedTuple):
+class ChangedClass(NamedTuple):
     """The changes of one class, and how its fixes are written."""
 
     name: str
     changes: list[Change]
-    ways: Ways
+    fixes: Fixes
 
 
-def ways_of(cls: type, entry: Registered | None) -> Ways:
-    """Return how fixes for a class are written: by its registered name, or by one that it could have."""
-    if entry is not None:
-        return Ways(cls.__name__, entry.name, True, entry.version)
-    return Ways(cls.__name__, global_name(cls).replace(":", ".").removeprefix("__main__."), False, 0)
+def refusal(classes: list[ChangedClass], drift: str) -> SchemaDriftError:
+    """Return the refusal of changed classes: each class with its changes, and the fixes ready to paste.
 
-
-def refusal(classes: list[Refused], drift: str) -> SchemaDriftError:
-    """Compose the refusal. With `drift="strict"` every change is one."""
+    With `drift="strict"`, every change is refused.
+    """
     chosen = []
-    for name, changes, ways in classes:
+    for name, changes, fixes in classes:
         refused = [change for change in changes if drift == "strict" or change.level == REFUSED]
         if refused:
-            chosen.append(Refused(name, refused, ways))
+            chosen.append(ChangedClass(name, refused, fixes))
     shown = [f"{name}: {', '.join(c.text for c in changes)}" for name, changes, _ in chosen[:_CLASSES]]
     if len(chosen) == 1:
         reason, where = "changed since it was written: " + shown[0].removeprefix(f"{chosen[0].name}: "), chosen[0].name
@@ -175,8 +228,8 @@ def refusal(classes: list[Refused], drift: str) -> SchemaDriftError:
         reason, where = f"{len(chosen)} classes changed since it was written: {'; '.join(shown)}", None
     if len(chosen) > _CLASSES:
         reason += f"; and {len(chosen) - _CLASSES} more"
-    fixes = [fix for _, changes, ways in chosen for fix in _fixes(changes, ways)]
-    hint = "; ".join(fixes[:_FIXES]) + ("; and more: see error.changes" if len(fixes) > _FIXES else "")
+    texts = [text for _, changes, fixes in chosen for text in _fix_texts(changes, fixes)]
+    hint = "; ".join(texts[:_FIXES]) + ("; and more: see error.changes" if len(texts) > _FIXES else "")
     if drift == "strict":
         resolvable = all(change.level != REFUSED for _, changes, _ in chosen for change in changes)
         hint = 'Policy(drift="resolve") loads it' if resolvable else hint
@@ -185,16 +238,12 @@ def refusal(classes: list[Refused], drift: str) -> SchemaDriftError:
     return SchemaDriftError(reason, None, (*first, *rest), hint or None, f"types.{where}" if where else "types")
 
 
-def _fixes(changes: list[Change], ways: Ways) -> list[str]:
-    """Return the fixes for one class, all its renames in one."""
-    renames = {c.field: c.now for c in changes if c.what == "removed" and c.now is not None}
-    fixes = []
-    if renames:
-        pairs = ", ".join(f'"{old}": "{new}"' for old, new in renames.items())
-        gone = "return another member's name" if changes[0].kind == "enum" else f"drop {', '.join(map(repr, renames))}"
-        fixes.append(f"if renamed: {ways.register(f'renames={{{pairs}}}')}; if gone: {ways.migrate(gone)}")
+def _fix_texts(changes: list[Change], fixes: Fixes) -> list[str]:
+    """Return the fixes for one class, with all renames in one fix."""
+    renames = {c.field: c.now for c in changes if c.what == "removed" and c.field is not None and c.now is not None}
+    texts = [fixes.rename_or_drop(renames)] if renames else []
     for change in changes:
-        explained = change.field in renames or (change.what == "added" and change.field in renames.values())
-        if change.fix is not None and not explained:
-            fixes.append(change.fix)
-    return list(dict.fromkeys(fixes))
+        is_renamed = change.field in renames or (change.what == "added" and change.field in renames.values())
+        if change.fix is not None and not is_renamed:
+            texts.append(change.fix)
+    return list(dict.fromkeys(texts))

@@ -6,7 +6,7 @@ It looks at classes and at a registry, and calls nothing of a class.
 from typing import Any, NamedTuple
 
 from .describe import describe, describe_any, is_library_class
-from .distributions import pins_of_bases
+from .distributions import packages_of_bases
 from .names import global_name, type_name
 from .registry import Registry, RegistryIndex, index_of, is_registered_elsewhere
 
@@ -42,7 +42,7 @@ def in_header(cls: type, registry: Registry) -> ClassInHeader:
 
 def _in_header(cls: type, index: RegistryIndex, spelling: tuple[str, str]) -> ClassInHeader:
     registered = index.by_class(cls)
-    packages = pins_of_bases(cls)
+    packages = packages_of_bases(cls)
     if registered is None:
         name, version = type_name(cls), 0
         description = None if is_library_class(cls) else describe(cls)

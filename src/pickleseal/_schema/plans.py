@@ -1,26 +1,205 @@
-"""Decide, from the header alone, what has to be done with each class of a payload: nothing, a plan, or a refusal.
+"""Plans: what has to be done with the objects of each class that changed or is validated, and how it is done.
 
-This is step 15's part of the reader algorithm that is about schemas (spec 6.3). It comes before any section is read,
-and runs nothing of the classes.
+`make_plans` decides from the header alone, before any section is read, and runs nothing of the classes (spec 6.3). It
+gives each such class a `Plan`, or refuses the artifact. The unpickler uses the plan for each object of the class: it
+reads the pickled state into a dict by field names, runs the migrations, and puts the values into the object. Objects
+change in place, so that shared references and cycles keep their identity. Recorded names decide what a value is: no
+value goes by position alone from a class as it was to a class as it is.
 """
 
-from collections.abc import Iterable, Mapping
-from types import FunctionType
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
-from ..errors import SchemaVersionError, SchemaWarning
-from .change import REFUSED, RESOLVED, WARNED, Change
-from .defaults import Default, default_of
-from .describe import Description, describe, describe_any, is_foreign, is_library_class, static
-from .drift import BY_NAME, Refused, can_migrate, compare, refusal, ways_of
-from .migration import Plan
-from .registry import Registered, RegistryIndex
+from ..errors import InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
+from .adapters import BY_KIND, can_migrate, has_foreign_setstate
+from .adapters.base import Adapter, Default, Recorded, Target, static
+from .describe import Description, describe, describe_any, is_library_class
+from .drift import REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
+from .registry import Migration, Registered, RegistryIndex, State
 
-__all__ = ["make_plans", "makes_others"]
+__all__ = ["Plan", "make_plans", "makes_others"]
 
-_GUARDS = "pickleseal._trust.safe_functions"  # whose functions make values of the standard library and arrays
-# These kinds pickle their values in order, always or in some settings: another order has to be resolved by name.
-_IN_ORDER = frozenset({"attrs", "dataclass", "msgspec", "namedtuple"})
+_NO_FIELDS = frozenset({"__class__", "__dict__"})
+_SHOWN = 120  # characters of an object that is no longer valid
+
+
+class Plan:
+    """What to do with each object of one class. If the class did not change, `was` is None: there is only a check.
+
+    Args:
+        name: what the class is called in messages.
+        cls, now: the class and its description.
+        was: its entry in the header's `types`.
+        steps: the migrations, in order.
+        renames: former field name -> name today.
+        defaults: what gives a field its default, for fields that have one.
+        validate: the check of a loaded object.
+    """
+
+    __slots__ = (
+        *("_fill", "_make", "before", "cls", "defaults", "fields", "is_complete_without_state", "made_of_arguments"),
+        *("name", "now", "recorded", "renames", "slots", "steps", "validate", "was"),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        cls: type,
+        was: Mapping[str, Any] | None,
+        now: Description,
+        steps: tuple[Migration, ...] = (),
+        renames: Mapping[str, str] = MappingProxyType({}),
+        defaults: Mapping[str, Default] = MappingProxyType({}),
+        validate: Callable[[Any], object] | None = None,
+    ) -> None:
+        self.name = name
+        self.cls = cls
+        self.was = was
+        self.now = now
+        self.steps = steps
+        self.renames = renames
+        self.defaults = defaults
+        self.validate = validate
+        self.fields = dict.fromkeys(field for field, _ in now.fields)  # ordered, and quick to look up
+        self.before = now.adapter if was is None else _adapter_before(was, now)
+        fields, shape = ({}, now.shape) if was is None else (dict(was["fields"]), was.get("shape", ""))
+        self.recorded = Recorded(fields, shape)
+        # Whether an object was made with its values when it was pickled, and not filled afterwards.
+        self.made_of_arguments = was is not None and self.before.made_of_arguments
+        # Whether pickle stored objects without a state because the class had no fields.
+        self.is_complete_without_state = self.before.lists_values and not fields
+        members = [pair for base in cls.__mro__ for pair in vars(base).items()]
+        self.slots = frozenset(name for name, value in members if isinstance(value, MemberDescriptorType))
+        setstate = getattr(cls, "__setstate__", None) if now.state == "custom" else None
+        target = Target(cls, self.fields, setstate, self.slots, renames, self.recorded)
+        self._fill = now.adapter.filler(target)
+        self._make = now.adapter.maker(target)
+
+    def make(self, arguments: tuple[Any, ...], by_name: bool = False) -> Any:
+        """Make an object from the arguments of its NEWOBJ or REDUCE: a named tuple, an enum member, a struct.
+
+        `by_name` says that the one argument is a dict of all values.
+
+        Raises:
+            MigrationError: the values do not fit, a migration raised, or the class raised.
+        """
+        try:
+            values = dict(arguments[0]) if by_name else self.before.read_arguments(arguments, self.recorded)
+            values, missing = self._migrated(values, declared=True)
+            self.before.check_migrated(values, arguments, self.recorded)
+            try:
+                return self._make(values, missing)
+            except MigrationError:
+                raise
+            except Exception as exc:
+                raise MigrationError(f"making it raised {type(exc).__name__}: {text_of(exc)}") from exc
+        except MigrationError as exc:
+            exc.where = exc.where or f"types.{self.name}"
+            raise
+
+    def restore(self, obj: Any, state: Any) -> None:
+        """Put the migrated state into an object that was made empty.
+
+        Raises:
+            MigrationError: the state does not fit, a migration raised, or the class raised.
+        """
+        try:
+            values, missing = self._migrated(self.before.read_state(state, self.recorded), declared=False)
+            try:
+                self._fill(obj, values, missing, state)
+            except MigrationError:
+                raise
+            except Exception as exc:
+                raise MigrationError(f"setting its state raised {type(exc).__name__}: {text_of(exc)}") from exc
+        except MigrationError as exc:
+            exc.where = exc.where or f"types.{self.name}"
+            raise
+
+    def check(self, obj: Any) -> None:
+        """Run the class's `validate`.
+
+        Raises:
+            InvalidObjectError: it raised, or returned False.
+        """
+        if self.validate is None:
+            return
+        try:
+            verdict = self.validate(obj)
+            if hasattr(verdict, "__await__"):
+                verdict.close() if hasattr(verdict, "close") else None
+                raise TypeError("a validate function can't be asynchronous")
+            is_valid = verdict is None or bool(verdict)
+        except Exception as exc:
+            reason = f"its validate raised {type(exc).__name__}: {text_of(exc)}"
+            raise InvalidObjectError(reason, None, shown(obj, _SHOWN), None, f"types.{self.name}") from exc
+        if not is_valid:
+            reason = f"its validate returned {shown(verdict)}"
+            raise InvalidObjectError(reason, None, shown(obj, _SHOWN), None, f"types.{self.name}")
+
+    def _migrated(self, values: State, declared: bool) -> tuple[State, dict[str, Default]]:
+        """Run the steps and renames. Return the values, and the fields to fill with their defaults.
+
+        `declared` says that all values are fields. Otherwise there may be more, as in an instance's `__dict__`.
+        """
+        before, old, today = frozenset(values), self.recorded.fields, self.fields
+        if not before.isdisjoint(_NO_FIELDS):
+            raise MigrationError("the state sets what is not a field", None, ", ".join(before & _NO_FIELDS))
+        for step in self.steps:
+            values = self._step(step, values)
+        if self.now.adapter.has_members:
+            return values, {}
+        for former, new in self.renames.items():
+            if former in values and former not in today and (new not in values or new not in old):
+                values[new] = values.pop(former)
+        if not declared and not self.cls.__dictoffset__:
+            for field in before.difference(old, today):  # a filled cached_property, say
+                if hasattr(static(self.cls, field), "__get__") and field not in self.slots:
+                    values.pop(field, None)
+        if today and not self.now.adapter.takes_any_field and not values.keys() <= today.keys():
+            undeclared = frozenset() if declared else before.difference(old)
+            unknown = [field for field in values if field not in today and field not in undeclared]
+            if unknown:
+                raise self._misfit(f"{', '.join(map(repr, unknown))} is no field of the class", "drop it, or rename it")
+        missing = {}
+        if not today.keys() <= values.keys():
+            for field in today:
+                if field in values or (field in old and field not in before and not self._is_to_fill(field)):
+                    continue
+                if field not in self.defaults:
+                    raise self._misfit(f"{field!r} has no value and no default", "set it, or give it a default")
+                missing[field] = self.defaults[field]
+        return values, missing
+
+    def _is_to_fill(self, field: str) -> bool:
+        """Return whether a recorded field that an object lacks has a default now that does not lie on the class."""
+        on_class = static(self.cls, field)
+        return field in self.defaults and (on_class is None or isinstance(on_class, MemberDescriptorType))
+
+    def _misfit(self, text: str, hint: str) -> MigrationError:
+        after = ""
+        if self.steps:
+            last = self.steps[-1].from_version
+            after = f"after migration {last} -> {last + 1}: "
+        return MigrationError(f"{after}{text}; the class has {', '.join(self.fields)}", hint=hint)
+
+    def _step(self, step: Migration, values: State) -> State:
+        """Run one migration."""
+        name = f"migration {step.from_version} -> {step.from_version + 1}"
+        if step.function is None:
+            renamed = self.before.rename(values, step.renames)
+            if len(renamed) != len(values):
+                both = [f"{old} and {new}" for old, new in step.renames.items() if old in values and new in values]
+                raise MigrationError(f"{name} gives two values to one field", None, ", ".join(both))
+            return renamed
+        try:
+            result: object = step.function(values)
+        except Exception as exc:
+            raise MigrationError(f"{name} raised {type(exc).__name__}: {text_of(exc)}") from exc
+        if not isinstance(result, dict) or not all(isinstance(field, str) for field in result):
+            found = "nothing" if result is None else type(result).__name__
+            raise MigrationError(f"{name} gave no state", "a dict by field names", found, "return the state")
+        return result
 
 
 def make_plans(
@@ -30,31 +209,32 @@ def make_plans(
 
     Args:
         types: the header's `types`.
-        classes: what each of the header's `globals` resolved to.
+        classes: what each of the header's `globals` is in this process.
         index: registered names, versions and migrations.
         drift: `resolve`, `strict` or `ignore`.
-        notes: takes what is worth a warning.
+        notes: takes the warnings to give.
 
     Returns:
-        The plans of the classes that need one, by the `id` of the class: a metaclass may make them unhashable.
+        The plans of the classes that need one, by the `id` of the class: a metaclass may make classes unhashable.
 
     Raises:
         SchemaVersionError: a recorded version is newer than its class, or no chain of migrations leads from it.
-        SchemaDriftError: a class changed in a way that can't be resolved, or at all where drift is `strict`.
+        SchemaDriftError: a class changed in a way that can't be resolved, or at all if drift is `strict`.
     """
     plans: dict[int, Plan | None] = {}
-    classes_changed: list[Refused] = []
+    classes_changed: list[ChangedClass] = []
     for name, was, cls in _recorded(types, classes, index, drift):
-        entry = index.by_class(cls)
+        now, registered = describe_any(cls), index.by_class(cls)
         changes: list[Change] = []
-        plan = _plan(name, was, cls, entry, index, drift, changes)
+        plan = _plan(name, was, cls, now, registered, index, drift, changes)
         other = plans.get(id(cls), plan)
         if not _agree(plan, other):
             fix = "read it with the classes apart, and merge them afterwards"
             changes.append(Change(name, "merged", None, other.name if other else None, None, REFUSED, fix))
         plans[id(cls)] = plan
         if changes:
-            classes_changed.append(Refused(name, changes, ways_of(cls, entry)))
+            fixes = fixes_of(cls, registered, now.adapter.has_members)
+            classes_changed.append(ChangedClass(name, changes, fixes))
     found = [change for _, changes, _ in classes_changed for change in changes]
     if any(change.level == REFUSED or drift == "strict" for change in found):
         raise refusal(classes_changed, drift)
@@ -66,21 +246,25 @@ def make_plans(
             notes.append(note)
     made = {key: plan for key, plan in plans.items() if plan is not None}
     if any(map(makes_others, classes.values())):
-        for entry in index.with_validate():
-            cls = entry.current()
-            made.setdefault(id(cls), Plan(entry.name, cls, None, describe_any(cls), validate=entry.validate))
+        for registered in index.with_validate():
+            cls = registered.current()
+            plan = Plan(registered.name, cls, None, describe_any(cls), validate=registered.validate)
+            made.setdefault(id(cls), plan)
     return made
 
 
 def makes_others(value: Any) -> bool:
-    """Tell whether a global may make objects of classes that the payload does not name: a function, or a `__new__`."""
+    """Return whether a global may make objects of classes that the payload does not name.
+
+    A function may, and so may a class with its own `__new__`.
+    """
     if isinstance(value, type):
         return isinstance(static(value, "__new__"), FunctionType) and not is_library_class(value)
-    return type(value).__module__ != _GUARDS
+    return not getattr(type(value), "is_guarded", False)  # guarded functions make arrays and values of the library
 
 
 def _agree(plan: Plan | None, other: Plan | None) -> bool:
-    """Tell whether two names of one class mean the same work."""
+    """Return whether the plans for two names of one class do the same."""
 
     def shape(plan: Plan | None) -> object:
         if plan is None or plan.was is None:
@@ -93,7 +277,7 @@ def _agree(plan: Plan | None, other: Plan | None) -> bool:
 def _recorded(
     types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, drift: str
 ) -> Iterable[tuple[str, Mapping[str, Any] | None, type]]:
-    """Give the classes that are recorded, then those that should be: registered, or for strict, described."""
+    """Yield the recorded classes, then those that should be recorded: registered ones, and for `strict` all others."""
     seen = set()
     for name, was in types.items():
         cls = classes.get(was["global"])
@@ -103,9 +287,9 @@ def _recorded(
     for name, cls in classes.items():
         if name in seen or not isinstance(cls, type):
             continue
-        entry = index.by_class(cls)
-        if entry is not None:
-            yield entry.name, None, cls
+        registered = index.by_class(cls)
+        if registered is not None:
+            yield registered.name, None, cls
         elif drift == "strict" and not is_library_class(cls) and describe(cls) is not None:
             yield name, None, cls
 
@@ -114,43 +298,51 @@ def _plan(
     name: str,
     was: Mapping[str, Any] | None,
     cls: type,
-    entry: Registered | None,
+    now: Description,
+    registered: Registered | None,
     index: RegistryIndex,
     drift: str,
     changes: list[Change],
 ) -> Plan | None:
-    """Plan for one class, and note its changes."""
-    now = describe_any(cls)
-    validate = entry.validate if entry is not None else None
+    """Return the plan for one class, or None if nothing is to be done. Its changes are added to `changes`."""
+    validate = registered.validate if registered is not None else None
     unchanged = None if validate is None else Plan(name, cls, None, now, validate=validate)
     if drift == "ignore":
         return unchanged
-    recorded, version = (was["version"] if was is not None else 0), (entry.version if entry is not None else 0)
+    recorded, version = (was["version"] if was is not None else 0), registered.version if registered is not None else 0
     if was is None and drift == "strict":
         changes.append(Change(name, "unrecorded", None, None, None, REFUSED, None))
     if recorded != version:
-        return _older(name, was, cls, entry, index, now, changes)
+        return _plan_from_version(name, was, cls, now, registered, index, changes)
+    has_members = now.adapter.has_members
     if was is None or _is_same(was, now):
-        unknown = [field for field, text in now.fields if not text] if now.kind == "enum" else []
+        unknown = [field for field, text in now.fields if not text] if has_members else []
         if drift == "strict" and was is not None and unknown:
             changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, REFUSED, None, now.kind))
         return unchanged
-    renames = entry.renames if entry is not None else {}
-    defaults = _defaults(cls, now)
-    found = compare(name, was, now, renames, lambda field: field in defaults, ways_of(cls, entry))
-    if was["state"] != now.state and is_foreign(cls, now.kind):
+    renames = registered.renames if registered is not None else {}
+    defaults, before = _defaults(cls, now), _adapter_before(was, now)
+    fixes = fixes_of(cls, registered, has_members)
+    is_possible = can_migrate(before, now.adapter)
+    found = compare(name, was, now, before, renames, lambda field: field in defaults, fixes, is_possible)
+    if was["state"] != now.state and has_foreign_setstate(cls, now.adapter):
         fix = "keep the framework of the class and its bases, or raise the version and write a migration"
         changes.append(
             Change(name, "state", None, was["state"], "what another framework makes", REFUSED, fix, now.kind)
         )
     elif drift != "strict" and "custom" in (was["state"], now.state):
-        return unchanged  # its own business
+        return unchanged  # the class handles its own changes
     changes += found
-    if now.kind == "enum":
+    if has_members:
         return unchanged
-    if not any(_needs_work(change, was["kind"]) for change in found) and not _may_differ(was, now):
+    if not any(_needs_work(change, before) for change in found) and not _may_differ(was, now):
         return unchanged
     return Plan(name, cls, was, now, (), renames, defaults, validate)
+
+
+def _adapter_before(was: Mapping[str, Any], now: Description) -> Adapter:
+    """Return the adapter for a class as it was recorded."""
+    return now.adapter if was["kind"] == now.kind else BY_KIND[was["kind"]]
 
 
 def _is_same(was: Mapping[str, Any], now: Description) -> bool:
@@ -164,45 +356,43 @@ def _is_same(was: Mapping[str, Any], now: Description) -> bool:
 
 
 def _may_differ(was: Mapping[str, Any], now: Description) -> bool:
-    """Tell whether the state may be stored in another shape than the class takes: early artifacts do not say."""
-    return "shape" not in was and now.kind in BY_NAME and bool(was["fields"] or now.fields)
+    """Return whether the state may have another shape than the class takes: early artifacts do not record it."""
+    return "shape" not in was and now.adapter.filled_by_name and bool(was["fields"] or now.fields)
 
 
-def _needs_work(change: Change, kind: str) -> bool:
+def _needs_work(change: Change, before: Adapter) -> bool:
+    """Return whether objects have to be restored by name because of a change."""
     if change.what == "reordered":
-        return kind in _IN_ORDER
+        return before.lists_values or before.made_of_arguments
     return change.what in ("added", "kind", "renamed", "shape")
 
 
 def _defaults(cls: type, now: Description) -> dict[str, Default]:
-    found = {}
-    for field, _ in now.fields:
-        default = default_of(cls, now.kind, field)
-        if default is not None:
-            found[field] = default
-    return found
+    """Return what gives each field its default, for the fields that have one."""
+    pairs = ((field, now.adapter.default(cls, field)) for field, _ in now.fields)
+    return {field: default for field, default in pairs if default is not None}
 
 
-def _older(
+def _plan_from_version(
     name: str,
     was: Mapping[str, Any] | None,
     cls: type,
-    entry: Registered | None,
-    index: RegistryIndex,
     now: Description,
+    registered: Registered | None,
+    index: RegistryIndex,
     changes: list[Change],
 ) -> Plan:
-    """Plan for a class whose recorded version is another than today's."""
-    recorded, version = (was["version"] if was is not None else 0), (entry.version if entry is not None else 0)
+    """Return the plan for a class whose recorded version is not today's."""
+    recorded, version = (was["version"] if was is not None else 0), registered.version if registered is not None else 0
     where = f"types.{name}"
     if recorded > version:
         hint = "deploy the code that knows it"
-        if entry is None:
+        if registered is None:
             hint = f'import the module that registers "{name}", or give its registry in Policy(registry=...)'
         raise SchemaVersionError("a version newer than the class", f"at most {version}", recorded, hint, where)
-    steps = index.steps(entry.name, recorded, version) if entry is not None else None
-    if entry is None or steps is None:
-        called = entry.name if entry is not None else name
+    steps = index.steps(registered.name, recorded, version) if registered is not None else None
+    if registered is None or steps is None:
+        called = registered.name if registered is not None else name
         hint = f'write @migration("{called}", from_version={recorded})'
         hint += f", and the steps up to version {version}" if version > recorded + 1 else ""
         if was is not None and was["fields"] != now.fields:
@@ -210,21 +400,20 @@ def _older(
             hint += f": it had {', '.join(old) or 'no fields'} and has {', '.join(new) or 'none'}"
         raise SchemaVersionError("no chain of migrations leads to the class", version, recorded, hint, where)
     if _reduces(cls, now):
+        reason = "the class has its own __reduce__, which no migration sees"
         hint = "migrations work on the state that pickle stores: give it __getstate__ instead, or branch in __reduce__"
-        raise SchemaVersionError(
-            "the class has its own __reduce__, which no migration sees", version, recorded, hint, where
-        )
+        raise SchemaVersionError(reason, version, recorded, hint, where)
     changes.append(Change(name, "version", None, str(recorded), str(version), RESOLVED, None))
-    entry_was = was if was is not None else {"fields": [], "kind": now.kind, "state": now.state, "version": 0}
-    kind = str(entry_was["kind"])
-    if not can_migrate(kind, now.kind):
-        fix = ways_of(cls, entry).change_kind(kind, now.kind)
-        changes.append(Change(name, "kind", None, kind, now.kind, REFUSED, fix, now.kind))
-    return Plan(name, cls, entry_was, now, steps, entry.renames, _defaults(cls, now), entry.validate)
+    entry = was if was is not None else {"fields": [], "kind": now.kind, "state": now.state, "version": 0}
+    before = _adapter_before(entry, now)
+    if not can_migrate(before, now.adapter):
+        fix = fixes_of(cls, registered, now.adapter.has_members).change_kind(before.kind, now.kind, False)
+        changes.append(Change(name, "kind", None, before.kind, now.kind, REFUSED, fix, now.kind))
+    return Plan(name, cls, entry, now, steps, registered.renames, _defaults(cls, now), registered.validate)
 
 
 def _reduces(cls: type, now: Description) -> bool:
-    """Tell whether instances are rebuilt by a function of the class's own choice."""
+    """Return whether objects are rebuilt by a function that the class chooses."""
     if now.state == "default":
         return False
     return any(getattr(cls, name) is not getattr(object, name) for name in ("__reduce__", "__reduce_ex__"))

@@ -17,7 +17,7 @@ from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     from .._payload.unpickler import Resolved
-    from .._schema.migration import Plan
+    from .._schema.plans import Plan
 
 __all__ = ["LEVELS", "Isolation", "Level", "inspect", "load_at"]
 

@@ -139,6 +139,7 @@ def _fixed(name: str, function: Callable[..., Any]) -> Any:
     """Wrap a function in an object without attributes: a payload can call it and change nothing about it."""
     members = {
         "__slots__": (),
+        "is_guarded": True,  # for `makes_others` of _schema/plans.py
         "__call__": staticmethod(function),
         "__doc__": function.__doc__,
         "__setattr__": _keep,  # `__class__` is an attribute, too

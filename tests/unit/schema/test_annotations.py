@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickleseal._schema.annotations import annotation_text
-from pickleseal._schema.describe import describe, value_text
+from pickleseal._schema.describe import describe
+from pickleseal._schema.values import value_text
 
 
 class Color(enum.Enum):

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import pickle
 import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -843,12 +844,12 @@ class TestDescribing:
         assert pickleseal.peek(pack_old(text, lambda m: next(iter(m.E)))).types[f"{MODULE}:E"].fields == ()
 
     def test_a_schema_is_described_once_and_goes_with_its_class(self) -> None:
-        from pickleseal._schema.describe import _known, describe
+        from pickleseal._schema.describe import describe, descriptions
 
         cls = dataclasses.make_dataclass("Temporary", ["a"])
         assert describe(cls) is describe(cls)
-        key = id(cls)
-        assert key in _known
+        key = weakref.ref(cls)
+        assert key in descriptions.values
         del cls
         gc.collect()
-        assert key not in _known
+        assert key not in descriptions.values

@@ -1,4 +1,4 @@
-"""Pins: what `packages` says, and what a policy does about it."""
+"""What `packages` says, and what a policy does about it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import shapes
 import pickleseal
 from pickleseal import Policy
 from pickleseal._schema import distributions as packages
-from pickleseal._schema.distributions import packages_of, pins_of_bases
+from pickleseal._schema.distributions import package_of, packages_of, packages_of_bases
 from pickleseal.errors import MissingExtraError, PackageVersionError, PackageWarning
 
 
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """Replace what was looked up by made-up versions."""
+    """Replace the versions that are installed."""
     made: dict[str, str | None] = {"shapes": "1.2.3"}
-    monkeypatch.setattr(packages, "_versions", made)
-    monkeypatch.setattr(packages, "_pin_of", packages._pin_of.__wrapped__)
+    monkeypatch.setattr(packages, "installed_version", made.get)
+    monkeypatch.setattr(packages, "package_of", package_of.__wrapped__)
     return made
 
 
@@ -40,7 +40,7 @@ def test_bases_count_and_names_that_differ_are_known() -> None:
     assert packages_of(["attr:NOTHING"]) == {"attrs": version("attrs")}
     pydantic = pytest.importorskip("pydantic")
     model = type("Model", (pydantic.BaseModel,), {"__module__": "shapes"})
-    assert pins_of_bases(model) == {"pydantic": version("pydantic")}
+    assert packages_of_bases(model) == {"pydantic": version("pydantic")}
     assert attrs is not None
 
 
@@ -52,8 +52,8 @@ def test_the_environment_is_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(importlib.metadata, "packages_distributions", scan, raising=False)
     monkeypatch.setattr(importlib.metadata, "distributions", scan)
-    monkeypatch.setattr(packages, "_versions", {})
-    monkeypatch.setattr(packages, "_pin_of", packages._pin_of.__wrapped__)
+    package_of.cache_clear()
+    packages.installed_version.cache_clear()
     assert packages_of(["no_such_distribution_anywhere:X", "hypothesis:given"]).keys() == {"hypothesis"}
 
 

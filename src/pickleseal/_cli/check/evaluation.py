@@ -11,7 +11,7 @@ from ..._format.canonical import encode
 from ..._format.header import Header, fields_of
 from ..._policy import Decision, Policy, Request, Resolved, evaluate_classes, evaluate_header, request_of
 from ..._reading import check_codecs
-from ..._schema.change import REFUSED, WARNED, Change
+from ..._schema.drift import REFUSED, WARNED, Change
 from ..._schema.registry import RegistryIndex, index_of
 from ..._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_all, resolve_globals
 from ..._trust.safe_functions import GUARDED

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..._schema.change import Change
 from ..._schema.describe import describe_any
-from ..._schema.drift import ways_of
+from ..._schema.drift import Change, fixes_of
 from ..._schema.names import global_name
 from ..._schema.registry import Registered
 from ...errors import printable
@@ -46,7 +45,7 @@ def fixes_for_drift(
         if change.fix is not None:
             fixes.append(Fix("if the value need not change", change.fix.partition(", or ")[0]))
     version = entry.version if entry is not None else 0
-    body = _enum_body(removed) if now.kind == "enum" else _body(removed, added)
+    body = _enum_body(removed) if now.adapter.has_members else _body(removed, added)
     code = f"{_decorator(cls, entry, version=version + 1)}\n\n{_migration(cls, entry, version, body)}"
     fixes.append(Fix("else, by a migration" if fixes else "by a migration", code))
     return tuple(fixes)
@@ -103,7 +102,7 @@ def _decorator(
     formerly: str | None = None,
 ) -> str:
     """Write the whole decorator of a class, with what it has already."""
-    name = ways_of(cls, entry).name
+    name = fixes_of(cls, entry).name
     names = [*(entry.formerly if entry is not None else ()), *([formerly] if formerly else ())]
     pairs = {**(entry.renames if entry is not None else {}), **(renames or {})}
     number = version if version is not None else (entry.version if entry is not None else 0)
@@ -120,7 +119,7 @@ def _decorator(
 
 
 def _migration(cls: type, entry: Registered | None, version: int, body: Sequence[str]) -> str:
-    lines = [f"@pickleseal.migration({_quoted(ways_of(cls, entry).name)}, from_version={version})"]
+    lines = [f"@pickleseal.migration({_quoted(fixes_of(cls, entry).name)}, from_version={version})"]
     lines.append(f"def {cls.__name__.lower()}_{version}_to_{version + 1}(state):")
     return "\n".join([*lines, *(f"    {line}" for line in body), "    return state"])
 
