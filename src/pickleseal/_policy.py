@@ -47,7 +47,7 @@ from .errors import (
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from ._schema.migration import Plan
+    from ._schema.plans import Plan
 
 __all__ = [
     "DEFAULT_POLICY",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal import Policy, Registry, Writer
+from pickleseal._policy import compiled
 from pickleseal._schema.registry import index_of
 from pickleseal.errors import (
     ClassMissingError,
@@ -381,10 +382,10 @@ class TestNames:
 
     def test_renames_of_a_package_reach_what_is_below_it(self) -> None:
         policy = Policy(renames={"old": "new", "old.sub": "other", "old:C": "new:D"})
-        assert policy._renamed("old.x.y:C") == "new.x.y:C"
-        assert policy._renamed("old.sub.z:C") == "other.z:C"
-        assert policy._renamed("older:C") == "older:C"
-        assert policy._renamed("old:C") == "new:D"
+        assert compiled(policy).renamed("old.x.y:C") == "new.x.y:C"
+        assert compiled(policy).renamed("old.sub.z:C") == "other.z:C"
+        assert compiled(policy).renamed("older:C") == "older:C"
+        assert compiled(policy).renamed("old:C") == "new:D"
 
     @pytest.mark.parametrize(
         "renames", [{"a": "os"}, {"a:b": "builtins:eval"}, {"a": "subprocess"}, {"a:b": "shutil:rmtree"}]
