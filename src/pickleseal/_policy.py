@@ -441,6 +441,8 @@ def request_of(
         TypeError, ValueError: an argument is not what it should be.
     """
     if policy is None:
+        if expect is None and trust == () and not takes_batches:
+            return DEFAULT_REQUEST
         policy = DEFAULT_POLICY
     elif not isinstance(policy, Policy):
         raise TypeError(f"policy: expected a Policy, found {policy!r}")
@@ -633,7 +635,8 @@ def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decis
 
 def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
     """Return the findings of step 15 that are about the header alone."""
-    policy, protocol, errors = request.policy, fields["pickle"]["protocol"], list[ReadError]()
+    policy, protocol = request.policy, fields["pickle"]["protocol"]
+    errors: list[ReadError] = []
     if protocol not in policy.protocols:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
         where = "pickle.protocol"
@@ -755,4 +758,4 @@ def _hint_for_missing(name: str, registry: Registry) -> str:
 
 
 DEFAULT_POLICY = Policy()
-DEFAULT_REQUEST = request_of()
+DEFAULT_REQUEST = Request(DEFAULT_POLICY, compiled(DEFAULT_POLICY), None, {})

@@ -111,12 +111,12 @@ _ABOUT_CLASSES = (UntrustedGlobalError, TypeMismatchError, ClassMissingError, Sc
 
 def check_body(source: Source, header: Header) -> None:
     """Steps 16 to 19, after the header was read from the same source. Runs no opcode, and keeps no buffer in memory."""
-    _read_sections(source, fields_of(header), header.frame_len, keep_buffers=False)
+    _read_sections(source, header, keep_buffers=False)
 
 
 def body_sections(source: Source, header: Header) -> list[Any]:
     """Steps 16 to 19; return all sections, decoded: section 0 as bytes."""
-    return _read_sections(source, fields_of(header), header.frame_len, keep_buffers=True)
+    return _read_sections(source, header, keep_buffers=True)
 
 
 def verify_source(source: Source, policy: Policy) -> Header:
@@ -127,41 +127,46 @@ def verify_source(source: Source, policy: Policy) -> Header:
     return header
 
 
-def _read_sections(
-    source: Source, fields: dict[str, Any], frame_len: int, keep_buffers: bool, is_checked: bool = True
-) -> list[Any]:
+def _read_sections(source: Source, header: Header, keep_buffers: bool, is_checked: bool = True) -> list[Any]:
     """Steps 16 to 19: read, check and decode the sections, then check the pickle's structure. Runs no opcode."""
+    fields = fields_of(header)
     entries = fields["sections"]
     if "sha256" in entries[0] and pays(entry["len"] for entry in entries):
         with ThreadPool() as source.pool:
-            stored = _take_sections(source, entries, keep_buffers)
+            stored, is_compressed, readonly = _take_sections(source, entries, keep_buffers)
         source.pool = None  # a source may go on to another frame
     else:
-        stored = _take_sections(source, entries, keep_buffers)
+        stored, is_compressed, readonly = _take_sections(source, entries, keep_buffers)
     if not source.at_end():
         hint = "a stream? iter_load() reads it"
-        raise TrailingBytesError("bytes follow the frame", f"{frame_len} bytes", "more", hint)
-    if any("codec" in entry for entry in entries):
+        raise TrailingBytesError("bytes follow the frame", f"{header.frame_len} bytes", "more", hint)
+    if is_compressed:
         decompress_sections(entries, stored, keep_buffers)
     if is_checked:
-        check_envelope(stored[0], fields["pickle"]["protocol"], ["readonly" in entry for entry in entries[1:]])
+        check_envelope(stored[0], fields["pickle"]["protocol"], readonly)
     return stored
 
 
-def _take_sections(source: Source, entries: list[dict[str, Any]], keep_buffers: bool) -> list[Any]:
-    """Step 16: read and check the sections."""
-    stored, index = [], 0
+def _take_sections(
+    source: Source, entries: list[dict[str, Any]], keep_buffers: bool
+) -> tuple[list[Any], bool, list[bool]]:
+    """Step 16: read and check the sections. Return them, whether one is compressed, and which buffers are read-only."""
+    stored, is_compressed, readonly, index = [], False, [], 0
     for entry in entries:
-        stored.append(source.section(index, entry, keep_buffers or not index or "codec" in entry))
+        has_codec = "codec" in entry
+        stored.append(source.section(index, entry, keep_buffers or not index or has_codec))
+        is_compressed |= has_codec
+        if index:
+            readonly.append("readonly" in entry)
         index += 1
-    return stored
+    return stored, is_compressed, readonly
 
 
 def dry_run(accepted: Accepted) -> None:
     """Steps 16 to 19, and of step 20 what the policy's level checks before the payload runs."""
     source, request, header, decision = accepted
     fields, level = fields_of(header), request.compiled.level
-    sections = _read_sections(source, fields, header.frame_len, False, level.is_checked)
+    sections = _read_sections(source, header, False, level.is_checked)
     buffers = [b""] * (len(sections) - 1)
     inspect(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved)
 
@@ -170,14 +175,30 @@ def load_accepted(accepted: Accepted) -> Any:
     """Steps 16 to 20: the object."""
     source, request, header, decision = accepted
     fields = fields_of(header)
-    sections = _read_sections(source, fields, header.frame_len, True, request.compiled.level.is_checked)
-    buffers = [_bind(sections[i], fields["sections"][i], source.readonly) for i in range(1, len(sections))]
+    sections = _read_sections(source, header, True, request.compiled.level.is_checked)
+    buffers = []
+    for index in range(1, len(sections)):
+        buffers.append(_bind(sections[index], fields["sections"][index], source.readonly))
     return _run(fields, sections[0], buffers, request, decision, source.name)
 
 
 def read_object(source: Source, request: Request) -> Any:
     """All steps: the object, or the first refusal. `unpack` describes it."""
+    if type(source) is BytesSource:
+        return read_bytes(source.data, request, source.name)
     return load_accepted(accept(source, request))
+
+
+def read_bytes(data: bytes, request: Request, name: str | None = None) -> Any:
+    """All steps for bytes, by the short way if it is open. `name` is that of the file they come from."""
+    plain = decode_plain(data) if request.compiled.is_plain else None
+    if plain is None:
+        return load_accepted(accept(BytesSource(data, name), request))
+    fields, payload = plain
+    decision = decide(fields, request)
+    if request.compiled.level.is_checked:
+        check_envelope(payload, fields["pickle"]["protocol"], [])
+    return _run(fields, payload, [], request, decision, name)
 
 
 def _run(
@@ -264,12 +285,4 @@ def unpack(
     {1, 2, 3}
     """
     request = request_of(expect, trust, policy)
-    if type(data) is bytes and request.compiled.is_plain:
-        plain = decode_plain(data)
-        if plain is not None:
-            fields, payload = plain
-            decision = decide(fields, request)
-            if request.compiled.level.is_checked:
-                check_envelope(payload, fields["pickle"]["protocol"], [])
-            return _run(fields, payload, [], request, decision)
-    return read_object(BytesSource(data), request)
+    return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)

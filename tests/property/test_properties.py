@@ -77,7 +77,7 @@ class TestThePlainWay:
     @pytest.mark.parametrize("name", PLAIN)
     def test_every_bit_flip_takes_the_long_way(self, name: str) -> None:
         data = VALID[name]
-        pickleseal.verify(data)  # now its skeleton is known
+        pickleseal.verify(data)  # now its header is in the cache
         assert (decode_plain(data) is not None) == (name != "ext-depth-16")
         for offset, bit, damaged in flips(data):
             assert decode_plain(damaged) is None, f"bit {bit} of byte {offset}"
@@ -87,7 +87,7 @@ class TestThePlainWay:
         assert decode_plain(data + bytes(64)) is None
 
     def test_an_empty_payload_takes_the_long_way(self) -> None:
-        """Its frame is shorter than step 5 allows; a known skeleton must not hide that."""
+        """Its frame is shorter than step 5 allows; the header cache must not hide that."""
         frame = Frame(b"\x80\x05N.")
         pickleseal.verify(frame.data)
         empty = Frame(b"")

@@ -805,7 +805,7 @@ class TestPeekAndVerify:
 
 
 class TestHeaderCache:
-    """Headers that differ only in time, length and checksum are parsed once (format/skeleton.py)."""
+    """Headers that differ only in time, length and checksum are parsed once (_format/header_cache.py)."""
 
     def test_the_cache_gives_what_parsing_gives(self) -> None:
         for n in range(300):
@@ -817,13 +817,13 @@ class TestHeaderCache:
             assert header.meta["k"] == str(n % 3)
 
     def test_the_cache_stays_bounded(self) -> None:
-        from pickleseal._format.frame import skeletons
+        from pickleseal._format.header_cache import header_cache
 
         for n in range(600):
             pickleseal.peek(pickleseal.pack(1, meta={"n": str(n)}))
-        assert len(skeletons._known) <= 256
+        assert len(header_cache._fields) <= 256
         pickleseal.peek(pickleseal.pack(1, meta={"n": "x" * 5000}))
-        assert max(sum(map(len, key)) for key in skeletons._known) <= 4096
+        assert max(sum(map(len, key)) for key in header_cache._fields) <= 4096
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -840,7 +840,7 @@ class TestHeaderCache:
             (b"05.678901Z", b"05.67890\xb1Z"),
         ],
     )
-    def test_a_known_skeleton_with_wrong_values_gets_the_right_verdict(self, old: bytes, new: bytes) -> None:
+    def test_a_cached_header_with_wrong_values_gets_the_right_verdict(self, old: bytes, new: bytes) -> None:
         from frames import Frame
 
         good = Frame(b"\x80\x05K\x01.")

@@ -1,11 +1,14 @@
-"""A whole frame (spec section 4), in three steps that every shell drives: preamble, header, sections.
+"""A whole frame (spec section 4). Reading it takes three steps: preamble, header, sections.
 
     preamble = decode_preamble(the first 64 bytes, limits)
     header   = decode_head(preamble, the next header_len + seal_len bytes, limits)
     for each section: SectionCheck(index, entry), update() with its bytes, finish() with its padding
 
-Each step says how many bytes the next one needs. No step opens, waits or seeks: bytes, files, maps and pipes are the
-shells' business, and all of them get the same verdict.
+Each step says how many bytes the next one needs. No step opens, waits or seeks: callers bring the bytes from memory,
+files, maps and pipes, and all of them get the same verdict. `decode_plain` is a short way for the commonest artifacts.
+
+Writing: `encode_frame` gives header and sections, `frame_parts` puts preamble and seal before them. A `DeferredFrame`
+is hashed while it is written.
 """
 
 import struct
@@ -25,7 +28,7 @@ from ..errors import (
 from .canonical import check_values, decode, encode
 from .checksum import checksum, checksum_hex, new_digest
 from .header import Header, validate
-from .header_cache import Skeletons
+from .header_cache import header_cache
 from .limits import ALIGNMENT, MAX_INTEGER, Limits
 from .preamble import MAGIC, PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
 from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
@@ -55,8 +58,8 @@ def padding_of(length: int) -> int:
 def decode_head(preamble: Preamble, data: bytes, limits: Limits, verify: Verify | None = None) -> Header:
     """Decode header and seal from the bytes behind the preamble (spec 11, steps 7 to 13).
 
-    `data` is what the input had, at most header_len + seal_len bytes. `verify` judges the signatures, before the
-    header's JSON is looked at; without it they are claims.
+    `data` is what the input had, at most header_len + seal_len bytes. `verify` verifies the signatures, before the JSON
+    of the header is parsed; without it they are claims.
 
     Raises:
         TruncatedError, HeaderChecksumError, SealError, HeaderEncodingError, HeaderSchemaError, LayoutError,
@@ -74,7 +77,7 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits, verify: Verify 
     if preamble.seal_len or preamble.version_minor:
         fields = _decode_fields(text, preamble)
     else:
-        known = skeletons.find(text)
+        known = header_cache.find(text)
         fields = _decode_fields(text, preamble) if known is None else known
     _check_layout(fields["sections"], preamble, limits)
     if "crit" in fields:
@@ -83,14 +86,11 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits, verify: Verify 
     return Header(fields, preamble, claims, verified)
 
 
-skeletons = Skeletons()
-
-
 def _decode_fields(text: bytes, preamble: Preamble) -> dict[str, Any]:
     """Steps 10 and 11: the encoding, values that section 5 excludes, then the schema.
 
-    Where the schema knows every member, what passes it holds no such value; so the walk over all values runs only
-    for members with free content, and to tell which step a refused header failed.
+    A header that passes the schema has no such value in the members that the schema knows. So all values are looked at
+    only if there are members with free content, or to find out which step a refused header failed.
     """
     fields = decode(text)
     if "ext" in fields or preamble.version_minor > VERSION_MINOR:
@@ -101,7 +101,7 @@ def _decode_fields(text: bytes, preamble: Preamble) -> dict[str, Any]:
         check_values(fields)
         raise
     if not preamble.seal_len and not preamble.version_minor:
-        skeletons.remember(text, fields)
+        header_cache.add(text, fields)
     return fields
 
 
@@ -124,7 +124,7 @@ def _check_layout(sections: list[dict[str, Any]], preamble: Preamble, limits: Li
 
 
 def _check_largest(sections: list[dict[str, Any]], most: int) -> None:
-    """Compare the sections' single sizes, stored and decoded, with the caller's limit (spec 11, step 12)."""
+    """Compare the size of each section, stored and decoded, with the caller's limit (spec 11, step 12)."""
     for index, entry in enumerate(sections):
         for member in ("len", "raw_len"):
             if entry.get(member, 0) > most:
@@ -153,13 +153,13 @@ class SectionCheck:
     __slots__ = ("_digest", "_entry", "_sha256", "_where")
 
     def __init__(self, index: int, entry: dict[str, Any], with_sha256: bool = True) -> None:
-        """Begin. `with_sha256` false: the caller computes the SHA-256 elsewhere and brings it at the end."""
+        """Begin. If `with_sha256` is false, the caller computes the SHA-256 and gives it to `finish_rest`."""
         self._entry = entry
         self._where = f"sections[{index}]"
         self._digest = new_digest()
         self._sha256 = None
         if with_sha256 and "sha256" in entry:
-            import hashlib  # loads OpenSSL: only where a seal asks for it
+            import hashlib  # loads OpenSSL, so only for sections that have a SHA-256
 
             self._sha256 = hashlib.sha256()
 
@@ -180,13 +180,13 @@ class SectionCheck:
         self.finish_rest(padding)
 
     def finish_xxh3(self) -> None:
-        """Compare the checksum alone, the first thing to be compared."""
+        """Compare the checksum, which comes first."""
         found = self._digest.hexdigest()
         if found != self._entry["xxh3"]:
             raise SectionChecksumError("the section is damaged", self._entry["xxh3"], found, None, self._where)
 
     def finish_rest(self, padding: bytes | memoryview, sha256: str | None = None) -> None:
-        """Compare what comes behind the checksum: the SHA-256, which may come from elsewhere, and the padding."""
+        """Compare the SHA-256, which the caller may give, and the padding."""
         if sha256 is None and self._sha256 is not None:
             sha256 = self._sha256.hexdigest()
         if sha256 is not None and sha256 != self._entry["sha256"]:
@@ -285,19 +285,17 @@ class DeferredFrame:
         return encode_preamble(self.length, header) + header
 
 
-# The shortest way through steps 1 to 17 for the plainest artifact: bytes in memory, one uncompressed section, no
-# seal, no stream, and a header whose skeleton was judged before. That is what caches and queues are full of.
-#
-# It makes the same checks as the long way and answers only yes: whatever is not right, or not plain, is None, and the
-# long way finds the verdict. So no error class is decided here, and nothing is accepted that the long way would refuse.
-
-
 _START = MAGIC + struct.pack("<HHI", 1, 0, 0)  # version 1.0, no flags
 _REST = struct.Struct("<QIIQQQQ")  # bytes 16-63
 
 
 def decode_plain(data: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """Return the validated header fields and the payload of a plain artifact, or None."""
+    """Steps 1 to 14, 16 and 17 in one go, for the commonest artifact: the header's fields and the payload, or None.
+
+    That is one in memory, with one uncompressed section, no seal, no stream, within the default limits, and with a
+    header that is in the cache. The checks are the same as on the long way. For any artifact that is wrong or of
+    another kind the result is None, and the long way finds the verdict: no error class is decided here.
+    """
     if len(data) < 192 or data[:16] != _START:
         return None
     frame_len, header_len, seal_len, header_xxh3, stream_id, seq, preamble_xxh3 = _REST.unpack_from(data, 16)
@@ -314,7 +312,7 @@ def decode_plain(data: bytes) -> tuple[dict[str, Any], bytes] | None:
     text = data[PREAMBLE_SIZE:start]
     if checksum(text) != header_xxh3:
         return None
-    fields = skeletons.find(text)
+    fields = header_cache.find(text)
     if fields is None:
         return None
     section = fields["sections"][0]

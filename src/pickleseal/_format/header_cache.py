@@ -1,11 +1,13 @@
-"""A cache for headers that differ only in time stamp, payload length and checksum: the same object, packed again and
-again.
+"""The one cache of validated headers, shared by all readers of the process.
 
-Parsing and judging a header costs more than loading a small object. The text of such a header, with the three varying
-values cut out, is its skeleton. Where a skeleton was judged before, only the three values are judged again; the
-verdict is that of the whole way, by construction: what is outside the cuts is equal byte by byte, and what is inside
-is checked to be a time stamp, an integer and a checksum. Only standalone headers of the reader's own minor take part,
-and only with one section.
+Caches and queues are full of artifacts whose headers differ only in time stamp, payload length and checksum. Parsing
+and validating such a header costs more than loading a small object. So the cache has, for headers that passed every
+check, the text with these three values cut out, and the fields. For a header with the same rest, only the three values
+are checked again. The verdict is the one of the whole validation by construction: the rest is equal byte by byte, and
+the three values are checked to be a time stamp, an integer and a checksum.
+
+Only standalone headers of the reader's own minor version take part, and only with one section. The key is made of
+bytes alone, so an entry never becomes wrong; the cache is emptied when it is full.
 """
 
 from typing import Any
@@ -13,30 +15,30 @@ from typing import Any
 from .limits import MAX_INTEGER
 from .timestamps import is_timestamp
 
-__all__ = ["SMALL_HEADER", "Skeletons"]
+__all__ = ["HeaderCache", "header_cache"]
 
 _CREATED = b'"created":"'
 _SECTION = b'"sections":[{"len":'
 _XXH3 = b',"xxh3":"'
 _HEX = b"0123456789abcdef"
-SMALL_HEADER = 4096  # bytes of a header that is kept
-_MOST = 256  # kept skeletons: 1 MiB in all
+_LARGEST = 4096  # bytes of a header that is cached
+_MOST = 256  # headers: 1 MiB in all
 
 
-class Skeletons:
-    """A bounded cache from skeleton to validated fields."""
+class HeaderCache:
+    """A bounded cache from the text of a header, without the three values that vary, to its validated fields."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_fields",)
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, bytes, bytes], dict[str, Any]] = {}
+        self._fields: dict[tuple[bytes, bytes, bytes], dict[str, Any]] = {}
 
     def find(self, text: bytes) -> dict[str, Any] | None:
-        """Return the fields of a header whose skeleton is known and whose three values are right, else None."""
+        """Return the fields of a header that is valid by what is cached, else None."""
         cut = text.find(_CREATED) + 11
         middle = text.find(_SECTION, cut) + 19
         end = text.find(b"}", middle)
-        fields = self._known.get((text[:cut], text[cut + 27 : middle], text[end:]))
+        fields = self._fields.get((text[:cut], text[cut + 27 : middle], text[end:]))
         if fields is None:
             return None
         length, _, checksum = text[middle:end].partition(_XXH3)
@@ -53,17 +55,23 @@ class Skeletons:
         number = int(length) if len(length) < 17 else MAX_INTEGER + 1
         if number > MAX_INTEGER:
             return None
-        section = {"len": number, "xxh3": checksum[:16].decode()}
-        return {**fields, "created": created, "sections": [section]}
+        return {**fields, "created": created, "sections": [{"len": number, "xxh3": checksum[:16].decode()}]}
 
-    def remember(self, text: bytes, fields: dict[str, Any]) -> None:
-        """Keep the skeleton of a header that passed every check, where it has one."""
-        if len(text) > SMALL_HEADER or text.count(_CREATED) != 1 or text.count(_SECTION) != 1:
+    def add(self, text: bytes, fields: dict[str, Any]) -> None:
+        """Cache a header that passed every check, if it is of the kind that is cached."""
+        if len(text) > _LARGEST or text.count(_CREATED) != 1 or text.count(_SECTION) != 1:
             return
         if len(fields["sections"]) != 1 or len(fields["sections"][0]) != 2 or "ext" in fields:
             return
         cut = text.find(_CREATED) + 11
         middle = text.find(_SECTION, cut) + 19
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        self._known[text[:cut], text[cut + 27 : middle], text[text.find(b"}", middle) :]] = fields
+        if len(self._fields) >= _MOST:
+            self._fields.clear()
+        self._fields[text[:cut], text[cut + 27 : middle], text[text.find(b"}", middle) :]] = fields
+
+    def clear(self) -> None:
+        """Empty the cache."""
+        self._fields.clear()
+
+
+header_cache = HeaderCache()
