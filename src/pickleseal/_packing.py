@@ -27,7 +27,7 @@ from ._payload.pickler import Pickled, not_portable, pickle_object
 from ._schema.distributions import packages_of
 from ._schema.header_entries import ClassInHeader, in_header
 from ._schema.registry import Registry, default_registry, index_of
-from ._trust.allow_list import is_dangerous
+from ._trust.allow_list import is_dangerous, methods_not_loaded
 from ._version import __version__
 from .errors import PackError, PackWarning, frames_up
 
@@ -225,7 +225,7 @@ def encode_object(
     """
     root = describe_root(type(obj), name, writer.registry)
     pickled = pickle_or_explain(obj)
-    if pickled.globals or pickled.bound:
+    if pickled.globals or pickled.methods:
         check_globals(pickled, writer.registry)
     return encode_pickled(pickled, root, name, members, writer, created)
 
@@ -300,9 +300,9 @@ def check_globals(pickled: Pickled, registry: Registry) -> None:
         # A registered class is found by its registered name, wherever it is.
         if warning is not None and (is_final or index_of(registry).by_name(name) is None):
             texts.append(warning)
-    texts += [
-        f"the bound method {name} can be packed and not loaded: store the object" for name in sorted(pickled.bound)
-    ]
+    if pickled.methods:
+        names = methods_not_loaded(pickled.methods)
+        texts += [f"the bound method {name} can be packed and not loaded: store the object" for name in names]
     for text in texts:
         _warn(text)
 

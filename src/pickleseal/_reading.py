@@ -28,7 +28,7 @@ from ._policy import (
     request_of,
 )
 from ._schema.names import type_name
-from ._trust.levels import inspect, load_at
+from ._trust.levels import check_payload, load_at
 from .errors import (
     ClassMissingError,
     InvalidObjectError,
@@ -168,7 +168,7 @@ def dry_run(accepted: Accepted) -> None:
     fields, level = fields_of(header), request.compiled.level
     sections = _read_sections(source, header, False, level.is_checked)
     buffers = [b""] * (len(sections) - 1)
-    inspect(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved)
+    check_payload(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved)
 
 
 def load_accepted(accepted: Accepted) -> Any:

@@ -109,11 +109,10 @@ def prepare() -> Watch:
     )
     from pickleseal._schema import annotations  # noqa: F401
     from pickleseal._trust import (
-        depth,  # noqa: F401
         dryrun,  # noqa: F401
+        hash_cost,  # noqa: F401
+        sandbox,  # noqa: F401
     )
-    from pickleseal._trust import hash_cost as towers  # noqa: F401
-    from pickleseal._trust import sandbox as isolated  # noqa: F401
     from pickleseal._trust.allow_list import resolve_globals
 
     with contextlib.suppress(ImportError):

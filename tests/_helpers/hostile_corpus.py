@@ -324,7 +324,7 @@ http:HTTPStatus.__class__ http:HTTPStatus._member_map_ http:HTTPStatus.OK.phrase
 types:SimpleNamespace.__class__ types:GenericAlias.__origin__ types:_GeneratorWrapper types:sys.modules
 array:array.fromfile array:array.__class__ re:_compile.__globals__ re:enum.sys.modules re:functools.partial
 pickleseal:rebuild_array.__globals__ pickleseal:rebuild_dtype.__code__ pickleseal:unpack.__globals__
-pickleseal._trust.safe_functions:operator.attrgetter pickleseal._trust.safe_functions:GUARDED targets:Point.__init__
+pickleseal._trust.safe_functions:operator.attrgetter pickleseal._trust.safe_functions:SAFE_FUNCTIONS targets:Point.__init__
 targets:Point.__init__.__globals__ targets:Point.__dict__ targets:Point.__class__ targets:Color.RED
 targets:Color._value2member_map_ targets:harmless.__globals__ targets:harmless.__code__ targets:TABLE targets:ITEMS
 targets:POINT targets:POINT.__class__ targets:enum.sys.modules targets:Reads.value targets:Reads.make

@@ -376,11 +376,11 @@ class TestIsolated:
     def test_a_fork_while_another_thread_writes_to_the_helper(self) -> None:
         import signal
 
-        from pickleseal._trust import sandbox as isolated
+        from pickleseal._trust import sandbox
 
         policy = Policy(isolated=True)
         pickleseal.unpack(pickleseal.pack(1), policy=policy)
-        helper = isolated._helper._process
+        helper = sandbox.helper.process
         assert helper is not None
         os.kill(helper.pid, signal.SIGSTOP)
         data = pickleseal.pack(b"x" * 300_000)

@@ -885,11 +885,11 @@ class TestIdlePicklers:
     def test_a_pickler_with_a_large_memo_is_not_kept(self) -> None:
         from pickleseal._payload import pickler
 
-        pickler._idle.clear()
+        pickler.idle_picklers.clear()
         pickleseal.pack([[] for _ in range(30_000)])
-        assert pickler._idle == []
+        assert pickler.idle_picklers == []
         pickleseal.pack([1])
-        assert len(pickler._idle) == 1
+        assert len(pickler.idle_picklers) == 1
 
     def test_packed_objects_are_not_kept_alive(self) -> None:
         import gc

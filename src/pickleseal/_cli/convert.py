@@ -26,7 +26,7 @@ from .output import EXIT_FINDING, Output, UsageError, exit_code_of, size_text
 
 if TYPE_CHECKING:
     from .._format.header import Header
-    from ..convert.adopt import Adopted
+    from ..convert import Adopted
 
 __all__ = ["add_arguments", "run"]
 
@@ -118,7 +118,7 @@ def _refuse(path: str, exc: PicklesealError | OSError, out: Output) -> None:
         raise exc
     if isinstance(exc, UntrustedGlobalError) and exc.missing and not any(map(is_dangerous, exc.missing)):
         trust = " ".join(f"--trust {name}" for name in exc.missing)
-        exc.hint = f"if you know what they do, and who wrote this: {trust}"
+        exc.hint = f"if you know who wrote the file, you can allow this with {trust}"
     if isinstance(exc, OSError | ReadError):
         out.refuse(path, exc)
         return
@@ -174,7 +174,7 @@ def _extracted(path: str) -> tuple[list[Any], dict[str, Any]]:
     import io
 
     from .._io.source import BytesSource, FileSource
-    from ..convert.adopt import extract
+    from ..convert import extract
 
     if path == STDIN:
         parts, header = extract(BytesSource(sys.stdin.buffer.read()))
@@ -189,8 +189,7 @@ def _needs(header: "Header") -> dict[str, Any]:
 
 
 def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
-    from ..convert.adopt import adopt, repickle
-    from ..convert.foreign import decompressed
+    from ..convert import adopt, decompressed, repickle
 
     data, written = _read(path, options.max_size)
     data, compression = decompressed(data, options.max_size)
@@ -246,9 +245,9 @@ def _reading(found: "Adopted") -> str:
 
 
 def _is_guarded(name: str) -> bool:
-    from .._trust.safe_functions import GUARDED
+    from .._trust.safe_functions import SAFE_FUNCTIONS
 
-    return name in GUARDED
+    return name in SAFE_FUNCTIONS
 
 
 def _tell(job: _Job, found: dict[str, Any], out: Output) -> None:

@@ -1,8 +1,9 @@
-"""What a bare pickle imports and makes, told from its opcodes without running one (spec section 12, adopting).
+"""The static analysis: what a bare pickle imports and makes, read from its opcodes (spec section 12, adopting).
 
-Strategy: the stack, the marks and the memo of the pickle machine, with shadows in the place of objects. Text is kept,
-because STACK_GLOBAL takes a name from it; of everything else a shadow knows the name of its type at most. An opcode
-that takes what is not there is a refusal. All protocols are read, those that no artifact holds too.
+Strategy: an abstract pickle machine with a stack, marks and a memo, whose values are shadows in place of objects. Text
+is kept, because STACK_GLOBAL takes a name from it. Of everything else a shadow knows the name of its type at most.
+The machine refuses an opcode that takes what is not there. It reads all protocols, also those that no artifact may
+hold. No opcode is run, and nothing is imported or made.
 """
 
 from collections.abc import Callable
@@ -10,17 +11,15 @@ from typing import Any, NamedTuple
 
 from .._format.header import is_global
 from ..errors import PickleEnvelopeError
+from .opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode
 
-__all__ = ["OF", "STEPS", "UNKNOWN", "Global", "Outline", "Shadow", "Tuple", "Walk", "outline", "todays_name"]
-
-# The pickle machine with shadows in the place of objects: stack, marks, memo, and the opcodes' arguments.
-
+__all__ = ["LOAD", "Outline", "outline", "todays_name"]
 
 LOAD = "--load --trust NAME... unpickles it under an allow-list and packs it anew"
 _LONGEST = 1023  # bytes of a name (spec 6)
 
 
-class Shadow:
+class _Shadow:
     """An object of which the type's name is known, or nothing."""
 
     __slots__ = ("name",)
@@ -29,13 +28,13 @@ class Shadow:
         self.name = name
 
 
-class Global(Shadow):
+class _Global(_Shadow):
     """A class or a function, by its name."""
 
     __slots__ = ()
 
 
-class Tuple(Shadow):
+class _Tuple(_Shadow):
     """A tuple, and what comes first in it."""
 
     __slots__ = ("first",)
@@ -45,12 +44,9 @@ class Tuple(Shadow):
         self.first = first
 
 
-UNKNOWN = Shadow()
-OF = {
-    name: Shadow(f"builtins:{name}")
-    for name in ("NoneType", "bool", "int", "float", "bytes", "bytearray", "list", "dict", "set", "frozenset")
-}
-TEXT = Shadow("builtins:str")  # too long for a name
+_UNKNOWN = _Shadow()
+_TEXT = _Shadow("builtins:str")  # too long for a name
+
 _MAKERS = {  # functions whose first argument is the class of what they return
     "copyreg:_reconstructor",
     "copyreg:__newobj__",
@@ -80,7 +76,9 @@ def todays_name(name: str, protocol: int) -> str:
     return f"{IMPORT_MAPPING.get(module, module)}:{qualname}"
 
 
-class Walk:
+class _Walk:
+    """One walk of the machine over one pickle."""
+
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0  # of the next byte
@@ -122,13 +120,14 @@ class Walk:
         self.position = end + 1
         return found
 
-    def index(self) -> int:
+    def index(self, opcode: Opcode) -> int:
+        """Return the index of a place in the memo: the argument of PUT, GET and their binary forms."""
+        if opcode.argument.form == "fixed":
+            return self.number(opcode.argument.size)
         text = self.line()
         if not text.isdigit() or len(text) > 18:
             raise self.error("not a number")
         return int(text)
-
-    # --- the stack ---------------------------------------------------------------------------------------------------
 
     def pop(self) -> Any:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
@@ -150,7 +149,7 @@ class Walk:
 
     def push_text(self, raw: bytes) -> None:
         if len(raw) > _LONGEST:
-            self.stack.append(TEXT)
+            self.stack.append(_TEXT)
             return
         try:
             self.stack.append(raw.decode("utf-8", "surrogatepass"))
@@ -159,86 +158,37 @@ class Walk:
 
     def push_old_text(self, raw: bytes) -> None:
         self.texts.append((self.opcode_at, self.position, raw))
-        self.stack.append(raw.decode("latin-1") if len(raw) <= _LONGEST else TEXT)
+        self.stack.append(raw.decode("latin-1") if len(raw) <= _LONGEST else _TEXT)
 
-    # --- what is imported and made -----------------------------------------------------------------------------------
-
-    def import_name(self, module: object, qualname: object) -> Global:
+    def import_name(self, module: object, qualname: object) -> _Global:
         if not isinstance(module, str) or not isinstance(qualname, str):
             raise self.error("the name of what it imports is made while it runs", LOAD)
         name = f"{module}:{qualname}"
         if not is_global(name):
             raise self.error("imports a name that no header can hold", LOAD)
         self.names.add(name)
-        return Global(name)
+        return _Global(name)
 
-    def make(self, function: Any, first: Any) -> Shadow:
-        """Return the shadow of what a call makes: of the class that is called, or that a known function is given."""
-        if type(function) is not Global or function.name is None:
-            return UNKNOWN
+    def make(self, function: Any, first: Any) -> _Shadow:
+        """Return the shadow of what a call makes: of the class that is called, or that a known function gets."""
+        if type(function) is not _Global or function.name is None:
+            return _UNKNOWN
         name = todays_name(function.name, self.protocol)
         if name in _MAKERS:
-            known = type(first) is Global and first.name is not None
-            return Shadow(todays_name(first.name, self.protocol)) if known else UNKNOWN
+            known = type(first) is _Global and first.name is not None
+            return _Shadow(todays_name(first.name, self.protocol)) if known else _UNKNOWN
         if name in _RETURNS:
-            return Shadow(_RETURNS[name])
+            return _Shadow(_RETURNS[name])
         module, _, qualname = name.partition(":")
         if qualname.rpartition(".")[2][:1].isupper() or (module in _ALSO_CLASSES and qualname != "getattr"):
-            return Shadow(name)
-        return UNKNOWN
+            return _Shadow(name)
+        return _UNKNOWN
 
 
-# What each opcode of a pickle does to a machine of shadows. None imports, calls or makes anything.
+# What single opcodes do beyond taking and giving objects.
 
 
-def _push(shadow: Any) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.stack.append(shadow)
-
-    return step
-
-
-def _push_after(shadow: Any, width: int) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.position += width
-        if walk.position > len(walk.data):
-            raise walk.error("an opcode's argument reaches beyond the end")
-        walk.stack.append(shadow)
-
-    return step
-
-
-def _push_line(shadow: Any) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.line()
-        walk.stack.append(shadow)
-
-    return step
-
-
-def _push_counted(shadow: Any, width: int, signed: bool = False) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.skip(walk.number(width, signed))
-        walk.stack.append(shadow)
-
-    return step
-
-
-def _text(width: int) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.push_text(walk.take(walk.number(width)))
-
-    return step
-
-
-def _old_text(width: int, signed: bool) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.push_old_text(walk.take(walk.number(width, signed)))
-
-    return step
-
-
-def _string(walk: Walk) -> None:
+def _string(walk: _Walk, opcode: Opcode) -> None:
     import codecs
 
     raw = walk.line().strip()
@@ -251,91 +201,63 @@ def _string(walk: Walk) -> None:
     walk.push_old_text(decoded if isinstance(decoded, bytes) else raw)
 
 
-def _unicode(walk: Walk) -> None:
+def _old_text(walk: _Walk, opcode: Opcode) -> None:
+    walk.push_old_text(walk.take(walk.number(opcode.argument.size, opcode.argument.is_signed)))
+
+
+def _unicode(walk: _Walk, opcode: Opcode) -> None:
     try:
         walk.push_text(walk.line().decode("raw-unicode-escape").encode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:
         raise walk.error("text with a wrong escape") from None
 
 
-def _mark(walk: Walk) -> None:
+def _text(walk: _Walk, opcode: Opcode) -> None:
+    walk.push_text(walk.take(walk.number(opcode.argument.size)))
+
+
+def _mark(walk: _Walk, opcode: Opcode) -> None:
     walk.marks.append(len(walk.stack))
 
 
-def _pop_one(walk: Walk) -> None:
+def _pop(walk: _Walk, opcode: Opcode) -> None:
     if walk.marks and walk.marks[-1] == len(walk.stack):
         walk.marks.pop()
     else:
         walk.pop()
 
 
-def _dup(walk: Walk) -> None:
+def _dup(walk: _Walk, opcode: Opcode) -> None:
     walk.stack.append(walk.top())
 
 
-def _tuple(count: int) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        items = [walk.pop() for _ in range(count)]
-        walk.stack.append(Tuple(items[-1]))
-
-    return step
-
-
-def _tuple_of_mark(walk: Walk) -> None:
-    items = walk.pop_mark()
-    walk.stack.append(Tuple(items[0] if items else None))
+def _tuple(walk: _Walk, opcode: Opcode) -> None:
+    if opcode.takes == ITEMS:
+        items = walk.pop_mark()
+        walk.stack.append(_Tuple(items[0] if items else None))
+    else:
+        first = None
+        for _ in range(opcode.takes):
+            first = walk.pop()
+        walk.stack.append(_Tuple(first))
 
 
-def _of_mark(shadow: Any) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.pop_mark()
-        walk.stack.append(shadow)
-
-    return step
+def _put(walk: _Walk, opcode: Opcode) -> None:
+    walk.memo[walk.index(opcode)] = walk.top()
 
 
-def _drop(count: int) -> Callable[[Walk], None]:
-    """Take so many items into what is then on top."""
-
-    def step(walk: Walk) -> None:
-        for _ in range(count):
-            walk.pop()
-        walk.top()
-
-    return step
+def _get(walk: _Walk, opcode: Opcode) -> None:
+    try:
+        walk.stack.append(walk.memo[walk.index(opcode)])
+    except KeyError:
+        raise walk.error("takes from the memo what is not in it") from None
 
 
-def _drop_mark(walk: Walk) -> None:
-    walk.pop_mark()
-    walk.top()
-
-
-def _pop_mark(walk: Walk) -> None:
-    walk.pop_mark()
-
-
-def _put(read: Callable[[Walk], int]) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        walk.memo[read(walk)] = walk.top()
-
-    return step
-
-
-def _get(read: Callable[[Walk], int]) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        try:
-            walk.stack.append(walk.memo[read(walk)])
-        except KeyError:
-            raise walk.error("takes from the memo what is not in it") from None
-
-    return step
-
-
-def _memoize(walk: Walk) -> None:
+def _memoize(walk: _Walk, opcode: Opcode) -> None:
     walk.memo[len(walk.memo)] = walk.top()
 
 
-def _global(walk: Walk) -> None:
+def _global(walk: _Walk, opcode: Opcode) -> None:
     try:
         module, qualname = walk.line().decode(), walk.line().decode()
     except UnicodeDecodeError:
@@ -343,42 +265,39 @@ def _global(walk: Walk) -> None:
     walk.stack.append(walk.import_name(module, qualname))
 
 
-def _stack_global(walk: Walk) -> None:
+def _stack_global(walk: _Walk, opcode: Opcode) -> None:
     qualname, module = walk.pop(), walk.pop()
     walk.stack.append(walk.import_name(module, qualname))
 
 
-def _inst(walk: Walk) -> None:
-    _global(walk)
+def _inst(walk: _Walk, opcode: Opcode) -> None:
+    _global(walk, opcode)
     cls = walk.stack.pop()
     walk.pop_mark()
     walk.stack.append(walk.make(cls, None))
 
 
-def _obj(walk: Walk) -> None:
+def _obj(walk: _Walk, opcode: Opcode) -> None:
     items = walk.pop_mark()
     if not items:
         raise walk.error("takes more from the stack than there is")
     walk.stack.append(walk.make(items[0], None))
 
 
-def _reduce(walk: Walk) -> None:
+def _reduce(walk: _Walk, opcode: Opcode) -> None:
     arguments, function = walk.pop(), walk.pop()
-    walk.stack.append(walk.make(function, arguments.first if type(arguments) is Tuple else None))
+    walk.stack.append(walk.make(function, arguments.first if type(arguments) is _Tuple else None))
 
 
-def _new(count: int) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        for _ in range(count):
-            walk.pop()
+def _new(walk: _Walk, opcode: Opcode) -> None:
+    cls: Any = None
+    for _ in range(opcode.takes):
         cls = walk.pop()
-        named = type(cls) is Global and cls.name is not None
-        walk.stack.append(Shadow(todays_name(cls.name, walk.protocol)) if named else UNKNOWN)
-
-    return step
+    named = type(cls) is _Global and cls.name is not None
+    walk.stack.append(_Shadow(todays_name(cls.name, walk.protocol)) if named else _UNKNOWN)
 
 
-def _proto(walk: Walk) -> None:
+def _proto(walk: _Walk, opcode: Opcode) -> None:
     protocol = walk.number(1)
     if protocol > 5:
         raise walk.error(f"protocol {protocol} is not known")
@@ -386,61 +305,85 @@ def _proto(walk: Walk) -> None:
         walk.protocol = protocol
 
 
-def _frame(walk: Walk) -> None:
+def _frame(walk: _Walk, opcode: Opcode) -> None:
     walk.frames.append(walk.opcode_at)
     if walk.number(8) > len(walk.data) - walk.position:
         raise walk.error("FRAME reaches beyond the end")
 
 
-def _buffer(walk: Walk) -> None:
+def _buffer(walk: _Walk, opcode: Opcode) -> None:
     walk.buffers.append(walk.opcode_at)
-    walk.stack.append(UNKNOWN)
+    walk.stack.append(_UNKNOWN)
 
 
-def _refuse(reason: str, hint: str | None = None) -> Callable[[Walk], None]:
-    def step(walk: Walk) -> None:
-        raise walk.error(reason, hint)
+def _persistent(walk: _Walk, opcode: Opcode) -> None:
+    raise walk.error("uses a persistent id, which only the program that wrote it can look up", "load it there")
+
+
+def _extension(walk: _Walk, opcode: Opcode) -> None:
+    reason = "uses the extension registry, whose codes mean something else in other processes"
+    raise walk.error(reason, "load it there")
+
+
+_FUNCTIONS: dict[str, Callable[[_Walk, Opcode], None]] = {
+    "STRING": _string,
+    "BINSTRING": _old_text,
+    "SHORT_BINSTRING": _old_text,
+    "UNICODE": _unicode,
+    **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), _text),
+    "MARK": _mark,
+    "POP": _pop,
+    "DUP": _dup,
+    "MEMOIZE": _memoize,
+    **dict.fromkeys(("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"), _tuple),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
+    "GLOBAL": _global,
+    "STACK_GLOBAL": _stack_global,
+    "INST": _inst,
+    "OBJ": _obj,
+    "REDUCE": _reduce,
+    "NEWOBJ": _new,
+    "NEWOBJ_EX": _new,
+    "PROTO": _proto,
+    "FRAME": _frame,
+    "NEXT_BUFFER": _buffer,
+    **dict.fromkeys(("PERSID", "BINPERSID"), _persistent),
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),
+}
+
+
+def _step(opcode: Opcode) -> Callable[[_Walk, Opcode], None]:
+    """Return what an opcode does to the machine: a function for it, or what the table of opcodes says."""
+    if opcode.name in _FUNCTIONS:
+        return _FUNCTIONS[opcode.name]
+    takes, gives, argument = opcode.takes, opcode.gives, opcode.argument
+    shadow = _Shadow(gives) if ":" in gives else _UNKNOWN
+    if argument.form == "fixed" and not argument.size and not takes and gives not in (NOTHING, BELOW):
+        return lambda walk, opcode: walk.stack.append(shadow)
+
+    def step(walk: _Walk, opcode: Opcode) -> None:
+        if argument.form == "counted":
+            walk.skip(walk.number(argument.size, argument.is_signed))
+        elif argument.form == "lines":
+            for _ in range(argument.size):
+                walk.line()
+        elif argument.size:
+            walk.skip(argument.size)
+        if takes == ITEMS:
+            walk.pop_mark()
+        for _ in range(takes):
+            walk.pop()
+        if gives == BELOW:
+            walk.top()
+        elif gives != NOTHING:
+            walk.stack.append(shadow)
 
     return step
 
 
-def _top_stays(walk: Walk) -> None:
-    walk.top()
-
-
-def _byte(walk: Walk) -> int:
-    return walk.number(1)
-
-
-def _four_bytes(walk: Walk) -> int:
-    return walk.number(4)
-
-
-_PERSISTENT = _refuse("uses a persistent id, which only the program that wrote it can look up", "load it there")
-_EXTENSION = _refuse("uses the extension registry, whose codes mean something else in other processes", "load it there")
-STEPS: list[Callable[[Walk], None] | None] = [None] * 256
-for _code, _step in {
-    b"N": _push(OF["NoneType"]), b"\x88": _push(OF["bool"]), b"\x89": _push(OF["bool"]),
-    b"J": _push_after(OF["int"], 4), b"K": _push_after(OF["int"], 1), b"M": _push_after(OF["int"], 2),
-    b"I": _push_line(OF["int"]), b"L": _push_line(OF["int"]), b"F": _push_line(OF["float"]),
-    b"G": _push_after(OF["float"], 8), b"\x8a": _push_counted(OF["int"], 1),
-    b"\x8b": _push_counted(OF["int"], 4, True), b"S": _string, b"T": _old_text(4, True), b"U": _old_text(1, False),
-    b"V": _unicode, b"X": _text(4), b"\x8c": _text(1), b"\x8d": _text(8), b"B": _push_counted(OF["bytes"], 4),
-    b"C": _push_counted(OF["bytes"], 1), b"\x8e": _push_counted(OF["bytes"], 8),
-    b"\x96": _push_counted(OF["bytearray"], 8), b"]": _push(OF["list"]), b"}": _push(OF["dict"]),
-    b")": _push(Tuple(None)), b"\x8f": _push(OF["set"]), b"(": _mark, b"t": _tuple_of_mark, b"\x85": _tuple(1),
-    b"\x86": _tuple(2), b"\x87": _tuple(3), b"l": _of_mark(OF["list"]), b"d": _of_mark(OF["dict"]),
-    b"\x91": _of_mark(OF["frozenset"]), b"a": _drop(1), b"s": _drop(2), b"e": _drop_mark, b"u": _drop_mark,
-    b"\x90": _drop_mark, b"b": _drop(1), b"0": _pop_one, b"1": _pop_mark, b"2": _dup, b"p": _put(Walk.index),
-    b"q": _put(_byte), b"r": _put(_four_bytes), b"g": _get(Walk.index), b"h": _get(_byte), b"j": _get(_four_bytes),
-    b"\x94": _memoize, b"c": _global, b"i": _inst, b"o": _obj, b"\x93": _stack_global, b"\x81": _new(1),
-    b"\x92": _new(2), b"R": _reduce, b"\x80": _proto, b"\x95": _frame, b"\x97": _buffer, b"\x98": _top_stays,
-    b"P": _PERSISTENT, b"Q": _PERSISTENT, b"\x82": _EXTENSION, b"\x83": _EXTENSION, b"\x84": _EXTENSION,
-}.items():  # fmt: skip
-    STEPS[_code[0]] = _step
-
-
-_STOP = 0x2E
+_STEPS = {opcode.code: (_step(opcode), opcode) for opcode in OPCODES}
+_STOP = CODE["STOP"]
 
 
 class Outline(NamedTuple):
@@ -464,26 +407,22 @@ def outline(data: bytes) -> Outline:
     """Go through a pickle of any protocol. Runs no opcode, imports nothing. Linear in its length.
 
     Raises:
-        PickleEnvelopeError: it is no whole pickle, or what it imports is not in it as text, or it uses the extension
+        PickleEnvelopeError: it is not a whole pickle, or what it imports is not in it as text, or it uses the extension
             registry or persistent ids. `where` is the offset.
     """
-    walk = Walk(data)
+    walk = _Walk(data)
     end = len(data)
     while walk.position < end:
         walk.opcode_at = walk.position
-        opcode = data[walk.position]
+        code = data[walk.position]
         walk.position += 1
-        if opcode == _STOP:
-            return _outline_of(walk)
-        step = STEPS[opcode]
-        if step is None:
-            raise walk.error(f"no opcode of a pickle: {opcode:#04x}")
-        step(walk)
+        if code == _STOP:
+            root = walk.pop()
+            name = "builtins:str" if isinstance(root, str) else None if type(root) is _Global else root.name
+            names = sorted(walk.names, key=str.encode)
+            return Outline(walk.protocol, names, name, walk.texts, walk.buffers, walk.frames, walk.position)
+        found = _STEPS.get(code)
+        if found is None:
+            raise walk.error(f"no opcode of a pickle: {code:#04x}")
+        found[0](walk, found[1])
     raise walk.error("ends without STOP")
-
-
-def _outline_of(walk: Walk) -> Outline:
-    root = walk.pop()
-    name = "builtins:str" if isinstance(root, str) else None if type(root) is Global else root.name
-    names = sorted(walk.names, key=str.encode)
-    return Outline(walk.protocol, names, name, walk.texts, walk.buffers, walk.frames, walk.position)

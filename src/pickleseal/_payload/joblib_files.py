@@ -1,36 +1,37 @@
-"""Files as joblib writes them: a pickle, with the bytes of arrays between its opcodes. Read under an allow-list.
+"""Read files as joblib writes them: a pickle with the bytes of arrays between its opcodes.
 
 joblib's own reader imports what the pickle names, and reads arrays of objects with a bare `pickle.load`. Here Python's
 own unpickler does the work, with stand-ins for what the format needs of numpy: a dtype is made from a checked
-description, an array only of the bytes that follow.
+description, and an array from nothing but the bytes that follow. The caller decides what else the pickle may import.
 """
 
 import io
 import pickle
 import re
+from collections.abc import Callable
 from math import prod
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, ClassVar
 
-from .._trust.allow_list import Trusted, resolve_globals
-from .._trust.safe_functions import refuse_class
 from ..errors import MissingExtraError, ReadError, UnpickleError, text_of
+from .states import check_slots
 
 __all__ = ["load_mixed"]
 
+FindGlobal = Callable[[str, str], Any]  # module and qualified name -> the object, or an error
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _MOST_DIMENSIONS = 64
 _SIMPLE = re.compile(r"[<>|=]?[?bBhHiIlLqQpPefdgFDGScuUVMmO]\d{0,9}", re.ASCII)
 
 
-def load_mixed(data: bytes, trusted: Trusted) -> Any:
-    """Load such a file, of joblib 0.10 or later, decompressed. Runs the code of what `trusted` names.
+def load_mixed(data: bytes, find_global: FindGlobal) -> Any:
+    """Load such a file, of joblib 0.10 or later, decompressed. Runs the code of what `find_global` returns.
 
-    A name that is not trusted is refused when the pickle asks for it: what stands before it has run.
+    `find_global` is asked when the pickle imports a name: what comes before it in the pickle has run by then.
 
     Raises:
-        UntrustedGlobalError, ClassMissingError, PolicyError: as for `resolve_globals`.
-        UnpickleError: it is no such file, or has arrays of a kind that is not read here, or raised.
+        ReadError: what `find_global` raises.
+        UnpickleError: it is no such file; it has arrays of a kind that is not read here; loading it raised.
         MissingExtraError: numpy is not installed.
     """
     try:
@@ -39,7 +40,7 @@ def load_mixed(data: bytes, trusted: Trusted) -> Any:
         raise MissingExtraError("it holds numpy arrays", None, None, "pip install 'pickleseal[numpy]'") from exc
     file = io.BytesIO(data)
     try:
-        obj = _Unpickler(file, trusted).load()
+        obj = _Unpickler(file, find_global).load()
     except ReadError:
         raise
     except RecursionError:
@@ -52,11 +53,11 @@ def load_mixed(data: bytes, trusted: Trusted) -> Any:
 
 
 class _NdArray:
-    """In the place of `numpy.ndarray`, which made of a buffer sees any memory as objects: a name, no more."""
+    """Stands for `numpy.ndarray`, whose constructor reads any memory as objects. It is a name and nothing more."""
 
 
 def _new_dtype(described: object, align: object = False, copy: object = False) -> Any:
-    """Make a dtype of its own, so that a state can change it, of a description that was checked."""
+    """Make a dtype from a checked description. It is a new object, as a state is going to change it."""
     import numpy as np
 
     if not isinstance(described, str) or not _SIMPLE.fullmatch(described):
@@ -68,7 +69,7 @@ def _new_dtype(described: object, align: object = False, copy: object = False) -
 
 
 def _set_dtype(dtype: Any, state: object) -> None:
-    """Take byte order and time unit of a state. Its sizes and offsets, which numpy would believe, are not looked at."""
+    """Take the byte order and the time unit from a state, and not its sizes and offsets: numpy would believe them."""
     import numpy as np
 
     if not isinstance(state, tuple) or not 8 <= len(state) <= 9 or state[2:5] != (None, None, None):
@@ -88,9 +89,9 @@ def _set_dtype(dtype: Any, state: object) -> None:
 
 
 class _Wrapper:
-    """In the place of joblib's NumpyArrayWrapper: says what array the following bytes are."""
+    """Stands for joblib's NumpyArrayWrapper, whose state says which array the following bytes are."""
 
-    def read(self, state: object, file: io.BytesIO, trusted: Trusted) -> Any:
+    def read(self, state: object, file: io.BytesIO, find_global: FindGlobal) -> Any:
         """Read the array."""
         import numpy as np
 
@@ -100,7 +101,7 @@ class _Wrapper:
         if not isinstance(dtype, np.dtype):
             raise UnpickleError("an array without a dtype")
         if dtype.hasobject:
-            array = _Unpickler(file, trusted).load()
+            array = _Unpickler(file, find_global).load()
             if type(array) is not np.ndarray:
                 raise UnpickleError("not an array", None, type(array).__name__)
             return array
@@ -125,7 +126,7 @@ def _shape(shape: object) -> tuple[int, ...]:
 
 
 def _new_array(cls: object, shape: object, code: object) -> Any:
-    """Make an empty array, to be filled by a state: what numpy's own `_reconstruct` does for its own pickles."""
+    """Make an empty array, which a state fills, as numpy's own `_reconstruct` does for its own pickles."""
     import numpy as np
 
     if cls is not _NdArray or shape != (0,):
@@ -137,10 +138,10 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, file: io.BytesIO, trusted: Trusted) -> None:
+    def __init__(self, file: io.BytesIO, find_global: FindGlobal) -> None:
         super().__init__(file)
         self._raw = file
-        self._trusted = trusted
+        self._find_global = find_global
 
     def find_class(self, module: str, name: str) -> Any:
         if name == "NumpyArrayWrapper" and module.rpartition(".")[2] == "numpy_pickle":
@@ -149,7 +150,7 @@ class _Unpickler(pickle._Unpickler):
             return _NdArray if name == "ndarray" else _new_dtype
         if module in _ARRAY_MODULES and name == "_reconstruct":
             return _new_array
-        return resolve_globals([f"{module}:{name}"], self._trusted)[module, name]
+        return self._find_global(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
         raise UnpickleError("uses a persistent id, which only the program that wrote it can look up")
@@ -162,7 +163,7 @@ class _Unpickler(pickle._Unpickler):
 
         state, target = self.stack[-1], self.stack[-2]
         if isinstance(target, _Wrapper):
-            self.stack[-2:] = [target.read(state, self._raw, self._trusted)]
+            self.stack[-2:] = [target.read(state, self._raw, self._find_global)]
         elif isinstance(target, np.dtype):
             _set_dtype(target, self.stack.pop())
         elif isinstance(target, type | FunctionType | BuiltinFunctionType):
@@ -171,16 +172,16 @@ class _Unpickler(pickle._Unpickler):
             _fill(target, self.stack.pop())
         else:
             if isinstance(state, tuple) and len(state) == 2 and state[1]:
-                refuse_class(state[1])
+                check_slots(state[1])
             if isinstance(state, dict):
-                refuse_class(state)
+                check_slots(state)
             super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.BUILD[0]] = load_build
 
 
 def _fill(array: Any, state: Any) -> None:
-    """Give an empty array its elements, as its `__setstate__` does, after the state was checked."""
+    """Check the state of an empty array, and set it."""
     import numpy as np
 
     if array.size or not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], np.dtype):

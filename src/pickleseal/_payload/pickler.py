@@ -10,13 +10,11 @@ joined.
 import copyreg
 import pickle
 import sys
-from collections.abc import Collection
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
-from .._trust.allow_list import is_listed
-from .._trust.safe_functions import method_of
-from ..errors import PackError, printable
+from ..errors import PackError
 from .arrays import reduce_numpy
 
 __all__ = ["Pickled", "is_plain", "not_portable", "pickle_object", "pickle_one"]
@@ -31,16 +29,17 @@ _REDUCE_EX: Any = object.__reduce_ex__
 _REDUCE: Any = object.__reduce__
 _GETATTRIBUTE: Any = object.__getattribute__
 _SINGLETON_TYPES = frozenset({type(None), type(NotImplemented), type(Ellipsis)})
-_TIME_ZONE = "zoneinfo:ZoneInfo"
 _PLATFORM_MODULES = frozenset({"posix", "nt", "winreg", "_winapi"})
 _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
 
 class Pickled:
-    """A pickle in parts, its globals (ordered) and the classes among them, its out-of-band buffers, and the names of
-    bound methods in it."""
+    """A pickle in parts, its globals (ordered), the classes among them, its out-of-band buffers, and its methods.
 
-    __slots__ = ("bound", "buffers", "classes", "globals", "parts")
+    `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name.
+    """
+
+    __slots__ = ("buffers", "classes", "globals", "methods", "parts")
 
     def __init__(
         self,
@@ -48,13 +47,13 @@ class Pickled:
         names: list[str],
         classes: list[type],
         buffers: list[memoryview],
-        bound: Collection[str] = (),
+        methods: Sequence[tuple[Any, ...]] = (),
     ) -> None:
-        self.bound = bound
         self.parts = parts
         self.globals = names
         self.classes = classes
         self.buffers = buffers
+        self.methods = methods
 
 
 class _Sink:
@@ -72,7 +71,7 @@ class _Pickler(pickle.Pickler):
     buffers: list[memoryview]  # that are kept out of it
     found: set[str]  # globals, as `module:qualname`
     classes: list[type]  # those that are among them
-    bound: set[str]  # names of bound methods that no reader will load
+    methods: list[tuple[Any, ...]]  # arguments of `getattr`
     plain: set[type]  # classes seen whose pickling is object's own
 
     def reducer_override(self, obj: Any, /) -> Any:
@@ -110,8 +109,10 @@ class _Pickler(pickle.Pickler):
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
             self._note(obj, reduced)
-        elif type(reduced) is tuple and reduced and reduced[0] is getattr and not _is_loadable(reduced[1]):
-            self.bound.add(printable(repr(reduced[1][-1]), 80))
+        elif type(reduced) is tuple and len(reduced) > 1 and reduced[0] is getattr:
+            arguments = reduced[1]
+            if type(arguments) is tuple and len(arguments) > 1:  # else the pickler, or its reader, raises
+                self.methods.append(arguments)
         return reduced
 
     def _note(self, obj: Any, qualname: str) -> None:
@@ -150,16 +151,6 @@ def _is_numpy(cls: type) -> bool:
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
-def _is_loadable(arguments: Any) -> bool:
-    """Tell whether a `getattr` is one that readers allow: of a class that they can trust, or ZoneInfo's own."""
-    owner, name = arguments
-    cls = owner if isinstance(owner, type) else type(owner)
-    where = f"{cls.__module__}:{cls.__qualname__}"
-    if where == _TIME_ZONE:
-        return owner is cls and name == "_unpickle"
-    return not is_listed(where) and method_of(owner, name) is not None
-
-
 def _new_pickler() -> _Pickler:
     sink = _Sink()
     buffers: list[memoryview] = []
@@ -177,13 +168,13 @@ def _new_pickler() -> _Pickler:
 
     pickler = _Pickler(sink, 5, buffer_callback=keep)
     pickler.parts, pickler.buffers = sink.parts, buffers
-    pickler.found, pickler.classes, pickler.bound, pickler.plain = set(), [], set(), set()
+    pickler.found, pickler.classes, pickler.methods, pickler.plain = set(), [], [], set()
     return pickler
 
 
 # Picklers that small objects used, cleared: making one costs more than pickling such an object. pop and append are
 # atomic, so threads share the list; a pack inside a `__reduce__` takes another pickler; one that failed is dropped.
-_idle: list[_Pickler] = []
+idle_picklers: list[_Pickler] = []
 _MOST_IDLE = 8
 _SMALL = 2048  # bytes of pickle: a pickler keeps its memo as large as it once was
 
@@ -202,22 +193,22 @@ def pickle_object(obj: Any) -> Pickled:
 def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
     """Pickle an object as `pickle_object` does. Return the number of objects in its memo, too, where that is wanted."""
     try:
-        pickler = _idle.pop()
+        pickler = idle_picklers.pop()
     except IndexError:
         pickler = _new_pickler()
     pickler.dump(obj)
     count = len(pickler.memo.copy()) if wants_memo else 0
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
-    if buffers or pickler.bound or len(parts) > 1 or len(parts[0]) > _SMALL or len(_idle) >= _MOST_IDLE:
+    if buffers or pickler.methods or len(parts) > 1 or len(parts[0]) > _SMALL or len(idle_picklers) >= _MOST_IDLE:
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.bound), count
+        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.methods), count
     pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
     parts.clear()
     found.clear()
     pickler.classes.clear()
     pickler.plain.clear()
     pickler.clear_memo()
-    _idle.append(pickler)
+    idle_picklers.append(pickler)
     return pickled, count
 
 

@@ -1,20 +1,22 @@
-"""The same pickle in other opcodes, put together without running it: buffers put in-band, old strings made text."""
+"""Rewrite a pickle in other opcodes without running it: buffers put in-band, strings of Python 2 made text."""
 
 from collections.abc import Callable, Sequence
 
 from ..errors import PickleEnvelopeError
 from .analysis import Outline, outline
+from .opcodes import CODE
 
 __all__ = ["in_band", "transcoded"]
 
 _FRAME_SIZE = 9
-_BYTEARRAY8, _BINBYTES8, _READONLY_BUFFER = b"\x96", b"\x8e", 0x98
-_BINUNICODE, _BINBYTES = b"X", b"B"
+_BYTEARRAY8, _BINBYTES8, _BINUNICODE, _BINBYTES = (
+    bytes((CODE[name],)) for name in ("BYTEARRAY8", "BINBYTES8", "BINUNICODE", "BINBYTES")
+)
 Piece = bytes | bytearray | memoryview
 
 
 def _pieces(payload: bytes, changes: list[tuple[int, int, list[Piece]]]) -> list[Piece]:
-    """Replace parts of a payload, and leave out its FRAMEs, whose lengths would be wrong. None is needed."""
+    """Replace parts of a payload."""
     view, parts, position = memoryview(payload), [], 0
     for start, end, pieces in sorted(changes, key=lambda change: change[0]):
         parts += [view[position:start], *pieces]
@@ -23,16 +25,17 @@ def _pieces(payload: bytes, changes: list[tuple[int, int, list[Piece]]]) -> list
 
 
 def _without_frames(found: Outline) -> list[tuple[int, int, list[Piece]]]:
+    """Take out the FRAMEs, whose lengths would be wrong. A pickle does not need them."""
     return [(start, start + _FRAME_SIZE, []) for start in found.frames]
 
 
 def in_band(payload: bytes, buffers: Sequence[Piece]) -> list[Piece]:
-    """Return the parts of a pickle that holds its buffers itself: bytes where read-only, else a bytearray each.
+    """Return the parts of a pickle that holds its buffers itself: as bytes where read-only, else as a bytearray.
 
-    The payload has passed the envelope's check with these buffers (spec section 8, E1 to E6).
+    The payload has passed the structure check with these buffers (spec section 8, E1 to E6).
 
     Raises:
-        PickleEnvelopeError: its stack does not work out.
+        PickleEnvelopeError: an opcode takes what is not on the stack.
     """
     if not buffers:
         return [payload]
@@ -43,7 +46,7 @@ def in_band(payload: bytes, buffers: Sequence[Piece]) -> list[Piece]:
         follows = start + 1
         if follows in frames:  # the pair may stand on both sides of a span's end
             follows += _FRAME_SIZE
-        is_readonly = payload[follows] == _READONLY_BUFFER
+        is_readonly = payload[follows] == CODE["READONLY_BUFFER"]
         end = follows + 1 if is_readonly else start + 1
         length = memoryview(buffer).nbytes.to_bytes(8, "little")
         changes.append((start, end, [(_BINBYTES8 if is_readonly else _BYTEARRAY8) + length, buffer]))
@@ -51,10 +54,10 @@ def in_band(payload: bytes, buffers: Sequence[Piece]) -> list[Piece]:
 
 
 def transcoded(payload: bytes, found: Outline, encoding: str) -> bytes:
-    """Return a pickle whose strings of Python 2 are text in an encoding; or bytes, where that is `bytes`.
+    """Return the pickle with its strings of Python 2 decoded to text; with the encoding `bytes`, they become bytes.
 
     Raises:
-        PickleEnvelopeError: a string has no meaning in that encoding.
+        PickleEnvelopeError: a string can't be decoded.
         LookupError: there is no such encoding.
     """
     if not found.texts:

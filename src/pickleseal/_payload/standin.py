@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._schema.plans import Plan, makes_others
-from .._trust.safe_functions import refuse_class
+from .states import check_slots
 
 __all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
 
@@ -118,6 +118,6 @@ def _build(obj: Any, state: Any) -> None:
     if state:
         obj.__dict__.update(state)
     if slots:
-        refuse_class(slots)
+        check_slots(slots)
         for name, value in slots.items():
             setattr(obj, name, value)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._trust.safe_functions import refuse_class
 from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from .states import check_slots, check_state
 
 if TYPE_CHECKING:
     from .._schema.plans import Plan
@@ -161,7 +161,7 @@ class _ExactUnpickler(pickle._Unpickler):
         if len(self.stack) > 1:
             state, target = self.stack[-1], self.stack[-2]
             if isinstance(state, tuple) and len(state) == 2 and state[1]:
-                refuse_class(state[1])
+                check_slots(state[1])
             unfinished = self._unfinished.pop(id(target), None)
             if unfinished is not None:
                 self.stack.pop()
@@ -171,19 +171,13 @@ class _ExactUnpickler(pickle._Unpickler):
             if plan is not None and plan.was is not None and not plan.made_of_arguments:
                 raise UnpickleError("the payload sets the state of an object twice", None, plan.name)
             if getattr(target, "__setstate__", None) is None:
-                _check_is_state(state)  # as CPython's own in C does; this one calls the `items` of anything
+                check_state(state)
         super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
-
-
-def _check_is_state(state: Any) -> None:
-    parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
-    if not all(part is None or isinstance(part, dict) for part in parts):
-        raise UnpickleError("a state is not a dictionary", "a dict, or two", type(state).__name__)
 
 
 def load_object(

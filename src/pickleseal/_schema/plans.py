@@ -260,7 +260,7 @@ def makes_others(value: Any) -> bool:
     """
     if isinstance(value, type):
         return isinstance(static(value, "__new__"), FunctionType) and not is_library_class(value)
-    return not getattr(type(value), "is_guarded", False)  # guarded functions make arrays and values of the library
+    return not getattr(type(value), "is_safe_function", False)  # these make arrays and values of the library
 
 
 def _agree(plan: Plan | None, other: Plan | None) -> bool:

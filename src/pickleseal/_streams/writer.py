@@ -25,10 +25,10 @@ from .._packing import (
     pickle_or_explain,
     place_frame,
 )
-from .._payload.batch import LARGEST, LONGEST, Taker, merge
 from .._payload.pickler import Pickled, pickle_one
 from .._schema.header_entries import ClassInHeader
 from ..errors import PackError, ReadError
+from .batches import LARGEST, LONGEST, Taker, merge
 from .tail import Tail
 
 __all__ = ["Pending", "StreamWriter", "append"]

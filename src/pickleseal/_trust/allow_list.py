@@ -1,11 +1,11 @@
-"""The allow-list: which `module:qualname` a payload may import, and what object it gets for it.
+"""The allow-list: which `module:qualname` a payload may import, and which object it gets for it.
 
 Exact names only: no prefixes, no wildcards. The built-in list holds value types of the standard library, which this
-module imports itself, by its own table, and the guarded functions of `guards`; beyond it stands what the caller names
-with `trust=` or `expect=`.
+module imports itself, and the safe functions. Everything else has to be named by the caller, with `trust=` or
+`expect=`. No module is imported because a payload names it.
 
-What this does not do: an allow-list decides what is imported. It does not stop what a payload does *with* allowed
-objects, nor what their own code does (SECURITY.md).
+An allow-list decides what is imported. It does not stop what a payload does *with* allowed objects, nor what their own
+code does (SECURITY.md).
 """
 
 import builtins
@@ -16,14 +16,18 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import Any
 
 from .._schema.names import global_name, resolve, spellings
-from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, text_of
-from .safe_functions import GUARDED
+from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, printable, text_of
+from .safe_functions import SAFE_FUNCTIONS, method_of
 
-__all__ = ["Trusted", "build_trust", "check_trusted", "is_dangerous", "is_listed", "resolve_all", "resolve_globals"]
+__all__ = [
+    *("LISTED", "VALUE_TYPES", "Trusted", "build_trust", "check_trusted", "is_dangerous", "is_listed"),
+    *("methods_not_loaded", "resolve_all", "resolve_globals"),
+]
 
 Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
 
-_VALUE_TYPES = {
+# Value types of the standard library that every reader hands out, by the module that a payload imports them from.
+VALUE_TYPES = {
     "array": ("_array_reconstructor", "array"),
     "builtins": (
         *("bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set", "slice"),
@@ -42,13 +46,13 @@ _VALUE_TYPES = {
     "uuid": ("SafeUUID", "UUID"),
     "zoneinfo": ("ZoneInfo",),
 }
-_LISTED = frozenset(f"{module}:{name}" for module, names in _VALUE_TYPES.items() for name in names) | frozenset(
+LISTED = frozenset(f"{module}:{name}" for module, names in VALUE_TYPES.items() for name in names) | frozenset(
     f"builtins:{name}"
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, Exception) and value.__name__ == name
 )
 
-# Functions and classes that run what their arguments say: never by `trust=`.
+# Functions and classes that run what their arguments say: `trust=` never allows them.
 _REFUSED = {
     module: frozenset(names.split())
     for module, names in {
@@ -83,7 +87,7 @@ _REFUSED_MODULES = frozenset(
 )
 
 
-# Values that live in modules of which nothing else is handed out.
+# Values in modules of which nothing else is handed out.
 _OS_VALUES = "stat_result statvfs_result terminal_size times_result uname_result sched_param"
 _HARMLESS = frozenset(
     f"{module}:{name}"
@@ -109,16 +113,21 @@ def _is_numpy(cls: type) -> bool:
     return re.match(r"numpy[.:]", global_name(cls)) is not None
 
 
+def _makes_classes(value: object) -> bool:
+    """Return whether a value is `type` or a metaclass, whose calls make classes with any methods and bases."""
+    return isinstance(value, type) and issubclass(value, type)
+
+
 def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object = None) -> Trusted:
     """Check what a caller trusts and index it by name. Imports nothing.
 
     Args:
         trust: classes, functions, or exact `"module:qualname"` strings.
-        expect: a class to trust as well, or the name of a type, which is not looked at here.
+        expect: a class to trust as well; or the name of a type, which is not used here.
 
     Raises:
-        TypeError: `expect` is something else, or `trust` is `True`, a single string, or has an element that is neither
-            class nor function nor string.
+        TypeError: `expect` is something else; `trust` is `True` or a single string; an element is neither a class nor
+            a function nor a string.
         ValueError: an element names something that no value needs and that runs what its arguments say.
     """
     if expect is not None and not isinstance(expect, type | str):
@@ -126,8 +135,8 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
     if isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable):
         raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
     trusted: Trusted = {}
-    # numpy's classes are rebuilt by our functions: `expect=numpy.ndarray` is about the type, and must not hand out a
-    # constructor that sees any memory as objects.
+    # Arrays are made by our own functions. `expect=numpy.ndarray` is about the type of the object, and must not give
+    # the payload a constructor that reads any memory as objects.
     expected = [expect] if isinstance(expect, type) and not _is_numpy(expect) else []
     for item in (*trust, *expected):
         if isinstance(item, str):
@@ -140,9 +149,9 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
         else:
             hint = ", which does not know its module: give 'module:qualname'" if _is_class_or_function(item) else ""
             raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
-        if name in GUARDED and (value is None or not _is_refused(name)):
-            continue  # a header's own list may be passed on: the guarded substitute stays in place
-        if value is getattr or _makes_classes(value) or is_dangerous(name) or name in GUARDED:
+        if name in SAFE_FUNCTIONS and (value is None or not _is_refused(name)):
+            continue  # a caller may pass on the header's own list: the payload still gets the safe function
+        if value is getattr or _makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
             raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
         trusted[name] = value
         if name.startswith(("numpy.", "pathlib.")):
@@ -151,10 +160,10 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
     return trusted
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(4096)  # depends on the name alone
 def is_dangerous(name: str) -> bool:
-    """Tell whether a global is one that no reader hands out, whatever it trusts."""
-    return name not in GUARDED and _is_refused(name)
+    """Return whether a global is one that no reader hands out, whatever the reader trusts."""
+    return name not in SAFE_FUNCTIONS and _is_refused(name)
 
 
 def _is_refused(name: str) -> bool:
@@ -167,22 +176,31 @@ def _is_refused(name: str) -> bool:
 
 
 def is_listed(name: str) -> bool:
-    """Tell whether a global is a value type that every reader hands out."""
-    return name in _LISTED
+    """Return whether a global is a value type that every reader hands out."""
+    return name in LISTED
 
 
-def _makes_classes(value: object) -> bool:
-    """Tell whether a value is `type` or a metaclass, whose calls make classes with any methods and bases."""
-    return isinstance(value, type) and issubclass(value, type)
+def methods_not_loaded(pairs: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Return the names of methods that no reader hands out, ordered. Pickles get methods by `getattr(owner, name)`."""
+    return sorted({printable(repr(pair[1]), 80) for pair in pairs if not _is_loadable(*pair)})
+
+
+def _is_loadable(owner: Any, name: Any, *default: Any) -> bool:
+    """Return whether readers allow a `getattr`: of a class that they can trust, or of ZoneInfo."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    where = global_name(cls)
+    if where == "zoneinfo:ZoneInfo":
+        return owner is cls and name == "_unpickle"
+    return not default and not is_listed(where) and method_of(owner, name) is not None
 
 
 def resolve_all(
     names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
 ) -> dict[tuple[str, str], Any]:
-    """Map each declared global to what it is here, whatever it is. Imports every module that the header names.
+    """Map each declared global to what it is here, trusted or not. Imports every module that the header names.
 
     Args:
-        names, trusted, places: as for `resolve_globals`; they say where to look, and refuse nothing.
+        names, trusted, places: as for `resolve_globals`. They say where to look; nothing is refused.
 
     Raises:
         ClassMissingError: a name can't be imported here.
@@ -196,7 +214,7 @@ def resolve_all(
         elif trusted.get(place) is not None:
             value = trusted[place]
         else:
-            value = GUARDED[place] if module == "pickleseal" and place in GUARDED else _import(place)
+            value = SAFE_FUNCTIONS[place] if module == "pickleseal" and place in SAFE_FUNCTIONS else _import(place)
         resolved[module, qualname] = value
     return resolved
 
@@ -204,21 +222,21 @@ def resolve_all(
 def resolve_globals(
     names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
 ) -> dict[tuple[str, str], Any]:
-    """Map each declared global to the object that the payload will get, or refuse all that are not trusted at once.
+    """Map each declared global to the object that the payload will get. Refuse all that are not trusted, at once.
 
-    Imports only standard library modules of the built-in list, and what the caller's strings name.
+    Imports only modules of the standard library that the built-in list names, and what the caller's strings name.
 
     Args:
         names: the header's `globals`.
         trusted: what the caller allows.
-        places: where some of them are today: a registered class, which is trusted, or the name that the caller's
-            policy gives, which is judged as any other.
+        places: where some of the names are today: a registered class, which is trusted; or the name that the caller's
+            policy gives, which is checked as any other.
 
     Raises:
         UntrustedGlobalError: `missing` names every global that is neither built in nor in `trusted`.
         ClassMissingError: a trusted name can't be imported here.
-        PolicyError: a string in `trusted` names something else than a class, a function, or a value that is pickled by
-            its name.
+        PolicyError: a string in `trusted` names something other than a class, a function, or a value that is pickled
+            by its name.
     """
     check_trusted(names, trusted, places)
     resolved = {}
@@ -234,7 +252,7 @@ def resolve_globals(
 def check_trusted(names: list[str], trusted: Trusted, places: Mapping[str, str | type]) -> None:
     """Refuse names that are not trusted, all at once, as `resolve_globals` does first. Imports nothing."""
     if not places:
-        missing = [name for name in names if name not in trusted and name not in GUARDED and name not in _LISTED]
+        missing = [name for name in names if name not in trusted and name not in SAFE_FUNCTIONS and name not in LISTED]
     else:
         missing = [place for name in names if (place := _untrusted_place(name, places, trusted)) is not None]
     if missing:
@@ -242,7 +260,7 @@ def check_trusted(names: list[str], trusted: Trusted, places: Mapping[str, str |
 
 
 def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
-    """Return a registered class, or what the caller trusts in just that place."""
+    """Return a registered class, or what the caller trusts under that very name."""
     if _makes_classes(cls) or is_dangerous(global_name(cls)) or _is_numpy(cls):
         hint = "it makes anything out of its arguments, so a payload must never get hold of it"
         raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
@@ -251,9 +269,9 @@ def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
 
 
 def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trusted) -> str | None:
-    """Return where a global is today, if that is a name that is not trusted, neither as it was nor as it is."""
+    """Return where a global is today, if neither its name in the header nor its name today is trusted; else None."""
     place = places.get(name, name)
-    if type(place) is not str or place in trusted or place in GUARDED or place in _LISTED or name in trusted:
+    if type(place) is not str or place in trusted or place in SAFE_FUNCTIONS or place in LISTED or name in trusted:
         return None
     return place
 
@@ -263,8 +281,8 @@ def _untrusted(missing: list[str]) -> UntrustedGlobalError:
     if dangerous:
         hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
     else:
-        paste = ", ".join(f'"{name}"' for name in missing)
-        hint = f"if you know what they do, and who wrote this: trust=[{paste}]"
+        paste, them = ", ".join(f'"{name}"' for name in missing), "it" if len(missing) == 1 else "them"
+        hint = f"if you know who wrote the file, you can allow {them} with trust=[{paste}]"
     names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
     return UntrustedGlobalError(f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals")
 
@@ -273,10 +291,10 @@ def _object_for(name: str, trusted: Trusted) -> Any:
     value = trusted.get(name)
     if value is not None:
         return value
-    if name in GUARDED:
-        return GUARDED[name]
+    if name in SAFE_FUNCTIONS:
+        return SAFE_FUNCTIONS[name]
     value = _import(name)
-    if name in _LISTED:
+    if name in LISTED:
         return value
     if not _is_class_or_function(value):
         if _is_pickled_by(name, value):
@@ -292,26 +310,26 @@ def _object_for(name: str, trusted: Trusted) -> Any:
 
 
 def _is_pickled_by(name: str, value: object) -> bool:
-    """Tell whether a value is one that pickles as its own name (`pandas.NA`): a dry run keeps payloads off it."""
+    """Return whether a value is pickled by its own name, as `pandas.NA` is. A dry run keeps it from being changed."""
     cls: Any = type(value)
     if cls.__reduce__ is object.__reduce__ and cls.__reduce_ex__ is object.__reduce_ex__:
         return False
     try:
         return bool(value.__reduce_ex__(4) == name.partition(":")[2].rpartition(".")[2])
-    except Exception:  # it is no such value, whatever it says
+    except Exception:  # it is no such value, whatever it raises
         return False
 
 
 def _import(name: str) -> Any:
-    """Import what a trusted name means, under whichever of its spellings is there."""
+    """Import what a trusted name means, under the first of its spellings that exists."""
     problem: Exception | None = None
     for spelling in spellings(name):
         try:
             return resolve(spelling)
         except Exception as exc:  # a module may raise anything while it is imported
             problem = problem or exc
-    if name in _LISTED:
-        hint = "written by another version or build of Python"
+    if name in LISTED:
+        hint = "it was written by another version or build of Python"
         raise ClassMissingError("a value type that this Python lacks", None, name, hint, "globals") from problem
     reason = f"trusted, and not importable here: {text_of(problem or ImportError())}"
     raise ClassMissingError(reason, None, name, None, "globals") from problem

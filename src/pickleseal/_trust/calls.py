@@ -12,13 +12,49 @@ from typing import Any
 from weakref import ref
 
 from .._schema.names import global_name
-from ..errors import ForbiddenOperationError
-from .meter import Meter, too_deep
+from ..errors import ForbiddenOperationError, LimitExceededError
 
 __all__ = [
-    *("CLASSES", "FUNCTIONS", "NESTED", "NUMBERS", "Kind", "check_of", "kind_of", "note_number", "survey"),
-    "spend_for_nested",
+    *("CLASSES", "FUNCTIONS", "MOST_COLLISIONS", "NESTED", "NUMBERS", "Kind", "Meter", "check_of", "kind_of", "kinds"),
+    *("note_number", "spend_for_nested", "survey", "too_deep"),
 ]
+
+MOST_COLLISIONS = 1000  # different numbers of one hash
+
+
+class Meter:
+    """What one dry run may spend on copies and hashes, and what it has made that must not be nested too deep."""
+
+    __slots__ = ("_numbers", "deep", "has_set_results", "left", "max_depth")
+
+    def __init__(self, budget: int, max_depth: int) -> None:
+        self.left = budget
+        self.max_depth = max_depth
+        self.has_set_results = False  # whether a function's result got a state: it may have been a class
+        self._numbers: dict[int, set[Any]] = {}
+        self.deep: list[Any] = []  # objects whose deallocation recurses in C
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            hint = "do not load this; if you know who wrote it, and why: let them sign it"
+            reason = "the payload copies or hashes out of proportion to its length"
+            raise LimitExceededError(reason, hint=hint, where="payload").at(20)
+
+    def note(self, number: Any) -> None:
+        """Note a number that is hashed."""
+        same = self._numbers.setdefault(hash(number), set())
+        same.add(number)
+        if len(same) > MOST_COLLISIONS:
+            reason, expected = "numbers with the same hash", f"at most {MOST_COLLISIONS}"
+            raise LimitExceededError(reason, expected, where="payload").at(20)
+
+
+def too_deep(max_depth: int) -> LimitExceededError:
+    """Return the refusal of a payload that nests too deep."""
+    hint = "Policy(limits=Limits(max_depth=...)), if the C stack has room for it"
+    return LimitExceededError("the payload nests too deep", f"at most {max_depth}", None, hint, "payload").at(20)
+
 
 Check = Callable[[Meter, tuple[Any, ...]], None]
 _SIZED = (list, tuple, set, frozenset, dict, str, bytes, bytearray, memoryview)
@@ -41,7 +77,7 @@ def _refuse(what: str, found: object) -> ForbiddenOperationError:
 
 def _name(value: Any) -> str:
     """Return the global that an inert object stands for, or nothing for what is real."""
-    name = getattr(type(value), "_global", "")
+    name = getattr(type(value), "stands_for", "")
     return name if type(name) is str else ""
 
 
@@ -60,7 +96,7 @@ def _spend_for(meter: Meter, value: Any) -> None:
         raise _refuse("all the addresses of a network", value)
     elif name == _NUMPY:
         _spend_for_array(meter, value.parts)
-    elif name in _RESULTS or (name and getattr(type(value), "_check", None) is not None):
+    elif name in _RESULTS or (name and getattr(type(value), "call_check", None) is not None):
         meter.spend(1 + len(value.parts) + value.size)
 
 
@@ -120,7 +156,7 @@ def _pairs(meter: Meter, args: tuple[Any, ...]) -> None:
 
 
 def _bytes(meter: Meter, args: tuple[Any, ...]) -> None:
-    if len(args) > 1 or (args and getattr(type(args[0]), "_check", None) is _number):
+    if len(args) > 1 or (args and getattr(type(args[0]), "call_check", None) is _number):
         raise _refuse("bytes of a text in some encoding, or by an odd number", args[-1])
     if args and type(args[0]) is int:
         meter.spend(max(0, args[0]))
@@ -251,11 +287,12 @@ _TOGETHER = _GROWS | _IS_LAZY, _IS_INT | _IS_DECIMAL  # harmless each, and not t
 class Kind:
     """What a class is, as far as trust levels are concerned. Computed once for each."""
 
-    __slots__ = ("flags", "is_deep", "is_enum", "is_mutable")
+    __slots__ = ("flags", "inert", "is_deep", "is_enum", "is_mutable")
 
     def __init__(self, cls: type) -> None:
         names = [global_name(base) for base in cls.__mro__]
         self.is_enum = issubclass(cls, enum.Enum)
+        self.inert: Any = None  # what stands for it in a dry run, once there was one
         # Its attributes can be set, by a state for the class itself.
         self.is_mutable = bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE
         in_c = not self.is_mutable or "n_sequence_fields" in cls.__dict__ or names[0] in _DEEP
@@ -279,16 +316,23 @@ def _is_deep(cls: type, name: str) -> bool:
     return cls not in (list, tuple, dict, set, frozenset)
 
 
-_kinds: dict[int, tuple[ref[type], Kind]] = {}  # by id: no code of a metaclass runs to hash a class
+# What is known of each class, by its id: no code of a metaclass runs to hash it. An entry is used only while its weak
+# reference leads to that very class, and goes when the class does.
+kinds: dict[int, tuple[ref[type], Kind]] = {}
 
 
 def kind_of(cls: type) -> Kind:
     """Return what a class is."""
-    found = _kinds.get(id(cls))
+    found = kinds.get(id(cls))
     if found is None or found[0]() is not cls:
         key = id(cls)
-        found = _kinds[key] = ref(cls, lambda _: _kinds.pop(key, None)), Kind(cls)
+        found = kinds[key] = ref(cls, lambda gone: _forget(key, gone)), Kind(cls)
     return found[1]
+
+
+def _forget(key: int, gone: ref[type]) -> None:
+    if (found := kinds.get(key)) is not None and found[0] is gone:
+        del kinds[key]
 
 
 # Functions that check their arguments themselves, and return nothing that can be called or is shared.

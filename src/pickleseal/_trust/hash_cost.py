@@ -6,18 +6,24 @@ such a thing is followed opcode by opcode, with numbers in place of objects. Mos
 that an opcode takes right away (arguments, states): one pattern finds that out.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from .._payload.structure import SIZED, plain_run
+from .._payload.opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode, end_of
+from .._payload.structure import plain_run
 from ..errors import LimitExceededError, UnpickleError
-from .meter import MOST_COLLISIONS, too_deep
+from .calls import MOST_COLLISIONS, too_deep
 
-__all__ = ["check_hashes"]
+__all__ = ["HashCost", "check_hashes", "is_suspect"]
 
-_TUPLES = b"t\x85\x86\x87\x91"  # TUPLE TUPLE1 TUPLE2 TUPLE3, and FROZENSET
 _FEW = 4  # so many tuples of three take 81 steps at most, each time that they are hashed
-_TAKEN = rb"[t\x85\x86\x87](?:\x94|q.|)(?=[R\x81\x92b])"  # by a call or a state: the dry run sees these
-_LONG1, _LONG4, _FRAME, _GLOBAL, _PROTO, _TUPLE = 0x8A, 0x8B, 0x95, 0x63, 0x80, 0x74
+_LONG1, _LONG4, _TUPLE = CODE["LONG1"], CODE["LONG4"], CODE["TUPLE"]
+_TUPLES = bytes((_TUPLE, *(CODE[name] for name in ("TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET"))))
+# Tuples that a call or a state takes right away: the dry run sees these.
+_TAKEN = b"[%s](?:%s|%s.|)(?=[%s])" % tuple(
+    b"".join(b"\\x%02x" % CODE[name] for name in names.split())
+    for names in ("TUPLE TUPLE1 TUPLE2 TUPLE3", "MEMOIZE", "BINPUT", "REDUCE NEWOBJ NEWOBJ_EX BUILD")
+)
 _PRIME = 2**61 - 1  # hashes of integers are remainders by it (sys.hash_info.modulus)
 _ENOUGH = 2**62
 
@@ -30,16 +36,16 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
             nests deeper than `max_depth`, or more than 1,000 of its integers collide.
         UnpickleError: its opcodes take what is not there, so that it would fail if it ran.
     """
-    if not _is_suspect(payload, protocol):
+    if not is_suspect(payload, protocol):
         return
     try:
-        _Walk(payload, 1_000_000 + 10 * len(payload), max_depth).run()
+        HashCost(payload, 1_000_000 + 10 * len(payload), max_depth).run()
     except (IndexError, KeyError) as exc:
         raise UnpickleError("the payload takes something from its stack or memo that is not there") from exc
 
 
-def _is_suspect(payload: bytes, protocol: int) -> bool:
-    """Tell whether there are tuples enough to make a tower, or a number that takes long to hash."""
+def is_suspect(payload: bytes, protocol: int) -> bool:
+    """Return whether there are tuples enough to make a tower, or a number that takes long to hash."""
     end_of_run = plain_run(protocol, False, _TUPLES + bytes((_LONG1,)), _TAKEN)
     position, end, tuples = 2, len(payload), 0
     collisions: dict[int, set[int]] = {}
@@ -56,7 +62,7 @@ def _is_suspect(payload: bytes, protocol: int) -> bool:
             return True
         elif opcode == _LONG4 or (opcode == _LONG1 and payload[position + 1] >= 8):
             _note(payload, position, collisions)
-        position += _length(payload, position)
+        position = end_of(payload, position)
 
 
 def _long4(payload: bytes, position: int) -> int:
@@ -66,8 +72,7 @@ def _long4(payload: bytes, position: int) -> int:
 def _note(payload: bytes, position: int, collisions: dict[int, set[int]]) -> None:
     """Note an integer by its hash."""
     start = position + (2 if payload[position] == _LONG1 else 5)
-    end = position + _length(payload, position)
-    number = int.from_bytes(payload[start:end], "little", signed=True)
+    number = int.from_bytes(payload[start : end_of(payload, position)], "little", signed=True)
     same = collisions.setdefault(number % _PRIME, set())
     same.add(number)
     if len(same) > MOST_COLLISIONS:
@@ -75,28 +80,15 @@ def _note(payload: bytes, position: int, collisions: dict[int, set[int]]) -> Non
         raise LimitExceededError("integers with the same hash", expected, None, None, f"payload[{position}]").at(20)
 
 
-def _length(payload: bytes, position: int) -> int:
-    """Return the length of the opcode at a position, with its argument."""
-    opcode = payload[position]
-    sized = SIZED.get(opcode)
-    if sized is not None:
-        return 1 + sized[0] + int.from_bytes(payload[position + 1 : position + 1 + sized[0]], "little")
-    if opcode == _GLOBAL:
-        return payload.index(b"\n", payload.index(b"\n", position) + 1) + 1 - position
-    return _FIXED.get(opcode, 1)
-
-
-# Opcodes with an argument of fixed length.
-_FIXED = {0x68: 2, 0x4B: 2, 0x71: 2, 0x47: 9, 0x4D: 3, 0x4A: 5, 0x6A: 5, 0x72: 5, _FRAME: 9, _PROTO: 2}
 Cost = Any  # 1 for what is hashed in one step, (steps, depth) for tuples and frozensets
 
 
-class _Walk:
+class HashCost:
     """One walk over one payload, with what each object costs to hash in place of the object."""
 
     def __init__(self, payload: bytes, budget: int, max_depth: int) -> None:
+        self.left = budget
         self._payload = payload
-        self._left = budget
         self._max_depth = max_depth
         self._stack: list[Cost] = []
         self._marks: list[int] = []
@@ -105,30 +97,27 @@ class _Walk:
 
     def run(self) -> None:
         payload, stack, memo = self._payload, self._stack, self._memo
+        memoize, get, text = CODE["MEMOIZE"], CODE["BINGET"], CODE["SHORT_BINUNICODE"]
         position, end = 2, len(payload) - 1
         while position < end:
-            opcode = payload[position]
-            if opcode == 0x94:  # MEMOIZE
+            code = payload[position]
+            if code == memoize:
                 memo[len(memo)] = stack[-1]
                 position += 1
-            elif opcode == 0x68:  # BINGET
+            elif code == get:
                 stack.append(memo[payload[position + 1]])
                 position += 2
-            elif opcode == 0x8C:  # SHORT_BINUNICODE
+            elif code == text:
                 stack.append(1)
                 position += 2 + payload[position + 1]
-            elif opcode == 0x28:  # MARK
-                self._marks.append(len(stack))
-                position += 1
-            elif opcode in _ACTIONS:
-                _ACTIONS[opcode](self, position)
-                position += _FIXED.get(opcode, 1)
             else:
-                if opcode == _LONG4 or (opcode == _LONG1 and payload[position + 1] >= 8):
-                    _note(payload, position, self._collisions)
-                if opcode not in _SILENT:
-                    stack.append(1 + _long4(payload, position) // 64 if opcode == _LONG4 else 1)
-                position += _length(payload, position)
+                step = _STEPS[code]
+                if step is None:
+                    stack.append(1)
+                else:
+                    step(self, position)
+                size = _FIXED.get(code)
+                position = end_of(payload, position) if size is None else position + size
 
     def _since_mark(self) -> list[Cost]:
         start = self._marks.pop()
@@ -146,10 +135,10 @@ class _Walk:
     def _hash(self, costs: list[Cost]) -> None:
         for cost in costs:
             steps, depth = cost if type(cost) is tuple else (cost, 0)
-            self._left -= steps
+            self.left -= steps
             if depth > self._max_depth:
                 raise too_deep(self._max_depth)
-        if self._left < 0:
+        if self.left < 0:
             hint = "do not load this; if you know who wrote it, and why: let them sign it"
             reason = "the payload hashes out of proportion to its length"
             raise LimitExceededError(reason, hint=hint, where="payload").at(20)
@@ -164,75 +153,93 @@ class _Walk:
                 steps += part
         self._stack.append((min(steps, _ENOUGH), depth + 1))
 
-    def _tuple(self, position: int) -> None:
+    def _argument(self, position: int) -> int:
+        return int.from_bytes(self._payload[position + 1 : end_of(self._payload, position)], "little")
+
+    # What single opcodes do. Those not among `_FUNCTIONS` take and give what the table of opcodes says.
+
+    def mark(self, position: int) -> None:
+        self._marks.append(len(self._stack))
+
+    def tuple_of_items(self, position: int) -> None:
         self._push_tuple(self._since_mark())
 
-    def _tuple_of(self, position: int) -> None:
-        self._push_tuple(self._pop(self._payload[position] - 0x84))
+    def tuple_of_few(self, position: int) -> None:
+        self._push_tuple(self._pop(self._payload[position] - CODE["TUPLE1"] + 1))
 
-    def _frozenset(self, position: int) -> None:
+    def frozenset(self, position: int) -> None:
         parts = self._since_mark()
         self._hash(parts)
         self._push_tuple(parts)
 
-    def _take(self, position: int) -> None:
-        """APPEND, BUILD, REDUCE, NEWOBJ, STACK_GLOBAL: two objects become one, which is hashed by its own code."""
-        self._pop(2)
-        self._stack.append(1)
-
-    def _take_three(self, position: int) -> None:
-        self._pop(3)
-        self._stack.append(1)
-
-    def _drop(self, position: int) -> None:
-        self._since_mark()
-
-    def _list(self, position: int) -> None:
-        self._since_mark()
-        self._stack.append(1)
-
-    def _dict(self, position: int) -> None:
+    def dict(self, position: int) -> None:
         self._hash(self._since_mark()[::2])
         self._stack.append(1)
 
-    def _set_item(self, position: int) -> None:
+    def set_item(self, position: int) -> None:
         self._hash(self._pop(2)[:1])
 
-    def _set_items(self, position: int) -> None:
+    def set_items(self, position: int) -> None:
         self._hash(self._since_mark()[::2])
 
-    def _add_items(self, position: int) -> None:
+    def add_items(self, position: int) -> None:
         self._hash(self._since_mark())
 
-    def _discard(self, position: int) -> None:
+    def pop(self, position: int) -> None:
         """POP, which takes a mark where that is on top."""
         if self._marks and self._marks[-1] == len(self._stack):
             self._marks.pop()
         else:
             self._stack.pop()
 
-    def _put(self, position: int) -> None:
-        width = 1 if self._payload[position] == 0x71 else 4
-        self._memo[int.from_bytes(self._payload[position + 1 : position + 1 + width], "little")] = self._stack[-1]
+    def put(self, position: int) -> None:
+        self._memo[self._argument(position)] = self._stack[-1]
 
-    def _long_get(self, position: int) -> None:
-        self._stack.append(self._memo[int.from_bytes(self._payload[position + 1 : position + 5], "little")])
+    def get(self, position: int) -> None:
+        self._stack.append(self._memo[self._argument(position)])
+
+    def long(self, position: int) -> None:
+        """LONG1 and LONG4: a number of a thousand bits or more takes a while to hash."""
+        if self._payload[position] == _LONG4 or self._payload[position + 1] >= 8:
+            _note(self._payload, position, self._collisions)
+        self._stack.append(1 + _long4(self._payload, position) // 64 if self._payload[position] == _LONG4 else 1)
 
 
-_ACTIONS = {
-    **dict.fromkeys(b"\x85\x86\x87", _Walk._tuple_of),
-    **dict.fromkeys(b"abR\x81\x93", _Walk._take),
-    **dict.fromkeys(b"qr", _Walk._put),
-    **dict.fromkeys(b"e1", _Walk._drop),
-    ord("0"): _Walk._discard,
-    ord("d"): _Walk._dict,
-    ord("j"): _Walk._long_get,
-    ord("l"): _Walk._list,
-    ord("s"): _Walk._set_item,
-    ord("t"): _Walk._tuple,
-    ord("u"): _Walk._set_items,
-    0x90: _Walk._add_items,
-    0x91: _Walk._frozenset,
-    0x92: _Walk._take_three,
+_FUNCTIONS: dict[str, Callable[[HashCost, int], None]] = {
+    "MARK": HashCost.mark,
+    "TUPLE": HashCost.tuple_of_items,
+    **dict.fromkeys(("TUPLE1", "TUPLE2", "TUPLE3"), HashCost.tuple_of_few),
+    "FROZENSET": HashCost.frozenset,
+    "DICT": HashCost.dict,
+    "SETITEM": HashCost.set_item,
+    "SETITEMS": HashCost.set_items,
+    "ADDITEMS": HashCost.add_items,
+    "POP": HashCost.pop,
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), HashCost.put),
+    "LONG_BINGET": HashCost.get,
+    **dict.fromkeys(("LONG1", "LONG4"), HashCost.long),
 }
-_SILENT = frozenset((_FRAME, _PROTO, 0x98))  # these leave the stack as it is; 0x98 is READONLY_BUFFER
+
+
+def _step(opcode: Opcode) -> Callable[[HashCost, int], None] | None:
+    """Return what an opcode does here; None: it puts an object on the stack that is hashed in one step."""
+    function = _FUNCTIONS.get(opcode.name)
+    if function is not None or (opcode.takes == 0 and opcode.gives not in (NOTHING, BELOW)):
+        return function
+    takes, gives = opcode.takes, opcode.gives
+
+    def step(cost: HashCost, position: int) -> None:
+        if takes == ITEMS:
+            cost._since_mark()
+        elif takes:
+            cost._pop(takes)
+        if gives == BELOW:
+            cost._stack[-1]  # it has to be there; a state does not make a tuple cheaper
+        elif gives != NOTHING:
+            cost._stack.append(1)  # what a call made is hashed by code of its own
+
+    return step
+
+
+_STEPS = {opcode.code: _step(opcode) for opcode in OPCODES}
+_FIXED = {opcode.code: 1 + opcode.argument.size for opcode in OPCODES if opcode.argument.form == "fixed"}

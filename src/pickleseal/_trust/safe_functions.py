@@ -1,9 +1,11 @@
-"""Guarded functions: what a payload gets for a global that honest pickles need and that would be dangerous as it is.
+"""Safe functions: what a payload gets for a global that honest pickles need, and that would be dangerous as it is.
 
-Each does the one harmless thing that it is needed for, and refuses the rest as `UntrustedGlobalError` at step 20.
-They are handed out as objects without attributes, so that a payload can call them and change nothing about them.
+Each one does the single harmless thing that pickles need it for, and refuses the rest with `UntrustedGlobalError` at
+step 20. A payload gets them as objects without attributes: it can call them and change nothing about them. They need
+no trust. This module must not hand out the real function.
 """
 
+import copyreg
 import enum
 import functools
 import operator
@@ -12,14 +14,19 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from .._payload import arrays
-from ..errors import LimitExceededError, UnpickleError, UntrustedGlobalError
+from ..errors import LimitExceededError, UntrustedGlobalError
 
-__all__ = ["GUARDED", "attributes_of", "method_of", "object_arrays", "refuse_class"]
+__all__ = ["OLD_SAFE_FUNCTIONS", "SAFE_FUNCTIONS", "attributes_of", "method_of", "object_arrays"]
+
+_LONGEST_PATTERN = 16_384  # characters
+_TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
+# Classes whose values stand beside the state of an object.
+_BASES = (object, int, float, str, bytes, tuple, list, dict, set, frozenset, complex)
 
 
 def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
-    hint = "if this came from outside, it is an attempt to get more"
-    return UntrustedGlobalError(f"the payload asks for {what}", f"{expected} only", found, hint).at(20)
+    hint = "no pickler writes this; if the file came from outside, take it for an attack"
+    return UntrustedGlobalError(f"the payload asks for {what}", expected, found, hint).at(20)
 
 
 def _getattr(owner: object, name: object) -> Any:
@@ -33,10 +40,10 @@ def _getattr(owner: object, name: object) -> Any:
 
 
 def method_of(owner: Any, name: Any) -> Any:
-    """Return a bound method of an object, or what is bound to a class itself (`classmethod`, `staticmethod`, a member
-    of an enum), or None.
+    """Return a bound method of an object; of a class, what is bound to the class, or a member of an enum; else None.
 
-    No names with two underscores in front, no properties, nothing of an object's own attributes: it runs no code.
+    None for a name that begins with two underscores, for a property, and for an attribute of the object itself: the
+    look-up runs no code.
     """
     if type(name) is not str or name.startswith("__"):
         return None
@@ -53,18 +60,18 @@ def method_of(owner: Any, name: Any) -> Any:
 
 
 def attributes_of(classes: Collection[type]) -> Any:
-    """Return what stands in for `getattr` where a payload's classes are known: bound methods of these classes."""
+    """Return what stands in for `getattr` in a payload whose classes are known: bound methods of these classes."""
 
     def find(owner: Any, name: Any) -> Any:
         cls = owner if isinstance(owner, type) else type(owner)
         method = method_of(owner, name) if any(cls is one for one in classes) else None
         return _getattr(owner, name) if method is None else method
 
-    return _fixed("getattr", find)
+    return _safe("getattr", find)
 
 
 def _type(value: object) -> type:
-    """Stand in for `type`, which `type(None)` and its like need: the type of a singleton and nothing else."""
+    """Stand in for `type`, which `type(None)` and the like need: the type of a singleton and nothing else."""
     if value is None or value is Ellipsis or value is NotImplemented:
         return type(value)
     raise _misused("the type of an object", "None, ... or NotImplemented", type(value).__name__)
@@ -84,12 +91,9 @@ def _or(left: Any, right: Any) -> Any:
     raise _misused("the union of objects", "types", f"{type(left).__name__}, {type(right).__name__}")
 
 
-_TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
-
-
 def _reduce(function: Any, items: Any) -> Any:
     """Stand in for `functools.reduce`, by which `int | None` is pickled: `(or_, a tuple of types)` only."""
-    if function is GUARDED["_operator:or_"] and type(items) is tuple and 1 < len(items) < 1000:
+    if function is SAFE_FUNCTIONS["_operator:or_"] and type(items) is tuple and 1 < len(items) < 1000:
         return functools.reduce(_or, items)
     raise _misused("the reduction of something", "a union of types", type(function).__name__)
 
@@ -99,9 +103,6 @@ def _getitem(owner: Any, key: Any) -> Any:
     if isinstance(owner, type) and hasattr(owner, "__class_getitem__"):
         return owner[key]  # type: ignore[index]
     raise _misused("an item of an object", "a generic class", type(owner).__name__)
-
-
-_LONGEST_PATTERN = 16_384  # characters
 
 
 def _re_compile(pattern: Any, flags: Any = 0) -> Any:
@@ -115,7 +116,7 @@ def _re_compile(pattern: Any, flags: Any = 0) -> Any:
 
 
 def object_arrays(most: int) -> Any:
-    """Return what makes arrays of objects where a payload is known: of `most` elements in all."""
+    """Return what makes arrays of objects in a payload whose length is known: of at most `most` elements in all."""
     left = most
 
     def rebuild(shape: object, order: object) -> Any:
@@ -126,20 +127,32 @@ def object_arrays(most: int) -> Any:
             raise LimitExceededError(reason, f"at most {most}", None, None, "payload").at(20)
         return arrays.rebuild_object_array(shape, order)
 
-    return _fixed("rebuild_object_array", rebuild)
+    return _safe("rebuild_object_array", rebuild)
 
 
-def refuse_class(slots: Any) -> None:
-    """Refuse slots that BUILD would set one by one, if the class of the object is among them."""
-    if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
-        raise UnpickleError("the payload sets the class of an object, or may", "slots by name", type(slots).__name__)
+def _encode(text: object, encoding: object = None) -> bytes:
+    """Stand in for `codecs.encode`, by which protocols 0 to 2 make bytes: text to Latin-1, and nothing else."""
+    if type(text) is str and encoding in ("latin1", "latin-1"):
+        return text.encode("latin-1")
+    raise _misused("the encoding of something", "text to latin1", str(encoding))
 
 
-def _fixed(name: str, function: Callable[..., Any]) -> Any:
+def _reconstructor(cls: object, base: object, state: object) -> Any:
+    """Stand in for `copyreg._reconstructor`, by which protocols 0 and 1 make objects: of a class and a base of it."""
+    if isinstance(cls, type) and not issubclass(cls, type) and base in _BASES and base in cls.__mro__:
+        return copyreg._reconstructor(cls, base, state)  # type: ignore[attr-defined]
+    raise _misused("an object that its class does not make", "a class and its base", type(cls).__name__)
+
+
+def _keep(self: object, *_: object) -> None:
+    raise AttributeError("a safe function has no attributes to set")
+
+
+def _safe(name: str, function: Callable[..., Any]) -> Any:
     """Wrap a function in an object without attributes: a payload can call it and change nothing about it."""
     members = {
+        "is_safe_function": True,  # plans ask for it
         "__slots__": (),
-        "is_guarded": True,  # for `makes_others` of _schema/plans.py
         "__call__": staticmethod(function),
         "__doc__": function.__doc__,
         "__setattr__": _keep,  # `__class__` is an attribute, too
@@ -148,18 +161,19 @@ def _fixed(name: str, function: Callable[..., Any]) -> Any:
     return type(name, (), members)()
 
 
-def _keep(self: object, *_: object) -> None:
-    raise AttributeError("a guarded function has no attributes to set")
-
-
-# Global as the payload names it -> what it gets.
-GUARDED: dict[str, Any] = {
-    "builtins:bytearray": _fixed("bytearray", _bytearray),
-    "builtins:getattr": _fixed("getattr", _getattr),
-    "builtins:type": _fixed("type", _type),
-    "_functools:reduce": _fixed("reduce", _reduce),
-    "_operator:getitem": _fixed("getitem", _getitem),
-    "_operator:or_": _fixed("or_", _or),
-    "re:_compile": _fixed("_compile", _re_compile),
-    **{f"pickleseal:{name}": _fixed(name, getattr(arrays, name)) for name in arrays.__all__},
+# Global as the payload names it -> what the payload gets.
+SAFE_FUNCTIONS: dict[str, Any] = {
+    "builtins:bytearray": _safe("bytearray", _bytearray),
+    "builtins:getattr": _safe("getattr", _getattr),
+    "builtins:type": _safe("type", _type),
+    "_functools:reduce": _safe("reduce", _reduce),
+    "_operator:getitem": _safe("getitem", _getitem),
+    "_operator:or_": _safe("or_", _or),
+    "re:_compile": _safe("_compile", _re_compile),
+    **{f"pickleseal:{name}": _safe(name, getattr(arrays, name)) for name in arrays.__all__},
+}
+# What pickles of protocols 0 to 2 call where later ones have opcodes. No artifact gets these; `convert` hands them out.
+OLD_SAFE_FUNCTIONS: dict[str, Any] = {
+    "_codecs:encode": _safe("encode", _encode),
+    "copyreg:_reconstructor": _safe("_reconstructor", _reconstructor),
 }

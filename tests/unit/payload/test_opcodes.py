@@ -17,10 +17,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pickleseal._payload.opcodes import BELOW, BY_CODE, ITEMS, NOTHING, OPCODES
 from pickleseal._payload.structure import check_envelope
 from pickleseal._trust.allow_list import resolve_globals
 from pickleseal._trust.dryrun import check_operations
-from pickleseal._trust.hash_cost import _is_suspect, _Walk, check_hashes
+from pickleseal._trust.hash_cost import HashCost, check_hashes, is_suspect
 from pickleseal._trust.levels import Level, load_at
 from pickleseal.errors import LimitExceededError, PickleEnvelopeError, ReadError, UnpickleError
 
@@ -328,6 +329,39 @@ def named(data: bytes) -> set[tuple[str, str]]:
     return asked
 
 
+# -- the table --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("info", pickletools.opcodes, ids=lambda info: info.name)
+def test_the_table_says_what_pickletools_says(info: Any) -> None:
+    opcode = BY_CODE[ord(info.code)]
+    assert opcode.name == info.name
+    kind = info.arg
+    if kind is None or kind.n >= 0:
+        assert (opcode.argument.form, opcode.argument.size) == ("fixed", 0 if kind is None else kind.n)
+    elif kind.n == pickletools.UP_TO_NEWLINE:
+        assert (opcode.argument.form, opcode.argument.size) == ("lines", 2 if kind.name.endswith("pair") else 1)
+    else:
+        assert opcode.argument.form == "counted"
+        assert opcode.argument.size == int(kind.name[-1])
+        assert opcode.argument.is_signed == (kind.n == pickletools.TAKEN_FROM_ARGUMENT4)
+    takes, gives = [str(item) for item in info.stack_before], [str(item) for item in info.stack_after]
+    if opcode.gives == BELOW:
+        assert opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "READONLY_BUFFER") or gives == takes[:1]
+        takes = takes[1:] if opcode.name not in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "READONLY_BUFFER") else []
+    elif opcode.name != "DUP":
+        assert len(gives) == (opcode.gives != NOTHING)
+    if opcode.name != "DUP":
+        assert opcode.takes == (ITEMS if "mark" in takes else len(takes))
+    if ":" in opcode.gives and not gives[0].startswith(("bytes_or_str", "int_or_bool", "any")):
+        assert opcode.gives.partition(":")[2] in {"None": "NoneType"}.get(gives[0], gives[0])
+
+
+def test_the_table_has_every_opcode_of_pickle() -> None:
+    assert sorted(map(chr, BY_CODE)) == sorted(info.code for info in pickletools.opcodes)
+    assert {opcode.name: opcode.protocols for opcode in OPCODES if opcode.protocols} == _PERMITTED
+
+
 # -- towers -----------------------------------------------------------------------------------------------------------
 
 
@@ -352,9 +386,9 @@ towers = st.recursive(
 @given(towers, st.sampled_from([2, 4, 5]))
 def test_the_cost_of_a_key_is_that_of_its_tuples(value: Any, protocol: int) -> None:
     data = pickle.dumps({(value, 1): None}, protocol)
-    walk = _Walk(data, 10**9, 2000)
+    walk = HashCost(data, 10**9, 2000)
     walk.run()
-    assert 10**9 - walk._left == cost((value, 1))
+    assert 10**9 - walk.left == cost((value, 1))
 
 
 @pytest.mark.parametrize("height", [3, 10, 17, 18, 19, 25, 40])
@@ -367,7 +401,7 @@ def test_towers_are_refused_from_the_budget_on(height: int, join: bytes) -> None
     data = b"\x80\x04}" + body + b"Ns."
     steps = 2 * width**height + (width**height - 1) // (width - 1)
     budget = 1_000_000 + 20 * len(data)
-    if _is_suspect(data, 4) and steps > budget:
+    if is_suspect(data, 4) and steps > budget:
         with pytest.raises(LimitExceededError):
             check_hashes(data, 4, 2000)
     else:
@@ -376,12 +410,19 @@ def test_towers_are_refused_from_the_budget_on(height: int, join: bytes) -> None
         assert steps <= max(budget, 3**17)
 
 
+def test_a_state_does_not_make_a_tower_cheaper() -> None:
+    """BUILD with None changes nothing about a tuple: its hash takes as long as before."""
+    levels = b"".join(b"\x94h" + bytes((n,)) + b"\x86Nb" for n in range(60))
+    with pytest.raises(LimitExceededError):
+        check_hashes(b"\x80\x04}N\x85" + levels + b"Ns.", 4, 2000)
+
+
 @given(soups() | mutants())
 def test_the_walk_ends_in_a_verdict(which: tuple[bytes, int]) -> None:
     data, protocol = which
     assume(accepts(data, protocol, []))
     try:
-        _Walk(data, 10**6, 2000).run()
+        HashCost(data, 10**6, 2000).run()
     except (LimitExceededError, UnpickleError, IndexError, KeyError):
         pass
 
@@ -392,7 +433,7 @@ def test_the_walk_fails_only_where_the_unpickler_does(which: tuple[bytes, int]) 
     assume(accepts(data, protocol, []))
     bare, _ = outcome(lambda: InPython(io.BytesIO(data)).load())
     try:
-        _Walk(data, 10**6, 2000).run()
+        HashCost(data, 10**6, 2000).run()
     except (IndexError, KeyError):
         assert not bare
 

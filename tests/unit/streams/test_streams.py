@@ -30,9 +30,9 @@ from stream_kinds import KINDS, shape
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, pack, repair
-from pickleseal._payload.batch import LARGEST, merge
 from pickleseal._payload.pickler import pickle_one
 from pickleseal._streams import tail
+from pickleseal._streams.batches import LARGEST, merge
 from pickleseal.errors import (
     HeaderChecksumError,
     LimitExceededError,

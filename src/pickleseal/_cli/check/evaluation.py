@@ -14,7 +14,7 @@ from ..._reading import check_codecs
 from ..._schema.drift import REFUSED, WARNED, Change
 from ..._schema.registry import RegistryIndex, index_of
 from ..._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_all, resolve_globals
-from ..._trust.safe_functions import GUARDED
+from ..._trust.safe_functions import SAFE_FUNCTIONS
 from ...errors import (
     ClassMissingError,
     ReadError,
@@ -62,7 +62,7 @@ class CodeImports:
         trusted, is_checked = request.trusted, request.compiled.level.is_checked
         for name in names:
             place = places.get(name, name)
-            is_own = type(place) is not str or place in GUARDED or is_listed(place)
+            is_own = type(place) is not str or place in SAFE_FUNCTIONS or is_listed(place)
             if type(place) is str and not is_own and (self._trusts_all or not is_checked):
                 problem = self._code.problem_of(place)
                 if problem is not None:

@@ -1,4 +1,4 @@
-"""Bare pickles into artifacts and back (spec section 12: adopting). Only `repickle` runs one, under an allow-list."""
+"""Turn bare pickles into artifacts and back. Only `repickle` runs a pickle, under an allow-list. No file is opened."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -8,7 +8,6 @@ from .._format.header import Header
 from .._io.source import BytesSource, Source
 from .._packing import Writer, check_members, check_writer, encode_pickled, pack_parts, place_frame
 from .._payload.analysis import LOAD, Outline, outline, todays_name
-from .._payload.old import old_functions
 from .._payload.pickler import Pickled
 from .._payload.rewrite import in_band, transcoded
 from .._payload.structure import check_envelope
@@ -17,8 +16,9 @@ from .._reading import body_sections, check_codecs, read_header
 from .._schema.header_entries import ClassInHeader
 from .._trust.allow_list import Trusted, build_trust, is_dangerous, resolve_globals
 from .._trust.levels import load_at
+from .._trust.safe_functions import OLD_SAFE_FUNCTIONS
 from ..errors import PickleEnvelopeError, UnpickleError
-from .foreign import is_joblib, refuse_foreign
+from ._foreign import is_joblib, refuse_foreign
 
 __all__ = ["Adopted", "adopt", "extract", "repickle"]
 
@@ -27,11 +27,11 @@ _WRAPPER = "joblib.numpy_pickle:NumpyArrayWrapper"  # is followed by the bytes o
 
 
 class Adopted(NamedTuple):
-    """An artifact made of a bare pickle.
+    """An artifact that was made from a bare pickle.
 
-    `type` is what the header says of the root object, `is_known` whether that was seen in the pickle. `globals` are
-    the names that it imports, `refused` those among them that no checked reader hands out, `renamed` modules of
-    Python 2 among them with today's names.
+    `type` is what the header says of the root object, and `is_known` says whether the pickle or the caller named it.
+    `globals` are the names that the pickle imports, and `refused` those among them that no checked reader hands out.
+    `renamed` maps names of Python 2 among them to today's names.
     """
 
     parts: list[Part]
@@ -50,16 +50,16 @@ def adopt(
 
     Args:
         data: the pickle, not compressed.
-        type: the type of the root object; None: what the opcodes say, `builtins:object` where they do not.
-        meta, writer: as for `pack`. The header says nothing of classes and packages: what they were like when the
-            pickle was written is not known.
+        type: the type of the root object. None: the type that the opcodes name, or else `builtins:object`.
+        meta, writer: as for `pack`. The header says nothing of classes and packages, as nobody knows what they were
+            like when the pickle was written.
 
     Raises:
-        NotAnArtifactError: it is something else than a pickle.
-        PickleEnvelopeError: not one whole pickle of these protocols (spec section 8), or the name of what it imports
+        NotAnArtifactError: it is not a pickle.
+        PickleEnvelopeError: it is not one whole pickle of these protocols (spec section 8), or a name that it imports
             is made while it runs.
         PackError: its header would break the format's limits.
-        TypeError, ValueError: `type` or `meta` are not what the header takes.
+        TypeError, ValueError: the header can't take `type` or `meta`.
     """
     writer, members = check_writer(writer), check_members(type, meta)
     found = _outline(data)
@@ -85,7 +85,9 @@ def adopt(
 
 
 def _is_mixed() -> PickleEnvelopeError:
-    return PickleEnvelopeError("joblib's own mixture of a pickle and arrays can't be wrapped as it is", hint=LOAD)
+    return PickleEnvelopeError(
+        "a file of joblib, with arrays between its opcodes, can't be wrapped as it is", hint=LOAD
+    )
 
 
 def _outline(data: bytes) -> Outline:
@@ -94,8 +96,9 @@ def _outline(data: bytes) -> Outline:
         found = outline(data)
         if found.end != len(data):
             where = f"payload[{found.end}]"
-            reason = "something follows the pickle: another one?"
-            raise PickleEnvelopeError(reason, found.end, len(data), "split the file, one pickle in each", where)
+            reason = "something follows the pickle"
+            hint = "if it is another pickle, split the file: one pickle in each"
+            raise PickleEnvelopeError(reason, found.end, len(data), hint, where)
         return found
     except PickleEnvelopeError:
         if is_joblib(data):
@@ -114,19 +117,19 @@ def repickle(
 ) -> Adopted:
     """Unpickle a bare pickle of any protocol, and pack the object anew. Runs the code of what `trust` names.
 
-    All names are known before an opcode runs, and those that are neither value types nor trusted are refused. What
-    the pickle does with them is judged as at the level `guarded`. In a file of joblib a name is refused when it is
-    met, and there is no dry run.
+    Before an opcode runs, names that are neither value types nor trusted are refused. What the pickle does with its
+    names is checked as at level `guarded`. Files of joblib are the exception: there a name is refused when the pickle
+    asks for it, and there is no dry run.
 
     Args:
         data: the pickle, not compressed, or a file as joblib writes it.
-        trust: exact `module:qualname`, as for `unpack`; today's names, where those of Python 2 differ.
-        encoding: what strings of Python 2 are; `bytes` leaves them bytes.
+        trust: exact `module:qualname`, as for `unpack`. Where a name of Python 2 has changed, today's name.
+        encoding: of strings of Python 2; with `bytes` they become bytes.
         type, meta, writer: as for `pack`.
 
     Raises:
         NotAnArtifactError, PickleEnvelopeError: as for `adopt`.
-        UntrustedGlobalError: `missing` names all that is not trusted.
+        UntrustedGlobalError: `missing` names all globals that are not trusted.
         ReadError: as from `unpack`, step 20.
         PackError: the object can't be packed.
         TypeError, ValueError, LookupError: an argument is wrong.
@@ -137,7 +140,7 @@ def repickle(
     head = parts[:2] if writer.keys is None else parts[:3]
     header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
     if any(name.startswith("pickleseal._payload.") for name in header.globals):  # of `_payload.joblib_files`
-        raise UnpickleError("holds numpy.ndarray itself, or what is of its format and no array")
+        raise UnpickleError("it holds the class numpy.ndarray, or a part of joblib's format that is no array")
     return Adopted(parts, header.type, True, 5, list(header.globals), [], {})
 
 
@@ -151,12 +154,15 @@ def _loaded(data: bytes, trusted: Trusted, encoding: str) -> Any:
     if found is None or _WRAPPER in found.names:
         from .._payload.joblib_files import load_mixed
 
-        return load_mixed(data, trusted)
+        def find_global(module: str, name: str) -> Any:
+            return resolve_globals([f"{module}:{name}"], trusted)[module, name]
+
+        return load_mixed(data, find_global)
     if found.buffers:
-        raise PickleEnvelopeError("its buffers were kept elsewhere", hint="pack it where it was made")
+        raise PickleEnvelopeError("its buffers are not in the pickle", hint="pack the object where it was pickled")
     today = {name: todays_name(name, found.protocol) for name in found.names}
-    old = old_functions(today.values())
-    values = old | resolve_globals(sorted(set(today.values()) - {":".join(pair) for pair in old}), trusted)
+    old = {_pair(name): function for name, function in OLD_SAFE_FUNCTIONS.items()}
+    values = old | resolve_globals(sorted(set(today.values()) - OLD_SAFE_FUNCTIONS.keys()), trusted)
     resolved = {_pair(name): values[_pair(now)] for name, now in today.items()}
     payload = transcoded(data, found, encoding)
     try:
@@ -171,10 +177,10 @@ def _pair(name: str) -> tuple[str, str]:
 
 
 def extract(source: Source, policy: Policy = DEFAULT_POLICY) -> tuple[list[Part], Header]:
-    """Return the parts of a bare pickle of what an artifact holds, and its header. Runs no opcode, imports nothing.
+    """Return an artifact's object as a bare pickle, in parts, and the header. Runs no opcode, imports nothing.
 
-    Sections are put in-band, as bytes where they are read-only and as bytearrays where not; arrays still need
-    pickleseal where they are loaded (spec section 8.1).
+    Out-of-band buffers are put into the pickle: as bytes where they are read-only, else as bytearrays. Arrays still
+    need pickleseal where the pickle is loaded (spec section 8.1).
 
     Raises:
         ReadError: steps 1 to 14 and 16 to 19 of spec section 11.

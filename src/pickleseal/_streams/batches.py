@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from .._payload.opcodes import CODE, end_of
+from .._payload.pickler import is_plain
+from .._payload.structure import plain_run
 from ..errors import PackError
-from .pickler import is_plain
-from .structure import SIZED, plain_run
 
 __all__ = ["LARGEST", "LONGEST", "Taker", "merge"]
 
@@ -191,22 +192,19 @@ def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:
 
 
 def _move(body: bytes, base: int) -> bytes:
-    """Move every reference to the memo up (BINGET, LONG_BINGET)."""
-    run = plain_run(5, False, stop_at=b"hj")
+    """Add a number to every reference to the memo."""
+    get, long_get = CODE["BINGET"], CODE["LONG_BINGET"]
+    end_of_run = plain_run(5, False, stop_at=bytes((get, long_get)))
     moved, start, position, end = [], 0, 0, len(body)
     while True:
-        position = run(body, position, end)
+        position = end_of_run(body, position, end)
         if position == end:
             moved.append(body[start:])
             return b"".join(moved)
-        opcode = body[position]
-        if opcode in (0x68, 0x6A):  # BINGET, LONG_BINGET
-            width = 1 if opcode == 0x68 else 4
-            index = base + int.from_bytes(body[position + 1 : position + 1 + width], "little")
+        code, follows = body[position], end_of(body, position)
+        if code in (get, long_get):
+            index = base + int.from_bytes(body[position + 1 : follows], "little")
             moved.append(body[start:position])
-            moved.append(b"h%c" % index if index < 256 else b"j" + index.to_bytes(4, "little"))
-            position += 1 + width
-            start = position
-        else:
-            width = SIZED[opcode][0]
-            position += 1 + width + int.from_bytes(body[position + 1 : position + 1 + width], "little")
+            moved.append(bytes((get, index)) if index < 256 else bytes((long_get,)) + index.to_bytes(4, "little"))
+            start = follows
+        position = follows

@@ -1,4 +1,4 @@
-"""Bytes that are not ours: what they are, and what is in them where they are compressed. Bounded, nothing is run."""
+"""Files of other formats: recognise them, and decompress them within a limit. Nothing is run, and no file is opened."""
 
 import bz2
 import lzma
@@ -12,7 +12,7 @@ from ..errors import CodecDataError, LimitExceededError, NotAnArtifactError
 __all__ = ["decompressed", "is_joblib", "refuse_foreign"]
 
 _STEP = 1 << 20  # bytes that come out of a decompressor at once
-_LAYERS = 2  # of compression: nobody who means well needs more
+_LAYERS = 2  # of compression; honest files have no more
 _ZLIB = tuple(bytes((0x78, flags)) for flags in (0x01, 0x5E, 0x9C, 0xDA))
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -26,12 +26,12 @@ _WRAPPER = b"NumpyArrayWrapper"
 
 
 def decompressed(data: bytes, most: int) -> tuple[bytes, str | None]:
-    """Return what is in some bytes, and by what they were compressed (`gzip`, ...), or None.
+    """Decompress bytes that were compressed. Return the result and the name of the compression (`gzip`, ...) or None.
 
     Raises:
         LimitExceededError: there would be more than `most` bytes.
-        CodecDataError: they begin like compressed data, and are not, or are cut off.
-        MissingExtraError: Zstandard, and no library is installed.
+        CodecDataError: the bytes begin like compressed data, and are damaged or truncated.
+        MissingExtraError: they are Zstandard, and no library for it is installed.
     """
     names: list[str] = []
     if len(data) > most:
@@ -65,25 +65,25 @@ def _decompress(data: bytes, name: str, most: int) -> bytes:
 
 
 def _chunks(data: bytes, name: str) -> Iterator[bytes]:
-    """Decompress one member after the other, in small steps."""
+    """Decompress all members, one after the other, in small steps."""
     while data:
         decompressor = _decompressor(name)
         pending = data
         while not decompressor.eof:
             if isinstance(decompressor, bz2.BZ2Decompressor | lzma.LZMADecompressor):
                 if decompressor.needs_input and not pending:
-                    raise CodecDataError("the data is cut off")
+                    raise CodecDataError("the data is truncated")
                 chunk = decompressor.decompress(pending, _STEP)
                 pending = b""
             else:
                 chunk = decompressor.decompress(pending, _STEP)
                 pending = decompressor.unconsumed_tail
                 if not chunk and not pending and not decompressor.eof:
-                    raise CodecDataError("the data is cut off")
+                    raise CodecDataError("the data is truncated")
             yield chunk
         data = decompressor.unused_data
         if name == "gzip":
-            data = data.lstrip(b"\0")  # padding, as of tapes
+            data = data.lstrip(b"\0")  # padding, as tapes have it
         elif name in ("zlib", "lzma") and data:
             raise CodecDataError("something follows the data")
 
@@ -98,7 +98,7 @@ def _decompressor(name: str) -> Any:
 
 
 def is_joblib(data: bytes) -> bool:
-    """Tell whether a pickle has the bytes of arrays between its opcodes, as joblib writes them."""
+    """Return whether a pickle may have the bytes of arrays between its opcodes, as joblib writes them."""
     return _WRAPPER in data
 
 
@@ -113,10 +113,10 @@ _OTHERS = (
 
 
 def refuse_foreign(data: bytes) -> None:
-    """Refuse what is known not to be a pickle.
+    """Refuse bytes that are known not to be a pickle.
 
     Raises:
-        NotAnArtifactError: `found` says what it is, `hint` what to do.
+        NotAnArtifactError: `found` says what they are, `hint` what to do.
     """
     for start, found, hint in _OTHERS:
         if data.startswith(start):

@@ -1,0 +1,23 @@
+"""Checks of the state that BUILD gives an object, for unpicklers that set it in Python and not by CPython's own C code.
+
+A state is a dict of attributes, or a pair of it and a dict of slots. Runs no code of the objects.
+"""
+
+from typing import Any
+
+from ..errors import UnpickleError
+
+__all__ = ["check_slots", "check_state"]
+
+
+def check_state(state: Any) -> None:
+    """Check that a state is made of dicts, as the unpickler in C does. The one in Python calls any `items`."""
+    parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    if not all(part is None or isinstance(part, dict) for part in parts):
+        raise UnpickleError("a state is not a dictionary", "a dict, or two", type(state).__name__)
+
+
+def check_slots(slots: Any) -> None:
+    """Check that slots, which BUILD sets one by one, do not change the class of the object."""
+    if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
+        raise UnpickleError("the payload sets the class of an object, or may", "slots by name", type(slots).__name__)
