@@ -1,66 +1,73 @@
-# Two commands do all the set-up: `make demo` and `make test`. PYTHON=python3.12 chooses an interpreter.
+# `make demo` and `make test` do all the set-up. PYTHON=python3.12 chooses an interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 BASE = $(VENV)/.installed
-STAMP = $(VENV)/.installed-dev
+TEST = $(VENV)/.installed-test
+DEV = $(VENV)/.installed-dev
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
+# One process for each core; the tests of one file stay together, as they share what is slow to make.
+PYTEST = -m pytest -q -p no:cacheprovider -n auto --maxprocesses 8 --dist loadfile
 
-# Without asserts: what reads, and says why not.
-OPTIMIZED = $(addprefix tests/,conformance/test_stream_vectors.py conformance/test_vectors.py unit/test_api.py unit/test_errors.py unit/test_policy.py)
-# Without a look at coverage, which would take half as long again: many cases of what others cover.
-UNTRACED = $(addprefix tests/,conformance/test_spec.py docs/test_docs.py hostile/test_corpus.py hosts property \
-	unit/schema/test_drift.py unit/test_architecture.py unit/trust/test_benign.py)
+# Measured for coverage: all but many cases of what others reach, which would take half as long again.
+UNMEASURED = conformance/test_spec.py docs/test_docs.py hostile/test_corpus.py property unit/schema/test_drift.py \
+	unit/test_architecture.py unit/trust/test_benign.py
+# Run once more with `python -O`, which drops asserts.
+OPTIMIZED = tests/conformance/test_stream_vectors.py tests/conformance/test_vectors.py \
+	tests/unit/test_api.py tests/unit/test_errors.py tests/unit/test_policy.py
 
-.PHONY: demo test test-here test-others lint types check soak bench vectors build clean
+.PHONY: demo test test-all lint types check soak bench vectors build clean
 
-$(BASE): pyproject.toml
+$(RUN):
 	$(PYTHON) -c 'import sys; sys.exit("pickleseal needs Python 3.10 or newer, and this is " + sys.version) if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) --editable .
-	@touch $(BASE)
 
-$(STAMP): $(BASE)
+$(BASE): $(RUN) pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+$(TEST): $(RUN) pyproject.toml
+	$(PIP) --editable ".[test]"
+	@touch $@
+
+$(DEV): $(RUN) pyproject.toml
 	$(PIP) --editable ".[dev]"
-	@touch $(STAMP)
+	@touch $@
 
 demo: $(BASE)
 	@$(RUN) examples/tour.py
 
-# Side by side, as most of it runs on one core: the suite, and some of it without asserts; then on other interpreters.
-test: $(STAMP)
-	$(MAKE) -j2 test-here test-others
+# The core: all that needs no server, no large package and no other interpreter.
+test: $(TEST)
+	$(RUN) $(PYTEST) --ignore=tests/hosts
 
-test-here: $(STAMP)
-	$(RUN) -m coverage run -m pytest -q $(UNTRACED:%=--ignore=%)
-	$(RUN) -m coverage report --fail-under=95
-	$(RUN) -m pytest -q -p no:cacheprovider $(UNTRACED)
-	$(RUN) -O -m pytest -q -p no:cacheprovider -W ignore::pytest.PytestConfigWarning $(OPTIMIZED)
-
-test-others: $(STAMP)
+# The rest: real servers and large packages, with coverage; python -O; the other interpreters of this machine.
+test-all: $(DEV)
+	$(RUN) $(PYTEST) --cov --cov-report=term --cov-fail-under=95 $(UNMEASURED:%=--ignore=tests/%)
+	PYTHONOPTIMIZE=1 $(RUN) $(PYTEST) -W ignore::pytest.PytestConfigWarning $(OPTIMIZED)
 	$(RUN) tests/interpreters.py
 
-lint: $(STAMP)
+lint: $(DEV)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-types: $(STAMP)
+types: $(DEV)
 	$(RUN) -m mypy
 
-check: test lint types
+check: test test-all lint types
 
-soak: $(STAMP)
+soak: $(DEV)
 	$(RUN) tests/soak.py --seconds $(or $(SECONDS),300)
 
-bench: $(STAMP)
+bench: $(DEV)
 	$(RUN) benchmarks/run.py
 
-vectors: $(STAMP)
+vectors: $(DEV)
 	$(RUN) spec/generate.py
 	$(RUN) docs/frame_picture.py
 
-build: $(STAMP)
+build: $(DEV)
 	$(RUN) -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:

@@ -264,7 +264,7 @@ def test_nothing_is_imported_or_called(tmp_path: Path, monkeypatch: pytest.Monke
         warnings.simplefilter("ignore")
         pickleseal.dump(Trap(), "trap.pseal")
     (tmp_path / "canary.pseal").write_bytes(read({"file": "valid/canary.pseal"}))
-    sys.modules.pop("canary", None)
+    monkeypatch.delitem(sys.modules, "canary", raising=False)
     for path in ("trap.pseal", "canary.pseal"):
         for view in ((), *((view,) for view in VIEWS), ("--extract", 0)):
             assert cli("inspect", path, *view).code == 0

@@ -8,16 +8,15 @@ import pickle
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.catalogs import PACKED, query, scan, settle, sql_blocks, stream_of, write_artifacts, write_moved_classes
 from _helpers.cli_runs import golden, python, run
-from _helpers.object_store import BUCKET, KEYS, Server, serve
-from _helpers.support import ROOT, need
+from _helpers.support import need
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,16 +24,6 @@ import pickleseal
 from pickleseal import catalog as headers
 from pickleseal import errors
 from pickleseal._cli.main import main
-
-PACKED = [pickleseal.pack(obj) for obj in (1, [2] * 50, {"a": "x" * 9000})]
-
-
-def stream_of(folder: Path, count: int, name: str = "s.pseal", **options: Any) -> Path:
-    path = folder / name
-    with pickleseal.StreamWriter(path, fsync=0, **options) as stream:
-        for number in range(count):
-            stream.append({"n": number})
-    return path
 
 
 def found(*paths: Path | str, **options: Any) -> list[tuple[int, int, str | None]]:
@@ -198,83 +187,10 @@ class TestUrls:
         assert [code for _, _, code in found("memory://d/s.pseal")] == [None, "preamble-checksum"]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    for name in ("aiohttp", "fsspec", "moto.server", "s3fs", "werkzeug"):
-        need(name)
-    with serve() as server:
-        yield server
-
-
-class TestObjectStore:
-    def test_scan(
-        self,
-        server: Server,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        for variable in [variable for variable in os.environ if variable.startswith("AWS_")]:
-            monkeypatch.delenv(variable)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS["key"])
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["secret"])
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        need("s3fs").S3FileSystem.clear_instance_cache()  # of servers that other tests started
-        for number in range(40):
-            server.put(f"runs/{number:02}.pseal", PACKED[number % 3])
-        server.put("runs/note.txt", b"no artifact")
-        catalog = str(tmp_path / "c.sqlite")
-
-        def scan(*more: str) -> Any:
-            server.asked.clear()
-            code = main(["scan", f"s3://{BUCKET}/runs/", "--catalog", catalog, "--json", *more])
-            said = json.loads(capsys.readouterr().out)
-            assert said["exit_code"] == code
-            return said
-
-        first = scan("--concurrency", "8")
-        assert first["summary"] | {"files": 40, "new": 40, "artifacts": 40} == first["summary"]
-        reads = [asked for asked in server.asked if asked.path.endswith(".pseal")]
-        assert [asked.range for asked in reads if asked.method == "GET"] == ["bytes=0-8191"] * 40
-        rows = query(catalog, "SELECT path, size, etag IS NOT NULL FROM artifacts ORDER BY path")
-        assert rows[1] == (f"s3://{BUCKET}/runs/01.pseal", len(PACKED[1]), 1)
-        server.put("runs/05.pseal", PACKED[0] + PACKED[0])
-        again = scan()
-        assert again["summary"] | {"read_again": 1, "unchanged": 39, "removed": 0} == again["summary"]
-        assert {asked.path for asked in server.asked if asked.path.endswith(".pseal")} == {f"/{BUCKET}/runs/05.pseal"}
-        assert query(catalog, "SELECT count(*) FROM artifacts") == [(41,)]
-
-
-def query(catalog: Path | str, sql: str, *values: Any) -> list[Any]:
-    with closing(sqlite3.connect(catalog)) as database:
-        return database.execute(sql, values).fetchall()
-
-
-def scan(folder: Path, capsys: pytest.CaptureFixture[str], name: str = "c.sqlite") -> Any:
-    code = main(["scan", str(folder), "--catalog", str(folder / name), "--json"])
-    said = json.loads(capsys.readouterr().out)
-    assert said["exit_code"] == code
-    return said
-
-
-def settle(folder: Path) -> None:
-    """Let files be older than they are: what changed just now is read again."""
-    for path in folder.glob("*.pseal"):
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-
-
 class TestCatalog:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        writer = pickleseal.Writer(created=datetime(2026, 1, 2, tzinfo=timezone.utc), build={"app": "billing"})
-        code = pickleseal.pack(datetime(2020, 1, 1), meta={"team": "risk"}, writer=writer)
-        (tmp_path / "a.pseal").write_bytes(code)
-        (tmp_path / "b.pseal").write_bytes(PACKED[0])
-        (tmp_path / "bad.pseal").write_bytes(b"<html>")
-        stream_of(tmp_path, 5)
-        settle(tmp_path)
-        return tmp_path
+        return write_artifacts(tmp_path)
 
     def test_rows(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         said = scan(folder, capsys)
@@ -446,19 +362,6 @@ main(["scan", ".", "--catalog", "c.sqlite"])
         assert {tuple(row) for row in rows} == {headers.COLUMNS}
         assert rows[:2] == pickleseal.scan_partition([str(folder / "a.pseal"), str(folder / "b.pseal")])
 
-    def test_parquet(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        need("pyarrow")
-        import pyarrow.parquet
-
-        scan(folder, capsys, "c.parquet")
-        rows = pyarrow.parquet.read_table(folder / "c.parquet").to_pylist()
-        scan(folder, capsys, "c.jsonl")
-        lines = [json.loads(line) for line in (folder / "c.jsonl").read_text("ascii").splitlines()]
-        for row in rows:
-            for name in ("build", "meta", "packages", "types"):
-                row[name] = None if row[name] is None else json.loads(row[name])
-        assert rows == lines
-
     def test_parquet_without_its_extra(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -476,34 +379,11 @@ main(["scan", ".", "--catalog", "c.sqlite"])
             golden(f"scan-{columns}{'-color' * bool(color)}.txt", said)
 
 
-def sql_blocks(kind: str) -> list[str]:
-    """Return the queries that docs/cli.md shows for a database."""
-    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
-    shown = text.split(f"<!-- {kind}:begin -->")[1].split(f"<!-- {kind}:end -->")[0]
-    found = re.findall(r"^```sql\n(.*?)^```", shown, re.MULTILINE | re.DOTALL)
-    assert found
-    return found
-
-
 class TestQueries:
     """The queries of docs/cli.md, on a catalog of classes that were somewhere else."""
 
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        code = """
-import pickleseal, sys, types
-sys.modules["old"] = types.ModuleType("old")
-module = sys.modules["old.module"] = types.ModuleType("old.module")
-module.Class = type("Class", (), {"__module__": "old.module"})
-pickleseal.dump([module.Class()], "a.pseal")
-pickleseal.dump(module.Class(), "b.pseal")
-pickleseal.dump(1, "c.pseal")
-open("d.pseal", "w").write("<html>")
-"""
-        python(tmp_path, code)
-        return tmp_path
-
-    def test_sqlite(self, folder: Path) -> None:
+    def test_sqlite(self, tmp_path: Path) -> None:
+        folder = write_moved_classes(tmp_path)
         assert run(folder, "scan", ".", "--catalog", "artifacts.sqlite").code == 3
         answers = [query(folder / "artifacts.sqlite", sql) for sql in sql_blocks("sqlite")]
         assert {os.path.basename(row[0]) for row in answers[0]} == {"a.pseal", "b.pseal"}
@@ -511,13 +391,3 @@ open("d.pseal", "w").write("<html>")
         plan = query(folder / "artifacts.sqlite", "EXPLAIN QUERY PLAN " + sql_blocks("sqlite")[0])
         assert "SEARCH" in plan[0][3]  # an index, no walk over all rows
         assert "imports" in plan[0][3] or "i USING" in plan[0][3]
-
-    def test_duckdb(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        need("pyarrow")
-        duckdb = need("duckdb")
-        assert run(folder, "scan", ".", "--catalog", "artifacts.parquet").code == 3
-        monkeypatch.chdir(folder)
-        with duckdb.connect() as database:
-            answers = [database.execute(sql).fetchall() for sql in sql_blocks("duckdb")]
-        assert {os.path.basename(row[0]) for row in answers[0]} == {"a.pseal", "b.pseal"}
-        assert all(answers)

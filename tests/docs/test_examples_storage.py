@@ -346,6 +346,10 @@ def test_nothing_is_lost_when_workers_and_producers_are_killed(make: Make, modul
             queue.put({"n": number, "text": "x" * (number % 700)})
             note(put, number)
 
+    def produce_until_killed(first: int) -> None:
+        produce(first, 400)
+        signal.pause()
+
     def work() -> None:
         queue = make(lease=1.5, tries=50)
         while not (tmp_path / "stop").exists():
@@ -369,7 +373,7 @@ def test_nothing_is_lost_when_workers_and_producers_are_killed(make: Make, modul
     others = [forked(compact)]
     workers = [forked(work), forked(work)]
     for turn in range(8):
-        producers = [forked(lambda turn=turn: produce(1000 * turn, 400)), forked(lambda: produce(100_000, 0))]
+        producers = [forked(lambda turn=turn: produce_until_killed(1000 * turn)), forked(lambda: produce(100_000, 0))]
         wait_for(lambda turn=turn: len(lines(put)) > 5 + 12 * turn)
         killed(workers.pop(0))
         workers.append(forked(work))

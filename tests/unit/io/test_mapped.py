@@ -308,29 +308,6 @@ def test_many_buffers(path: Path) -> None:
         mapped.verify()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_data_frames_and_models(path: Path, mode: str) -> None:
-    pandas = pytest.importorskip("pandas")
-    linear = pytest.importorskip("sklearn.linear_model")
-    policy = Policy(level="never-left-my-hands")
-    frame = pandas.DataFrame({"a": np.arange(LARGE), "b": np.arange(LARGE) / 2})
-    pickleseal.dump(frame, path, durable=False)
-    mapped = pickleseal.load(path, mmap=mode, policy=policy)
-    pandas.testing.assert_frame_equal(mapped, frame)
-    assert mapped.groupby(mapped.a % 2).b.sum().sum() == frame.b.sum()
-    if mode == "c":
-        mapped.loc[0, "a"] = 5
-        assert mapped.a.iloc[0] == 5
-    else:
-        with pytest.raises(ValueError, match="read-only"):
-            mapped.loc[0, "a"] = 5
-    assert mapped.assign(c=1).c.sum() == LARGE
-    model = linear.LinearRegression().fit(np.eye(2100), np.arange(2100.0))
-    pickleseal.dump(model, path, durable=False)
-    mapped = pickleseal.load(path, mmap=mode, policy=policy)
-    assert np.allclose(mapped.predict(np.eye(2100)[:5]), model.predict(np.eye(2100)[:5]))
-
-
 def test_what_cannot_be_mapped_says_so(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"")
     for verify in ("full", "header"):

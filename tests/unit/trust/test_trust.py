@@ -179,7 +179,6 @@ class TestManifest:
             (collections.OrderedDict(a=1), ["collections:OrderedDict"]),
             (ValueError("x"), ["builtins:ValueError"]),
         ],
-        ids=str,
     )
     @pytest.mark.filterwarnings("ignore:the bound method")
     def test_it_lists_every_global_and_nothing_else(self, obj: Any, names: list[str]) -> None:
