@@ -9,31 +9,26 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 from ._format.frame import decode_head
 from ._format.header import Header, fields_of
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._format.seal import Verify
 from ._format.timestamps import timestamp_of_file
-from ._io.processes import locked
-from ._io.stores import Store, open_store
+from ._io.source import read_at
+from ._io.stores import open_store
+from ._io.threads import ThreadPool
 from ._io.url import is_url, local_path, masked
-from ._io.window import Window, read_at
-from ._keys import verifier
-from ._policy import Policy, check_is_policy
-from ._streams.scanner import Place, Walk
-from .errors import NotAnArtifactError, ReadError, TornTailError, TruncatedError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+from ._io.window import HEAD, BytesWindow, FileWindow, RangeWindow, Window
+from ._policy import Policy, check_is_policy, compiled
+from ._streams.scanner import Place, Scanner
+from .errors import NotAnArtifactError, ReadError, TruncatedError
 
 __all__ = ["COLUMNS", "HeaderEntry", "iter_headers", "read_headers", "scan_partition"]
 
-_HEAD = 8192  # spec 12: what a reader asks for first
-_BLOCK = 1 << 18  # bytes of a range, once frames follow on each other closely
 _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -152,72 +147,70 @@ def scan_partition(paths: list[str], storage_options: Mapping[str, Any] | None =
 def _iterate(
     paths: Iterable[str | os.PathLike[str]], concurrency: int, policy: Policy, options: Mapping[str, Any]
 ) -> Iterator[HeaderEntry]:
-    pool: ThreadPoolExecutor | None = None
-    opening: deque[tuple[HeaderEntry, Store | None, Future[_Ranges] | None]] = deque()
-    read = _Reading(policy)
+    pool: ThreadPool | None = None
+    opening: deque[_Opening] = deque()
+    headers = _Headers(policy)
     try:
         for path in paths:
             name = os.fspath(path)
             local = local_path(name) if is_url(name) else name
             if local is not None and not opening:
-                yield from read.file(local)
+                yield from headers.of_file(local)
                 continue
             try:
                 store = open_store(name, options) if local is None else None
             except ValueError as exc:  # a scheme that nobody knows
                 error = OSError(errno.EINVAL, masked(_text_of(exc)), masked(name))
-                opening.append((HeaderEntry(masked(name), 0, 0, None, error), None, None))
+                opening.append((HeaderEntry(masked(name), 0, 0, None, error), None))
                 continue
-            coming = None
-            if store is not None and store.has_threads:
-                pool = pool or _pool(concurrency)
-                coming = pool.submit(_Ranges, store)
-            opening.append((HeaderEntry(local or masked(name), 0, 0, None, None), store, coming))
+            first_range: Callable[[], RangeWindow] | None = None
+            if store is not None:
+                first_range = partial(RangeWindow, store)
+                if store.has_threads:
+                    pool = pool or ThreadPool(concurrency)
+                    first_range = pool.start(first_range)
+            opening.append((HeaderEntry(local or masked(name), 0, 0, None, None), first_range))
             if len(opening) > 2 * concurrency:
-                yield from read.opened(*opening.popleft())
+                yield from headers.of_opened(*opening.popleft())
         while opening:
-            yield from read.opened(*opening.popleft())
+            yield from headers.of_opened(*opening.popleft())
     finally:
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            pool.close()
 
 
-def _pool(size: int) -> "ThreadPoolExecutor":
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(size)
+# What is known of a path whose turn comes later, and for an object in a store, what waits for its first range.
+_Opening = tuple[HeaderEntry, Callable[[], RangeWindow] | None]
 
 
 def read_headers(name: str, data: bytes, policy: Policy) -> Iterator[HeaderEntry]:
-    """Give the headers of what some bytes hold, as `iter_headers` does for a file."""
-    return _Reading(policy).window(HeaderEntry(name, 0, 0, None, None, len(data)), data[:_HEAD], _Bytes(data))
+    """Yield the headers of what some bytes hold, as `iter_headers` does for a file."""
+    return _Headers(policy).of_window(HeaderEntry(name, 0, 0, None, None, len(data)), data[:HEAD], BytesWindow(data))
 
 
-class _Reading:
-    """How headers are read: within limits, and with keys where there are some."""
+class _Headers:
+    """How headers are read: within the limits of a policy, and with its keys if it has any."""
 
     def __init__(self, policy: Policy) -> None:
         self._limits = policy.limits
-        self._verify: Verify | None = None if policy.keys is None else verifier(policy.keys, policy.signed_by)
+        self._verify: Verify | None = compiled(policy).verify
 
-    def opened(
-        self, entry: HeaderEntry, store: Store | None, coming: "Future[_Ranges] | None"
-    ) -> Iterator[HeaderEntry]:
-        """Give the entries of a path whose turn it is: a file, or an object whose first range is under way."""
+    def of_opened(self, entry: HeaderEntry, first_range: Callable[[], RangeWindow] | None) -> Iterator[HeaderEntry]:
+        """Yield the entries of a path whose turn it is: a file, or an object whose first range is under way."""
         if entry.error is not None:
             yield entry
             return
-        if store is None:
-            yield from self.file(entry.path)
+        if first_range is None:
+            yield from self.of_file(entry.path)
             return
         try:
-            ranges = _Ranges(store) if coming is None else coming.result()
+            window = first_range()
         except OSError as exc:
             yield entry._replace(error=exc)
             return
-        yield from self.window(entry._replace(file_size=ranges.known_size), ranges.head, ranges)
+        yield from self.of_window(entry._replace(file_size=window.known_size), window.head, window)
 
-    def file(self, path: str) -> Iterator[HeaderEntry]:
+    def of_file(self, path: str) -> Iterator[HeaderEntry]:
         entry = HeaderEntry(path, 0, 0, None, None)
         try:
             descriptor = os.open(path, _OPEN)
@@ -229,17 +222,18 @@ class _Reading:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise OSError(errno.EINVAL, "not a regular file", path)
-                head = read_at(descriptor, _HEAD, 0)
+                head = read_at(descriptor, HEAD, 0)
             except OSError as exc:
                 yield entry._replace(error=exc)
                 return
             size, when = status.st_size, timestamp_of_file(status.st_mtime_ns)
-            yield from self.window(HeaderEntry(path, 0, 0, None, None, size, when), head, Window(descriptor))
+            entry = entry._replace(file_size=size, modified=when)
+            yield from self.of_window(entry, head, FileWindow(descriptor))
         finally:
             os.close(descriptor)
 
-    def window(self, entry: HeaderEntry, head: bytes, window: Any) -> Iterator[HeaderEntry]:
-        """Give the entries of what begins with these bytes: that of one artifact, or those of a stream's frames."""
+    def of_window(self, entry: HeaderEntry, head: bytes, window: Window) -> Iterator[HeaderEntry]:
+        """Yield the entries of what begins with these bytes: that of one artifact, or those of a stream's frames."""
         size, is_one = window.size() if entry.file_size is None else entry.file_size, False
         try:
             if not head:
@@ -264,47 +258,29 @@ class _Reading:
         else:
             yield entry._replace(header=header)
 
-    def _stream(self, entry: HeaderEntry, window: Any) -> Iterator[HeaderEntry]:
-        walk = Walk(window, self._limits)
+    def _stream(self, entry: HeaderEntry, window: Window) -> Iterator[HeaderEntry]:
+        scanner = Scanner(window, self._limits, is_shared=window.descriptor >= 0)
         while True:
             try:
-                place = self._look(walk)
-                if place is None:
-                    return
-                head = window.take(place.offset, place.preamble.head_len)[PREAMBLE_SIZE:]
-                header = decode_head(place.preamble, head, self._limits, self._verify)
+                found = scanner.read_next(lambda place: (self._header(window, place), None))
             except ReadError as exc:
-                exc.offset, exc.record = walk.offset, walk.record
                 yield _refused(entry, exc)
-                if not self._skip(walk, exc):
-                    return
+                if window.descriptor < 0 and scanner.refused_preamble() is None:
+                    return  # to search an object for the next frame would take many requests
+                scanner.skip(exc)
             except OSError as exc:
-                yield entry._replace(offset=walk.offset, record=walk.record, error=exc)
+                yield entry._replace(offset=scanner.offset, record=scanner.record, error=exc)
                 return
             else:
-                yield entry._replace(offset=place.offset, record=place.record, header=header)
-                walk.enter(place._replace(records=header.records or 1))
+                if found is None:
+                    return
+                frame = found[0]
+                yield entry._replace(offset=frame.offset, record=frame.record, header=frame.header)
 
-    @staticmethod
-    def _look(walk: Walk) -> Place | None:
-        """Look at the next frame. An end that looks torn may be an append that goes on: then wait for it."""
-        try:
-            return walk.look(with_header=False)
-        except TornTailError:
-            if walk.window.descriptor < 0:
-                raise
-            walk.window.forget()
-            with suppress(OSError), locked(walk.window.descriptor, shared=True):
-                pass
-            return walk.look(with_header=False)
-
-    @staticmethod
-    def _skip(walk: Walk, error: ReadError) -> bool:
-        """Go on behind what was refused, if that takes no search through an object's bytes."""
-        if walk.window.descriptor < 0 and not walk.knows_end():
-            return False
-        walk.skip(error)
-        return True
+    def _header(self, window: Window, place: Place) -> Header:
+        preamble = place.preamble
+        head = window.take(place.offset, preamble.head_len)[PREAMBLE_SIZE:]
+        return decode_head(preamble, head, self._limits, self._verify)
 
 
 def _refused(entry: HeaderEntry, error: ReadError) -> HeaderEntry:
@@ -314,50 +290,3 @@ def _refused(entry: HeaderEntry, error: ReadError) -> HeaderEntry:
 
 def _text_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-class _Still:
-    """What a window over no file has: nobody appends to what it shows."""
-
-    descriptor = -1
-
-    def is_cut(self, end: int) -> bool:
-        return False
-
-    def forget(self) -> None:
-        pass  # it stays as it was read
-
-
-class _Bytes(_Still):
-    """Bytes in memory as a window."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def take(self, offset: int, count: int) -> bytes:
-        return self._data[offset : offset + count]
-
-    def size(self) -> int:
-        return len(self._data)
-
-
-class _Ranges(_Still):
-    """An object in a store as a window, its first range read. A stream costs a request for some hundred frames."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.head = bytes(store.read(0, _HEAD)[:_HEAD])
-        self._start, self._data = 0, self.head
-        self.known_size = len(self.head) if len(self.head) < _HEAD else store.size()
-
-    def take(self, offset: int, count: int) -> bytes:
-        begin = offset - self._start
-        if begin < 0 or begin + count > len(self._data):
-            is_near = 0 <= begin <= len(self._data)
-            length = max(count, _BLOCK if is_near else _HEAD)
-            data = self._store.read(offset, offset + length)
-            self._start, self._data, begin = offset, bytes(data[:length]), 0
-        return self._data[begin : begin + count]
-
-    def size(self) -> int:
-        return self.known_size if self.known_size is not None else 1 << 62

@@ -25,7 +25,7 @@ from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
 from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
-from ._streams.tail import Tail
+from ._streams.writer import Tail
 from .errors import PackError, PolicyError, ReadError, TruncatedError
 
 __all__ = ["copy_section", "read_signatures", "remove_signatures", "repair", "seal", "upgrade"]

@@ -15,7 +15,7 @@ from typing import Any
 import pickleseal
 from _helpers.fault_kit import ROOM, Faults, Outcome, every_call, every_death
 from pickleseal import StreamWriter
-from pickleseal._streams import tail
+from pickleseal._streams import index
 from pickleseal.errors import TornTailError
 
 ERRORS = ["EIO", "ENOSPC", "EINTR"]
@@ -80,7 +80,7 @@ class Round:
     """A stream, made anew for each attempt, and the verdict on what is there afterwards."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        tail.EVERY_FRAMES = 2  # so that the index is written often
+        index.EVERY_FRAMES = 2  # so that the index is written often
         self.way = WAYS[name]
         self.path = folder / "stream.pseal"
         self.acknowledged = 0
@@ -230,6 +230,7 @@ def reading(folder: Path) -> dict[str, int]:
     def attempt() -> list[Any]:
         with pickleseal.StreamReader(round.path) as stream:
             assert stream.seek(4) == 4
+            assert stream.count() == len(expected)
             stream.seek(0)
             return list(stream)
 

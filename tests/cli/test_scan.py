@@ -287,7 +287,7 @@ class TestCatalog:
         def stop(*arguments: Any) -> Any:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(headers._Reading, "_stream", stop)
+        monkeypatch.setattr(headers._Headers, "_stream", stop)
         os.utime(folder / "s.pseal")
         assert main(["scan", str(folder), "--catalog", str(folder / name), "--json"]) == 3
         assert "interrupted: incomplete" in capsys.readouterr().err

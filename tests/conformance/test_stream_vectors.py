@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal._io.window import Window
+from pickleseal._io.window import FileWindow
+from pickleseal._streams.index import is_true, read_index
 from pickleseal._streams.reader import StreamReader
-from pickleseal._streams.tail import is_true, read_index
 from pickleseal.errors import ReadError, StreamOrderError, StreamWarning, TornTailError
 
 STREAMS = manifest()["streams"]
@@ -215,5 +215,5 @@ def test_both_readers_agree_on_any_index(data: st.DataObject, tmp_path: Path) ->
     path.write_bytes(read(entry))
     (tmp_path / "stream.pseal.idx").write_bytes(damaged)
     with open(path, "rb") as file:
-        found = [(e.offset, e.record) for e in read_index(str(path)) if is_true(e, Window(file.fileno()))]
+        found = [(e.offset, e.record) for e in read_index(str(path)) if is_true(e, FileWindow(file.fileno()))]
     assert found == independent_reader.entries(damaged, read(entry))

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pickleseal import StreamReader, append, iter_load, pack, repair
 from pickleseal._format.frame import EncodedFrame, frame_parts
 from pickleseal._format.preamble import decode_preamble
-from pickleseal._io.window import Window
+from pickleseal._io.window import FileWindow
 from pickleseal._packing import Writer, encode_object
-from pickleseal._streams import scanner as resync
-from pickleseal._streams import tail
+from pickleseal._streams import index as index_file
+from pickleseal._streams import scanner
 from pickleseal.errors import NotAnArtifactError, ReadError, StreamWarning
 
 GARBAGE = b"\xff" * 64
@@ -61,7 +61,7 @@ def test_what_a_search_remembers_changes_nothing_that_it_finds(
     frames = [(index * (LENGTH + 64) + 64, *place) for index, place in enumerate(places)]
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        search = resync.Search(Window(descriptor))
+        search = scanner.Search(FileWindow(descriptor))
         for index, last in sorted(searches, key=lambda search: search[0]):
             offset = index * (LENGTH + 64)
             found = search.find(offset, last)
@@ -84,7 +84,7 @@ def test_much_damage_among_many_streams_is_gone_through_a_few_times(
         looks += 1
         return decode_preamble(*args)
 
-    monkeypatch.setattr(resync, "decode_preamble", counting)
+    monkeypatch.setattr(scanner, "decode_preamble", counting)
     with pytest.warns(StreamWarning):
         assert len(list(iter_load(path, on_error="skip"))) == count
     assert looks < 7 * count  # walking itself takes up to three looks a frame
@@ -123,21 +123,21 @@ def test_an_index_of_zeros_without_end_is_made_anew(path: str) -> None:
 
 
 def test_a_single_append_does_not_read_the_whole_index(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "EVERY_FRAMES", 1)
+    monkeypatch.setattr(index_file, "EVERY_FRAMES", 1)
     Path(path).write_bytes(b"".join(_frame(7, seq) for seq in range(600)))
     append(path, "makes the index")
     index = Path(path + ".idx").read_bytes()
-    assert len(index) > 2 * tail._NEWEST
+    assert len(index) > 2 * index_file._NEWEST_BYTES
     sizes = []
-    decode = tail.decode_entries
+    decode = index_file.decode_entries
 
     def counting(data: bytes) -> Any:
         sizes.append(len(data))
         return decode(data)
 
-    monkeypatch.setattr(tail, "decode_entries", counting)
+    monkeypatch.setattr(index_file, "decode_entries", counting)
     append(path, "goes by its end")
-    assert max(sizes) <= tail._NEWEST
+    assert max(sizes) <= index_file._NEWEST_BYTES
     assert Path(path + ".idx").read_bytes()[: len(index)] == index
     with StreamReader(path) as stream:
         assert (stream.count(), stream.seek(-1), list(stream)) == (602, 601, ["goes by its end"])
@@ -147,7 +147,7 @@ def test_a_single_append_does_not_read_the_whole_index(path: str, monkeypatch: p
 def test_an_index_that_is_damaged_anywhere_is_true_after_an_append(
     path: str, where: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "EVERY_FRAMES", 1)
+    monkeypatch.setattr(index_file, "EVERY_FRAMES", 1)
     Path(path).write_bytes(b"".join(_frame(7, seq) for seq in range(600)))
     append(path, "makes the index")
     index = bytearray(Path(path + ".idx").read_bytes())

@@ -17,9 +17,8 @@ from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .._io.source import FileSource
 from .._io.url import import_fsspec, is_url, local_path, masked, os_error
 from .._policy import Policy
-from .._reading import check_body, check_codecs, read_header
-from .._streams.reader import Frame, StreamReader
-from .._streams.scanner import Lost, check_order
+from .._streams.reader import Frame, StreamReader, frames_of_pipe
+from .._streams.scanner import Lost
 from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, printable
 from .output import Output, exit_code_of
 
@@ -212,28 +211,10 @@ class Subject:
                 yield frame
 
     def _far_frames(self, policy: Policy, verify: bool, start: int) -> Iterator[Frame]:
-        offset = record = 0
-        seqs: dict[int, int] = {}
         with self.open() as file:
-            size = self.size()
-            while size is None or offset < size:
-                file.seek(offset)
-                source = FileSource(file, whole=False)
-                try:
-                    header = read_header(source, policy)
-                    check_order(seqs, header.preamble)
-                    if verify:
-                        check_codecs(header)
-                        check_body(source, header)
-                except ReadError as exc:
-                    exc.offset, exc.record = offset, record
-                    raise
-                preamble, records = header.preamble, header.records or 1
-                if record + records > start:
-                    yield Frame(offset, header.frame_len, preamble.stream_id, preamble.seq, record, records, header)
-                if preamble.stream_id:
-                    seqs[preamble.stream_id] = preamble.seq
-                offset, record = offset + header.frame_len, record + records
+            for frame in frames_of_pipe(file, policy, verify):
+                if frame.record + frame.records > start:
+                    yield frame
 
 
 @contextmanager

@@ -23,9 +23,8 @@ from .._format.limits import ALIGNMENT
 from ..errors import TruncatedError
 from .hashing import check_in_memory, sha256_hex
 from .threads import THREAD_FROM, ThreadPool, cores, pays
-from .window import read_at
 
-__all__ = ["BytesSource", "FileSource", "MapSource", "Source", "allocate", "artifact_source", "bytes_left"]
+__all__ = ["BytesSource", "FileSource", "MapSource", "Source", "allocate", "artifact_source", "bytes_left", "read_at"]
 
 _SMALL_FILE = 1 << 16  # bytes of a file that is read at once
 _CHUNK = 1 << 18  # bytes that are hashed while they are in the cache
@@ -51,6 +50,23 @@ class Source(Protocol):
 
     def at_end(self) -> bool:
         """Return whether no byte follows. A source that may hold more frames returns True."""
+
+
+def read_at(descriptor: int, count: int, offset: int) -> bytes:
+    """Read `count` bytes at an offset, or fewer if the file ends. The position of the descriptor does not matter."""
+    parts: list[bytes] = []
+    while count:
+        if hasattr(os, "pread"):
+            part = os.pread(descriptor, count, offset)
+        else:  # Windows
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            part = os.read(descriptor, count)
+        if not part:
+            break
+        parts.append(part)
+        count -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _cut_off(index: int, expected: int, found: int | None, text: str = "the input ends within a section") -> Exception:

@@ -13,14 +13,17 @@ import copyreg
 import enum
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
+from .._format.frame import EncodedFrame
+from .._packing import Writer, check_globals, describe_root, encode_pickled, pickle_or_explain
 from .._payload.opcodes import CODE, end_of
-from .._payload.pickler import is_plain
+from .._payload.pickler import Pickled, is_plain, pickle_one
 from .._payload.structure import plain_run
+from .._schema.header_entries import ClassInHeader
 from ..errors import PackError
 
-__all__ = ["LARGEST", "LONGEST", "Taker", "merge"]
+__all__ = ["LARGEST", "LONGEST", "Pending", "Taker", "merge"]
 
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
 LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
@@ -208,3 +211,117 @@ def _move(body: bytes, base: int) -> bytes:
             moved.append(bytes((get, index)) if index < 256 else bytes((long_get,)) + index.to_bytes(4, "little"))
             start = follows
         position = follows
+
+
+# --- records that wait ---
+
+_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
+_ANY = ClassInHeader("builtins:object", 0, None, {})
+
+
+class _TooLargeError(Exception):
+    """A record that was copied can't be merged with others: its pickle is in several frames."""
+
+
+class _Pickle(NamedTuple):
+    """A record that was pickled when it was taken."""
+
+    cls: type
+    pickled: Pickled
+    memo: int
+
+
+class Pending:
+    """Records that wait to be written as one frame. Each counts as it was when it was added.
+
+    `take` is called without a lock, and runs the object's own pickling methods where it is not plain; what it returns
+    is put into `items`. A dict of strings to `atoms` may be put there as a shallow copy, without `take`.
+    """
+
+    def __init__(self, name: str | None, members: dict[str, Any], writer: Writer) -> None:
+        self._name = name
+        self._members = members
+        self._writer = writer
+        self.items: list[Any] = []
+        taker = Taker(self._check_class)
+        self.atoms = taker.atoms
+        self._copy = taker.take
+
+    def take(self, obj: Any) -> Any:
+        """Return what stands for a record: itself or a copy; or its pickle; or the frame that it needs for itself,
+        because it is large.
+
+        Raises:
+            PackError: the object can't be packed.
+        """
+        item = self._copy(obj)
+        return self._pickle(obj) if item is NotImplemented else item
+
+    def _pickle(self, obj: Any) -> "_Pickle | EncodedFrame":
+        registry = self._writer.registry
+        root = describe_root(type(obj), self._name, registry)
+        pickled, memo = _pickle_one(obj)
+        check_globals(pickled, registry)
+        if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
+            return encode_pickled(pickled, root, self._name, self._members, self._writer)
+        return _Pickle(type(obj), pickled, memo)
+
+    def _check_class(self, cls: type) -> None:
+        """See, before a record is taken, that its class can be found, and warn where it will not be found elsewhere."""
+        check_globals(_pickle_one(cls)[0], self._writer.registry)
+
+    def _encode(self, items: list[Any]) -> EncodedFrame:
+        """Lay out records as one frame: a batch, or for a single record one like any other."""
+        types = set(map(type, items))
+        is_mixed = _Pickle in types
+        if is_mixed:
+            types = {item.cls if type(item) is _Pickle else type(item) for item in items}
+        root = describe_root(types.pop(), self._name, self._writer.registry) if len(types) == 1 else _ANY
+        members = self._members if len(items) == 1 else {**self._members, "records": len(items)}
+        plain = items[0] if len(items) == 1 else items
+        pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
+        return encode_pickled(pickled, root, self._name, members, self._writer)
+
+    def encode_some(self, count: int) -> tuple[int, EncodedFrame | PackError]:
+        """Lay out the first records as one frame: so many, or as many as are not too much for one. A record that can't
+        be packed comes alone, as the reason."""
+        while True:
+            body: EncodedFrame | PackError | None = None
+            try:
+                body = self._encode(self.items[:count])
+            except _TooLargeError:
+                pass  # it goes with others that were copied, or alone
+            except PackError as exc:
+                text = f"a record that waited was dropped, others were written: {exc.reason}"
+                body = PackError(text, exc.expected, exc.found, exc.hint, exc.where)
+                body.__cause__ = exc
+            if body is not None and (count == 1 or (isinstance(body, EncodedFrame) and body.length <= _LARGEST_BATCH)):
+                return count, body
+            count = (count + 1) // 2
+
+    @staticmethod
+    def _merged(items: list[Any]) -> Pickled:
+        """Join what was pickled one by one; what was only copied is pickled now."""
+        names: set[str] = set()
+        classes: dict[type, None] = {}
+        pickles = []
+        for item in items:
+            pickled, memo = item[1:] if type(item) is _Pickle else _pickle_one(item)
+            if len(pickled.parts) > 1 and len(items) > 1:
+                raise _TooLargeError
+            names.update(pickled.globals)
+            classes.update(dict.fromkeys(pickled.classes))
+            pickles.append((bytes(pickled.parts[0]), memo))
+        data = pickles[0][0] if len(pickles) == 1 else merge(pickles)
+        return Pickled([data], sorted(names), [*classes], [])
+
+
+def _pickle_one(obj: Any) -> tuple[Pickled, int]:
+    try:
+        return pickle_one(obj, wants_memo=True)
+    except (MemoryError, PackError):
+        raise
+    except Exception as exc:
+        from .._payload.explain import explain
+
+        raise explain(obj, exc) from exc

@@ -1,4 +1,8 @@
-"""`StreamReader`: the records of a stream's file, one by one, each judged as an artifact is (spec section 9)."""
+"""`StreamReader` and `iter_load`: the records of a stream, one by one, each checked as an artifact is (spec section 9).
+
+`Scanner` decides what comes next after damage. `StreamFile` is the open file: it waits for more, notices when the path
+names another file, and goes to a record by its number. `StreamReader` reads records, and reports what is skipped.
+"""
 
 import errno
 import io
@@ -16,45 +20,37 @@ from typing import Any, BinaryIO
 from .._format.header import Header
 from .._format.index import EVERY_FRAMES, Entry
 from .._format.limits import Limits
-from .._format.preamble import decode_preamble
 from .._io.atomic import name_file, naming
-from .._io.processes import locked
 from .._io.remote import RangeFile
-from .._io.source import BytesSource, FileSource, Source
+from .._io.source import Source
 from .._io.url import check_options, is_url, local_path, refuse_url
-from .._io.window import Window
+from .._io.window import FileWindow, PipeWindow
 from .._policy import Policy, Request, Trust, request_of
 from .._reading import accept, check_body, check_codecs, load_accepted, read_header
-from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
-from .scanner import Frame, Lost, Place, State, Walk, check_order, is_damage, torn_tail
-from .tail import entry_of, is_true, read_index
+from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
+from .index import entry_of, is_true, read_index
+from .scanner import Frame, Lost, Place, Read, Scanner, is_damage
 
-__all__ = ["Cursor", "Frame", "StreamReader", "iter_load"]
+__all__ = ["Frame", "StreamReader", "frames_of_pipe", "iter_load"]
 
-# Where a `StreamReader` stands in its file: the next frame, waiting for it, and going to a record by its number.
-#
-# It looks at preambles and headers, not at sections; what it makes of the file it makes through a `Walk`.
-
-
-_SMALL = 1 << 18  # bytes of a frame that is taken from the window
 _POLL = 0.05  # seconds
 
 
-class Cursor:
-    """A place in the file of a stream.
+class StreamFile:
+    """The open file of a stream, and a scanner in it.
 
     Args:
         path: of the file, looked up from the folder that is the current one now.
         limits: what is refused as too large.
-        is_skipping: whether damage on the way to a record is skipped.
-        follow: whether the end is waited at.
+        skips: whether damage on the way to a record is skipped.
+        follow: whether to wait at the end for more.
         timeout: for so many seconds; None: for ever.
     """
 
-    def __init__(self, path: str, limits: Limits, is_skipping: bool, follow: bool, timeout: float | None) -> None:
+    def __init__(self, path: str, limits: Limits, skips: bool, follow: bool, timeout: float | None) -> None:
         self.path = path
         self._limits = limits
-        self._is_skipping = is_skipping
+        self._skips = skips
         self._follow = follow
         self._timeout = timeout
         self._where = os.path.join(os.getcwd(), path)
@@ -73,9 +69,9 @@ class Cursor:
 
     def _begin(self, file: io.FileIO) -> None:
         self._file = file
-        self.window = Window(file.fileno())
-        self.walk = Walk(self.window, self._limits)
-        self._entries: list[Entry] | None = None
+        self.window = FileWindow(file.fileno(), file)
+        self.scanner = Scanner(self.window, self._limits, is_shared=True)
+        self._entries: list[Entry] | None = None  # of the index
 
     def close(self) -> None:
         """Close the file."""
@@ -84,19 +80,21 @@ class Cursor:
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether `close` was called."""
+        """Whether `close` was called."""
         return self._file.closed
 
-    def step(self) -> Place | None:
-        """Look at the next frame, waiting for it if that is wanted."""
+    def read_next(self, read: Read) -> tuple[Frame, Any] | None:
+        """Read the next frame. At the end, wait for it if that is wanted. Raises as `Scanner.read_next`."""
+        if not self._follow:
+            return self.scanner.read_next(read)
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        is_last_look = not self._follow
+        is_last_look = False
         while True:
             torn: TornTailError | None = None
             try:
-                place = self.walk.look(with_header=False)
-                if place is not None:
-                    return place
+                found = self.scanner.read_next(read)
+                if found is not None:
+                    return found
             except TornTailError as exc:
                 torn = exc
             except TruncatedError:  # shorter than what was read of it
@@ -107,11 +105,11 @@ class Cursor:
                     raise torn
                 return None
             if self._is_replaced():
-                self._wait_for_appends()  # then nobody writes here any more
-                if self.walk.offset >= self.window.size():
+                self.scanner.wait_for_appends()  # after these, nobody writes to this file any more
+                if self.scanner.offset >= self.window.size():
                     self._go_on_with_replacement()
                 is_last_look = torn is not None
-            elif self.window.size() < self.walk.offset:
+            elif self.window.size() < self.scanner.offset:
                 self._begin(self._file)  # it was emptied, and is written anew
             wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
             if wait > 0:
@@ -120,39 +118,22 @@ class Cursor:
                 is_last_look = True
             self.window.forget()
 
-    def source(self, place: Place) -> Source:
-        length = place.preamble.frame_len
-        if length <= _SMALL:
-            return BytesSource(self.window.take(place.offset, length))
-        self._file.seek(place.offset)
-        return FileSource(self._file, whole=False)
-
-    def settle(self, refusal: ReadError) -> None:
-        """Have what was refused read anew; what looks torn, when nobody is in the middle of an append."""
-        self.window.forget()
-        if isinstance(refusal, TornTailError):
-            self._wait_for_appends()
-
-    def _wait_for_appends(self) -> None:
-        with suppress(OSError), locked(self._file.fileno(), shared=True):
-            pass
-
     def _is_replaced(self) -> bool:
-        """Tell whether the path names another file now."""
+        """Return whether the path names another file now."""
         with suppress(OSError):
             there, mine = os.stat(self._where), os.fstat(self._file.fileno())
             return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
         return False
 
     def leave_torn(self) -> bool:
-        """Go on with the file that the path names now, if it is another one and that is wanted. Tell whether it is."""
+        """Go on with the file that the path names now, if that is another one and is wanted. Return whether it is."""
         before = self._file
         if self._follow and self._is_replaced():
             self._go_on_with_replacement()
         return self._file is not before
 
     def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now; there may be none yet."""
+        """Open the file that the path names now. There may be none yet."""
         with suppress(OSError):
             replacement = self._open()
             self._file.close()
@@ -165,81 +146,69 @@ class Cursor:
             ReadError: damage on the way, where it is not to be skipped.
         """
         self.window.forget()
-        entries = self._known_entries()
+        scanner, entries = self.scanner, self._known_entries()
         while True:
             at = bisect_right(entries, record, key=lambda entry: entry.record) - 1
             if at < 0:
-                self.walk.move(0, 0)
+                scanner.move(0, 0)
             elif is_true(entries[at], self.window):
-                self.walk.move(entries[at].offset, entries[at].record)
+                scanner.move(entries[at].offset, entries[at].record)
             else:
                 del entries[at]
                 continue
             break
-        while self.walk.record < record:
-            before, place = self._pass()
+        while scanner.record < record:
+            place = self._look(scanner)
             if place is None:
                 break
             if place.record + place.records > record >= place.record:
-                self.walk.restore(before)
                 return record - place.record
+            scanner.enter(place)
         return 0
 
     def count(self) -> int:
-        """Return the number of records up to the end. Where the reader stands stays as it is.
+        """Return the number of records up to the end. The position of the reader does not change.
 
         Raises:
             ReadError: as `go_to`.
         """
         self.window.forget()
-        walk, entries = self.walk, self._known_entries()
-        self.walk = Walk(self.window, self._limits)
-        try:
-            while entries and not is_true(entries[-1], self.window):
-                entries.pop()
-            if entries:
-                self.walk.move(entries[-1].offset, entries[-1].record)
-            frames = 0
-            while (place := self._pass()[1]) is not None:
-                frames += 1
-                if frames % EVERY_FRAMES == 0:
-                    entries.append(entry_of(place, self.window))
-            return self.walk.record
-        finally:
-            self.walk = walk
+        scanner, entries = Scanner(self.window, self._limits, is_shared=True), self._known_entries()
+        while entries and not is_true(entries[-1], self.window):
+            entries.pop()
+        if entries:
+            scanner.move(entries[-1].offset, entries[-1].record)
+        frames = 0
+        while (place := self._look(scanner)) is not None:
+            scanner.enter(place)
+            frames += 1
+            if frames % EVERY_FRAMES == 0:
+                entries.append(entry_of(place, self.window))
+        return scanner.record
 
     def _known_entries(self) -> list[Entry]:
         if self._entries is None:
             self._entries = read_index(self._where)
         return self._entries
 
-    def _pass(self) -> tuple[State, Place | None]:
-        """Step over a frame by its head. Return where it begins, and the frame, or None where nothing whole follows."""
-        has_settled = False
+    def _look(self, scanner: Scanner) -> Place | None:
+        """Return the next frame that is not damaged, or None at the end and at a torn tail."""
         while True:
-            before = self.walk.state()
             try:
                 with naming(self.path):
-                    return before, self.walk.step()
+                    return scanner.look()
             except TornTailError:
-                return before, None
+                return None
             except ReadError as exc:
-                if not has_settled:
-                    self.settle(exc)
-                    has_settled = True
-                    continue
-                if not self._is_skipping or not is_damage(exc):
+                if not self._skips or not is_damage(exc):
                     exc.path = self.path
                     raise
-                self.walk.skip(exc)
+                scanner.skip(exc)
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting for the other end, if it is a pipe."""
+    """Open a file. If it is a pipe, do not wait for the other end."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
-
-
-Read = Callable[[Source], tuple[Header, Any]]
 
 
 class StreamReader:
@@ -300,17 +269,18 @@ class StreamReader:
         self.lost: list[Lost] = []
         self.path = os.fsdecode(path)
         self._request = request_of(expect, trust, policy, takes_batches=True)
-        self._skipping = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
+        self._report = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
         self._torn_at: int | None = None
         self._frame: Frame | None = None
         self._records: list[Any] = []
         self._at = 0  # in these
         self._skip = 0  # records of the next frame that are not wanted
-        self._cursor = Cursor(self.path, self._request.policy.limits, self._skipping is not None, follow, timeout)
+        limits = self._request.policy.limits
+        self._file = StreamFile(self.path, limits, self._report is not None, follow, timeout)
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
-        self._cursor.close()
+        self._file.close()
 
     def __enter__(self) -> "StreamReader":
         return self
@@ -326,7 +296,7 @@ class StreamReader:
     @property
     def record(self) -> int:
         """Number of the record that comes next, from 0."""
-        return self._cursor.walk.record + self._skip - (len(self._records) - self._at)
+        return self._file.scanner.record + self._skip - (len(self._records) - self._at)
 
     @property
     def frame(self) -> Frame | None:
@@ -371,8 +341,8 @@ class StreamReader:
                 self._records, self._at = [], 0
                 yield from records
 
-    def _load(self, source: Source) -> tuple[Header, Any]:
-        accepted = accept(source, self._request)
+    def _load(self, place: Place) -> tuple[Header, Any]:
+        accepted = accept(self._file.window.source(place.offset, place.preamble.frame_len), self._request)
         return accepted.header, load_accepted(accepted)
 
     def frames(self, verify: bool = False) -> Iterator[Frame]:
@@ -385,12 +355,9 @@ class StreamReader:
             ReadError: steps 1 to 13 of spec section 11, or with `verify` what `verify` raises; or `TornTailError`.
         """
 
-        def read(source: Source) -> tuple[Header, Any]:
-            header = read_header(source, self._request.policy)
-            if verify:
-                check_codecs(header)
-                check_body(source, header)
-            return header, None
+        def read(place: Place) -> tuple[Header, Any]:
+            source = self._file.window.source(place.offset, place.preamble.frame_len)
+            return _read_frame(source, self._request.policy, verify), None
 
         self._skip = 0
         while (found := self._next(read)) is not None:
@@ -402,13 +369,7 @@ class StreamReader:
         self._records, self._at = [], 0
         while True:
             try:
-                try:
-                    return self._attempt(read)
-                except ReadError as exc:
-                    if not is_damage(exc):
-                        raise
-                    self._cursor.settle(exc)  # what was read may have been in the middle of an append or a repair
-                    return self._attempt(read)
+                return self._file.read_next(read)
             except ReadError as exc:
                 refusal = exc
             except OSError as exc:
@@ -417,51 +378,30 @@ class StreamReader:
             refusal.path, self._skip = self.path, 0
             if isinstance(refusal, TornTailError):
                 self._end_at_tear(refusal)
-                if self._cursor.leave_torn():
+                if self._file.leave_torn():
                     continue
                 return None
             if isinstance(refusal, TruncatedError):  # the file became shorter than what was read of it
                 raise refusal
-            lost = self._cursor.walk.skip(refusal)
+            lost = self._file.scanner.skip(refusal)
             refusal.end = lost.end
-            if self._skipping is None or not is_damage(refusal):
+            if self._report is None or not is_damage(refusal):
                 raise refusal
-            self._skipping(lost)
+            self._report(lost)
 
     def _end_at_tear(self, refusal: TornTailError) -> None:
-        """Raise, or report the tear once. The reader stays in front of it: there may be a record one day."""
-        refusal.end = self._cursor.window.size()
-        if self._skipping is None:
+        """Raise, or report the tear once. The reader stays before it: there may be a record one day."""
+        refusal.end = self._file.window.size()
+        if self._report is None:
             raise refusal
         if self._torn_at != refusal.good_end:
             self._torn_at = refusal.good_end
-            self._skipping(Lost(refusal.good_end, refusal.end, refusal, None, None))
+            self._report(Lost(refusal.good_end, refusal.end, refusal, None, None))
 
     def _keep(self, lost: Lost) -> None:
         self.lost.append(lost)
         text = f"{lost.end - lost.offset} bytes of the stream were skipped: {lost.error}"
         warnings.warn(text, StreamWarning, stacklevel=frames_up())
-
-    def _attempt(self, read: Read) -> tuple[Frame, Any] | None:
-        """Read the next frame, or return None at the end. Where it is refused, the walk stays in front of it."""
-        place = self._cursor.step()
-        if place is None:
-            return None
-        try:
-            header, obj = read(self._cursor.source(place))
-        except ReadError as exc:
-            refusal: ReadError = exc
-            if isinstance(exc, TruncatedError):  # it was cut off after it was looked at
-                refusal = torn_tail(self._cursor.window, place.offset, exc) or exc
-            refusal.offset, refusal.record = place.offset, place.record
-            raise refusal from exc.__cause__
-        if header.preamble != place.preamble:  # that was read ahead, of a torn tail which was cut off meanwhile
-            self._cursor.window.forget()
-            return self._attempt(read)
-        preamble, records = place.preamble, header.records or 1
-        self._cursor.walk.enter(place._replace(records=records))
-        frame_len, stream_id, seq = preamble.frame_len, preamble.stream_id, preamble.seq
-        return Frame(place.offset, frame_len, stream_id, seq, place.record, records, header), obj
 
     def seek(self, record: int) -> int:
         """Go to a record by its number; a negative one counts from the end. Return the number.
@@ -480,7 +420,7 @@ class StreamReader:
         self._records, self._at, self._skip = [], 0, 0
         if record < 0:
             record = max(self.count() + record, 0)
-        self._skip = self._cursor.go_to(record)
+        self._skip = self._file.go_to(record)
         return self.record
 
     def count(self) -> int:
@@ -490,18 +430,20 @@ class StreamReader:
             ReadError, ValueError: as `seek`.
         """
         self._check_open()
-        return self._cursor.count()
+        return self._file.count()
 
     def _check_open(self) -> None:
-        if self._cursor.is_closed:  # the system may have given its descriptor to another file
+        if self._file.is_closed:  # the system may have given its descriptor to another file
             raise ValueError("the stream reader is closed")
 
 
-# `iter_load`: the records of a stream, from a path or as they come out of a pipe or a socket (spec section 9).
-
-
-_CHUNK = 1 << 16
-_UNLIMITED = Limits()
+def _read_frame(source: Source, policy: Policy, verify: bool) -> Header:
+    """Return a frame's header; with `verify`, check all of the frame that can be checked without running it."""
+    header = read_header(source, policy)
+    if verify:
+        check_codecs(header)
+        check_body(source, header)
+    return header
 
 
 def iter_load(
@@ -541,72 +483,53 @@ def iter_load(
         return StreamReader(file, expect=expect, trust=trust, policy=policy, on_error=on_error).all_records()
     if on_error != "raise":
         raise ValueError("on_error: what is damaged can be skipped in a local file with a path alone")
-    records = _from_file(file, request_of(expect, trust, policy, takes_batches=True))
+    records = _from_pipe(file, request_of(expect, trust, policy, takes_batches=True))
     return _closing(file, records) if isinstance(file, RangeFile) else records
 
 
 def _closing(file: RangeFile, records: Iterator[Any]) -> Iterator[Any]:
     with file:
-        file.left()  # from here on it is read ahead
+        file.left()  # from now on it is read ahead
         yield from records
 
 
-class _FrameSource(FileSource):
-    """The next frame of a file object, and what it begins with."""
+def _from_pipe(file: BinaryIO, request: Request) -> Iterator[Any]:
+    def read(source: Source) -> tuple[Header, Any]:
+        accepted = accept(source, request)
+        return accepted.header, load_accepted(accepted)
 
-    start: bytes | None = None
-
-    def take(self, count: int) -> bytes:
-        data = super().take(count)
-        if self.start is None:
-            self.start = data
-        return data
+    for frame, obj in _scan_pipe(file, read):
+        yield from obj if frame.header.records is not None else (obj,)
 
 
-def _from_file(file: BinaryIO, request: Request) -> Iterator[Any]:
-    offset = record = 0
-    seqs: dict[int, int] = {}
+def frames_of_pipe(file: BinaryIO, policy: Policy, verify: bool) -> Iterator[Frame]:
+    """Iterate over the frames of a binary file object that is only read forward, as `StreamReader.frames` does.
+
+    Without `verify` the file must be able to seek, as the sections are stepped over.
+    """
+
+    def read(source: Source) -> tuple[Header, Any]:
+        return _read_frame(source, policy, verify), None
+
+    for frame, _ in _scan_pipe(file, read):
+        yield frame
+        if not verify:
+            file.seek(frame.offset + frame.length)
+
+
+def _scan_pipe(file: BinaryIO, read: Callable[[Source], tuple[Header, Any]]) -> Iterator[tuple[Frame, Any]]:
+    """Read frame after frame. The first refusal is the end: what follows damage can't be searched for in a pipe."""
+    window = PipeWindow(file)
+    scanner = Scanner(window)
     while True:
-        source = _FrameSource(file, whole=False)
         try:
-            try:
-                accepted = accept(source, request)
-            except ReadError as exc:
-                if source.start == b"":
-                    return
-                if exc.step > 5:  # it is in the preamble, so it comes first
-                    check_order(seqs, decode_preamble(source.start or b"", _UNLIMITED))
-                raise
-            header = accepted.header
-            check_order(seqs, header.preamble)
-            obj = load_accepted(accepted)
+            found = scanner.read_next(lambda _: read(window.source()))
         except ReadError as exc:
-            refusal: ReadError = exc
-            if isinstance(exc, TruncatedError):
-                refusal = _torn("the stream ends within a frame", offset, exc)
-            elif isinstance(exc, NotAnArtifactError) and _is_zero(source.start or b"", file):
-                refusal = _torn("the stream ends in zero bytes", offset, exc)
             name = getattr(file, "name", None)
-            refusal.path = name if isinstance(name, str) else None
-            refusal.offset, refusal.record = offset, record
-            raise refusal from exc.__cause__
-        yield from obj if header.records is not None else (obj,)
-        if header.preamble.stream_id:
-            seqs[header.preamble.stream_id] = header.preamble.seq
-        offset += header.frame_len
-        record += header.records or 1
-
-
-def _torn(reason: str, offset: int, error: ReadError) -> TornTailError:
-    torn = TornTailError(reason, error.expected, error.found, "what was sent last did not arrive as a whole")
-    torn.good_end = offset
-    return torn.at(error.step)
-
-
-def _is_zero(start: bytes, file: BinaryIO) -> bool:
-    """Tell whether nothing but zero bytes comes up to the end."""
-    while start:
-        if start.count(0) != len(start):
-            return False
-        start = file.read(_CHUNK)
-    return True
+            exc.path = name if isinstance(name, str) else None
+            if isinstance(exc, TornTailError):
+                exc.hint = "what was sent last did not arrive as a whole"
+            raise
+        if found is None:
+            return
+        yield found

@@ -1,139 +1,45 @@
-"""From frame to frame through the file of a stream, by their heads alone (spec section 9.1): order, tears, and where
-the next frame begins behind a damaged one. Unpickles nothing and parses no JSON but that of batches.
+"""The one way from frame to frame through a stream (spec section 9.1), for files, pipes, objects in stores, and bytes.
 
-A `Walk` stands at an offset. `step` gives the frame there and goes behind it, or raises and stays; `skip` goes on
-behind what was refused. It changes nothing in the file.
+A `Scanner` stands where a frame begins. `look` and `read_next` give that frame or raise; then the scanner stays.
+`skip` goes on after a frame that was refused. All decisions about damage are here: whether frames follow on each other,
+whether the end is torn, where the next frame begins after a damaged one, which frames and records are missing, and
+whether something is read again because an append may have been under way.
+
+This module looks at preambles and headers. It changes no file, unpickles nothing, and parses JSON of batches alone.
 """
 
 import errno
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from .._format.checksum import checksum
 from .._format.frame import decode_head
 from .._format.header import Header
 from .._format.limits import ALIGNMENT, Limits
 from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
-from .._io.window import Window, read_at
+from .._io.processes import locked
+from .._io.source import read_at
+from .._io.window import Window
 from ..errors import HeaderChecksumError, NotAnArtifactError, ReadError, StreamOrderError, TornTailError, TruncatedError
 
-__all__ = ["Frame", "Lost", "Place", "Search", "State", "Walk", "check_order", "is_damage", "torn_tail"]
-
-# Where the next frame begins behind a damaged one (spec section 9.1, resynchronisation): a scan for the magic.
-#
-# A scan that meets no further frame of the stream that it looks for goes to the end. It keeps what it saw of the
-# others,
-# so that later ones know whether there is anything to look for: a file of many streams and much damage is gone through
-# a few times, and not once more for each of them.
-
+__all__ = ["Frame", "Lost", "Place", "Read", "Scanner", "Search", "is_damage"]
 
 _UNLIMITED = Limits()
-_FIRST, _CHUNK = 1 << 16, 1 << 20  # bytes that are searched at once: few at first, the next frame is near
-_MOST_HASHED = 16  # bytes of headers for each that is searched: false ones may lie one in the other
-
-
-class Search:
-    """Searches of one walk, through the file behind its window."""
-
-    __slots__ = ("_hashed", "_seen", "_size", "_window")
-
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._hashed = 0  # bytes of headers, by all searches
-        self._size = -1  # of the file, when it was last searched up to its end
-        self._seen: dict[int, list[tuple[int, int]]] = {}
-
-    def find(self, offset: int, last: tuple[int, int] | None) -> tuple[int, Preamble] | None:
-        """Return the frame behind a damaged one, and where it begins, or None where there is none.
-
-        Args:
-            offset: where the damaged one begins.
-            last: stream_id and seq of the last frame whose preamble was in order.
-        """
-        stream_id, seq = last or (0, 0)
-        size = self._window.size()
-        is_there = size != self._size or self._is_there(offset, stream_id, seq)
-        other: tuple[int, Preamble] | None = None
-        seen: dict[int, list[tuple[int, int]]] = {}
-        for at, preamble in self._candidates(offset + ALIGNMENT, size):
-            if not stream_id or (preamble.stream_id == stream_id and preamble.seq > seq):
-                return at, preamble
-            if other is None and preamble.stream_id != stream_id:
-                other = at, preamble
-                if not is_there:
-                    return other
-            steps = seen.setdefault(preamble.stream_id, [])
-            while steps and steps[-1][1] <= preamble.seq:
-                steps.pop()
-            steps.append((at, preamble.seq))
-        self._size, self._seen = size, seen
-        return other
-
-    def _is_there(self, offset: int, stream_id: int, seq: int) -> bool:
-        """Tell whether a frame of a stream with a higher seq was seen behind an offset.
-
-        Kept of each stream are the frames that none with a higher seq follows: the first of them behind the offset has
-        the highest seq there.
-        """
-        steps = self._seen.get(stream_id, [])
-        at = bisect_left(steps, (offset, 0))
-        return not stream_id or (at < len(steps) and steps[at][1] > seq)
-
-    def _candidates(self, offset: int, size: int) -> Iterator[tuple[int, Preamble]]:
-        """Give the frames, by their heads, that begin from an offset on; those within others, too."""
-        most = _MOST_HASHED * size + _CHUNK
-        count = _FIRST
-        while offset < size:
-            data = read_at(self._window.descriptor, count, offset)
-            at = data.find(MAGIC)
-            while at >= 0:
-                if (offset + at) % ALIGNMENT == 0:
-                    preamble = self._head(offset + at, size)
-                    if preamble is not None:
-                        yield offset + at, preamble
-                    if self._hashed > most:
-                        return
-                at = data.find(MAGIC, at + 1)
-            offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
-            count = min(2 * count, _CHUNK)
-
-    def _head(self, offset: int, size: int) -> Preamble | None:
-        """Return the preamble of what begins here, if preamble and header are in order and all of it is there."""
-        try:
-            preamble = decode_preamble(self._window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
-        except ReadError:
-            return None
-        if offset + preamble.frame_len > size:
-            return None
-        header = self._window.take(offset + PREAMBLE_SIZE, preamble.header_len)
-        self._hashed += len(header)
-        return preamble if checksum(header) == preamble.header_xxh3 else None
-
-
-_FIRST, _CHUNK = 1 << 12, 1 << 20  # bytes that are compared with zero at once
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
-_TAIL_ERRORS = (TruncatedError, NotAnArtifactError)
-
-
-State = tuple[int, int, "tuple[int, int] | None", dict[int, int], bool]
+_MOST_ZEROS = 1 << 20  # bytes that are compared with zero at once
 
 
 class Place(NamedTuple):
-    """A frame in the file of a stream: where it is, and which records it holds."""
+    """A frame in a stream: where it is, and which records it holds."""
 
     offset: int
+    end: int
     preamble: Preamble
-    record: int
-    """Number of its first record."""
-    records: int
-    """How many it holds: 1, or those of a batch. 1 as well where its header was not looked at."""
-
-    @property
-    def end(self) -> int:
-        """Offset behind the frame."""
-        return self.offset + self.preamble.frame_len
+    record: int  # number of its first record
+    records: int  # 1, or those of a batch; also 1 if its header was not looked at
 
 
 class Frame(NamedTuple):
@@ -160,9 +66,9 @@ class Lost(NamedTuple):
 
     Attributes:
         offset, end: the extent in bytes, from the start of the file.
-        error: why. `error.record` is the number of the first record that is lost.
-        frames: how many frames were in there, or None where that can't be known.
-        records: how many records were in there, or None where that can't be known.
+        error: the reason. `error.record` is the number of the first record that is lost.
+        frames: how many frames were in this part, or None if that can't be known.
+        records: how many records were in this part, or None if that can't be known.
     """
 
     offset: int
@@ -172,97 +78,166 @@ class Lost(NamedTuple):
     records: int | None
 
 
-class Walk:
-    """A walk through a stream's file, from an offset on where a frame begins."""
+Read = Callable[[Place], tuple[Header, Any]]
 
-    def __init__(self, window: Window, limits: Limits = _UNLIMITED, offset: int = 0, record: int = 0) -> None:
+
+class Scanner:
+    """A place in a stream: where a frame begins, or the end.
+
+    Args:
+        window: the bytes of the stream.
+        limits: what is refused as too large.
+        is_shared: others may append meanwhile, and this scanner does not hold their lock. What is refused as damaged is
+            then read a second time, and what looks torn is read again when no append is under way.
+
+    Attributes:
+        offset: where the frame begins.
+        record: number of its first record.
+        last: stream_id and seq of the frame before it, or None if they are not known.
+    """
+
+    def __init__(
+        self, window: Window, limits: Limits = _UNLIMITED, *, is_shared: bool = False, offset: int = 0, record: int = 0
+    ) -> None:
         self.window = window
-        self.limits = limits
-        self._search = Search(window)
-        self.move(offset, record)
+        self._limits = limits
+        self._is_shared = is_shared
+        self._search: Search | None = None
+        self.offset = offset
+        self.record = record
+        self.last: tuple[int, int] | None = None
+        self._seqs: dict[int, int] = {}  # the last seq of each stream_id
+        self._is_from_start = not offset  # else it is not known which frames came before
 
     def move(self, offset: int, record: int, last: tuple[int, int] | None = None) -> None:
-        """Go to where a frame begins. `last` is stream_id and seq of the frame before it, where they are known."""
+        """Go to where a frame begins."""
         self.offset = offset
         self.record = record
         self.last = last
-        self._seqs = {} if last is None else {last[0]: last[1]}  # the last seq of each stream_id
-        self._is_from_start = not offset  # else it is not known which came before
+        self._seqs = {} if last is None else {last[0]: last[1]}
+        self._is_from_start = not offset
 
-    def state(self) -> State:
-        """Return what `restore` goes back to."""
-        return self.offset, self.record, self.last, dict(self._seqs), self._is_from_start
+    # --- the frame here -----------------------------------------------------------------------------------------------
 
-    def restore(self, state: State) -> None:
-        """Go back to where the walk stood."""
-        self.offset, self.record, self.last, self._seqs, self._is_from_start = state
-
-    def step(self) -> Place | None:
-        """Return the frame here and go behind it, or None at a clean end.
-
-        Raises:
-            As `look`.
-        """
-        place = self.look()
-        if place is not None:
-            self.enter(place)
-        return place
-
-    def look(self, with_header: bool = True) -> Place | None:
-        """Return the frame here, or None at a clean end. Without the header it is not known how many records it holds.
+    def look(self) -> Place | None:
+        """Return the frame here with the number of its records, or None at a clean end. `enter` goes on.
 
         Raises:
             TornTailError: the rest is torn.
-            ReadError: steps 1 to 8 of spec section 11, and `stream-order`; `offset` and `record` say where.
+            TruncatedError: the input is shorter than what was read of it before.
+            ReadError: steps 1 to 8 of spec section 11, and `stream-order`. `offset` and `record` say where.
         """
         try:
-            return self._look(with_header)
+            return self._look(counts=True)
         except ReadError as exc:
-            exc.offset, exc.record = self.offset, self.record
-            raise
+            self._read_again(exc)
+            return self._look(counts=True)
+
+    def read_next(self, read: Read) -> tuple[Frame, Any] | None:
+        """Read the frame here and go on after it. Return the frame and what was read, or None at a clean end.
+
+        Args:
+            read: returns the frame's header, and anything else.
+
+        Raises:
+            As `look`, and what `read` raises.
+        """
+        try:
+            return self._read_next(read)
+        except ReadError as exc:
+            self._read_again(exc)
+            return self._read_next(read)
+
+    def _read_next(self, read: Read) -> tuple[Frame, Any] | None:
+        place = self._look(counts=False)
+        if place is None:
+            return None
+        offset, end, preamble, record, _ = place
+        try:
+            header, value = read(place)
+        except ReadError as exc:
+            refusal: ReadError = exc
+            if isinstance(exc, TruncatedError):  # it was cut off after it was looked at, or the pipe ends
+                refusal = self._torn(exc) or exc
+            refusal.offset, refusal.record = offset, record
+            raise refusal from exc.__cause__
+        if header.preamble != preamble:  # the window had a torn tail, which was cut off and replaced meanwhile
+            self.window.forget()
+            return self._read_next(read)
+        records = header.records or 1
+        self._enter(end, record + records, preamble)
+        return Frame(offset, end - offset, preamble.stream_id, preamble.seq, record, records, header), value
 
     def enter(self, place: Place) -> None:
-        """Go behind a frame that begins here."""
-        self.offset, self.record = place.end, place.record + place.records
-        stream_id, seq = place.preamble.stream_id, place.preamble.seq
+        """Go on after the frame here, which `look` gave."""
+        self._enter(place.end, place.record + place.records, place.preamble)
+
+    def _enter(self, end: int, record: int, preamble: Preamble) -> None:
+        self.offset, self.record = end, record
+        stream_id, seq = preamble.stream_id, preamble.seq
         self.last = stream_id, seq
         if stream_id:
             self._seqs[stream_id] = seq
 
-    def _look(self, with_header: bool) -> Place | None:
-        start = self.window.take(self.offset, PREAMBLE_SIZE)
+    def _look(self, counts: bool) -> Place | None:
+        window, offset = self.window, self.offset
+        start = window.take(offset, PREAMBLE_SIZE)
         if not start:
-            size = self.window.size()
-            if size < self.offset:
-                raise TruncatedError("the file became shorter than what was read of it", self.offset, size)
+            self._check_end()
             return None
         try:
             preamble = decode_preamble(start, _UNLIMITED)
-            if self.window.is_cut(self.offset + preamble.frame_len):
-                self.window.forget()  # a torn tail may have been cut off, and another frame written there
-                preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), _UNLIMITED)
-            if self._is_from_start or preamble.stream_id in self._seqs:
-                check_order(self._seqs, preamble)
-            check_limits(preamble, self.limits)  # spec 11: limits are step 6, order is step 5
-            self._check_presence(preamble)
-            records = self.count(self.offset, preamble) if with_header else 1
-        except _TAIL_ERRORS as exc:
-            torn = torn_tail(self.window, self.offset, exc)
-            raise (exc if torn is None else torn) from None
-        return Place(self.offset, preamble, self.record, records)
+            end = offset + preamble.frame_len
+            if window.is_cut(end):
+                window.forget()  # a torn tail may have been cut off, and another frame written there
+                preamble = decode_preamble(window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
+                end = offset + preamble.frame_len
+            self._check_order(preamble)
+            if self._limits is not _UNLIMITED:
+                check_limits(preamble, self._limits)  # spec 11: limits are step 6, order is step 5
+            if end > window.known_end:
+                self._check_presence(preamble)
+            return Place(offset, end, preamble, self.record, self._count(preamble) if counts else 1)
+        except ReadError as exc:
+            refusal: ReadError = exc
+            if isinstance(exc, TruncatedError | NotAnArtifactError):
+                refusal = self._torn(exc) or exc
+            refusal.offset, refusal.record = offset, self.record
+            raise refusal from exc.__cause__
+
+    def _check_end(self) -> None:
+        """Check that the input is as long as what was read of it before."""
+        size = self.window.size()
+        if size < self.offset:
+            error = TruncatedError("the file became shorter than what was read of it", self.offset, size)
+            error.offset, error.record = self.offset, self.record
+            raise error
+
+    def _check_order(self, preamble: Preamble) -> None:
+        """Check that a frame follows on the one before (spec 9.1).
+
+        Raises:
+            StreamOrderError: it does not.
+        """
+        stream_id, seq = preamble.stream_id, preamble.seq
+        if stream_id and (self._is_from_start or stream_id in self._seqs):
+            wanted = self._seqs.get(stream_id, -1) + 1
+            if seq != wanted:
+                hint = "frames were removed, repeated, or put in another order"
+                raise StreamOrderError("the frame does not follow on the one before", wanted, seq, hint, "seq")
 
     def _check_presence(self, preamble: Preamble) -> None:
         size = self.window.size()
         if self.offset + preamble.frame_len > size:
             raise TruncatedError("the input ends within a frame", preamble.frame_len, size - self.offset)
 
-    def count(self, offset: int, preamble: Preamble) -> int:
-        """Check the header of a frame that is there, and return how many records it holds.
+    def _count(self, preamble: Preamble) -> int:
+        """Check the header of the frame here, and return how many records the frame holds.
 
         Raises:
             HeaderChecksumError: the header is damaged.
         """
-        head = self.window.take(offset, preamble.head_len)[PREAMBLE_SIZE:]
+        head = self.window.take(self.offset, preamble.head_len)[PREAMBLE_SIZE:]
         header = head[: preamble.header_len]
         if checksum(header) != preamble.header_xxh3:
             raise HeaderChecksumError("the header is damaged")
@@ -273,26 +248,48 @@ class Walk:
         except ReadError:
             return 1  # refused when it is read
 
+    # --- what is refused ----------------------------------------------------------------------------------------------
+
+    def _read_again(self, refusal: ReadError) -> None:
+        """Prepare to read the frame here again, if it may be in the middle of an append or a repair.
+
+        Raises:
+            ReadError: the refusal itself, if reading again is of no use.
+        """
+        if not self._is_shared or not is_damage(refusal):
+            raise refusal
+        self.window.forget()
+        if isinstance(refusal, TornTailError):
+            self.wait_for_appends()
+
+    def wait_for_appends(self) -> None:
+        """Wait until no append to the file is under way."""
+        with suppress(OSError), locked(self.window.descriptor, shared=True):
+            pass
+
     def skip(self, error: ReadError) -> Lost:
-        """Go on behind the frame here, which was refused with this error (spec 9.1, resynchronisation)."""
+        """Go on after the frame here, which was refused with this error (spec 9.1, resynchronisation).
+
+        If nothing is there to go on with, the scanner goes to the end of the input.
+        """
         begin, first = self.offset, self.record
-        if isinstance(error, TornTailError):
-            self.offset = self.window.size()
-            return Lost(begin, self.offset, error, None, None)
-        preamble = self._refused()
+        preamble = None if isinstance(error, TornTailError) else self.refused_preamble()
         if preamble is not None:
-            missing = self._missing(error, preamble)
-            if missing:  # frames that are not there; this one is whole, and reading goes on with it
+            missing = _missing(error, preamble)
+            if missing:  # frames that are not there; the one here is whole, and reading goes on with it
                 self.record += missing
                 self._expect(preamble)
                 return Lost(begin, begin, error, missing, None)
-            records = self.known_records(begin, preamble)
-            last, seqs = self.last, dict(self._seqs)
-            self.enter(Place(begin, preamble, first, records or 1))
-            if isinstance(error, StreamOrderError):  # a frame that was read before, or belongs further up
-                self.last, self._seqs = last, seqs
+            records = self._known_records(preamble)
+            self.offset, self.record = begin + preamble.frame_len, first + (records or 1)
+            if not isinstance(error, StreamOrderError):  # else it was read before, or belongs further up
+                self._enter(self.offset, self.record, preamble)
             return Lost(begin, self.offset, error, 1, records)
-        found = self._search.find(begin, self.last)
+        found = None
+        if not isinstance(error, TornTailError) and self.window.descriptor >= 0:
+            if self._search is None:
+                self._search = Search(self.window)
+            found = self._search.find(begin, self.last)
         if found is None:
             self.offset = self.window.size()
             return Lost(begin, self.offset, error, None, None)
@@ -304,31 +301,8 @@ class Walk:
         self._expect(preamble)
         return Lost(begin, self.offset, error, frames, None if frames else frames)
 
-    @staticmethod
-    def _missing(error: ReadError, preamble: Preamble) -> int:
-        """Return how many frames a gap in seq shows to be missing."""
-        if isinstance(error, StreamOrderError) and isinstance(error.expected, int):
-            return max(preamble.seq - error.expected, 0)
-        return 0
-
-    def _expect(self, preamble: Preamble) -> None:
-        """Take a frame as the next one of its stream."""
-        if preamble.stream_id:
-            self._seqs[preamble.stream_id] = preamble.seq - 1
-
-    def known_records(self, offset: int, preamble: Preamble) -> int | None:
-        """Return how many records a frame holds, or None where its header is damaged."""
-        try:
-            return self.count(offset, preamble)
-        except ReadError:
-            return None
-
-    def knows_end(self) -> bool:
-        """Tell whether the preamble of a refused frame here is right, so that it is known where the frame ends."""
-        return self._refused() is not None
-
-    def _refused(self) -> Preamble | None:
-        """Return the preamble of the refused frame here, if it is right and says where the frame ends."""
+    def refused_preamble(self) -> Preamble | None:
+        """Return the preamble of the refused frame here, if it is right, so that the frame's end is known."""
         try:
             preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), _UNLIMITED)
             self._check_presence(preamble)
@@ -336,53 +310,148 @@ class Walk:
             return None
         return preamble
 
+    def _expect(self, preamble: Preamble) -> None:
+        """Take a frame as the next one of its stream."""
+        if preamble.stream_id:
+            self._seqs[preamble.stream_id] = preamble.seq - 1
+
+    def _known_records(self, preamble: Preamble) -> int | None:
+        """Return how many records the frame here holds, or None if its header is damaged."""
+        try:
+            return self._count(preamble)
+        except ReadError:
+            return None
+
+    def _torn(self, error: ReadError) -> TornTailError | None:
+        """Return the torn tail that begins here, if this error means one."""
+        if isinstance(error, TruncatedError):
+            reason = "the stream ends within a frame"
+        elif self._is_zero_to_end():
+            reason = "the stream ends in zero bytes"
+        else:
+            return None
+        torn = TornTailError(reason, error.expected, error.found).at(error.step)
+        torn.good_end = self.offset
+        return torn
+
+    def _is_zero_to_end(self) -> bool:
+        """Return whether only zero bytes follow. A hole in a sparse file is stepped over, where the system can."""
+        offset, count = self.offset, PREAMBLE_SIZE  # few at first: a pipe may not have more yet
+        while True:
+            if hasattr(os, "SEEK_DATA") and self.window.descriptor >= 0:
+                try:
+                    offset = max(offset, os.lseek(self.window.descriptor, offset, os.SEEK_DATA))
+                except OSError as exc:
+                    if exc.errno == errno.ENXIO:  # no data follows
+                        return True
+            data = self.window.take(offset, count)
+            if not data:
+                return True
+            if data.count(0) != len(data):
+                return False
+            offset += len(data)
+            count = min(2 * count, _MOST_ZEROS)
+
 
 def is_damage(error: ReadError) -> bool:
-    """Tell whether an error is about bytes that are damaged, or newer than this library; not about what its caller
-    admits, or what is installed."""
+    """Return whether an error means that bytes are damaged, or newer than this library.
+
+    Else it is about what the caller allows, what is installed, or what a payload does.
+    """
     return error.step not in (15, 20) and error.code not in _NO_DAMAGE
 
 
-def check_order(seqs: Mapping[int, int], preamble: Preamble) -> None:
-    """Check that a frame follows on the one before, given the last seq of each stream_id (spec 9.1).
+def _missing(error: ReadError, preamble: Preamble) -> int:
+    """Return how many frames are missing, as a gap in seq shows."""
+    if isinstance(error, StreamOrderError) and isinstance(error.expected, int):
+        return max(preamble.seq - error.expected, 0)
+    return 0
 
-    Raises:
-        StreamOrderError: it does not.
+
+# --- the search for the next frame after a damaged one (spec section 9.1, resynchronisation) --------------------------
+
+_FIRST_SEARCHED, _MOST_SEARCHED = 1 << 16, 1 << 20  # bytes searched at once: few at first, the next frame is near
+_MOST_HASHED = 16  # bytes of headers that are hashed, for each byte that is searched: false frames may overlap
+
+
+class Search:
+    """All searches of one scanner, through the file of its window, for the magic.
+
+    A search that meets no later frame of the wanted stream goes on to the end of the file. It remembers the frames of
+    other streams that it saw, so that later searches know whether there is anything to look for. So a file with many
+    streams and much damage is read through a few times, and not once more for each stream.
     """
-    if preamble.stream_id:
-        wanted = seqs.get(preamble.stream_id, -1) + 1
-        if preamble.seq != wanted:
-            hint = "frames were removed, repeated, or put in another order"
-            raise StreamOrderError("the frame does not follow on the one before", wanted, preamble.seq, hint, "seq")
 
+    __slots__ = ("_hashed", "_seen", "_size", "_window")
 
-def torn_tail(window: Window, offset: int, error: ReadError) -> TornTailError | None:
-    """Return the torn tail that begins at an offset, where this error was met, or None where it is none."""
-    if isinstance(error, TruncatedError):
-        reason = "the stream ends within a frame"
-    elif _is_zero(window, offset):
-        reason = "the stream ends in zero bytes"
-    else:
-        return None
-    torn = TornTailError(reason, error.expected, error.found).at(error.step)
-    torn.offset = torn.good_end = offset
-    return torn
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._hashed = 0  # bytes of headers, by all searches
+        self._size = -1  # of the file, when it was last searched to its end
+        self._seen: dict[int, list[tuple[int, int]]] = {}
 
+    def find(self, offset: int, last: tuple[int, int] | None) -> tuple[int, Preamble] | None:
+        """Return where the next frame after a damaged one begins, and its preamble, or None if there is none.
 
-def _is_zero(window: Window, offset: int) -> bool:
-    """Tell whether nothing but zero bytes follows. A hole in a sparse file is stepped over, where the system can."""
-    count = _FIRST
-    while True:
-        if hasattr(os, "SEEK_DATA"):
-            try:
-                offset = max(offset, os.lseek(window.descriptor, offset, os.SEEK_DATA))
-            except OSError as exc:
-                if exc.errno == errno.ENXIO:  # no data behind
-                    return True
-        data = window.take(offset, count)
-        if not data:
-            return True
-        if data.count(0) != len(data):
-            return False
-        offset += len(data)
-        count = min(2 * count, _CHUNK)
+        Args:
+            offset: where the damaged one begins.
+            last: stream_id and seq of the last frame whose preamble was in order.
+        """
+        stream_id, seq = last or (0, 0)
+        size = self._window.size()
+        may_be_there = size != self._size or self._was_seen(offset, stream_id, seq)
+        other: tuple[int, Preamble] | None = None
+        seen: dict[int, list[tuple[int, int]]] = {}
+        for at, preamble in self._candidates(offset + ALIGNMENT, size):
+            if not stream_id or (preamble.stream_id == stream_id and preamble.seq > seq):
+                return at, preamble
+            if other is None and preamble.stream_id != stream_id:
+                other = at, preamble
+                if not may_be_there:
+                    return other
+            steps = seen.setdefault(preamble.stream_id, [])
+            while steps and steps[-1][1] <= preamble.seq:
+                steps.pop()
+            steps.append((at, preamble.seq))
+        self._size, self._seen = size, seen
+        return other
+
+    def _was_seen(self, offset: int, stream_id: int, seq: int) -> bool:
+        """Return whether a frame of a stream with a higher seq was seen after an offset.
+
+        Of each stream, those frames are remembered that no frame with a higher seq follows. So the first of them after
+        the offset has the highest seq there.
+        """
+        steps = self._seen.get(stream_id, [])
+        at = bisect_left(steps, (offset, 0))
+        return not stream_id or (at < len(steps) and steps[at][1] > seq)
+
+    def _candidates(self, offset: int, size: int) -> Iterator[tuple[int, Preamble]]:
+        """Yield the frames that begin from an offset on, by their heads; also those within other frames."""
+        most = _MOST_HASHED * size + _MOST_SEARCHED
+        count = _FIRST_SEARCHED
+        while offset < size:
+            data = read_at(self._window.descriptor, count, offset)
+            at = data.find(MAGIC)
+            while at >= 0:
+                if (offset + at) % ALIGNMENT == 0:
+                    preamble = self._head(offset + at, size)
+                    if preamble is not None:
+                        yield offset + at, preamble
+                    if self._hashed > most:
+                        return
+                at = data.find(MAGIC, at + 1)
+            offset += max(len(data) // ALIGNMENT * ALIGNMENT, ALIGNMENT)
+            count = min(2 * count, _MOST_SEARCHED)
+
+    def _head(self, offset: int, size: int) -> Preamble | None:
+        """Return the preamble of the frame that begins here, if both checksums are right and it is whole."""
+        try:
+            preamble = decode_preamble(self._window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
+        except ReadError:
+            return None
+        if offset + preamble.frame_len > size:
+            return None
+        header = self._window.take(offset + PREAMBLE_SIZE, preamble.header_len)
+        self._hashed += len(header)
+        return preamble if checksum(header) == preamble.header_xxh3 else None

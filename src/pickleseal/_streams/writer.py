@@ -1,154 +1,279 @@
-"""`StreamWriter` and `append`: records at the end of a file to which others append as well (spec section 9.3)."""
+"""`StreamWriter` and `append`: records at the end of a file to which others append as well (spec section 9.3).
+
+`Tail` is the end of the file: it locks, validates what others wrote, and writes one frame. `StreamWriter` lets records
+wait for a batch, syncs, and takes care of threads and forks. This module runs no payload.
+"""
 
 import errno
 import os
+import stat
 import threading
 import warnings
 import weakref
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._format.frame import EncodedFrame
+from .._format.header import fields_of
+from .._format.limits import MAX_INTEGER, Limits
+from .._format.preamble import PREAMBLE_SIZE
 from .._io import processes
-from .._io.atomic import name_file, naming
+from .._io.atomic import name_file, naming, open_folder, sync_folder, write_all
+from .._io.source import read_at
 from .._io.url import refuse_url
-from .._packing import (
-    Writer,
-    check_globals,
-    check_members,
-    check_writer,
-    describe_root,
-    encode_object,
-    encode_pickled,
-    pickle_or_explain,
-    place_frame,
-)
-from .._payload.pickler import Pickled, pickle_one
-from .._schema.header_entries import ClassInHeader
-from ..errors import PackError, ReadError
-from .batches import LARGEST, LONGEST, Taker, merge
-from .tail import Tail
+from .._io.window import FileWindow
+from .._packing import Writer, check_members, check_writer, encode_object, place_frame
+from .._policy import Policy
+from .._reading import read_header
+from ..errors import NotAnArtifactError, PackError, ReadError, TornTailError
+from .batches import LONGEST, Pending
+from .index import IndexWriter
+from .scanner import Lost, Place, Scanner
 
-__all__ = ["Pending", "StreamWriter", "append"]
+__all__ = ["StreamWriter", "Tail", "append"]
 
-# The records of a batch that is not written yet (spec section 9.2).
+_ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
+_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_sync = getattr(os, "fdatasync", os.fsync)
+_MOST_NUMBERS = 1 << 64  # of a u64
+_MOST_WAITING = 10_000  # records that wait if only `linger` is given
 
 
-_LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
-_ANY = ClassInHeader("builtins:object", 0, None, {})
+class Tail:
+    """The end of one stream's file: lock it, validate its tail, write one frame at the end. Not for threads at once.
 
+    It remembers where the stream ended when it last looked. If the file is as long as then, nothing has to be read;
+    what others appended is walked through once.
 
-class _TooLargeError(Exception):
-    """A record that was copied can't be merged with others: its pickle is in several frames."""
+    Args:
+        path: of the file. It is made when it is first locked, if it is missing. Which file the path names is looked up
+            whenever it is opened, from the folder that is the current one now.
+        create: whether the file may be made.
 
-
-class _Pickle(NamedTuple):
-    """A record that was pickled when it was taken."""
-
-    cls: type
-    pickled: Pickled
-    memo: int
-
-
-class Pending:
-    """Records that wait to be written as one frame. Each counts as it was when it was added.
-
-    `take` is called without a lock, and runs the object's own pickling methods where it is not plain; what it returns
-    is put into `items`. A dict of strings to `atoms` may be put there as a shallow copy, without `take`.
+    Attributes:
+        path: the same, links resolved.
+        written: the number of records that this object wrote.
+        sync_error: why a sync failed. Nothing that was written before is known to be on the disk.
     """
 
-    def __init__(self, name: str | None, members: dict[str, Any], writer: Writer) -> None:
-        self._name = name
-        self._members = members
-        self._writer = writer
-        self.items: list[Any] = []
-        taker = Taker(self._check_class)
-        self.atoms = taker.atoms
-        self._copy = taker.take
+    def __init__(self, path: str, create: bool = True) -> None:
+        self._given = os.path.join(os.getcwd(), path)
+        self.path = os.path.realpath(self._given)
+        self._create = create
+        self._descriptor = -1
+        self._index = IndexWriter()
+        self.written = 0
+        self.sync_error: OSError | None = None
+        self._forget()
 
-    def take(self, obj: Any) -> Any:
-        """Return what stands for a record: itself or a copy; or its pickle; or the frame that it needs for itself,
-        because it is large.
+    def _forget(self) -> None:
+        self._end: int | None = None  # None: not looked yet
+        self._mark = 0, b""  # an offset in the last frame that was seen, and what stands there
+        self._record = 0
+        self._last: tuple[int, int] | None = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Open the file, if it is not open or the path names another one now, and hold its lock.
 
         Raises:
-            PackError: the object can't be packed.
+            OSError: it can't be opened, made or locked, or is no regular file.
         """
-        item = self._copy(obj)
-        return self._pickle(obj) if item is NotImplemented else item
-
-    def _pickle(self, obj: Any) -> "_Pickle | EncodedFrame":
-        registry = self._writer.registry
-        root = describe_root(type(obj), self._name, registry)
-        pickled, memo = _pickle_one(obj)
-        check_globals(pickled, registry)
-        if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
-            return encode_pickled(pickled, root, self._name, self._members, self._writer)
-        return _Pickle(type(obj), pickled, memo)
-
-    def _check_class(self, cls: type) -> None:
-        """See, before a record is taken, that its class can be found, and warn where it will not be found elsewhere."""
-        check_globals(_pickle_one(cls)[0], self._writer.registry)
-
-    def _encode(self, items: list[Any]) -> EncodedFrame:
-        """Lay out records as one frame: a batch, or for a single record one like any other."""
-        types = set(map(type, items))
-        is_mixed = _Pickle in types
-        if is_mixed:
-            types = {item.cls if type(item) is _Pickle else type(item) for item in items}
-        root = describe_root(types.pop(), self._name, self._writer.registry) if len(types) == 1 else _ANY
-        members = self._members if len(items) == 1 else {**self._members, "records": len(items)}
-        plain = items[0] if len(items) == 1 else items
-        pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
-        return encode_pickled(pickled, root, self._name, members, self._writer)
-
-    def encode_some(self, count: int) -> tuple[int, EncodedFrame | PackError]:
-        """Lay out the first records as one frame: so many, or as many as are not too much for one. A record that can't
-        be packed comes alone, as the reason."""
         while True:
-            body: EncodedFrame | PackError | None = None
+            if self._descriptor < 0:
+                self._open()
+            processes.acquire(self._descriptor)
             try:
-                body = self._encode(self.items[:count])
-            except _TooLargeError:
-                pass  # it goes with others that were copied, or alone
-            except PackError as exc:
-                text = f"a record that waited was dropped, others were written: {exc.reason}"
-                body = PackError(text, exc.expected, exc.found, exc.hint, exc.where)
-                body.__cause__ = exc
-            if body is not None and (count == 1 or (isinstance(body, EncodedFrame) and body.length <= _LARGEST_BATCH)):
-                return count, body
-            count = (count + 1) // 2
+                if self._is_current():
+                    yield
+                    return
+            finally:
+                processes.release(self._descriptor)
+            try:
+                self.sync()  # nothing more is written to this file
+            finally:
+                self.close()
+
+    def _open(self) -> None:
+        self.path = os.path.realpath(self._given)
+        try:
+            self._descriptor = os.open(self.path, _OPEN)
+        except FileNotFoundError:
+            if not self._create:
+                raise
+            self._descriptor = os.open(self.path, _OPEN | os.O_CREAT, 0o666)
+        try:
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", self.path)
+            if not status.st_size:  # whoever made it may have died before its name was on the disk
+                self._sync_folder()
+        except BaseException:
+            self.close()
+            raise
+
+    def _sync_folder(self) -> None:
+        folder = open_folder(os.path.dirname(self.path))
+        if folder is not None:
+            try:
+                sync_folder(folder)
+            finally:
+                os.close(folder)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk. A failure is remembered, because the next sync would not report it.
+
+        Raises:
+            OSError: from the operating system.
+        """
+        try:
+            _sync(self._descriptor)
+        except OSError as exc:
+            self.sync_error = exc
+            raise
+
+    def _is_current(self) -> bool:
+        """Return whether the path still names the open file: it may have been replaced, moved away or removed."""
+        try:
+            there = os.stat(self._given)
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(self._descriptor)
+        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def close(self) -> None:
+        """Close what is open. The next lock opens it again."""
+        self._index.close()
+        descriptor, self._descriptor = self._descriptor, -1  # also if close raises: a second one could hit another file
+        self._forget()
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def append(self, body: EncodedFrame, writer: Writer, records: int, repair: bool = False) -> None:
+        """Write one frame at the end, under the lock.
+
+        Raises:
+            TornTailError: the tail is torn, and `repair` is false.
+            ReadError: the last frame is corrupt, or the file is no stream. `path` names the file.
+            OSError: from the operating system; `filename` names the file. Nothing of the frame stays.
+        """
+        try:
+            with self.locked():
+                self.validate(repair)
+                self._write(body, writer, records)
+        except ReadError as exc:
+            exc.path = self.path
+            raise
+        except OSError as exc:  # perhaps of a sync
+            name_file(exc, self.path, over=True)
+            raise
+
+    # --- under the lock -----------------------------------------------------------------------------------------------
+
+    def validate(self, repair: bool = False, drop_corrupt: bool = False) -> int:
+        """Find the end, and check what was appended since the last time. Return how many bytes were cut off.
+
+        Args:
+            repair: cut off a torn tail.
+            drop_corrupt: cut off a last frame that is corrupt, too.
+
+        Raises:
+            TornTailError: the tail is torn, and is not to be cut off.
+            ReadError: the last frame is corrupt, or nothing in the file is a frame.
+            OSError: from reading or cutting.
+        """
+        size = os.fstat(self._descriptor).st_size
+        offset, mark = self._mark
+        if mark and read_at(self._descriptor, len(mark), offset) != mark:
+            self._forget()  # the file was emptied, and written anew
+        if self._end == size:
+            return 0
+        window = FileWindow(self._descriptor)
+        scanner = Scanner(window)
+        if self._end is None or self._end > size:
+            self._forget()
+            self._index.forget()
+            entry = self._index.resume(self.path, window)
+            if entry is not None:
+                scanner.move(entry.offset, entry.record)
+        else:
+            scanner.move(self._end, self._record, self._last)
+        lost, last = self._walk_to_end(scanner, window)
+        if lost is not None:
+            error = lost.error
+            may_cut = repair if isinstance(error, TornTailError) else drop_corrupt
+            is_foreign = not lost.offset and isinstance(error, NotAnArtifactError)
+            if is_foreign or not may_cut:
+                raise error
+            os.ftruncate(self._descriptor, lost.offset)
+            os.fsync(self._descriptor)
+            scanner.move(lost.offset, error.record or 0, last)
+        self._end, self._record, self._last = scanner.offset, scanner.record, scanner.last
+        return 0 if lost is None else size - lost.offset
+
+    def _walk_to_end(self, scanner: Scanner, window: FileWindow) -> tuple[Lost | None, tuple[int, int] | None]:
+        """Walk to the end. Return what is wrong at the end, if anything, and stream_id and seq of the last good frame.
+
+        Damage that a good frame follows does not stand in the way of an append.
+        """
+        size = window.size()
+        lost: Lost | None = None
+        last = scanner.last
+        while True:
+            try:
+                place = scanner.look()
+                if place is None:
+                    return lost, last
+                if place.end >= size:
+                    self._check_whole(place, window)
+            except ReadError as exc:
+                found = scanner.skip(exc)
+                lost = found if lost is None or lost.end < found.offset else lost._replace(end=found.end)
+                continue
+            scanner.enter(place)
+            lost, last = None, scanner.last
+            self._note(place.offset, place.record, window.take(place.offset, PREAMBLE_SIZE))
 
     @staticmethod
-    def _merged(items: list[Any]) -> Pickled:
-        """Join what was pickled one by one; what was only copied is pickled now."""
-        names: set[str] = set()
-        classes: dict[type, None] = {}
-        pickles = []
-        for item in items:
-            pickled, memo = item[1:] if type(item) is _Pickle else _pickle_one(item)
-            if len(pickled.parts) > 1 and len(items) > 1:
-                raise _TooLargeError
-            names.update(pickled.globals)
-            classes.update(dict.fromkeys(pickled.classes))
-            pickles.append((bytes(pickled.parts[0]), memo))
-        data = pickles[0][0] if len(pickles) == 1 else merge(pickles)
-        return Pickled([data], sorted(names), [*classes], [])
+    def _check_whole(place: Place, window: FileWindow) -> None:
+        """Check the last frame, which somebody else wrote: steps 1 to 13 and 16."""
+        source = window.source(place.offset, place.preamble.frame_len)
+        try:
+            header = read_header(source, _ANY_SIZE)
+            for index, entry in enumerate(fields_of(header)["sections"]):
+                source.section(index, entry, False)
+        except ReadError as exc:
+            exc.offset, exc.record = place.offset, place.record
+            raise
 
+    def _note(self, offset: int, record: int, preamble: bytes) -> None:
+        self._mark = offset + 56, preamble[56:64]
+        self._index.note(self.path, offset, record, preamble[56:64])
 
-def _pickle_one(obj: Any) -> tuple[Pickled, int]:
-    try:
-        return pickle_one(obj, wants_memo=True)
-    except (MemoryError, PackError):
-        raise
-    except Exception as exc:
-        from .._payload.explain import explain
-
-        raise explain(obj, exc) from exc
-
-
-_MOST = 10_000  # records that wait where only `linger` is given
+    def _write(self, body: EncodedFrame, writer: Writer, records: int) -> None:
+        """Write a frame at the end. If that fails, nothing of it stays. Only after `validate`."""
+        if self._last is None or not self._last[0] or self._last[1] + 1 == _MOST_NUMBERS:
+            stream_id, seq = int.from_bytes(os.urandom(8), "little") or 1, 0
+        else:
+            stream_id, seq = self._last[0], self._last[1] + 1
+        parts = place_frame(body, writer, stream_id, seq)
+        end, before = self._end or 0, self.written
+        try:
+            os.lseek(self._descriptor, end, os.SEEK_SET)
+            write_all(self._descriptor, parts)
+            self.written = before + records  # from now on it is there, whatever interrupts this
+            self._note(end, self._record, bytes(parts[0]))
+            self._end = end + sum(map(len, parts))
+            self._record += records
+            self._last = stream_id, seq
+        except BaseException:
+            if self.written == before:
+                with suppress(OSError):  # what stays then is a torn tail, which is found
+                    os.ftruncate(self._descriptor, end)
+            self._forget()
+            raise
 
 
 class StreamWriter:
@@ -204,7 +329,7 @@ class StreamWriter:
         self._is_untouched = True
         refuse_url(path, "path")
         self._batch = _whole("batch", batch, 1)
-        self._most = self._batch or _MOST
+        self._most = self._batch or _MOST_WAITING
         self._fsync = _whole("fsync", fsync, 0) or 0
         if linger is not None and not (isinstance(linger, int | float) and 0 < linger <= threading.TIMEOUT_MAX):
             most = int(threading.TIMEOUT_MAX)
@@ -225,7 +350,7 @@ class StreamWriter:
         self._born = processes.fork_count
         self._mutex = threading.Lock()
         self._wakes: threading.Timer | None = None
-        self._tail.trouble = None
+        self._tail.sync_error = None
         self._delayed: Exception | None = None  # of the thread that writes what waited long enough
         self._synced = self._tail.written
         self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
@@ -317,7 +442,7 @@ class StreamWriter:
                     if pending.items[place] is item:
                         del pending.items[place]
                         raise
-                if not self._closed or self._tail.trouble is not None:  # else another thread wrote it while it closed
+                if not self._closed or self._tail.sync_error is not None:  # else another thread wrote it in close
                     raise
 
     def flush(self) -> None:
@@ -343,14 +468,14 @@ class StreamWriter:
             return
         self._begin_anew_after_fork()
         with self._mutex:
-            failure: Exception | None = self._tail.trouble and self._failed()
+            failure: Exception | None = self._tail.sync_error and self._failed()
             if failure is None:
                 self._check()
                 self._is_ready = False  # first: who appends from now on looks whether it was written
                 try:
                     failure = self._flush()
                 except OSError as exc:
-                    if self._tail.trouble is None:
+                    if self._tail.sync_error is None:
                         raise
                     failure = exc
             if self._is_untouched:  # a stream of no records is a stream
@@ -372,7 +497,7 @@ class StreamWriter:
         try:
             self.close()
         except OSError:
-            if error is None or error is not self._tail.trouble:  # else it is on its way already
+            if error is None or error is not self._tail.sync_error:  # else it is on its way already
                 raise
 
     def __del__(self) -> None:
@@ -400,7 +525,7 @@ class StreamWriter:
     def _check(self) -> None:
         if self._closed:
             raise ValueError("the stream writer is closed")
-        if self._tail.trouble is not None:
+        if self._tail.sync_error is not None:
             raise self._failed()
         self._is_ready = self._linger is None
         if self._delayed is not None:
@@ -408,7 +533,7 @@ class StreamWriter:
             raise delayed
 
     def _failed(self) -> OSError:
-        trouble = self._tail.trouble
+        trouble = self._tail.sync_error
         text = f"a sync failed before ({trouble}): verify the stream, and append with a new writer"
         return OSError((trouble and trouble.errno) or errno.EIO, text, self.path)
 
@@ -440,18 +565,11 @@ class StreamWriter:
 
     def _put(self, body: EncodedFrame, records: int) -> None:
         """Write one frame under the file's lock."""
-        tail, self._is_untouched = self._tail, False
+        self._is_untouched = False
         try:
-            with tail.locked():
-                tail.validate(self._repair)
-                stream_id, seq = tail.next_place()
-                tail.write(place_frame(body, self._writer, stream_id, seq), stream_id, seq, records)
-        except ReadError as exc:
-            exc.path = tail.path
-            raise
-        except OSError as exc:  # perhaps of a sync
+            self._tail.append(body, self._writer, records, self._repair)
+        except OSError:  # perhaps of a sync
             self._is_ready = False
-            name_file(exc, tail.path, over=True)
             raise
 
     def _sync_if_due(self) -> None:
@@ -482,7 +600,7 @@ def _write_late(this: weakref.ref[StreamWriter]) -> None:
     if stream is not None:
         with stream._mutex:
             stream._wakes = None
-            if stream._pending is not None and not stream._closed and stream._tail.trouble is None:
+            if stream._pending is not None and not stream._closed and stream._tail.sync_error is None:
                 try:
                     stream._delayed = stream._write_pending(stream._pending)
                 except Exception as exc:  # told to whoever calls next
@@ -524,5 +642,16 @@ def append(
     >>> list(iter_load(path))
     ['first', 'second']
     """
-    with StreamWriter(path, type=type, meta=meta, writer=writer) as stream:
-        stream.append(obj)
+    refuse_url(path, "path")
+    members, writer = check_members(type, meta), check_writer(writer)
+    body = encode_object(obj, type, members, writer)
+    tail = Tail(os.fsdecode(path))
+    try:
+        try:
+            tail.append(body, writer, 1)
+            tail.sync()
+        finally:
+            tail.close()
+    except OSError as exc:
+        name_file(exc, tail.path)
+        raise

@@ -31,7 +31,7 @@ from stream_kinds import KINDS, shape
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, pack, repair
 from pickleseal._payload.pickler import pickle_one
-from pickleseal._streams import tail
+from pickleseal._streams import writer as writing
 from pickleseal._streams.batches import LARGEST, merge
 from pickleseal.errors import (
     HeaderChecksumError,
@@ -808,7 +808,7 @@ def test_lingering_records_are_written_in_time(path: str, batch: int | None) -> 
 )
 def test_how_often_is_synced(path: str, settings: Any, syncs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
-    monkeypatch.setattr(tail, "_sync", done.append)
+    monkeypatch.setattr(writing, "_sync", done.append)
     with StreamWriter(path, **settings) as stream:
         for n in range(10):
             stream.append(n)
@@ -830,7 +830,7 @@ def test_a_sync_that_failed_is_never_forgotten(path: str, batch: int | None, mon
     for n in range(2):
         stream.append(n)
     with monkeypatch.context() as patch:
-        patch.setattr(tail, "_sync", _fails)
+        patch.setattr(writing, "_sync", _fails)
         with pytest.raises(OSError, match="input/output"):
             _append_all(stream, 2, 3)
     for again in (stream.flush, stream.close):
@@ -845,17 +845,17 @@ def test_a_sync_that_failed_is_never_forgotten(path: str, batch: int | None, mon
 def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "_sync", _fails)
+    monkeypatch.setattr(writing, "_sync", _fails)
     stream = StreamWriter(path, linger=0.01)
     stream.append(1)
-    _until(lambda: stream._tail.trouble is not None)
+    _until(lambda: stream._tail.sync_error is not None)
     with pytest.raises(OSError, match="a sync failed before"):
         stream.close()
     stream.close()
 
 
 def test_an_error_on_its_way_is_not_hidden_by_close(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "_sync", _fails)
+    monkeypatch.setattr(writing, "_sync", _fails)
     with pytest.raises(OSError, match=r"^\[Errno 5\] input/output error: "), StreamWriter(path) as stream:
         stream.append(1)
 
@@ -867,7 +867,7 @@ def test_a_sync_that_failed_while_the_file_was_rotated_is_not_forgotten(
     stream.append(1)
     os.rename(path, path + ".1")
     with monkeypatch.context() as patch:
-        patch.setattr(tail, "_sync", _fails)
+        patch.setattr(writing, "_sync", _fails)
         with pytest.raises(OSError, match="input/output"):
             stream.append(2)
     with pytest.raises(OSError, match="a sync failed before"):
@@ -879,7 +879,7 @@ def test_a_sync_that_failed_while_the_file_was_rotated_is_not_forgotten(
 def test_a_write_that_failed_leaves_nothing_and_takes_the_right_record_back(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pickleseal._streams import tail
+    from pickleseal._streams import writer as writing
 
     def partly(descriptor: int, parts: Any) -> None:
         os.write(descriptor, b"".join(parts)[:100])
@@ -891,7 +891,7 @@ def test_a_write_that_failed_leaves_nothing_and_takes_the_right_record_back(
         size = os.path.getsize(path)
         stream = StreamWriter(path, batch=batch)
         with monkeypatch.context() as patch:
-            patch.setattr(tail, "write_all", partly)
+            patch.setattr(writing, "write_all", partly)
             with pytest.raises(OSError, match="no space"):
                 _append_all(stream, None, 1, None)
             if batch:
