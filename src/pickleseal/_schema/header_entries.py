@@ -23,7 +23,8 @@ class ClassInHeader(NamedTuple):
     entry: dict[str, Any] | None  # in `types`; None if the class has no schema. It is shared: do not change it
     packages: dict[str, str]  # the distributions of its bases
     warning: str | None = None  # readers would take it for another class
-    spelling: tuple[str, str] = ("", "")  # __module__ and __qualname__ of the class, which somebody may change
+    module: str = ""  # what `__module__` and `__qualname__` of the class were: somebody may change them
+    qualname: str = ""
 
 
 def in_header(cls: type, registry: Registry) -> ClassInHeader:
@@ -33,14 +34,14 @@ def in_header(cls: type, registry: Registry) -> ClassInHeader:
     """
     index = index_of(registry)
     found = index.headers.find(cls)
-    spelling = _attribute(cls, "__module__"), _attribute(cls, "__qualname__")
-    if found is None or found.spelling != spelling:
-        found = _in_header(cls, index, spelling)
+    module, qualname = _attribute(cls, "__module__"), _attribute(cls, "__qualname__")
+    if found is None or found.qualname != qualname or found.module != module:
+        found = _in_header(cls, index)._replace(module=module, qualname=qualname)
         index.headers.keep(cls, found)
     return found
 
 
-def _in_header(cls: type, index: RegistryIndex, spelling: tuple[str, str]) -> ClassInHeader:
+def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
     registered = index.by_class(cls)
     packages = packages_of_bases(cls)
     if registered is None:
@@ -52,7 +53,7 @@ def _in_header(cls: type, index: RegistryIndex, spelling: tuple[str, str]) -> Cl
         description = describe_any(cls)
         warning = None
     if description is None:
-        return ClassInHeader(name, version, None, packages, warning, spelling)
+        return ClassInHeader(name, version, None, packages, warning)
     entry: dict[str, Any] = {
         "fields": description.fields,
         "global": global_name(cls),
@@ -64,7 +65,7 @@ def _in_header(cls: type, index: RegistryIndex, spelling: tuple[str, str]) -> Cl
         entry["defaults"] = description.defaults
     if description.shape:
         entry["shape"] = description.shape
-    return ClassInHeader(name, version, entry, packages, warning, spelling)
+    return ClassInHeader(name, version, entry, packages, warning)
 
 
 def _warning(cls: type, name: str, index: RegistryIndex) -> str | None:

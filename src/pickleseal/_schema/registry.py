@@ -66,6 +66,7 @@ class Registered(NamedTuple):
         return found if same else self.cls
 
 
+_Unchanged = tuple[Mapping[str, Any], tuple[Any, ...]]  # a header's `types`, and what its globals are
 _MOST_UNCHANGED = 256
 
 
@@ -79,7 +80,7 @@ class RegistryIndex:
         globals: what is registered, by the global that the class has, and by each former name.
         migrations: the steps of each name, in order and without gaps.
         headers: what headers say of classes (`ClassInHeader`), by class.
-        unchanged: what was read and needs no plan: (types, classes), by `drift` and the names of the globals.
+        unchanged: headers that need no plan, by `drift` and the names of their globals.
     """
 
     __slots__ = ("globals", "headers", "migrations", "names", "unchanged")
@@ -94,7 +95,7 @@ class RegistryIndex:
         self.globals = globals
         self.migrations = migrations
         self.headers: ClassCache[Any] = ClassCache()
-        self.unchanged: dict[tuple[Any, ...], tuple[Mapping[str, Any], tuple[Any, ...]]] = {}
+        self.unchanged: dict[str, dict[tuple[Any, ...], _Unchanged]] = {"ignore": {}, "resolve": {}, "strict": {}}
 
     def by_name(self, name: str) -> Registered | None:
         """Find a class by its registered name, by its global, or by a former name."""
@@ -143,16 +144,16 @@ class RegistryIndex:
         """
         if not types and not self.names and drift != "strict":
             return True
-        known = self.unchanged.get((drift, *resolved))
+        known = self.unchanged[drift].get(tuple(resolved))
         return known is not None and known[0] == types and all(map(is_, known[1], resolved.values()))
 
     def note_unchanged(self, types: Mapping[str, Any], resolved: Mapping[Any, Any], drift: str) -> None:
         """Cache that the classes of a header need no plan. It keeps `types` alive, so only small headers get here."""
         if types:
-            if len(self.unchanged) >= _MOST_UNCHANGED:
-                self.unchanged.clear()
-            key = (drift, *resolved)
-            self.unchanged[key] = types, tuple(resolved.values())
+            unchanged = self.unchanged[drift]
+            if len(unchanged) >= _MOST_UNCHANGED:
+                unchanged.clear()
+            unchanged[tuple(resolved)] = types, tuple(resolved.values())
 
 
 registries: "WeakSet[Registry]" = WeakSet()  # all of this process; each leaves when it is garbage
