@@ -1,14 +1,14 @@
-"""A quick way to load many objects of classes that changed or are validated, with CPython's unpickler in C.
+"""A fast way to load many objects of classes that changed or are validated: with CPython's unpickler in C.
 
-Strategy: `find_class` hands out a subclass without slots of its own, the stand-in. The unpickler makes its instances
-and calls its `__setstate__`, which puts the state in by a `Plan` and turns the object into one of the real class, in
-place. Where something still refers to a stand-in at the end (an object that was pickled without state, the class itself
-as a value), its reference count shows it, and the exact unpickler does the work again from the start.
+Strategy: `find_class` returns a stand-in, a subclass without slots of its own. The unpickler makes objects of the
+stand-in and calls its `__setstate__`. That puts the state into the object by a `Plan`, and gives the object its real
+class. If something still refers to a stand-in at the end, its reference count shows it: an object that was pickled
+without state, or the class itself as a value. Then the exact unpickler loads the payload again from the start.
 
-Until the next garbage collection a stand-in is among its class's `__subclasses__()`, so classes that have some already
-are left to the exact unpickler, and so are those whose own code would see a stand-in.
+Until the next garbage collection, a stand-in is among the `__subclasses__()` of its class. So classes that have other
+subclasses are left to the exact unpickler, and so are classes whose own code would see a stand-in.
 
-Not for small payloads: to make a class takes as long as loading a dozen objects.
+It is not for small payloads: making a class takes as long as loading a dozen objects.
 """
 
 import sys
@@ -27,13 +27,13 @@ _COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled
 
 
 class CanNotStandInError(Exception):
-    """An object can't change its class in place: the exact unpickler has to do it."""
+    """An object can't change its class in place, so the exact unpickler has to load the payload."""
 
 
 def can_stand_in(payload: bytes, resolved: Mapping[Any, Any], plans: Mapping[int, Plan]) -> bool:
-    """Tell whether all plans are for classes that a subclass can stand in for, unseen by anybody.
+    """Return whether stand-ins can load a payload, without any code seeing them.
 
-    A function that the payload calls may make objects of the real classes, which only the exact unpickler sees.
+    If the payload calls a function, that may make objects of the real classes, which only the exact unpickler sees.
     """
     return (
         _COUNTS
@@ -52,20 +52,20 @@ def _is_simple(plan: Plan) -> bool:
         and all(base.__flags__ & (_HEAP | _BASE) == _HEAP | _BASE for base in cls.__mro__[:-1])
         and not any(name in base.__dict__ for base in cls.__mro__[:-1] for name in ("__init_subclass__", "__new__"))
         and _has_no_other_subclass(cls)
-        # Code of the class that runs while an object is restored would see the stand-in.
+        # Code of the class that runs while an object is restored must not see the stand-in.
         and (plan.was is None or plan.now.state == "default")
         and not plan.now.adapter.runs_code_with_object(cls)
     )
 
 
 def _has_no_other_subclass(cls: type) -> bool:
-    """Tell whether a class has no subclass but stand-ins: where there are some, somebody may look at them."""
+    """Return whether all subclasses of a class are stand-ins. If there are others, some code may look at them."""
     below: list[type] = type.__subclasses__(cls)
     return all(_MARK in sub.__dict__ for sub in below)
 
 
 class StandIns:
-    """The stand-ins of one load. `table` is what `find_class` answers from."""
+    """The stand-ins of one load. `table` is the source of `find_class`."""
 
     def __init__(self, resolved: Mapping[tuple[str, str], Any], plans: Mapping[int, Plan]) -> None:
         self.validated: list[tuple[Any, Plan]] = []
@@ -76,7 +76,7 @@ class StandIns:
         self._counts = [sys.getrefcount(cls) for cls in self._classes]
 
     def are_gone(self) -> bool:
-        """Tell whether nothing but this object refers to a stand-in: neither an instance nor a value."""
+        """Return whether only this object refers to the stand-ins: no instance and no value does."""
         return [sys.getrefcount(cls) for cls in self._classes] == self._counts
 
 

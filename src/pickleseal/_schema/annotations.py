@@ -1,10 +1,10 @@
-"""The text of an annotation, in one spelling for every Python version and every way to write it (spec 6.2).
+"""The text of an annotation: one spelling for every Python version and for every way to write it (spec 6.2).
 
 `Optional[int]`, `int | None`, `Union[None, int]` and the string `"typing.Optional[int]"` all become `int | None`. An
-annotation that can't be brought to one spelling becomes the empty text, which takes no part in comparisons: better no
-alarm than a false one. Nothing is imported and no annotation is evaluated here.
+annotation without such a spelling becomes the empty text, which takes no part in comparisons. Nothing is imported and
+no annotation is evaluated.
 
-Strategy: whatever an annotation is, it is first written as source text, then parsed, then written in normal form.
+Strategy: an annotation is written as source text, which is parsed, and then written in normal form.
 """
 
 import ast
@@ -28,17 +28,17 @@ _RENAMED = {
     "AbstractContextManager": "ContextManager",
     "AbstractAsyncContextManager": "AsyncContextManager",
 }
-_WRAPPERS = frozenset({"Annotated", "Final", "Required", "NotRequired", "ReadOnly"})  # `W[X, ...]` says what X says
-_FIRST = frozenset({"ContextManager", "AsyncContextManager"})  # CPython 3.13 gave them a second argument, a default
-_UNSTABLE = frozenset({"numpy"})  # what its names and aliases stand for differs from release to release
+_WRAPPERS = frozenset({"Annotated", "Final", "Required", "NotRequired", "ReadOnly"})  # `W[X, ...]` is written as X
+_FIRST = frozenset({"ContextManager", "AsyncContextManager"})  # CPython 3.13 gave them a second argument
+_UNSTABLE = frozenset({"numpy"})  # its aliases expand to other annotations in each release
 
 
 class _UnknownError(Exception):
-    """There is no normal form."""
+    """The annotation has no normal form."""
 
 
 def annotation_text(annotation: object) -> str:
-    """Return the normal form of an annotation, or "" where it has none. Evaluates nothing.
+    """Return the normal form of an annotation, or "" if it has none. Nothing is evaluated.
 
     >>> annotation_text(typing.Optional[typing.List[int]]), annotation_text("None | list[int]")
     ('list[int] | None', 'list[int] | None')
@@ -46,13 +46,13 @@ def annotation_text(annotation: object) -> str:
     try:
         text = _normal(ast.parse(_source(annotation, 0).strip(), mode="eval").body, 0)
         text.encode("utf-8")
-    except Exception:  # no normal form, no syntax, or an object of a stranger that answers anything
+    except Exception:  # no normal form, a syntax error, or an object whose attributes raise
         return ""
     return text if len(text) <= _LONGEST else ""
 
 
 def _source(value: Any, depth: int) -> str:
-    """Write an annotation object as source text."""
+    """Return an annotation as source text."""
     if depth > _DEEPEST:
         raise _UnknownError
     if isinstance(value, str):
@@ -110,12 +110,12 @@ def _literal(value: object) -> str:
 
 
 def _normal(node: ast.expr, depth: int) -> str:
-    """Write a parsed annotation in normal form."""
+    """Return the normal form of a parsed annotation."""
     if depth > _DEEPEST:
         raise _UnknownError
     if isinstance(node, ast.Name):
         return _RENAMED.get(node.id, node.id)
-    if isinstance(node, ast.Attribute):  # where a name comes from may change with an import
+    if isinstance(node, ast.Attribute):  # the module is dropped: another import changes it
         if node.attr == "Set" and ast.unparse(node.value).endswith("abc"):
             return "AbstractSet"
         return _RENAMED.get(node.attr, node.attr)
@@ -148,7 +148,7 @@ def _subscript(node: ast.Subscript, depth: int) -> str:
     if base in _FIRST:
         items = items[:1]
     if base == "Literal":
-        # `typing` keeps one object for all orders of the values: the order says nothing
+        # `typing` may keep one object for all orders of the values, so the order carries no meaning.
         return f"Literal[{', '.join(sorted({_literal_node(item) for item in items}))}]"
     return f"{base}[{', '.join(_normal(item, depth + 1) for item in items) or '()'}]"
 
@@ -165,7 +165,7 @@ def _literal_node(node: ast.expr) -> str:
 
 
 def _union(items: list[ast.expr], depth: int) -> str:
-    """Flatten, drop duplicates, order by name, None last: unions are sets."""
+    """Return a flat union without duplicates, ordered by name with None last: unions are sets."""
     members: set[str] = set()
     for item in items:
         members.update(_members(item, depth + 1))
@@ -174,7 +174,7 @@ def _union(items: list[ast.expr], depth: int) -> str:
 
 
 def _members(node: ast.expr, depth: int) -> list[str]:
-    """Return the normal forms of what a node is a union of: itself, where it is none."""
+    """Return the normal forms of the members of a union. A node that is no union is its only member."""
     if depth > _DEEPEST:
         raise _UnknownError
     if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -1,4 +1,7 @@
-"""Names of classes and functions: `module:qualname`, one spelling on every Python version (spec section 6)."""
+"""Names of classes and functions: `module:qualname`, in one spelling on every Python version (spec section 6).
+
+Only `resolve` imports anything.
+"""
 
 import sys
 from collections.abc import Callable
@@ -6,29 +9,29 @@ from typing import Any
 
 __all__ = ["global_name", "is_standard", "resolve", "spellings", "type_name"]
 
-# CPython 3.13 alone says `pathlib._local` for what is `pathlib` before and after.
+# Only CPython 3.13 says `pathlib._local`; older and newer releases say `pathlib`.
 _MOVED = {"pathlib._local": "pathlib"}
-# numpy 2 renamed its core, and both have the other's name for what old pickles need, numpy 2 with a warning.
+# numpy 2 renamed its core. Both names lead to what old pickles need in every numpy; numpy 2 warns of the old one.
 _NUMPY_CORE, _NUMPY_OLD_CORE = "numpy._core", "numpy.core"
 
 
 def global_name(obj: type | Callable[..., Any]) -> str:
-    """Return `module:qualname` of a class or function, as pickle would write it."""
-    if isinstance(obj, type):  # past a metaclass's own ways
+    """Return `module:qualname` of a class or function, as pickle writes it."""
+    if isinstance(obj, type):  # past what a metaclass answers
         return f"{type.__getattribute__(obj, '__module__')}:{type.__getattribute__(obj, '__qualname__')}"
     return f"{obj.__module__}:{getattr(obj, '__qualname__', obj.__name__)}"
 
 
 def type_name(cls: type) -> str:
-    """Return the name under which the header records a class: its global, with modules that CPython moved put back."""
+    """Return the name under which the header records a class: its global, with the usual name of a moved module."""
     module = type.__getattribute__(cls, "__module__")
-    if not isinstance(module, str):  # somebody set it to something else
+    if not isinstance(module, str):  # somebody set it
         module = "?"
     return f"{_MOVED.get(module, module)}:{type.__getattribute__(cls, '__qualname__')}"
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Return the names that a global has had in the releases of CPython and numpy, the one to import first in front.
+    """Return all names of a global in the releases of CPython and numpy. The first is the one to try first.
 
     >>> spellings("numpy.core.multiarray:scalar")
     ('numpy._core.multiarray:scalar', 'numpy.core.multiarray:scalar')
@@ -44,12 +47,12 @@ def spellings(name: str) -> tuple[str, ...]:
 
 
 def is_standard(module: str) -> bool:
-    """Tell whether a top-level module is the standard library's."""
+    """Return whether a top-level module is the standard library's."""
     return module in sys.stdlib_module_names and module != "__main__"
 
 
 def resolve(name: str) -> Any:
-    """Import what `module:qualname` names. Runs the module's import code: only for names that the caller wrote.
+    """Import what `module:qualname` names. This runs the module's code, so it is only for names that the caller wrote.
 
     Raises:
         ImportError: there is no such module.

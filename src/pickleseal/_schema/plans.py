@@ -240,8 +240,8 @@ def make_plans(
         raise refusal(classes_changed, drift)
     for change in found:
         if change.level == WARNED:
-            fix = f": loaded as it is; if that is wrong: {change.fix}; else upgrade() the file"
-            note = SchemaWarning(str(change) + fix)
+            what_to_do = f"its objects are loaded as they are; if that is wrong, {change.fix}; else upgrade() the file"
+            note = SchemaWarning(f"{change}; {what_to_do}")
             note.change = change
             notes.append(note)
     made = {key: plan for key, plan in plans.items() if plan is not None}
@@ -386,7 +386,7 @@ def _plan_from_version(
     recorded, version = (was["version"] if was is not None else 0), registered.version if registered is not None else 0
     where = f"types.{name}"
     if recorded > version:
-        hint = "deploy the code that knows it"
+        hint = "deploy the code that has this version"
         if registered is None:
             hint = f'import the module that registers "{name}", or give its registry in Policy(registry=...)'
         raise SchemaVersionError("a version newer than the class", f"at most {version}", recorded, hint, where)
@@ -397,11 +397,11 @@ def _plan_from_version(
         hint += f", and the steps up to version {version}" if version > recorded + 1 else ""
         if was is not None and was["fields"] != now.fields:
             old, new = ([field for field, _ in side] for side in (was["fields"], now.fields))
-            hint += f": it had {', '.join(old) or 'no fields'} and has {', '.join(new) or 'none'}"
+            hint += f"; the class had {', '.join(old) or 'no fields'} and has {', '.join(new) or 'no fields'}"
         raise SchemaVersionError("no chain of migrations leads to the class", version, recorded, hint, where)
     if _reduces(cls, now):
         reason = "the class has its own __reduce__, which no migration sees"
-        hint = "migrations work on the state that pickle stores: give it __getstate__ instead, or branch in __reduce__"
+        hint = "give it __getstate__ instead, whose state migrations take, or handle both versions in __reduce__"
         raise SchemaVersionError(reason, version, recorded, hint, where)
     changes.append(Change(name, "version", None, str(recorded), str(version), RESOLVED, None))
     entry = was if was is not None else {"fields": [], "kind": now.kind, "state": now.state, "version": 0}

@@ -1,12 +1,12 @@
-"""Many records in one pickle (spec section 9.2): a list that is pickled at once, of records that were taken one by one.
+"""Many records in one pickle (spec section 9.2): the pickle of a list, whose records are taken one by one.
 
-A record counts as it is when it is appended, not as it is when the batch is written, and no two records share an
-object that can change. So each is taken in one of two ways:
+A record is stored as it is when it is appended, even if it changes before the batch is written. No two records share an
+object that can change. So each record is taken in one of two ways:
 
-- one that is a tree of plain containers, instances and immutable values is copied, as far as it can change. Such
-  records are pickled together, which is cheap and shares their keys and class names;
-- any other is pickled at once. Such pickles are put one behind the other into the pickle of a list, their references to
-  the memo moved up by what the records before them put there.
+- A tree of plain containers, instances and immutable values is copied, as far as it can change. Such records are
+  pickled together, which is cheap, and shares their keys and class names.
+- Any other record is pickled at once. Such pickles are put one after the other into the pickle of a list. Their
+  references to the memo are moved up by the number of entries that earlier records made.
 """
 
 import copyreg
@@ -44,21 +44,21 @@ class _NoCopyError(Exception):
 
 
 class Taker:
-    """Takes records as they are now. It remembers what kind of class each object's is.
+    """Takes records as they are now, and remembers for each class how its instances are taken.
 
-    `check` is called once with each class whose instances are copied; where it raises `PackError` they are not.
+    `check` is called once with each class whose instances can be copied. If it raises `PackError`, they are not copied.
     """
 
     def __init__(self, check: Callable[[type], None]) -> None:
         self._check = check
-        self.atoms = set(_ATOMS)  # immutable types of bounded size; strings and bytes are looked at one by one
+        self.atoms = set(_ATOMS)  # immutable types of bounded size; strings and bytes are checked one by one
         self._kinds: dict[type, int] = {tuple: _TUPLE}
         self._fields: dict[type, tuple[str, ...]] = {}  # of frozen dataclasses
 
     def take(self, obj: Any) -> Any:
-        """Return what stands for a record as it is now: itself, or a copy. NotImplemented where only a pickle does.
+        """Return the record itself if it can't change, or a copy. Return NotImplemented if it has to be pickled now.
 
-        Runs no code of the object's.
+        This runs no code of the object.
         """
         try:
             return self._copy(obj, set())
@@ -66,7 +66,7 @@ class Taker:
             return NotImplemented
 
     def _copy(self, value: Any, seen: set[int]) -> Any:
-        """Copy what can change. What was seen before is shared within the record, which a copy would lose."""
+        """Copy what can change. A value that was seen before is shared within the record, which a copy would lose."""
         cls = type(value)
         if cls in self.atoms:
             return value
@@ -180,7 +180,7 @@ def _kind_of(cls: type) -> int:
 def merge(pickles: Sequence[tuple[bytes, int]]) -> bytes:
     """Put pickles of protocol 5 into the pickle of one list. Each comes with the number of objects in its memo.
 
-    They are this library's own, of one part and without out-of-band buffers: in one FRAME, or in none.
+    This library made them, each in one part, without out-of-band buffers, and with one FRAME or none.
     """
     bodies = []
     base = 0

@@ -102,7 +102,7 @@ class TestAdvice:
 
     def test_no_chain_says_what_it_had_and_has(self) -> None:
         error = self.refusal(task("a: int"), task("b: int", "", REGISTER.format(1)))
-        assert error.hint.startswith('write @migration("jobs.Task", from_version=0): it had a and has b')
+        assert error.hint.startswith('write @migration("jobs.Task", from_version=0); the class had a and has b')
 
     def test_kinds_that_no_migration_can_make(self) -> None:
         pytest.importorskip("pydantic")

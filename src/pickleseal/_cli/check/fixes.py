@@ -1,4 +1,4 @@
-"""How a class that changed is brought to load what was written before: code to paste, one way after the other."""
+"""Code to paste for a class that changed, so that it loads what was written before. It looks at no file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,16 +15,16 @@ _BY_FIELDS = frozenset({"added", "removed", "value", "reordered"})
 
 
 class Fix(NamedTuple):
-    """One way out: when it is the right one, and what to write."""
+    """One fix: when it is the right one, and what to write."""
 
     when: str
     code: str
 
 
 def fixes_for_drift(
-    cls: type, entry: Registered | None, was: Mapping[str, Any], changes: Sequence[Change]
+    cls: type, registered: Registered | None, was: Mapping[str, Any], changes: Sequence[Change]
 ) -> tuple[Fix, ...]:
-    """Return the ways to load a class whose changes are refused: a map of renames, a default, a migration."""
+    """Return the fixes for changes that are refused: a map of renames, a default, a migration."""
     other = [change for change in changes if change.what not in _BY_FIELDS]
     if other or not was:
         return tuple(dict.fromkeys(Fix("", change.fix) for change in changes if change.fix))
@@ -36,7 +36,7 @@ def fixes_for_drift(
     fixes = []
     if renamed and renamed == removed and not set(added) - set(renamed.values()) and not values:
         pairs = _listed([f"{old!r} was renamed to {new!r}" for old, new in renamed.items()])
-        fixes.append(Fix(f"if {pairs}", _decorator(cls, entry, renames=renamed)))
+        fixes.append(Fix(f"if {pairs}", _decorator(cls, registered, renames=renamed)))
     if added and not removed:
         texts = dict(now.fields)
         lines = [f"{field}: {texts[field] or '...'} = ..." for field in added]
@@ -44,68 +44,70 @@ def fixes_for_drift(
     for change in () if removed else values:
         if change.fix is not None:
             fixes.append(Fix("if the value need not change", change.fix.partition(", or ")[0]))
-    version = entry.version if entry is not None else 0
+    version = registered.version if registered is not None else 0
     body = _enum_body(removed) if now.adapter.has_members else _body(removed, added)
-    code = f"{_decorator(cls, entry, version=version + 1)}\n\n{_migration(cls, entry, version, body)}"
+    code = f"{_decorator(cls, registered, version=version + 1)}\n\n{_migration(cls, registered, version, body)}"
     fixes.append(Fix("else, by a migration" if fixes else "by a migration", code))
     return tuple(fixes)
 
 
-def fixes_for_warned(cls: type, entry: Registered | None, changes: Sequence[Change]) -> tuple[Fix, ...]:
-    """Return what to do about changes that are loaded with a warning, where loading them is wrong."""
+def fixes_for_warned(cls: type, registered: Registered | None, changes: Sequence[Change]) -> tuple[Fix, ...]:
+    """Return the fixes for changes that are loaded with a warning, in case loading them is wrong."""
     fields = [change for change in changes if change.what == "annotation" and change.field is not None]
     fixes = [Fix("if that is wrong", change.fix) for change in changes if change not in fields and change.fix]
     if fields:
-        version = entry.version if entry is not None else 0
+        version = registered.version if registered is not None else 0
         body = []
         for change in fields:
             state = f"state[{_quoted(change.field or '')}]"
             body.append(f"{state} = ...({state})  # from {printable(change.was)} to {printable(change.now)}")
-        code = f"{_decorator(cls, entry, version=version + 1)}\n\n{_migration(cls, entry, version, body)}"
+        code = f"{_decorator(cls, registered, version=version + 1)}\n\n{_migration(cls, registered, version, body)}"
         fixes.append(Fix("if the values have to be converted", code))
     return tuple(fixes)
 
 
-def fixes_for_versions(cls: type, entry: Registered, recorded: int, was: Mapping[str, Any] | None) -> tuple[Fix, ...]:
+def fixes_for_versions(
+    cls: type, registered: Registered, recorded: int, was: Mapping[str, Any] | None
+) -> tuple[Fix, ...]:
     """Return the migrations that are missing between a recorded version and that of the class."""
-    last = entry.version - 1
+    last = registered.version - 1
     old = [field for field, _ in was["fields"]] if was is not None else []
     new = [field for field, _ in describe_any(cls).fields]
     removed: dict[str, str | None] = dict.fromkeys(field for field in old if field not in new)
     added = [field for field in new if field not in old]
     steps = []
-    for version in range(recorded, entry.version):
+    for version in range(recorded, registered.version):
         body = _body(removed, added) if version == last else ["..."]
-        steps.append(_migration(cls, entry, version, body))
+        steps.append(_migration(cls, registered, version, body))
         if len(steps) == 3 and version < last:
             steps.append(f"...  # and so on, up to from_version={last}")
             break
     return (Fix("unless they are there already: these steps, in this order", "\n\n".join(steps)),)
 
 
-def fixes_for_moved(name: str, today: type | None, entry: Registered | None) -> tuple[Fix, ...]:
-    """Return how a class is found that is not where it was."""
+def fixes_for_moved(name: str, today: type | None, registered: Registered | None) -> tuple[Fix, ...]:
+    """Return the fixes for a class that is not where it was."""
     module, _, qualname = name.partition(":")
     if today is None:
         code = f"Policy(renames={{{_quoted(name)}: {_quoted(f'its.module.today:{qualname}')}}})"
         return (Fix("if it moved", code), Fix("else", f"bring {module} back, or keep these artifacts out"))
     policy = f"Policy(renames={{{_quoted(name)}: {_quoted(global_name(today))}}})"
     where = f"if it is {today.__qualname__} in {today.__module__} today, above that class"
-    return (Fix(where, _decorator(today, entry, formerly=name)), Fix("or for one reader", policy))
+    return (Fix(where, _decorator(today, registered, formerly=name)), Fix("or for one reader", policy))
 
 
 def _decorator(
     cls: type,
-    entry: Registered | None,
+    registered: Registered | None,
     version: int | None = None,
     renames: Mapping[str, str] | None = None,
     formerly: str | None = None,
 ) -> str:
-    """Write the whole decorator of a class, with what it has already."""
-    name = fixes_of(cls, entry).name
-    names = [*(entry.formerly if entry is not None else ()), *([formerly] if formerly else ())]
-    pairs = {**(entry.renames if entry is not None else {}), **(renames or {})}
-    number = version if version is not None else (entry.version if entry is not None else 0)
+    """Return the whole decorator of a class, with the arguments that it has already."""
+    name = fixes_of(cls, registered).name
+    names = [*(registered.formerly if registered is not None else ()), *([formerly] if formerly else ())]
+    pairs = {**(registered.renames if registered is not None else {}), **(renames or {})}
+    number = version if version is not None else (registered.version if registered is not None else 0)
     parts = [_quoted(name)]
     if number:
         parts.append(f"version={number}")
@@ -113,13 +115,13 @@ def _decorator(
         parts.append(f"formerly=[{', '.join(map(_quoted, names))}]")
     if pairs:
         parts.append(f"renames={{{', '.join(f'{_quoted(old)}: {_quoted(new)}' for old, new in pairs.items())}}}")
-    if entry is not None and entry.validate is not None:
-        parts.append(f"validate={getattr(entry.validate, '__name__', '...')}")
+    if registered is not None and registered.validate is not None:
+        parts.append(f"validate={getattr(registered.validate, '__name__', '...')}")
     return f"@pickleseal.artifact({', '.join(parts)})\nclass {cls.__name__}:  # as it is"
 
 
-def _migration(cls: type, entry: Registered | None, version: int, body: Sequence[str]) -> str:
-    lines = [f"@pickleseal.migration({_quoted(fixes_of(cls, entry).name)}, from_version={version})"]
+def _migration(cls: type, registered: Registered | None, version: int, body: Sequence[str]) -> str:
+    lines = [f"@pickleseal.migration({_quoted(fixes_of(cls, registered).name)}, from_version={version})"]
     lines.append(f"def {cls.__name__.lower()}_{version}_to_{version + 1}(state):")
     return "\n".join([*lines, *(f"    {line}" for line in body), "    return state"])
 
@@ -132,7 +134,7 @@ def _body(removed: Mapping[str, str | None], added: Sequence[str]) -> list[str]:
 
 
 def _enum_body(removed: Mapping[str, str | None]) -> list[str]:
-    """Members are found by name where a migration ran."""
+    """Return the lines that give members another name: after a migration, a member is found by its name."""
     if not removed:
         return []
     pairs = ", ".join(f"{_quoted(old)}: {_quoted(new or '...')}" for old, new in removed.items())
@@ -140,7 +142,7 @@ def _enum_body(removed: Mapping[str, str | None]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return a Python string, in double quotes where that is simple: names come from a file."""
+    """Return a Python string, in double quotes if that is simple: names come from a file."""
     return f'"{text}"' if text.isprintable() and not set(text) & {'"', "\\"} else ascii(text)
 
 
