@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,13 @@ def test_a_sync_that_failed_is_not_forgotten(tmp_path: Path) -> None:
 
 
 def test_appenders_that_are_killed_lose_no_record_that_was_acknowledged(tmp_path: Path) -> None:
-    counts = run("stream_crashes.kills", tmp_path, 12, 1)
+    counts: Counter[str] = Counter()
+    for seed in range(1, 11):  # on a busy machine, few records are written between two kills
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        counts.update(run("stream_crashes.kills", folder, 12, seed))
+        if counts["acknowledged"] > 100 and counts["torn tails"] > 0:
+            break
     assert counts["acknowledged"] > 100, counts
     assert counts["torn tails"] > 0, counts
 

@@ -103,7 +103,8 @@ def decode_preamble(data: bytes, limits: Limits) -> Preamble:
     if seq and not stream_id:
         raise _wrong("seq", "0, as the frame is standalone", seq)
     preamble = Preamble(minor, frame_len, header_len, seal_len, header_xxh3, stream_id, seq)
-    check_limits(preamble, limits)
+    if frame_len > limits.max_frame or header_len > limits.max_header:
+        check_limits(preamble, limits)
     return preamble
 
 

@@ -31,18 +31,17 @@ class IndexWriter:
 
     def __init__(self) -> None:
         self._descriptor = -1
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget where the index ends: the stream is looked at anew."""
         self._entries = 0
         self._last = Entry(0, 0, 0)  # the last entry, as if there were one for the first frame
         self._frames = 0  # since then
 
+    def forget(self) -> None:
+        """Forget where the index ends: the stream is looked at anew."""
+        self._entries, self._last, self._frames = 0, Entry(0, 0, 0), 0
+
     def close(self) -> None:
         """Close the file. It is opened again when it is needed."""
         descriptor, self._descriptor = self._descriptor, -1
-        self.forget()
         if descriptor >= 0:
             with suppress(OSError):
                 os.close(descriptor)
@@ -70,14 +69,18 @@ class IndexWriter:
             entries.pop()
         return entries
 
-    def note(self, path: str, offset: int, record: int, preamble_xxh3: bytes) -> None:
-        """Count a frame of the stream, and write an entry for it if one is due."""
+    def is_due(self, offset: int) -> bool:
+        """Count a frame of the stream, and return whether it gets an entry. Then `write` has to be called."""
         if self._frames < EVERY_FRAMES and offset - self._last.offset < EVERY_BYTES:
             self._frames += 1
-            return
-        self._last = Entry(offset, record, int.from_bytes(preamble_xxh3, "little"))
+            return False
+        return True
+
+    def write(self, path: str, entry: Entry) -> None:
+        """Write an entry at the end of the index beside a stream."""
+        self._last = entry
         self._frames = 1
-        if record >= _MOST_NUMBERS:
+        if entry.record >= _MOST_NUMBERS:
             return
         with suppress(OSError):
             if self._descriptor < 0:
@@ -85,7 +88,7 @@ class IndexWriter:
             if not self._entries:
                 os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, self._entries * ENTRY_SIZE, os.SEEK_SET)
-            os.write(self._descriptor, encode_entry(self._last))
+            os.write(self._descriptor, encode_entry(entry))
             self._entries += 1
 
 

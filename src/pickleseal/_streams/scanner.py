@@ -119,19 +119,53 @@ class Scanner:
 
     # --- the frame here -----------------------------------------------------------------------------------------------
 
-    def look(self) -> Place | None:
-        """Return the frame here with the number of its records, or None at a clean end. `enter` goes on.
+    def look(self, *, counts: bool = True, again: bool = True) -> Place | None:
+        """Return the frame here, or None at a clean end. `enter` goes on.
+
+        Args:
+            counts: look at the header, too, for the number of records.
+            again: if others may append, look again at what is refused as damaged.
 
         Raises:
             TornTailError: the rest is torn.
             TruncatedError: the input is shorter than what was read of it before.
             ReadError: steps 1 to 8 of spec section 11, and `stream-order`. `offset` and `record` say where.
         """
+        window, offset = self.window, self.offset
         try:
-            return self._look(counts=True)
+            start = window.take(offset, PREAMBLE_SIZE)
+            if not start:
+                size = window.size()
+                if size < offset:
+                    raise TruncatedError("the file became shorter than what was read of it", offset, size)
+                return None
+            preamble = decode_preamble(start, _UNLIMITED)
+            end = offset + preamble.frame_len
+            if end > window.known_end and window.is_cut(end):
+                window.forget()  # a torn tail may have been cut off, and another frame written there
+                preamble = decode_preamble(window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
+                end = offset + preamble.frame_len
+            stream_id, seqs = preamble.stream_id, self._seqs
+            if stream_id and (self._is_from_start or stream_id in seqs):
+                wanted = seqs.get(stream_id, -1) + 1
+                if preamble.seq != wanted:
+                    hint = "frames were removed, repeated, or put in another order"
+                    text = "the frame does not follow on the one before"
+                    raise StreamOrderError(text, wanted, preamble.seq, hint, "seq")
+            if self._limits is not _UNLIMITED:
+                check_limits(preamble, self._limits)  # spec 11: limits are step 6, order is step 5
+            if end > window.known_end:
+                self._check_presence(preamble)
+            return Place(offset, end, preamble, self.record, self._count(preamble) if counts else 1)
         except ReadError as exc:
-            self._read_again(exc)
-            return self._look(counts=True)
+            refusal: ReadError = exc
+            if start and isinstance(exc, TruncatedError | NotAnArtifactError):
+                refusal = self._torn(exc) or exc
+            refusal.offset, refusal.record = offset, self.record
+            if not again or not self._is_shared or not is_damage(refusal):
+                raise refusal from exc.__cause__
+        self._prepare_to_read_again(refusal)
+        return self.look(counts=counts, again=False)
 
     def read_next(self, read: Read) -> tuple[Frame, Any] | None:
         """Read the frame here and go on after it. Return the frame and what was read, or None at a clean end.
@@ -145,11 +179,13 @@ class Scanner:
         try:
             return self._read_next(read)
         except ReadError as exc:
-            self._read_again(exc)
-            return self._read_next(read)
+            if not self._is_shared or not is_damage(exc):
+                raise
+            self._prepare_to_read_again(exc)
+        return self._read_next(read)
 
     def _read_next(self, read: Read) -> tuple[Frame, Any] | None:
-        place = self._look(counts=False)
+        place = self.look(counts=False, again=False)
         if place is None:
             return None
         offset, end, preamble, record, _ = place
@@ -165,66 +201,16 @@ class Scanner:
             self.window.forget()
             return self._read_next(read)
         records = header.records or 1
-        self._enter(end, record + records, preamble)
+        self.enter(Place(offset, end, preamble, record, records))
         return Frame(offset, end - offset, preamble.stream_id, preamble.seq, record, records, header), value
 
     def enter(self, place: Place) -> None:
         """Go on after the frame here, which `look` gave."""
-        self._enter(place.end, place.record + place.records, place.preamble)
-
-    def _enter(self, end: int, record: int, preamble: Preamble) -> None:
-        self.offset, self.record = end, record
-        stream_id, seq = preamble.stream_id, preamble.seq
+        self.offset, self.record = place.end, place.record + place.records
+        stream_id, seq = place.preamble.stream_id, place.preamble.seq
         self.last = stream_id, seq
         if stream_id:
             self._seqs[stream_id] = seq
-
-    def _look(self, counts: bool) -> Place | None:
-        window, offset = self.window, self.offset
-        start = window.take(offset, PREAMBLE_SIZE)
-        if not start:
-            self._check_end()
-            return None
-        try:
-            preamble = decode_preamble(start, _UNLIMITED)
-            end = offset + preamble.frame_len
-            if window.is_cut(end):
-                window.forget()  # a torn tail may have been cut off, and another frame written there
-                preamble = decode_preamble(window.take(offset, PREAMBLE_SIZE), _UNLIMITED)
-                end = offset + preamble.frame_len
-            self._check_order(preamble)
-            if self._limits is not _UNLIMITED:
-                check_limits(preamble, self._limits)  # spec 11: limits are step 6, order is step 5
-            if end > window.known_end:
-                self._check_presence(preamble)
-            return Place(offset, end, preamble, self.record, self._count(preamble) if counts else 1)
-        except ReadError as exc:
-            refusal: ReadError = exc
-            if isinstance(exc, TruncatedError | NotAnArtifactError):
-                refusal = self._torn(exc) or exc
-            refusal.offset, refusal.record = offset, self.record
-            raise refusal from exc.__cause__
-
-    def _check_end(self) -> None:
-        """Check that the input is as long as what was read of it before."""
-        size = self.window.size()
-        if size < self.offset:
-            error = TruncatedError("the file became shorter than what was read of it", self.offset, size)
-            error.offset, error.record = self.offset, self.record
-            raise error
-
-    def _check_order(self, preamble: Preamble) -> None:
-        """Check that a frame follows on the one before (spec 9.1).
-
-        Raises:
-            StreamOrderError: it does not.
-        """
-        stream_id, seq = preamble.stream_id, preamble.seq
-        if stream_id and (self._is_from_start or stream_id in self._seqs):
-            wanted = self._seqs.get(stream_id, -1) + 1
-            if seq != wanted:
-                hint = "frames were removed, repeated, or put in another order"
-                raise StreamOrderError("the frame does not follow on the one before", wanted, seq, hint, "seq")
 
     def _check_presence(self, preamble: Preamble) -> None:
         size = self.window.size()
@@ -237,8 +223,9 @@ class Scanner:
         Raises:
             HeaderChecksumError: the header is damaged.
         """
-        head = self.window.take(self.offset, preamble.head_len)[PREAMBLE_SIZE:]
-        header = head[: preamble.header_len]
+        header_len, seal_len = preamble.header_len, preamble.seal_len
+        head = self.window.take(self.offset, PREAMBLE_SIZE + header_len + seal_len)[PREAMBLE_SIZE:]
+        header = head[:header_len]
         if checksum(header) != preamble.header_xxh3:
             raise HeaderChecksumError("the header is damaged")
         if b'"records":' not in header:
@@ -250,14 +237,8 @@ class Scanner:
 
     # --- what is refused ----------------------------------------------------------------------------------------------
 
-    def _read_again(self, refusal: ReadError) -> None:
-        """Prepare to read the frame here again, if it may be in the middle of an append or a repair.
-
-        Raises:
-            ReadError: the refusal itself, if reading again is of no use.
-        """
-        if not self._is_shared or not is_damage(refusal):
-            raise refusal
+    def _prepare_to_read_again(self, refusal: ReadError) -> None:
+        """Forget what was read: it may be from the middle of an append or a repair. Wait for the end of an append."""
         self.window.forget()
         if isinstance(refusal, TornTailError):
             self.wait_for_appends()
@@ -283,7 +264,7 @@ class Scanner:
             records = self._known_records(preamble)
             self.offset, self.record = begin + preamble.frame_len, first + (records or 1)
             if not isinstance(error, StreamOrderError):  # else it was read before, or belongs further up
-                self._enter(self.offset, self.record, preamble)
+                self.enter(Place(begin, self.offset, preamble, first, records or 1))
             return Lost(begin, self.offset, error, 1, records)
         found = None
         if not isinstance(error, TornTailError) and self.window.descriptor >= 0:

@@ -17,6 +17,7 @@ from typing import Any
 
 from .._format.frame import EncodedFrame
 from .._format.header import fields_of
+from .._format.index import Entry
 from .._format.limits import MAX_INTEGER, Limits
 from .._format.preamble import PREAMBLE_SIZE
 from .._io import processes
@@ -29,7 +30,7 @@ from .._policy import Policy
 from .._reading import read_header
 from ..errors import NotAnArtifactError, PackError, ReadError, TornTailError
 from .batches import LONGEST, Pending
-from .index import IndexWriter
+from .index import IndexWriter, entry_of
 from .scanner import Lost, Place, Scanner
 
 __all__ = ["StreamWriter", "Tail", "append"]
@@ -73,6 +74,7 @@ class Tail:
         self._mark = 0, b""  # an offset in the last frame that was seen, and what stands there
         self._record = 0
         self._last: tuple[int, int] | None = None
+        self._index.forget()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -192,14 +194,14 @@ class Tail:
             return 0
         window = FileWindow(self._descriptor)
         scanner = Scanner(window)
-        if self._end is None or self._end > size:
-            self._forget()
-            self._index.forget()
+        if self._end is not None and self._end <= size:
+            scanner.move(self._end, self._record, self._last)
+        else:
+            if self._end is not None:
+                self._forget()
             entry = self._index.resume(self.path, window)
             if entry is not None:
                 scanner.move(entry.offset, entry.record)
-        else:
-            scanner.move(self._end, self._record, self._last)
         lost, last = self._walk_to_end(scanner, window)
         if lost is not None:
             error = lost.error
@@ -234,7 +236,10 @@ class Tail:
                 continue
             scanner.enter(place)
             lost, last = None, scanner.last
-            self._note(place.offset, place.record, window.take(place.offset, PREAMBLE_SIZE))
+            if self._index.is_due(place.offset):
+                self._index.write(self.path, entry_of(place, window))
+            if place.end >= size:
+                self._mark = _mark_of(place.offset, window.take(place.offset, PREAMBLE_SIZE))
 
     @staticmethod
     def _check_whole(place: Place, window: FileWindow) -> None:
@@ -248,10 +253,6 @@ class Tail:
             exc.offset, exc.record = place.offset, place.record
             raise
 
-    def _note(self, offset: int, record: int, preamble: bytes) -> None:
-        self._mark = offset + 56, preamble[56:64]
-        self._index.note(self.path, offset, record, preamble[56:64])
-
     def _write(self, body: EncodedFrame, writer: Writer, records: int) -> None:
         """Write a frame at the end. If that fails, nothing of it stays. Only after `validate`."""
         if self._last is None or not self._last[0] or self._last[1] + 1 == _MOST_NUMBERS:
@@ -264,7 +265,9 @@ class Tail:
             os.lseek(self._descriptor, end, os.SEEK_SET)
             write_all(self._descriptor, parts)
             self.written = before + records  # from now on it is there, whatever interrupts this
-            self._note(end, self._record, bytes(parts[0]))
+            self._mark = mark = _mark_of(end, bytes(parts[0]))
+            if self._index.is_due(end):
+                self._index.write(self.path, Entry(end, self._record, int.from_bytes(mark[1], "little")))
             self._end = end + sum(map(len, parts))
             self._record += records
             self._last = stream_id, seq
@@ -274,6 +277,11 @@ class Tail:
                     os.ftruncate(self._descriptor, end)
             self._forget()
             raise
+
+
+def _mark_of(offset: int, preamble: bytes) -> tuple[int, bytes]:
+    """Return where the checksum of a preamble lies, and the checksum: another frame there has another one."""
+    return offset + 56, preamble[56:64]
 
 
 class StreamWriter:
