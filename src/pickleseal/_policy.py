@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -23,7 +24,7 @@ from ._format.timestamps import duration_text, parse_timestamp
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
 from ._schema.header_entries import in_header
-from ._schema.registry import Registry, default_registry, index_of
+from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
     Trusted,
     build_trust,
@@ -449,7 +450,8 @@ def request_of(
     of_policy: CompiledPolicy = policy._compiled
     trusted = of_policy.trusted
     if expect is not None or trust != ():
-        trusted = {**trusted, **build_trust(trust, expect)}
+        added = build_trust(trust, expect)
+        trusted = {**trusted, **added} if trusted else added
     return Request(policy, of_policy, expect, trusted, takes_batches)  # type: ignore[arg-type]  # build_trust checks it
 
 
@@ -463,22 +465,22 @@ def _is_mixed(fields: Fields) -> bool:
     return "records" in fields and fields["type"] == "builtins:object"
 
 
-def _expected_type(fields: Fields, request: Request) -> Iterator[ReadError]:
+def _check_expected(fields: Fields, request: Request) -> ReadError | None:
     """The type is the one that the caller expects."""
     found, expect, name_today = fields["type"], request.expect, request.compiled.name_today
     wanted = expect if isinstance(expect, str) else in_header(expect, request.policy.registry).name  # type: ignore[arg-type]  # only where there is one
     if found == wanted or name_today(found) == wanted:
-        return
+        return None
     where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # if found is no name known here
     if isinstance(expect, type) and name_today(where) == wanted:
-        return
+        return None
     hint = f'if that is right: expect="{found}"'
     if _is_mixed(fields):
         hint = "a batch of records of several types: read it without expect, and trust each of them"
     elif isinstance(expect, type):
         hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
         hint += f'expect="{found}"'
-    yield TypeMismatchError("another type", wanted, found, hint, "type")
+    return TypeMismatchError("another type", wanted, found, hint, "type")
 
 
 def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
@@ -619,18 +621,22 @@ class NoImports:
             check_trusted(names, request.trusted, places)
 
 
-def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decision) -> Iterator[Finding]:
-    """Step 15 of the reader algorithm: give what it finds, in the order of the spec, and fill in the decision.
+def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decision) -> Iterable[Finding]:
+    """Step 15 of the reader algorithm: return what it finds, in the order of the spec, and fill in the decision.
 
-    It works while it is iterated over: whoever stops at the first refusal has imported nothing for a later one.
+    Names are resolved while the findings are iterated over: whoever stops at the first refusal has imported nothing
+    for a later one.
     """
-    yield from evaluate_header(fields, request)
+    found: Iterable[Finding] = evaluate_header(fields, request)
     if fields["globals"] or "packages" in fields:
-        yield from evaluate_classes(fields, request, imports, decision)
+        of_classes = evaluate_classes(fields, request, imports, decision)
+        found = chain(found, of_classes) if found else of_classes
     if request.expect is not None and not request.takes_batches and "records" in fields:
-        found = f"a batch of {fields['records']} records"
+        count = f"a batch of {fields['records']} records"
         hint = "a stream: iter_load() reads it"
-        yield Finding(TypeMismatchError("one object was expected", None, found, hint, "records"), "records")
+        error = TypeMismatchError("one object was expected", None, count, hint, "records")
+        found = chain(found, [Finding(error, "records")])
+    return found
 
 
 def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
@@ -641,8 +647,8 @@ def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
         where = "pickle.protocol"
         errors.append(PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, where))
-    if request.expect is not None:
-        errors += _expected_type(fields, request)
+    if request.expect is not None and (unexpected := _check_expected(fields, request)) is not None:
+        errors.append(unexpected)
     for rule in request.compiled.rules:
         errors += rule(fields, request)
     return [Finding(error, error.where or error.code) for error in errors] if errors else ()
@@ -650,10 +656,11 @@ def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
 
 def evaluate_classes(fields: Fields, request: Request, imports: Imports, decision: Decision) -> Iterator[Finding]:
     """Give the findings of step 15 that depend on the code that is here: names, packages, schemas."""
-    names, types = fields["globals"], fields.get("types", _NO_TYPES)
-    places = request.compiled.places(names, types)
+    names, types, policy = fields["globals"], fields.get("types", _NO_TYPES), request.policy
+    is_renamed = policy.renames or index_of(policy.registry).names
+    places = request.compiled.places(names, types) if is_renamed else {}
     resolved: Resolved | None = {}
-    for group in [[name] for name in names] if imports.one_by_one else [names]:
+    for group in [[name] for name in names] if imports.one_by_one else (names,):
         try:
             found = imports.resolve(group, places, request)
         except (UntrustedGlobalError, ClassMissingError, PolicyError) as exc:
@@ -662,48 +669,51 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
             resolved = None if found is None or resolved is None else {**resolved, **found} if resolved else found
     if resolved is None:
         return
-    warnings, packages = list[Warning](), fields.get("packages", _NO_TYPES)
-    for some in [{name: version} for name, version in packages.items()] if imports.one_by_one else [packages]:
-        noted = len(warnings)
-        try:
-            warnings += check_packages(some, request.policy.packages)
-        except PackageVersionError as exc:
-            yield Finding(exc, exc.where or "packages")
-        for warning in warnings[noted:]:
-            yield Finding(warning, f"packages.{next(iter(some))}")
-    decision.resolved, decision.warnings = resolved, warnings
-    index = index_of(request.policy.registry)  # as it is now: modules that were imported may have registered classes
-    if not resolved or index.is_unchanged(types, resolved, request.policy.drift):
+    decision.resolved = resolved
+    if "packages" in fields:
+        yield from _packages(fields["packages"], policy, imports.one_by_one, decision)
+    index = index_of(policy.registry)  # as it is now: modules that were imported may have registered classes
+    if not resolved or index.is_unchanged(types, resolved, policy.drift):
         return
-    noted = len(warnings)
-    yield from _schemas(types, resolved, request, imports.one_by_one, decision, warnings)
-    if not decision.plans and len(warnings) == noted and not imports.one_by_one and len(repr(types)) <= _SMALL:
-        index.note_unchanged(types, resolved, request.policy.drift)
+    before = len(decision.warnings)
+    yield from _schemas(types, index, policy.drift, imports.one_by_one, decision)
+    is_unchanged = not decision.plans and len(decision.warnings) == before
+    if is_unchanged and not imports.one_by_one and len(repr(types)) <= _SMALL:
+        index.note_unchanged(types, resolved, policy.drift)
 
 
 _SMALL = 8192  # characters of schemas that may be kept
 
 
+def _packages(packages: Mapping[str, str], policy: Policy, one_by_one: bool, decision: Decision) -> Iterator[Finding]:
+    """Compare the recorded versions of distributions with the policy's rules and with what is installed."""
+    for some in [{name: version} for name, version in packages.items()] if one_by_one else (packages,):
+        warnings: list[Warning] = []
+        try:
+            warnings = check_packages(some, policy.packages)
+        except PackageVersionError as exc:
+            yield Finding(exc, exc.where or "packages")
+        for warning in warnings:
+            yield Finding(warning, f"packages.{next(iter(some))}")
+        decision.warnings = [*decision.warnings, *warnings]
+
+
 def _schemas(
-    types: Fields,
-    resolved: Resolved,
-    request: Request,
-    one_by_one: bool,
-    decision: Decision,
-    warnings: list[Warning],
+    types: Fields, index: RegistryIndex, drift: str, one_by_one: bool, decision: Decision
 ) -> Iterator[Finding]:
     """Compare the recorded classes with those that are here: all at once, and before that one by one if asked to."""
     from ._schema.plans import make_plans
 
-    index, drift = index_of(request.policy.registry), request.policy.drift
-    classes = {f"{module}:{qualname}": value for (module, qualname), value in resolved.items()}
+    classes = {f"{module}:{qualname}": value for (module, qualname), value in decision.resolved.items()}
+    warnings: list[Warning] = []
     is_refused = False
     if one_by_one:
         recorded = {was["global"] for was in types.values()}
         each = [(name, {name: was}, was["global"]) for name, was in types.items()]
         each += [(name, {}, name) for name in classes if name not in recorded]
         for name, was, place in each:
-            cls, found = classes.get(place), list[Warning]()
+            cls = classes.get(place)
+            found: list[Warning] = []
             if not isinstance(cls, type):
                 continue
             try:
@@ -715,6 +725,7 @@ def _schemas(
                 yield Finding(warning, name, cls)
     try:
         decision.plans = make_plans(types, classes, index, drift, warnings)
+        decision.warnings = [*decision.warnings, *warnings]
     except (SchemaDriftError, SchemaVersionError) as exc:
         if not is_refused:  # when each by itself is accepted: two recorded classes are one today
             yield Finding(exc, "types")
