@@ -86,12 +86,12 @@ DEPLOYS = {
         {"owner: str = ...": "owner: str = 'me'"},
         "[Task(name='a', owner='me')]",
     ),
-    "added, by a migration": Deploy(
+    "added, with a migration": Deploy(
         TASK,
         TASK + "    owner: str\n",
         "m.Task('a')",
         ["'owner' was added"],
-        "else, by a migration",
+        "else, with a migration",
         {'state["owner"] = ...': 'state["owner"] = "me"'},
         "Task(name='a', owner='me')",
     ),
@@ -100,7 +100,7 @@ DEPLOYS = {
         TASK,
         "m.Task('a', 'b')",
         ["'owner' was removed or renamed"],
-        "by a migration",
+        "with a migration",
         {},
         "Task(name='a')",
     ),
@@ -112,7 +112,7 @@ DEPLOYS = {
             *("'name' was removed or renamed", "'owner' was removed or renamed"),
             *("'title' was added", "'user' was added", "'due' was added"),
         ],
-        "by a migration",
+        "with a migration",
         {'state["due"] = ...': 'state["due"] = 1'},
         "Task(title='a', user='b', due=1)",
     ),
@@ -139,7 +139,7 @@ DEPLOYS = {
         COLOR.replace("1", "10"),
         "m.Color.RED",
         ["the value of 'RED' was 1 and is 10"],
-        "else, by a migration",
+        "else, with a migration",
         {},
         "<Color.RED: 10>",
     ),
@@ -148,7 +148,7 @@ DEPLOYS = {
         TASK.replace("@data", '@pickleseal.artifact("jobs.Task", version=3)\n@data').replace("name", "title"),
         "m.Task('a')",
         ["it was at version 1 and is at version 3: no chain of migrations leads to the class"],
-        "unless they are there already",
+        "add those of these migrations",
         {"    ...\n": "", 'state["title"] = ...': 'state["title"] = "t"'},
         "Task(title='t')",
     ),
@@ -249,7 +249,7 @@ class TestDeploys:
         assert (result["code"], result["changes"]) == ("class-missing", ["myapp.models has no Task"])
         assert "renames" in result["fixes"][0]["code"]  # nobody imported the new module, so it is not known
         (result,) = check(tmp_path, "--import", "myapp.newer")["results"]
-        assert result["fixes"][0]["when"] == "if it is Task in myapp.newer today, above that class"
+        assert result["fixes"][0]["when"] == "if it is Task in myapp.newer today, write above that class"
         deploy(tmp_path, paste(TASK, result["fixes"][0]["code"], {}), "newer")
         assert check(tmp_path, "--import", "myapp.newer")["exit_code"] == 0
         deploy(tmp_path, TASK, "newer")
@@ -268,7 +268,7 @@ class TestDeploys:
         assert result["changes"] == ["there is no module myapp.models"]
         deploy(tmp_path, "1 / 0")
         (result,) = check(tmp_path)["results"]
-        assert result["changes"] == ["myapp.models can't be imported: ZeroDivisionError: division by zero"]
+        assert result["changes"] == ["myapp.models can't be imported (ZeroDivisionError: division by zero)"]
 
     def test_all_problems_of_an_artifact(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK + "\n\n" + COLOR + "\n\n@dataclass\nclass Gone:\n    x: int\n")
@@ -442,7 +442,7 @@ class TestRuns:
         (tmp_path / "html.pseal").write_bytes(b"<html>")
         ran = run(tmp_path, "check", ".", "gone.pseal")
         assert ran.code == 3
-        assert "1 of 1 artifact would load; 4 can't be judged" in ran.out
+        assert "1 of 1 artifact would load; 4 can't be checked" in ran.out
         assert ran.out.endswith("incomplete: not everything could be read\n")
         found = check_plain(tmp_path)
         assert [result["code"] for result in found["results"]] == ["header-checksum", "truncated", "not-an-artifact"]
@@ -450,7 +450,7 @@ class TestRuns:
 
     def test_nothing_to_check_is_said(self, tmp_path: Path) -> None:
         ran = run(tmp_path, "check", ".")
-        assert (ran.code, ran.err) == (0, "pickleseal: no artifact there: nothing was checked\n")
+        assert (ran.code, ran.err) == (0, "pickleseal: there is no artifact, so nothing was checked\n")
 
     def test_forms(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
@@ -478,7 +478,7 @@ class TestRuns:
         (tmp_path / "broken.py").write_text(source)
         ran = run(tmp_path, "check", ".", "--import", "broken")
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err.startswith("pickleseal: --import broken: broken can't be imported: ")
+        assert ran.err.startswith("pickleseal: --import: broken can't be imported (")
         assert run(tmp_path, "check", ".", "--import", "nothing_of_that_name").code == 2
 
     def test_hostile_text_is_escaped(self, tmp_path: Path) -> None:

@@ -627,7 +627,7 @@ def test_a_negative_size_is_wrong_usage(size: str, tmp_path: Path, capsys: pytes
     old = tmp_path / "old.pkl"
     old.write_bytes(pickle.dumps(1))
     assert main(["convert", str(old), str(tmp_path / "new.pseal"), f"--max-size={size}"]) == 2
-    assert capsys.readouterr().err == f"pickleseal: --max-size {size}: expected no negative number\n"
+    assert capsys.readouterr().err == f"pickleseal: --max-size: expected 0 or more, found {size}\n"
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

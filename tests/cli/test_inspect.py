@@ -133,7 +133,7 @@ def test_a_stream_is_shown_as_a_whole_and_by_its_records(tmp_path: Path) -> None
         assert [frame["record"] for frame in shown] == frames, records
     text = cli("inspect", path, "--limit", "2").out
     assert "25 in 7 frames" in text
-    assert "5 frames more: --records 8:" in text
+    assert "... and 5 more frames: --records 8:" in text
     signed = cli("inspect", VECTORS / "streams" / "signed.pseal")
     assert "not verified: " in signed.out
     assert "--key verifies" in signed.out
@@ -540,6 +540,6 @@ def test_long_headers_are_cut(tmp_path: Path) -> None:
     said = cli("inspect", path, env={"COLUMNS": "160"})
     assert said.out.count("\n") < 70
     text = " ".join(said.out.split())
-    assert "... and 60 more: --json has all" in text
-    assert "... and 80 more classes: --json has all" in text
-    assert "(plain, version 2, own pickling methods, was old.module:Class000)" in text
+    assert "... and 60 more (--json shows all)" in text
+    assert "... and 80 more classes (--json shows all)" in text
+    assert "(plain, version 2, has pickling methods of its own, was old.module:Class000)" in text

@@ -259,7 +259,7 @@ def test_a_comment_with_a_reason_accepts_a_place(tmp_path: Path, capsys: pytest.
     found = {place["line"]: place for place in json.loads(out)["results"] if place["module"] == "app.jobs"}
     assert (found[8]["accepted"], found[8]["untrusted"]) == ("written by this very process", False)
     assert (found[11]["accepted"], found[11]["untrusted"]) == (None, True)
-    assert "jobs.py:11: `# pickleseal: ok` accepts nothing without a reason" in err
+    assert "jobs.py:11: `# pickleseal: ok` needs a reason" in err
     assert code == 1
 
 

@@ -328,7 +328,7 @@ main(["scan", ".", "--catalog", "c.sqlite"])
         capsys.readouterr()
         for name in ("c.sqlite", "c.jsonl"):
             assert main(["scan", str(tmp_path), "--catalog", str(tmp_path / "no" / name)]) == 3
-            assert "the catalog is as it was" in capsys.readouterr().err
+            assert "the catalog is unchanged" in capsys.readouterr().err
 
     def test_two_scans_at_once(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -200,7 +200,7 @@ def test_keys_decide_and_a_policy_does(data: Path, tmp_path: Path) -> None:
     (entry,) = [one for one in manifest()["valid"] if one["file"] == "valid/signed-hmac.pseal"]
     key = options_of(entry, tmp_path)[:2]
     path, policy = data / "signed-hmac.pseal", tmp_path / "policy.toml"
-    assert "has a seal of test-2026 (hmac-sha256), not verified: give --key" in cli("verify", path).out
+    assert "claims to be signed by test-2026 (hmac-sha256), not verified: give --key" in cli("verify", path).out
     assert "signed by test-2026 (hmac-sha256)" in cli("verify", path, *key).out
     assert cli("verify", data / "minimal.pseal", *key).code == 1
     assert cli("verify", path, *key, "--purpose", "other").code == 1
@@ -245,7 +245,7 @@ def test_what_is_refused_is_copied_with_its_reason(data: Path, tmp_path: Path) -
     assert len(list(kept.glob("*.pseal"))) == 3
     (tmp_path / "file").touch()
     said = cli("verify", data, "--quarantine", tmp_path / "file")
-    assert (said.code, f"the quarantine {tmp_path / 'file'} did not keep it: File exists" in said.out) == (3, True)
+    assert (said.code, f"can't copy it to the quarantine {tmp_path / 'file'}: File exists" in said.out) == (3, True)
 
 
 def test_whole_ones_are_listed_where_they_are_few(tmp_path: Path) -> None:

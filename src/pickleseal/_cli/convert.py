@@ -1,14 +1,14 @@
 """Wrap an existing pickle in an artifact without running it, or take it out again with --extract.
 
-Pickles of protocol 2 to 5 are wrapped as they are: their opcodes are read, none is run, nothing is imported. Compressed
-ones (gzip, bzip2, xz, lzma, zlib, zstd) are recognised by their first bytes. Anything else needs --load, which
-UNPICKLES the file under the allow-list that --trust gives, running the code of what it names, and packs it anew.
-What reads the artifact has to trust the names that are printed.
+Pickles of protocol 2 to 5 are wrapped as they are: no opcode is run, and nothing is imported. Files that are compressed
+(gzip, bzip2, xz, lzma, zlib, zstd) are recognised by their first bytes. Any other pickle needs --load, which UNPICKLES
+the file and packs the object anew; this runs the code that --trust names. The output shows the call that reads the
+artifact, with the names that the reader has to trust.
 
-  pickleseal convert model.pkl model.pseal
-  pickleseal convert old/ --out new/
-  pickleseal convert --extract model.pseal model.pkl
-  pickleseal convert py2.pkl new.pseal --load --trust myapp.models:User --encoding latin-1
+    pickleseal convert model.pkl model.pseal
+    pickleseal convert old/ --out new/
+    pickleseal convert --extract model.pseal model.pkl
+    pickleseal convert py2.pkl new.pseal --load --trust myapp.models:User --encoding latin-1
 """
 
 import argparse
@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._format.timestamps import timestamp_of_file
 from .._io.url import is_url
-from ..errors import PicklesealError, printable
+from ..errors import MissingExtraError, PicklesealError, printable
 from .inputs import STDIN, expand
-from .output import EXIT_FINDING, Output, UsageError, exit_code_of, size_text
+from .options import add_trust_arguments, suggest_trust
+from .output import EXIT_FINDING, Output, UsageError, path_text, size_text
 
 if TYPE_CHECKING:
     from .._format.header import Header
@@ -36,28 +37,26 @@ _PICKLES = tuple(
     for suffix in ("", ".gz", ".bz2", ".xz", ".lzma", ".z", ".zst")
 )
 _ENDING = ".pseal"
-_MOST = 1 << 30  # bytes, once decompressed
+_MAX_SIZE = 1 << 30  # bytes, once decompressed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Add the arguments of this command."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="OLD NEW; with --out: files, folders and patterns")
-    parser.add_argument("--out", metavar="DIR", help="convert all PATHs into this folder, under their own names")
-    parser.add_argument("--extract", action="store_true", help="the other way: an artifact to a plain pickle")
-    parser.add_argument("--force", action="store_true", help="replace what is there already")
-    parser.add_argument("--type", metavar="NAME", help="the header's type; else what the opcodes say of the root")
+    parser.add_argument("--out", metavar="DIR", help="convert all PATHs into this folder, each under its own name")
+    parser.add_argument("--extract", action="store_true", help="take the pickle out of an artifact")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
+    parser.add_argument("--type", metavar="NAME", help="the type in the header (default: what the opcodes say)")
     parser.add_argument(
-        "--max-size", type=int, default=_MOST, metavar="BYTES", help="refuse what holds more, decompressed (1 GiB)"
+        "--max-size", type=int, default=_MAX_SIZE, metavar="BYTES", help="the limit once decompressed (default: 1 GiB)"
     )
-    group = parser.add_argument_group("running it")
+    group = parser.add_argument_group("unpickling")
+    group.add_argument("--load", action="store_true", help="UNPICKLE the file and pack the object anew")
+    add_trust_arguments(group, "with --load: a class or function that the pickle may import")
     group.add_argument(
-        "--load", action="store_true", help="UNPICKLE the file and pack the object anew: runs the code of --trust"
-    )
-    group.add_argument(
-        "--trust", action="append", default=[], metavar="NAME", help="with --load: may be imported, as module:qualname"
-    )
-    group.add_argument(
-        "--encoding", default="ascii", help="with --load: of strings of Python 2; bytes leaves them bytes (ascii)"
+        "--encoding",
+        default="ascii",
+        help="with --load: the encoding of strings of Python 2; `bytes` keeps them as bytes (default: ascii)",
     )
 
 
@@ -68,76 +67,61 @@ class _Job(NamedTuple):
 
 
 def run(options: argparse.Namespace, out: Output) -> None:
-    """Convert what is asked for."""
+    """Run the command."""
     if options.extract and (options.load or options.type):
-        raise UsageError("--extract goes with neither --load nor --type: it runs nothing")
+        raise UsageError("--extract can't be used with --load or --type")
     if options.max_size < 0:
-        raise UsageError(f"--max-size {options.max_size}: expected no negative number")
+        raise UsageError(f"--max-size: expected 0 or more, found {options.max_size}")
     if (options.trust or options.encoding != "ascii") and not options.load:
-        raise UsageError("--trust and --encoding say how to run a pickle: they need --load")
+        raise UsageError("--trust and --encoding need --load")
     if options.load:
-        out.complain("--load: unpickling; the code of what --trust names runs")
+        out.message("--load unpickles the files, which runs the code that --trust names")
     counts = {"converted": 0, "refused": 0}
-    taken: dict[str, str] = {}
+    taken: dict[str, str] = {}  # new file to old file
     for job in _jobs(options):
         try:
             if job.error is not None:
                 raise job.error
             if job.target in taken:
-                raise FileExistsError(17, f"{printable(taken[job.target])} became that already", job.target)
-            with warnings.catch_warnings(record=True) as told:
+                raise FileExistsError(17, f"it was made from {printable(taken[job.target])}", job.target)
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 found = _convert(job, options)
-            for warning in told:
-                out.complain(f"{job.source}: {warning.message}")
+            for warning in caught:
+                out.message(f"{job.source}: {warning.message}")
         except FileExistsError as exc:
             counts["refused"] += 1
             out.worsen(EXIT_FINDING)
-            said = {"path": job.source, "ok": False, "code": "exists", "reason": exc.strerror, "to": job.target}
-            line = f"{printable(job.source, 4096)}: exists: {printable(job.target, 4096)}: {exc.strerror}"
-            out.result(said, out.style(line, "yellow"), path=job.source)
+            facts = {"path": job.source, "ok": False, "code": "exists", "reason": exc.strerror, "to": job.target}
+            line = f"{path_text(job.source)}: exists: {path_text(job.target)} exists already; {exc.strerror}"
+            out.result(facts, out.style(line, "yellow"), path=job.source)
+        except MissingExtraError:
+            raise
         except (PicklesealError, OSError) as exc:
             counts["refused"] += 1
-            _refuse(job.source, exc, out)
+            suggest_trust(exc)
+            out.refuse(job.source, exc)
         else:
             counts["converted"] += 1
             taken[job.target] = job.source
             if found.get("refused_globals"):
                 out.worsen(EXIT_FINDING)
-            _tell(job, found, out)
+            _show(job, found, out)
     out.summary = counts
-    if options.out is not None and out.form == "text":
+    if options.out is not None:
         out.text(f"{counts['converted']:,} converted, {counts['refused']:,} refused")
-
-
-def _refuse(path: str, exc: PicklesealError | OSError, out: Output) -> None:
-    from .._trust.allow_list import is_dangerous
-    from ..errors import MissingExtraError, ReadError, UntrustedGlobalError
-
-    if isinstance(exc, MissingExtraError):
-        raise exc
-    if isinstance(exc, UntrustedGlobalError) and exc.missing and not any(map(is_dangerous, exc.missing)):
-        trust = " ".join(f"--trust {name}" for name in exc.missing)
-        exc.hint = f"if you know who wrote the file, you can allow this with {trust}"
-    if isinstance(exc, OSError | ReadError):
-        out.refuse(path, exc)
-        return
-    exc.path = path  # it could be read, and not be packed
-    out.worsen(exit_code_of(exc))
-    found = {"path": path, "ok": False, "code": exc.code, "reason": exc.reason, "hint": exc.hint, "where": exc.where}
-    out.result(found, out.style(str(exc), "red"), path=path)
 
 
 def _jobs(options: argparse.Namespace) -> Iterator[_Job]:
     if options.out is None:
         if len(options.paths) != 2:
-            raise UsageError("expected OLD and NEW; --out DIR takes any number of files and folders")
+            raise UsageError("expected OLD and NEW, or --out DIR with any number of files and folders")
         yield _Job(*options.paths)
         return
     endings = (_ENDING,) if options.extract else _PICKLES
-    for path in options.paths:  # before anything is asked of a store, or written
+    for path in options.paths:  # before anything is read or written
         if is_url(path) or path == STDIN:
-            raise UsageError(f"--out takes local files: {path}")
+            raise UsageError(f"{path}: only local files can be converted with --out")
     for path in options.paths:
         top = path if os.path.isdir(path) else None
         for target in expand([path], endings=endings):
@@ -147,7 +131,7 @@ def _jobs(options: argparse.Namespace) -> Iterator[_Job]:
 
 
 def _stem(name: str) -> str:
-    """Return a path without the endings of pickles and artifacts."""
+    """Return a path without the ending of a pickle or artifact."""
     for ending in sorted((*_PICKLES, _ENDING), key=len, reverse=True):
         if name.endswith(ending) and os.path.basename(name) != ending:
             return name.removesuffix(ending)
@@ -164,9 +148,8 @@ def _convert(job: _Job, options: argparse.Namespace) -> dict[str, Any]:
         if options.out is not None:
             os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
         replace_file(job.target, parts, durable=True)
-    except OSError as exc:  # the old file is not to blame
-        said = f"{printable(job.target, 4096)} can't be written: {exc.strerror or exc}"
-        raise OSError(None, said) from None  # no FileExistsError, whatever the number
+    except OSError as exc:  # the error is of the new file, and must not become a FileExistsError
+        raise OSError(None, f"{path_text(job.target)} can't be written: {exc.strerror or exc}") from None
     return {**found, "size": sum(memoryview(part).nbytes for part in parts)}
 
 
@@ -201,7 +184,7 @@ def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[st
             found = adopt(data, type=options.type, meta=meta)
     except (TypeError, ValueError, LookupError) as exc:
         raise UsageError(str(exc)) from None
-    told = {
+    facts = {
         "type": found.type,
         "type_known": found.is_known,
         "protocol": found.protocol,
@@ -210,13 +193,13 @@ def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[st
         "renames": found.renamed,
         "compression": compression,
         "loaded": options.load,
-        "read": None if found.refused else _reading(found),
+        "read": None if found.refused else _call(found),
     }
-    return found.parts, told
+    return found.parts, facts
 
 
 def _read(path: str, most: int) -> tuple[bytes, str | None]:
-    """Return the bytes of a file, at most one more than the limit, and when it was written."""
+    """Return the bytes of a file, at most one more than the limit, and when it was written (None: not known)."""
     if path == STDIN:
         return sys.stdin.buffer.read(most + 1), None
     with open(path, "rb") as file:
@@ -224,14 +207,15 @@ def _read(path: str, most: int) -> tuple[bytes, str | None]:
         return file.read(most + 1), f"{written[:19]}Z"
 
 
-def _reading(found: "Adopted") -> str:
-    """Return the call that reads the artifact: with the names and the policy that it needs."""
+def _call(found: "Adopted") -> str:
+    """Return the call that reads the artifact, with the names and the policy that it needs."""
     from .._policy import DEFAULT_POLICY
     from .._trust.allow_list import is_listed
+    from .._trust.safe_functions import SAFE_FUNCTIONS
 
     arguments = []
-    named = [found.renamed.get(name, name) for name in found.globals]
-    trust = sorted({name for name in named if not is_listed(name) and not _is_guarded(name)})
+    names = {found.renamed.get(name, name) for name in found.globals}
+    trust = sorted(name for name in names if not is_listed(name) and name not in SAFE_FUNCTIONS)
     if trust:
         arguments.append(f"trust={trust!r}")
     policy = []
@@ -244,26 +228,19 @@ def _reading(found: "Adopted") -> str:
     return f"load(path{''.join(f', {argument}' for argument in arguments)})"
 
 
-def _is_guarded(name: str) -> bool:
-    from .._trust.safe_functions import SAFE_FUNCTIONS
-
-    return name in SAFE_FUNCTIONS
-
-
-def _tell(job: _Job, found: dict[str, Any], out: Output) -> None:
-    said = {"path": job.source, "ok": True, "to": job.target, **found}
-    shown = f"{printable(job.source, 4096)} -> {printable(job.target, 4096)}"
-    lines = [f"{out.style(shown, 'bold')}: {size_text(found['size'])}"]
+def _show(job: _Job, found: dict[str, Any], out: Output) -> None:
+    names = f"{path_text(job.source)} -> {path_text(job.target)}"
+    lines = [f"{out.style(names, 'bold')}: {size_text(found['size'])}"]
     if "type" in found:
-        how = "unpickled under the allow-list and packed anew" if found["loaded"] else "wrapped as it was, not run"
-        unknown = "" if found["type_known"] else " (the opcodes do not say: --type NAME)"
+        how = "unpickled and packed anew" if found["loaded"] else "wrapped without running it"
+        unknown = "" if found["type_known"] else " (the opcodes do not say which; --type NAME does)"
         lines[0] += f", protocol {found['protocol']}, {how}"
         lines.append(f"  type {printable(found['type'])}{unknown}")
         if found["read"] is None:
             names = ", ".join(map(printable, found["refused_globals"]))
-            lines.append(out.style(f"  every checked reader refuses it: it imports {names}", "yellow"))
+            lines.append(out.style(f"  readers refuse it, because it imports {names}", "yellow"))
         else:
             lines.append(f"  read it with {printable(found['read'], 4000)}")
     elif found["needs_pickleseal"]:
-        lines.append("  its arrays need pickleseal where it is loaded")
-    out.result(said, *lines, path=job.target)
+        lines.append("  to load it, pickleseal must be installed, because it has arrays")
+    out.result({"path": job.source, "ok": True, "to": job.target, **found}, *lines, path=job.target)

@@ -1,5 +1,6 @@
-"""What one argument of a command line stands for, opened: a file, a URL, or standard input. And whether it is one
-artifact or a stream, judged by what is there and not by its name.
+"""The paths on a command line, and opening what they stand for: files, folders, patterns, URLs, standard input.
+
+Whether something is an artifact or a stream is decided by its contents, not by its name. Nothing is unpickled here.
 """
 
 import glob
@@ -8,7 +9,7 @@ import os
 import stat
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, NamedTuple
 
@@ -19,42 +20,39 @@ from .._io.url import import_fsspec, is_url, local_path, masked, os_error
 from .._policy import Policy
 from .._streams.reader import Frame, StreamReader, frames_of_pipe
 from .._streams.scanner import Lost
-from ..errors import NotAnArtifactError, ReadError, StreamWarning, TornTailError, TruncatedError, printable
-from .output import Output, exit_code_of
+from ..errors import ReadError, StreamWarning
+from .output import UsageError
 
-__all__ = ["FORMS", "STDIN", "Subject", "Target", "expand", "opened", "quietly", "refuse_more", "with_way_out"]
-
-# What the paths on a command line stand for: files, folders, globs, URLs, and `-` for standard input.
-
+__all__ = ["STDIN", "Subject", "Target", "expand", "local_files", "lost_facts", "opened", "quietly"]
 
 STDIN = "-"
 _ENDINGS = (".pseal",)
 
 
 class Target(NamedTuple):
-    """One thing to look at; or, with an error, a folder or pattern of which nothing can be said."""
+    """One thing to read; or, with an error, a folder or pattern that can't be listed."""
 
     path: str
     error: OSError | None = None
-    info: Mapping[str, Any] | None = None  # what a store's listing told of it
+    info: Mapping[str, Any] | None = None  # from the listing of a store
 
     @property
     def is_url(self) -> bool:
-        """Tell whether it is a URL."""
+        """Return whether it is a URL."""
         return is_url(self.path)
 
 
 def expand(
     paths: Sequence[str], options: dict[str, Any] | None = None, endings: Sequence[str] = _ENDINGS
 ) -> Iterator[Target]:
-    """Go through what paths stand for, each once, in a fixed order.
+    """Yield what paths stand for, each once, in a fixed order.
 
-    A folder (or a URL that ends with `/`) stands for all files below it with one of the endings; symbolic links to
-    folders are not followed there. A file that is named is taken whatever its ending. A pattern (`*`, `?`, `[`) that is
-    no name of a file stands for what it matches; `**` goes down, and follows no links either.
+    A folder (or a URL that ends with `/`) stands for all files in it and below with one of the endings. A file is taken
+    whatever its ending is. A pattern (`*`, `?`, `[`) that is not the name of a file stands for what it matches, and
+    `**` in it for any folders. Links to folders are not followed.
 
     Args:
-        options: for the stores of URLs, as `storage_options`.
+        options: `storage_options` for the stores of URLs.
     """
     seen: set[str] = set()
     for path in paths:
@@ -62,6 +60,18 @@ def expand(
             if target.path not in seen:
                 seen.add(target.path)
                 yield target
+
+
+def local_files(paths: Sequence[str], action: str) -> Iterator[Target]:
+    """Yield what paths stand for, for commands that change files in place. `action` says what they do: `signed`.
+
+    Raises:
+        UsageError: a path is a URL or standard input.
+    """
+    for target in expand(paths):
+        if target.is_url or target.path == STDIN:
+            raise UsageError(f"{target.path}: only local files can be {action}")
+        yield target
 
 
 def _expand_path(path: str, endings: Sequence[str]) -> Iterator[Target]:
@@ -76,14 +86,14 @@ def _expand_path(path: str, endings: Sequence[str]) -> Iterator[Target]:
         if not found and not errors:
             yield Target(path, FileNotFoundError(2, "nothing matches", path))
         for match in found:
-            # a file that is called - is a file: only the command line means standard input by it
+            # a file with the name - is a file; only on the command line does - mean standard input
             yield from _expand_path(os.path.join(".", match) if match == STDIN else match, endings)
     else:
         yield Target(path)
 
 
 def _matches(pattern: str, errors: list[OSError]) -> Iterator[str]:
-    """Give what a pattern matches. `glob` would follow links below `**`: two that lead up, and it never ends."""
+    """Yield what a pattern matches. `glob` follows links below `**`: with two links that lead up, it never ends."""
     parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
     if "**" not in parts:
         yield from glob.glob(pattern)
@@ -123,26 +133,30 @@ def _expand_url(url: str, options: dict[str, Any] | None, endings: Sequence[str]
         listed = system.find(path, detail=True) if is_folder else system.glob(path, detail=True)
         names = [name for name in sorted(listed) if not is_folder or name.endswith(tuple(endings))]
         targets = [Target(system.unstrip_protocol(name), None, listed[name]) for name in names]
-    except Exception as exc:  # stores raise what their libraries raise
+    except Exception as exc:  # a store raises whatever its library raises
         yield Target(masked(url), os_error(exc, url))
         return
     if not listed:
-        yield Target(masked(url), FileNotFoundError(2, "nothing there", masked(url)))
+        yield Target(masked(url), FileNotFoundError(2, "nothing is there", masked(url)))
     yield from targets
 
 
-FORMS = ("auto", "artifact", "stream")
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
 
 
 class Subject:
-    """Something to look at. `path` is how it is called, `local` where it is as a file, or None for a URL."""
+    """Something to read: a local file (`local` is its path) or a URL. `path` is its name in the output."""
 
     def __init__(self, path: str, local: str | None, url: str | None = None) -> None:
         self.path = path
         self.local = local
         self.url = url
+
+    @property
+    def source(self) -> str:
+        """Return the path or URL, as the functions of the library take it."""
+        return self.local if self.local is not None else str(self.url)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -157,20 +171,20 @@ class Subject:
         else:
             from .._io.remote import RangeFile
 
-            with RangeFile(str(self.url), None) as far:
-                yield far  # type: ignore[misc]
+            with RangeFile(str(self.url), None) as remote:
+                yield remote  # type: ignore[misc]
 
     def size(self) -> int | None:
-        """Return its length in bytes, or None where a store does not tell."""
+        """Return its length in bytes; None if a store does not say."""
         if self.local is not None:
             return os.stat(self.local).st_size
         from .._io.remote import RangeFile
 
-        with RangeFile(str(self.url), None) as far:
-            return far.left()
+        with RangeFile(str(self.url), None) as remote:
+            return remote.left()
 
     def preamble(self) -> Preamble | None:
-        """Return the first frame's preamble, or None where it is refused."""
+        """Return the preamble of the first frame, or None if it is refused."""
         with self.open() as file:
             try:
                 return decode_preamble(FileSource(file, whole=False).take(PREAMBLE_SIZE), _UNLIMITED)
@@ -178,7 +192,7 @@ class Subject:
                 return None
 
     def is_stream(self) -> bool:
-        """Tell whether it is a stream of several frames, or of one that is not whole (spec section 9)."""
+        """Return whether it is a stream of several frames, or of one that is not whole (spec section 9)."""
         preamble, size = self.preamble(), self.size()
         if preamble is None or size is None or preamble.frame_len == size:
             return False
@@ -189,15 +203,15 @@ class Subject:
             return file.read(len(MAGIC)) == MAGIC
 
     def frames(self, policy: Policy, verify: bool, lost: list[Lost], start: int = 0) -> Iterator[Frame]:
-        """Go through the frames of a stream from a record on; what is damaged in a file is added to `lost`.
+        """Yield the frames of a stream, beginning with a record. In a file, damage is skipped and added to `lost`.
 
-        At a URL the first damage ends it. Warns of damage, unless within `quietly`.
+        Warns of damage, except within `quietly`.
 
         Raises:
-            ReadError: what is no damage; at a URL, damage too.
+            ReadError: a refusal that is not damage; at a URL, damage too.
         """
         if self.local is None:
-            yield from self._far_frames(policy, verify, start)
+            yield from self._remote_frames(policy, verify, start)
             return
         with StreamReader(self.local, policy=policy, on_error="skip") as stream:
             if start:
@@ -210,7 +224,7 @@ class Subject:
                     return
                 yield frame
 
-    def _far_frames(self, policy: Policy, verify: bool, start: int) -> Iterator[Frame]:
+    def _remote_frames(self, policy: Policy, verify: bool, start: int) -> Iterator[Frame]:
         with self.open() as file:
             for frame in frames_of_pipe(file, policy, verify):
                 if frame.record + frame.records > start:
@@ -219,7 +233,7 @@ class Subject:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep streams from warning of what is reported anyway. For a whole command: filters are not for one thread."""
+    """Switch off the warnings of streams, whose damage a command reports. For all threads, as filters are global."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StreamWarning)
         yield
@@ -227,10 +241,10 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def opened(target: Target) -> Iterator[Subject]:
-    """Give what a target stands for. What comes through a pipe is copied to a temporary file, which is gone in the end.
+    """Return what a target stands for. The contents of a pipe are copied to a temporary file.
 
     Raises:
-        OSError: there is nothing, or it can't be read.
+        OSError: it can't be read.
     """
     if target.error is not None:
         raise target.error
@@ -249,7 +263,7 @@ def opened(target: Target) -> Iterator[Subject]:
 
 @contextmanager
 def _copied(pipe: IO[bytes]) -> Iterator[str]:
-    """Copy all that comes to a temporary file, and give its path."""
+    """Copy everything from a pipe to a temporary file, and return its path."""
     import shutil
     import tempfile
 
@@ -260,29 +274,6 @@ def _copied(pipe: IO[bytes]) -> Iterator[str]:
         yield copy
 
 
-def with_way_out(error: Exception, path: str) -> Exception:
-    """Return a refusal with what to do about it on the command line, where that is known."""
-    if isinstance(error, NotAnArtifactError) and error.hint is None and "pickle" in str(error.found):
-        import shlex
-
-        name = "OLD.pkl" if path == STDIN else shlex.quote(path)
-        error.hint = f"pickleseal convert {name} NEW.pseal wraps it without running it"
-    elif isinstance(error, TruncatedError) and error.found == 0:
-        error.hint = "the file is empty: fetch or write it again"
-    elif isinstance(error, TornTailError) and path != STDIN and not is_url(path):
-        import shlex
-
-        error.hint = f"what was appended last was never acknowledged: pickleseal repair {shlex.quote(path)} cuts it off"
-    return error
-
-
-def refuse_more(out: Output, path: str, errors: Iterable[Exception]) -> None:
-    """Say what else is wrong with something that was refused already, a line each."""
-    for error in errors:
-        out.worsen(exit_code_of(error))
-        if isinstance(error, ReadError):
-            error.path = path
-        else:
-            out.is_complete = False
-        said = str(with_way_out(error, path)) if isinstance(error, ReadError) else f"{path}: unreadable: {error}"
-        out.text(out.style(printable(said, 1 << 16), "red"))
+def lost_facts(lost: Sequence[Lost]) -> list[dict[str, Any]]:
+    """Return what was skipped in a stream, for programs."""
+    return [{"offset": one.offset, "end": one.end, "code": one.error.code, "records": one.records} for one in lost]

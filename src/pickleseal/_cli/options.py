@@ -1,4 +1,4 @@
-"""Options that several commands share: keys, policies, modules to import. What they ask for, or why that can't be."""
+"""Options that several commands share: keys, policies, trust, modules to import. And what their values mean."""
 
 import argparse
 import dataclasses
@@ -8,46 +8,74 @@ from collections.abc import Sequence
 
 from .._keys import Key, KeyRing
 from .._policy import DEFAULT_POLICY, Policy
-from ..errors import text_of
+from ..errors import UntrustedGlobalError, text_of
 from .output import UsageError
 
-__all__ = ["add_import_arguments", "add_key_arguments", "add_policy_arguments", "import_all", "policy_of", "ring_of"]
+__all__ = [
+    "FORMS",
+    "PATHS",
+    "add_import_arguments",
+    "add_key_arguments",
+    "add_policy_arguments",
+    "add_trust_arguments",
+    "import_all",
+    "import_problem",
+    "policy_of",
+    "ring_of",
+    "suggest_trust",
+]
+
+PATHS = "a file, folder, pattern, URL, or - for standard input"  # the help of an argument
+FORMS = ("auto", "artifact", "stream")
 
 
 def add_key_arguments(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the options that name keys."""
+    """Add the options that name keys. `what` is a sentence about their use."""
     group = parser.add_argument_group("keys", what)
-    group.add_argument("--key", action="append", default=[], metavar="FILE", help="a file of keys; may be repeated")
+    group.add_argument("--key", action="append", default=[], metavar="FILE", help="a key file; may be repeated")
     group.add_argument("--key-env", metavar="NAME", help="an environment variable that holds keys")
-    group.add_argument(
-        "--purpose", default="", metavar="TEXT", help="what the signatures are for; it has to be the signer's"
-    )
+    group.add_argument("--purpose", default="", metavar="TEXT", help="the purpose that the signer gave")
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is accepted."""
-    add_key_arguments(parser, "one of them must have signed; without keys a seal is only checked to be well-formed")
+    what = "A signature of one of these keys must verify. Without keys, signatures are not verified."
+    add_key_arguments(parser, what)
     parser.add_argument("--signed-by", action="append", default=[], metavar="ID", help="this key must have signed")
     parser.add_argument("--policy", metavar="FILE.toml", help="what is accepted, as Policy.from_toml reads it")
 
 
-def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the option that imports an application's modules."""
+def add_import_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that imports modules of an application."""
     parser.add_argument(
         "--import",
         action="append",
         default=[],
         dest="imports",
         metavar="MODULE",
-        help="import this module first, which registers its classes: it runs the module; may be repeated",
+        help=f"{what}; importing it runs its code; may be repeated",
     )
 
 
+def add_trust_arguments(parser: argparse._ActionsContainer, what: str) -> None:
+    """Add the option that names what payloads may import."""
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE:NAME", help=f"{what}; may be repeated")
+
+
+def suggest_trust(error: Exception) -> None:
+    """Make the help of an error name the --trust options that allow the refused names, unless they are dangerous."""
+    from .._trust.allow_list import is_dangerous
+
+    if isinstance(error, UntrustedGlobalError) and error.missing and not any(map(is_dangerous, error.missing)):
+        names = " ".join(f"--trust {name}" for name in error.missing)
+        error.hint = f"{names} allows this; use it only if you know who wrote the file"
+
+
 def ring_of(options: argparse.Namespace) -> KeyRing | None:
-    """Return the keys that are named, or None.
+    """Return the keys that the options name, or None.
 
     Raises:
-        UsageError: they can't be read, or do not go together.
+        UsageError: they can't be read, or can't be used together.
     """
     keys: list[Key] = []
     try:
@@ -60,21 +88,21 @@ def ring_of(options: argparse.Namespace) -> KeyRing | None:
     except (OSError, ValueError) as exc:
         raise UsageError(f"keys: {text_of(exc)}") from None
     if options.purpose:
-        raise UsageError("--purpose: only with --key or --key-env")
+        raise UsageError("--purpose needs --key or --key-env")
     return None
 
 
 def policy_of(options: argparse.Namespace) -> Policy:
-    """Return what is accepted.
+    """Return the policy that the options describe.
 
     Raises:
-        UsageError: the policy can't be read, or the options do not go together.
+        UsageError: the policy can't be read, or the options contradict each other.
     """
     try:
         policy = DEFAULT_POLICY if options.policy is None else Policy.from_toml(options.policy)
         ring, signed_by = ring_of(options), tuple(options.signed_by)
         if ring is not None and policy.keys is not None:
-            raise UsageError("--key: the policy names keys already")
+            raise UsageError("--key can't be used with a policy that names keys")
         if ring is None and not signed_by:
             return policy
         keys = policy.keys if ring is None else ring
@@ -83,22 +111,33 @@ def policy_of(options: argparse.Namespace) -> Policy:
         raise UsageError(text_of(exc)) from None
 
 
-def import_all(modules: Sequence[str]) -> None:
-    """Import an application's modules, from the current folder too, as `python -m` does.
+def import_problem(module: str) -> str | None:
+    """Import a module, and return why that failed, or None. What the module prints goes to standard error."""
+    from contextlib import redirect_stdout
+    from importlib import import_module
 
-    What they print goes to stderr.
+    try:
+        with redirect_stdout(sys.stderr):
+            import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and (module == exc.name or module.startswith(f"{exc.name}.")):
+            return f"there is no module {module}"
+        return f"{module} can't be imported ({text_of(exc)})"
+    except (Exception, SystemExit) as exc:  # a module may do anything while it is imported
+        return f"{module} can't be imported ({type(exc).__name__}: {text_of(exc)})"
+    return None
+
+
+def import_all(modules: Sequence[str]) -> None:
+    """Import modules of an application, with the current folder first in `sys.path`, as for `python -m`.
 
     Raises:
-        UsageError: one can't be imported.
+        UsageError: a module can't be imported.
     """
-    import importlib
-    from contextlib import redirect_stdout
-
-    if modules and os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = os.getcwd()
+    if modules and sys.path[:1] != [here]:
+        sys.path.insert(0, here)
     for module in modules:
-        try:
-            with redirect_stdout(sys.stderr):
-                importlib.import_module(module)
-        except (Exception, SystemExit) as exc:  # whatever a module raises while it is run
-            raise UsageError(f"--import {module}: {type(exc).__name__}: {text_of(exc)}") from None
+        problem = import_problem(module)
+        if problem is not None:
+            raise UsageError(f"--import: {problem}")

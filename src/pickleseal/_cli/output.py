@@ -1,6 +1,7 @@
-"""What commands say: text for people, JSON for programs, and the exit code. Data goes to stdout, the rest to stderr.
+"""What commands print: text for people, JSON for programs, progress, and the exit code.
 
-Every text that comes from a file is escaped before it reaches a terminal.
+Data goes to standard output, progress and messages go to standard error. Text that comes from a file is escaped before
+it is printed. This module reads no artifact.
 """
 
 import os
@@ -13,9 +14,17 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from .._format.timestamps import parse_timestamp
-from .._io.url import masked
+from .._io.url import is_url, masked
 from .._version import __version__
-from ..errors import PackError, PicklesealError, ReadError, printable
+from ..errors import (
+    NotAnArtifactError,
+    PackError,
+    PicklesealError,
+    ReadError,
+    TornTailError,
+    TruncatedError,
+    printable,
+)
 
 __all__ = [
     "EXIT_FINDING",
@@ -28,30 +37,32 @@ __all__ = [
     "Progress",
     "UsageError",
     "age_text",
+    "as_json",
     "bar",
     "columns",
     "cut",
+    "cut_start",
     "exit_code_of",
-    "hex_row",
-    "hex_width",
+    "path_text",
     "plural",
     "progress",
     "row",
     "signatures_text",
     "size_text",
+    "wrap",
 ]
 
 EXIT_OK, EXIT_FINDING, EXIT_USAGE, EXIT_UNREADABLE, EXIT_INTERNAL = range(5)
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
-_REFUSALS = frozenset({"limit-exceeded", "signature-invalid"})  # of steps before 15: no damage, but the caller's rules
+_REFUSALS = frozenset({"limit-exceeded", "signature-invalid"})  # before step 15, but a rule of the caller, not damage
 
 
 class UsageError(Exception):
-    """The command line asks for what can't be done: exit code 2."""
+    """The command line asks for something impossible: exit code 2."""
 
 
 class OutputError(Exception):
-    """Nothing more can be written to standard output. Not an `OSError`, which would count for the file looked at."""
+    """Standard output can't be written to. This is no `OSError`: those are counted for the file that is read."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(error.strerror or str(error))
@@ -59,7 +70,7 @@ class OutputError(Exception):
 
 
 def exit_code_of(error: Exception) -> int:
-    """Return 1 for what rules refuse and what can't be packed, 3 for what is damaged or can't be read."""
+    """Return 1 for what a rule refuses and for what can't be packed, 3 for what is damaged or unreadable."""
     if isinstance(error, PackError) or (
         isinstance(error, ReadError) and (error.step in (15, 20) or error.code in _REFUSALS)
     ):
@@ -67,10 +78,53 @@ def exit_code_of(error: Exception) -> int:
     return EXIT_UNREADABLE
 
 
+def _add_help(error: Exception, path: str) -> None:
+    """Add what to do about an error on the command line, where that is known."""
+    import shlex
+
+    name = shlex.quote(path)
+    if isinstance(error, TruncatedError) and error.found == 0:
+        error.hint = "the file is empty; fetch it or write it again"
+    elif is_url(path):
+        return
+    elif isinstance(error, NotAnArtifactError) and error.hint is None and "pickle" in str(error.found):
+        error.hint = f"`pickleseal convert {'OLD.pkl' if path == '-' else name} NEW.pseal` wraps it without running it"
+    elif isinstance(error, TornTailError) and path != "-":
+        error.hint = f"the last append did not finish; `pickleseal repair {name}` cuts off what it left"
+
+
+def _refusal_lines(path: str, error: Exception) -> list[str]:
+    """Return `path: CODE: what is wrong (where), expected X, found Y`, and a line with what to do if that is known."""
+    if not isinstance(error, PicklesealError):
+        return [f"{path_text(path)}: unreadable: {printable(_reason(error))}"]
+    text = printable(error.reason, 1200)
+    places = [] if error.where is None else [printable(error.where)]
+    if error.offset is not None:
+        places.append(f"byte {error.offset}" if error.record is None else f"byte {error.offset}, record {error.record}")
+    if places:
+        text += f" ({', '.join(places)})"
+    if error.expected is not None:
+        unit = " bytes" if isinstance(error, TruncatedError) else ""
+        text += f", expected {printable(error.expected)}{unit}"
+    if error.found is not None and not isinstance(error.found, tuple):  # the help has a tuple of names
+        text += f", found {printable(error.found)}"
+    lines = [f"{path_text(path)}: {error.code}: {text}"]
+    return lines if error.hint is None else [*lines, f"  help: {printable(error.hint, 2400)}"]
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def path_text(path: str) -> str:
+    """Return a path or URL as text for a terminal."""
+    return printable(path, 4096)
+
+
 def size_text(count: int) -> str:
     """Return a number of bytes for people: `1,234 bytes`, `12.3 MB`."""
     if count < 10_000:
-        return f"{count:,} bytes"
+        return plural(count, "byte")
     value, unit = count / 1000, "kB"
     for larger in ("MB", "GB", "TB"):
         if value >= 1000:
@@ -92,12 +146,12 @@ def _has_color(stream: TextIO) -> bool:
 
 
 class Output:
-    """Where a command writes to. `form` is `text`, `json`, `jsonl` or `quiet`.
+    """Prints the results of one command. `form` is `text`, `json`, `jsonl` or `quiet`.
 
-    A command calls `result` once for each thing that it was asked about, in an order that does not depend on timing,
-    and may set `summary`. In the form `json` all results are one object at the end:
-    `{"command", "pickleseal", "results": [...], "summary": {...}, "complete": true, "exit_code": 0}`; in `jsonl` each
-    result is a line, and the object without `results` the last one.
+    A command calls `result` or `refuse` once for each thing that it was asked about, in an order that does not depend
+    on timing, and may set `summary`. In the form `json`, all results are one object at the end:
+    `{"command", "pickleseal", "results": [...], "summary": {...}, "complete": true, "exit_code": 0}`. In the form
+    `jsonl`, each result is a line, and the object without `results` is the last line.
     """
 
     def __init__(self, command: str, form: str = "text", color: bool = True, progress: bool = True) -> None:
@@ -110,19 +164,25 @@ class Output:
         self._color = color and _has_color(sys.stdout)
         self._results: list[dict[str, Any]] = []
 
+    @property
+    def is_json(self) -> bool:
+        """Return whether results are printed as JSON."""
+        return self.form in ("json", "jsonl")
+
     def style(self, text: str, *names: str) -> str:
-        """Return a text in colours, if there are any. Escape what is foreign first."""
-        if not self._color:
+        """Return a text in colours, if colours are on. Escape text from files before."""
+        if not self._color or not names:
             return text
         return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
 
-    def text(self, line: str = "") -> None:
-        """Print a line for people; nothing in the other forms."""
+    def text(self, *lines: str) -> None:
+        """Print lines for people (without arguments, an empty one); nothing in the other forms."""
         if self.form == "text":
-            _print(line)
+            for line in lines or ("",):
+                _print(line)
 
     def result(self, found: dict[str, Any], *lines: str, path: str | None = None) -> None:
-        """Give out one result: as an object, or as lines for people, or (quiet) as the path where there is one."""
+        """Print one result: as an object for programs, as lines for people, or as the path alone for `quiet`."""
         if self.form == "text":
             for line in lines:
                 _print(line)
@@ -131,45 +191,52 @@ class Output:
         elif self.form == "json":
             self._results.append(found)
         elif path is not None:
-            _print(printable(path, 4096))
+            _print(path_text(path))
 
     def data(self, pieces: Iterable[bytes]) -> None:
-        """Write bytes that were asked for to standard output."""
+        """Write bytes to standard output."""
         for piece in pieces:
             try:
                 sys.stdout.buffer.write(piece)
             except OSError as exc:
                 raise OutputError(exc) from None
 
-    def refuse(self, path: str, error: Exception, **more: Any) -> None:
-        """Give out a refusal, in one line: `path: CODE: reason: hint`. It counts for the exit code."""
-        self.worsen(exit_code_of(error))
-        path = masked(path)
+    def refuse(self, path: str, error: Exception, *others: Exception, **more: Any) -> None:
+        """Print what is wrong with one path, and raise the exit code.
+
+        Args:
+            others: further errors of the same path, for people only.
+            more: further members of the object for programs.
+        """
+        lines = []
+        for one in (error, *others):
+            code = exit_code_of(one)
+            self.worsen(code)
+            _add_help(one, path)
+            first, *rest = _refusal_lines(masked(path), one)
+            lines += [self.style(first, "yellow" if code == EXIT_FINDING else "red"), *rest]
+            if not isinstance(one, PicklesealError):
+                self.is_complete = False
+        found = {"path": masked(path), "ok": False, "code": "unreadable", "reason": _reason(error)}
+        found |= dict.fromkeys(("hint", "step", "where"))
         if isinstance(error, PicklesealError):
-            error.path = path
-            code, line = error.code, str(error)
             step = error.step if isinstance(error, ReadError) else None
-            found = {"reason": error.reason, "hint": error.hint, "step": step, "where": error.where}
+            found |= {"code": error.code, "reason": error.reason, "hint": error.hint, "step": step}
+            found["where"] = error.where
             if error.offset is not None:
                 found |= {"offset": error.offset, "record": error.record}
-        else:
-            self.is_complete = False
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            code, line = "unreadable", f"{printable(path, 4096)}: unreadable: {printable(reason)}"
-            found = {"reason": reason, "hint": None, "step": None, "where": None}
-        color = "yellow" if exit_code_of(error) == EXIT_FINDING else "red"
-        self.result({"path": path, "ok": False, "code": code, **found, **more}, self.style(line, color), path=path)
+        self.result({**found, **more}, *lines, path=masked(path))
 
     def worsen(self, code: int) -> None:
         """Raise the exit code to this one, if it is lower."""
         self.exit_code = max(self.exit_code, code)
 
-    def complain(self, line: str) -> None:
-        """Say something beside the data: on stderr, without the passwords of URLs."""
+    def message(self, line: str) -> None:
+        """Print a message on standard error, without the passwords of URLs."""
         print(f"pickleseal: {printable(masked(line), 2000)}", file=sys.stderr)
 
     def finish(self) -> int:
-        """Print what comes at the end, and return the exit code."""
+        """Print the end of the output, and return the exit code."""
         if not self.is_complete:
             self.worsen(EXIT_UNREADABLE)
         last = {
@@ -193,14 +260,13 @@ class Output:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON in one line of ASCII: no text of a file can play tricks on a terminal."""
+    """Return a value as one line of JSON in ASCII, so that no text of a file can change the terminal."""
     import json
 
     return json.dumps(value, ensure_ascii=True, default=str)
 
 
-# What is drawn for people: rows that wrap, tables, bars, rows of bytes. It takes text that is escaped already.
-
+# --- text for people. It takes text that is escaped already. ----------------------------------------------------------
 
 _LABEL = 11
 _WIDEST = 160
@@ -208,25 +274,34 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def columns() -> int:
-    """Return how wide the terminal is, 80 where there is none."""
+    """Return the width of the terminal, from 40 to 160; 80 if there is no terminal."""
     return max(40, min(shutil.get_terminal_size().columns, _WIDEST))
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def plural(count: int, one: str) -> str:
+    """Return a count with its noun: `1 file`, `1,200 files`."""
+    return f"{count:,} {one if count == 1 else one + 's'}"
+
+
+def wrap(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    """Return a text as lines that fit the terminal. `first` and `rest` are put in front of its lines.
+
+    Without `rest`, the further lines are indented by the length of `first`, which must have no colours then.
+    """
+    rest = " " * len(first) if rest is None else rest
+    width = max(columns() - len(rest), 20)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{first}{lines[0]}".rstrip(), *(f"{rest}{line}" for line in lines[1:])]
 
 
 def row(out: Output, label: str, text: str, indent: int = 2) -> list[str]:
-    """Return a label and its text, wrapped to the terminal; lines after the first stand below the text."""
-    width = max(columns() - indent - _LABEL, 20)
-    lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
-    first = " " * indent + out.style(f"{label:<{_LABEL}}", "dim") + lines[0]
-    return [first.rstrip(), *(" " * (indent + _LABEL) + line for line in lines[1:])]
+    """Return a label and its text, wrapped; further lines stand below the text."""
+    first = " " * indent + out.style(f"{label:<{_LABEL}}", "dim")
+    return wrap(text, first, " " * (indent + _LABEL))
 
 
 def bar(length: int, whole: int, width: int) -> str:
-    """Return a bar of `length` out of `whole`, to scale; what is less than a cell is a sliver."""
+    """Return a bar for `length` out of `whole`, to scale. A length that is not 0 is always visible."""
     if not length or not whole:
         return ""
     eighths = max(1, round(8 * width * length / whole))
@@ -238,24 +313,14 @@ def bar(length: int, whole: int, width: int) -> str:
     return _EIGHTHS[8] * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
 
 
-def hex_width() -> int:
-    """Return how many bytes a row of a dump has: 16, or 8 where their meaning would not fit beside them."""
-    return 16 if columns() >= 100 else 8
+def cut(text: str, width: int) -> str:
+    """Return a text with its end cut off, if it is too long."""
+    return text if len(text) <= width else f"{text[: max(width, 4) - 3]}..."
 
 
-def hex_row(offset: str, data: bytes, note: str, with_text: bool = False) -> str:
-    """Return one row of a dump, as in appendix A of the spec; cut at the edge of the terminal."""
-    width = hex_width()
-    if with_text:
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
-        note = f"{text:<{width + 2}}{note}"
-    return cut(f"{offset:<6}  {data.hex(' '):<{3 * width - 1}}  {note}".rstrip())
-
-
-def cut(line: str) -> str:
-    """Cut a line at the edge of the terminal."""
-    width = max(columns(), 80)
-    return line if len(line) <= width else f"{line[: width - 3]}..."
+def cut_start(text: str, width: int) -> str:
+    """Return a text with its start cut off, if it is too long."""
+    return text if len(text) <= width else f"...{text[3 - max(width, 4) :]}"
 
 
 def signatures_text(signatures: Iterable[Sequence[str]]) -> str:
@@ -264,31 +329,30 @@ def signatures_text(signatures: Iterable[Sequence[str]]) -> str:
 
 
 def age_text(created: str) -> str:
-    """Return how long ago a time stamp of a header was, by this machine's clock."""
+    """Return how old a time stamp of a header is, by the clock of this machine."""
     from datetime import datetime, timezone
 
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")  # for reproducible output, as for the writer
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")  # for reproducible output, as the writer has it
     now = (
         datetime.fromtimestamp(int(fixed), timezone.utc) if fixed and fixed.isdecimal() else datetime.now(timezone.utc)
     )
     seconds = (now - parse_timestamp(created)).total_seconds()
     if seconds < 0:
-        return "in the future, by this machine's clock"
+        return "in the future by the clock of this machine"
     for size, unit in ((31_557_600, "year"), (2_629_800, "month"), (86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             return f"{plural(int(seconds // size), unit)} ago"
     return "less than a minute ago"
 
 
-# `progress`: how far long work is, on stderr: a bar with rate and time left. On a terminal only.
+# --- progress of long work: a bar with rate and time left, only on a terminal -----------------------------------------
 
-
-_EVERY = 0.2  # seconds between two lines
-_AFTER = 0.5  # seconds before the first: short work shows nothing
+_EVERY = 0.2  # seconds between two updates
+_AFTER = 0.5  # seconds before the first update, so that short work shows nothing
 
 
 class Progress:
-    """A context in which work advances. Without rich, or where its size is not known, one line that counts."""
+    """A context that shows how much work is done. Without rich, or if the total is not known, it is a line of text."""
 
     def __init__(self, is_shown: bool, total: int | None, unit: str) -> None:
         self._total = total
@@ -309,7 +373,7 @@ class Progress:
         self.clear()
 
     def advance(self, count: int = 1) -> None:
-        """Say that so much more is done."""
+        """Add to what is done."""
         self._done += count
         now = time.monotonic()
         if now >= self._next:
@@ -317,7 +381,7 @@ class Progress:
             self._show(now)
 
     def clear(self) -> None:
-        """Take what is shown off the terminal, so that something else can be printed. It comes back by itself."""
+        """Remove the bar, so that something else can be printed. The next update shows it again."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -327,30 +391,30 @@ class Progress:
             self._is_dirty = False
 
     def _show(self, now: float) -> None:
-        if self._total is not None and self._shown_by_rich():
+        if self._total is not None and self._has_updated_rich():
             return
         sys.stderr.write(f"\r\x1b[K{self.line(now - self._start)}")
         sys.stderr.flush()
         self._is_dirty = True
 
     def rate_text(self, seconds: float) -> str:
-        """Return how much is done after so many seconds, and how fast."""
+        """Return how much was done in some seconds, and how fast."""
         rate = self._done / max(seconds, 1e-9)
         if self._unit == "bytes":
             return f"{size_text(self._done)}, {size_text(int(rate))}/s"
         return f"{self._done:,} {self._unit}, {rate:,.0f}/s"
 
     def line(self, seconds: float) -> str:
-        """Return how far it is after so many seconds, in one line."""
-        said = self.rate_text(seconds)
+        """Return the state after some seconds, in one line."""
+        text = self.rate_text(seconds)
         if not self._total:
-            return said
+            return text
         rate = self._done / max(seconds, 1e-9)
         left = int((self._total - self._done) / rate) if rate else 0
         clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
-        return f"{said}, {min(100 * self._done // self._total, 100)}%, {clock} left"
+        return f"{text}, {min(100 * self._done // self._total, 100)}%, {clock} left"
 
-    def _shown_by_rich(self) -> bool:
+    def _has_updated_rich(self) -> bool:
         if self._bar is None:
             try:
                 from rich.console import Console
@@ -358,18 +422,20 @@ class Progress:
                 from rich.progress import Progress as Bar
             except ImportError:
                 return False
-            columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            parts = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+            self._bar = Bar(*parts, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("", total=self._total)
             self._bar.start()
-        said = self.rate_text(time.monotonic() - self._start)
-        self._bar.update(self._task, completed=self._done, description=said)
+        text = self.rate_text(time.monotonic() - self._start)
+        self._bar.update(self._task, completed=self._done, description=text)
         return True
 
 
 def progress(out: Output, total: int | None, unit: str) -> Progress:
-    """Return a context that shows how far work is, if a person looks on. `total` None: not known.
+    """Return a context that shows progress, if a person looks at the terminal.
 
-    `unit` says what is counted; `bytes` are shown as sizes.
+    Args:
+        total: None if it is not known.
+        unit: what is counted; `bytes` are shown as sizes.
     """
     return Progress(out.shows_progress, total, unit)

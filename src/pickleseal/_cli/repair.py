@@ -1,7 +1,7 @@
-"""Cut off the torn tail of a stream: what an append left behind that did not finish. --dry-run only says what it is.
+"""Cut off the torn tail of a stream, which is what remains of an append that did not finish.
 
-What is whole stays as it is, damage in front of the last frame too. Takes the lock that appends take, so nothing that
-is being written is touched. Nothing is unpickled.
+Everything before the tail stays as it is, including damage before the last frame. `repair` takes the lock that appends
+take, so it does not touch what is being written. Nothing is unpickled. --dry-run only reports the tail.
 
     pickleseal repair events.pseal --dry-run
     pickleseal repair events.pseal
@@ -13,11 +13,11 @@ import os
 from .._format.limits import MAX_INTEGER, Limits
 from .._policy import Policy
 from .._streams.scanner import Lost
-from ..errors import ReadError, TornTailError, printable
+from ..errors import ReadError, TornTailError
 from ..maintenance import repair
-from .inputs import STDIN, Subject, expand, quietly, with_way_out
+from .inputs import Subject, local_files, quietly
 from .inspect.frame import check_section
-from .output import Output, UsageError, plural
+from .output import EXIT_FINDING, Output, path_text, plural
 
 __all__ = ["add_arguments", "run"]
 
@@ -26,50 +26,49 @@ _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder, or pattern")
-    parser.add_argument("--dry-run", action="store_true", help="cut nothing off; exit code 1 where there is a tail")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder or pattern")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing; the exit code is 1 if there is a tail")
     parser.add_argument(
         "--drop-corrupt",
         action="store_true",
-        help="also cut off frames at the end that are corrupt, not torn, and may have been acknowledged: copy first",
+        help="also cut off frames at the end that are corrupt, not torn; their appends may have been acknowledged, so"
+        " copy the file first",
     )
 
 
 def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
-    for target in expand(options.paths):
-        if target.is_url or target.path == STDIN:
-            raise UsageError(f"{target.path}: files alone are repaired")
+    for target in local_files(options.paths, "repaired"):
         try:
             if target.error is not None:
                 raise target.error
             if options.dry_run:
                 with quietly():
-                    cut = _would_cut(target.path, options.drop_corrupt)
+                    cut = _torn_bytes(target.path, options.drop_corrupt)
                 end = os.stat(target.path).st_size - cut
             else:
                 cut = repair(target.path, drop_corrupt=options.drop_corrupt)
                 end = os.stat(target.path).st_size
         except (ReadError, OSError) as exc:
             if isinstance(exc, ReadError) and exc.offset is not None and not isinstance(exc, TornTailError):
-                exc.hint = exc.hint or "corrupt, not torn: --drop-corrupt cuts it off; copy the file first"
-            out.refuse(target.path, with_way_out(exc, target.path))
+                exc.hint = exc.hint or "corrupt, not torn; copy the file, then --drop-corrupt cuts this off"
+            out.refuse(target.path, exc)
             continue
         found = {"path": target.path, "ok": True, "code": None, "cut": cut, "end": end, "dry_run": options.dry_run}
-        text = "whole, nothing to cut off"
+        text = "no torn tail"
         if cut:
             verb = "would cut off" if options.dry_run else "cut off"
-            text = f"{verb} {plural(cut, 'byte')} behind the good end at byte {end:,}"
+            text = f"{verb} {plural(cut, 'byte')} after the last whole frame, which ends at byte {end:,}"
             if options.dry_run:
-                out.worsen(1)
-        out.result(found, f"{printable(target.path, 4096)}: {text}", path=target.path if cut else None)
+                out.worsen(EXIT_FINDING)
+        out.result(found, f"{path_text(target.path)}: {text}", path=target.path if cut else None)
 
 
-def _would_cut(path: str, drop_corrupt: bool) -> int:
-    """Return how many bytes a repair would cut off. Writes nothing.
+def _torn_bytes(path: str, drop_corrupt: bool) -> int:
+    """Return how many bytes `repair` would cut off. Writes nothing.
 
     Raises:
-        ReadError: the end is corrupt, and is not to be cut off.
+        ReadError: the end is corrupt, and `drop_corrupt` is false.
         OSError: from the operating system.
     """
     subject, lost, last = Subject(path, path), list[Lost](), None

@@ -1,19 +1,17 @@
-"""Write a catalog of artifacts from their headers alone: a row for each artifact, and for each frame of a stream.
+"""Make a catalog of artifacts from their headers: one row for each artifact, and one for each frame of a stream.
 
-Of each file 8 KiB are read, from object stores by range. Nothing is
-unpickled, and sections are not looked at. What is refused is a row too, with
-the code. An SQLite catalog is brought up to date: files whose size and time,
-or etag, are those of the last scan are not read, and files that are gone are
-removed. JSON lines and Parquet are written anew.
+Of each file, 8 KiB are read; of each object in a store, one range of that size. Nothing is imported or unpickled, and
+sections are not read. A refused file gets a row too, with the code of the error. An SQLite catalog is brought up to
+date: files that have not changed since the last scan are not read, and files that are gone are removed. JSON lines and
+Parquet are written anew each time.
 
-  pickleseal scan data/ --catalog artifacts.sqlite
-  pickleseal scan s3://bucket/models/ --catalog artifacts.parquet --concurrency 64
+    pickleseal scan data/ --catalog artifacts.sqlite
+    pickleseal scan s3://bucket/models/ --catalog artifacts.parquet --concurrency 64
 """
 
 import argparse
 import json
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,33 +25,28 @@ from .._io.url import is_url, local_path, masked
 from ..catalog import COLUMNS, HeaderEntry, iter_headers
 from ..errors import MissingExtraError, printable
 from .inputs import STDIN, Target, expand
-from .output import EXIT_UNREADABLE, Output, UsageError, exit_code_of, progress, size_text
+from .output import EXIT_UNREADABLE, Output, UsageError, columns, cut, exit_code_of, plural, progress, size_text
 
-__all__ = [
-    "Mark",
-    "SqliteCatalog",
-    "add_arguments",
-    "import_parquet",
-    "plain_path",
-    "run",
-    "write_jsonl",
-    "write_parquet",
-]
+__all__ = ["SqliteCatalog", "add_arguments", "run"]
 
-# Catalogs that are written anew each time: JSON lines, and Parquet. Each replaces the old one as a whole.
+_ENDINGS = (".sqlite", ".jsonl", ".parquet")
+_SETTLE = 2.0  # seconds: on a coarse clock, a file that changed just now may change again with the same time
+_SHOWN = 20  # types in the table for people
+_INTEGERS = frozenset({"offset", "record", "records", "version", "size", "protocol", "sections"})
+_LISTS = frozenset({"globals", "signed"})
+_OBJECTS = frozenset({"build", "meta", "packages", "types"})  # in Parquet JSON text, as their keys differ between rows
 
+
+# --- catalogs that are written anew: JSON lines and Parquet. A new one replaces the old one as a whole. ---------------
 
 _BATCH = 10_000  # rows in memory
-_INTEGER_COLUMNS = frozenset({"offset", "record", "records", "version", "size", "protocol", "sections"})
-_LISTS = frozenset({"globals", "signed"})
-_OBJECTS = frozenset({"build", "meta", "packages", "types"})  # as JSON text: their keys differ from row to row
 
 
-def write_jsonl(path: str, rows: Iterable[dict[str, Any]]) -> None:
+def _write_jsonl(path: str, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as JSON, one a line, in ASCII.
 
     Raises:
-        OSError: from the operating system; whatever `rows` raises. The old catalog is left as it was.
+        OSError: from the operating system. After any error, also one from `rows`, the old catalog is unchanged.
     """
     lines = (json.dumps(row).encode("ascii") + b"\n" for row in rows)
 
@@ -64,15 +57,15 @@ def write_jsonl(path: str, rows: Iterable[dict[str, Any]]) -> None:
     replace_with(path, 0, write)
 
 
-def write_parquet(path: str, rows: Iterable[dict[str, Any]]) -> None:
+def _write_parquet(path: str, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as Parquet: lists as lists, objects as JSON text.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
-        OSError: from the operating system; whatever `rows` raises. The old catalog is left as it was.
+        OSError: from the operating system. After any error, also one from `rows`, the old catalog is unchanged.
     """
-    arrow, parquet = import_parquet()
-    kinds = {name: arrow.int64() for name in _INTEGER_COLUMNS} | {name: arrow.list_(arrow.string()) for name in _LISTS}
+    arrow, parquet = _import_parquet()
+    kinds = {name: arrow.int64() for name in _INTEGERS} | {name: arrow.list_(arrow.string()) for name in _LISTS}
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
 
     def write(descriptor: int) -> None:
@@ -86,7 +79,7 @@ def write_parquet(path: str, rows: Iterable[dict[str, Any]]) -> None:
     replace_with(path, 0, write)
 
 
-def import_parquet() -> tuple[Any, Any]:
+def _import_parquet() -> tuple[Any, Any]:
     """Return pyarrow and its parquet module.
 
     Raises:
@@ -112,16 +105,11 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-# A catalog in SQLite that is brought up to date: what did not change stays, in one transaction.
-#
-# Tables: `artifacts`, a row for each artifact or frame; `imports`, which of them import what; `files`, by which the
-# next
-# scan knows what changed since.
-
+# --- a catalog in SQLite, which is brought up to date in one transaction ----------------------------------------------
 
 _APPLICATION = 0x70736561  # "psea", in the file's header
 _VERSION = 1
-_INTEGERS = frozenset({"offset", "record", "records", "version", "size", "protocol", "sections"})
+# artifacts: a row for each artifact or frame; imports: which of them imports what; files: their state at the last scan
 _TABLES = f"""
 CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, modified TEXT, etag TEXT) WITHOUT ROWID;
 CREATE TABLE artifacts (
@@ -138,7 +126,7 @@ _INSERT = f"INSERT INTO artifacts ({', '.join(COLUMNS)}) VALUES ({', '.join('?' 
 
 
 class Mark(NamedTuple):
-    """What tells whether a file changed since: size and time, or what the store calls its content."""
+    """The state of a file, by which the next scan finds out whether it changed: size and time, or the ETag."""
 
     size: int | None
     modified: str | None
@@ -146,14 +134,14 @@ class Mark(NamedTuple):
 
 
 class SqliteCatalog:
-    """A catalog while it is brought up to date. A context: at its end everything counts at once, or nothing does."""
+    """A catalog that is being brought up to date. At the end of the context, all changes take effect, or none."""
 
     def __init__(self, path: str) -> None:
-        """Open or make the catalog, and begin.
+        """Open or create the catalog, and begin a transaction.
 
         Raises:
-            UsageError: the file is something else than a catalog.
-            sqlite3.Error: from SQLite: the folder is not there, another scan is under way.
+            UsageError: the file is not a catalog.
+            sqlite3.Error: from SQLite: the folder does not exist, or another scan is running.
         """
         import sqlite3
 
@@ -163,7 +151,7 @@ class SqliteCatalog:
         except BaseException as exc:
             self._database.close()
             if isinstance(exc, sqlite3.DatabaseError) and "not a database" in str(exc):
-                raise UsageError(f"--catalog {path}: there is another file, and no SQLite database") from None
+                raise UsageError(f"--catalog {path}: the file exists and is not an SQLite database") from None
             raise
 
     def _begin(self, path: str) -> None:
@@ -174,7 +162,7 @@ class SqliteCatalog:
             for statement in _TABLES.split(";"):
                 run(statement)
         elif (application, version) != (_APPLICATION, _VERSION):
-            raise UsageError(f"--catalog {path}: there is a database that is no catalog of this version")
+            raise UsageError(f"--catalog {path}: the database is not a catalog of this version")
         run("CREATE TEMP TABLE seen (path TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def __enter__(self) -> "SqliteCatalog":
@@ -189,7 +177,7 @@ class SqliteCatalog:
             self._database.close()
 
     def is_current(self, path: str, mark: Mark) -> bool:
-        """Note that a file is there, and tell whether it is the one that is known already."""
+        """Note that a file exists, and return whether it is unchanged since the last scan."""
         self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (path,))
         if mark.etag is None and (mark.modified is None or mark.size is None):
             return False
@@ -197,26 +185,23 @@ class SqliteCatalog:
         return found is not None and (found[2] == mark.etag if mark.etag is not None else found == tuple(mark))
 
     def replace(self, path: str, rows: Iterable[dict[str, Any]]) -> bool:
-        """Put the rows of a file in the place of its old ones, and tell whether there were some.
-
-        The next scan reads it again, unless it is settled.
-        """
-        had_some = self._remove(path)
+        """Replace the rows of a file, and return whether it had some. Unless `keep` follows, the next scan reads it."""
+        had_rows = self._remove(path)
         run = self._database.execute
         for row in rows:
             number = run(_INSERT, [_value(row[name]) for name in COLUMNS]).lastrowid
             names = [(name, number) for name in row["globals"] or ()]
             self._database.executemany("INSERT INTO imports VALUES (?, ?)", names)
         run("INSERT INTO files (path) VALUES (?)", (path,))
-        return had_some
+        return had_rows
 
-    def settle(self, path: str, mark: Mark) -> None:
-        """Note by which mark the next scan knows that a file has not changed."""
+    def keep(self, path: str, mark: Mark) -> None:
+        """Let later scans skip a file as long as it has this mark."""
         run = self._database.execute
         run("UPDATE files SET size = ?, modified = ?, etag = ? WHERE path = ?", (*mark, path))
 
     def remove_others(self) -> int:
-        """Remove files that were not seen this time. Return how many."""
+        """Remove files that this scan did not see. Return how many."""
         gone = self._database.execute("SELECT path FROM files WHERE path NOT IN (SELECT path FROM seen)").fetchall()
         for (path,) in gone:
             self._remove(path)
@@ -231,7 +216,7 @@ class SqliteCatalog:
         return True
 
     def by_type(self) -> Sequence[tuple[str | None, int | None, int, int, str | None, str | None]]:
-        """Return type, version, how many, bytes, and the first and last `created`, of all that is there."""
+        """Return the type, version, number, bytes, first and last `created` of all artifacts in the catalog."""
         return self._database.execute(
             "SELECT type, version, count(*), total(size), min(created), max(created) FROM artifacts "
             "GROUP BY type, version"
@@ -244,22 +229,20 @@ def _value(value: Any) -> Any:
     return value
 
 
-def plain_path(path: str) -> str:
-    """Return a path as text that has a UTF-8 form: bytes of a name that are none are written as escapes."""
+def _utf8_path(path: str) -> str:
+    """Return a path as text that can be encoded in UTF-8: other bytes are written as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace") if not path.isascii() else path
 
 
-_ENDINGS = (".sqlite", ".jsonl", ".parquet")
-_SETTLED = 2.0  # seconds: a file that changed just now may change again without a new time, on coarse file systems
-_SHOWN = 20  # types in the table for people
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, pattern, or URL; a URL/ is a folder")
-    parser.add_argument("--catalog", required=True, metavar="FILE", help=f"what to write: {', '.join(_ENDINGS)}")
+    """Add the arguments of this command."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder, pattern or URL; URL/ is a folder")
+    parser.add_argument("--catalog", required=True, metavar="FILE", help=f"the catalog: {', '.join(_ENDINGS)}")
     parser.add_argument(
-        "--concurrency", type=int, default=32, metavar="N", help="range reads under way at once, for URLs (32)"
+        "--concurrency", type=int, default=32, metavar="N", help="URLs that are read at the same time (default: 32)"
     )
 
 
@@ -271,8 +254,8 @@ class _Group(NamedTuple):
     created: list[str]  # first, last
 
 
-class _Census:
-    """What a catalog holds, by type."""
+class _Types:
+    """The contents of a catalog by type."""
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
@@ -305,22 +288,22 @@ class _Census:
 
 
 class _Scan:
-    """One run: goes through the files, counts, and says what can't be read."""
+    """One run of the command: reads the files, counts, and collects errors."""
 
     def __init__(self, options: argparse.Namespace, out: Output, targets: Iterable[Target]) -> None:
         self._out = out
         self._targets = targets
         self._concurrency = options.concurrency
         self._marks: dict[str, tuple[Mark, bool]] = {}
-        self._has_errors = False  # the file that is being read
+        self._has_errors = False  # in the file that is being read
         self.catalog: SqliteCatalog | None = None
-        self.census = _Census()
+        self.types = _Types()
         self.counts = dict.fromkeys(("files", "artifacts", "refused", "new", "read_again", "unchanged", "removed"), 0)
         self.unreadable: list[tuple[str, Exception]] = []
-        self.is_listed = True  # all folders, so that what is not there is gone
+        self.is_listed = True  # all folders, so that a file that was not seen is gone
 
     def files(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
-        """Give each file that has to be read, with its rows, which are to be taken before the next file."""
+        """Yield each file that has to be read, with its rows, which the caller takes before the next file."""
         total = None
         if self._out.shows_progress:
             self._targets = list(self._targets)
@@ -330,13 +313,13 @@ class _Scan:
             for path, found in groupby(entries, key=lambda entry: entry.path):
                 self.counts["files"] += 1
                 self._has_errors = False
-                yield plain_path(path), map(self._row, found)
+                yield _utf8_path(path), map(self._row, found)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Give all rows."""
+        """Yield all rows."""
         for _, rows in self.files():
             for row in rows:
-                self.census.add_row(row)
+                self.types.add_row(row)
                 yield row
         if not self.counts["files"] and not self.is_listed:
             raise OSError("nothing could be listed")
@@ -345,46 +328,46 @@ class _Scan:
         """Bring a catalog up to date."""
         self.catalog = catalog
         for path, rows in self.files():
-            had_some = catalog.replace(path, rows)
-            mark, is_settled = self._marks.pop(path, (None, False))
-            if mark is not None and is_settled and not self._has_errors:
-                catalog.settle(path, mark)
-            self.counts["read_again" if had_some else "new"] += 1
+            had_rows = catalog.replace(path, rows)
+            mark, is_reliable = self._marks.pop(path, (None, False))
+            if mark is not None and is_reliable and not self._has_errors:
+                catalog.keep(path, mark)
+            self.counts["read_again" if had_rows else "new"] += 1
         if self.is_listed:
             self.counts["removed"] = catalog.remove_others()
         for group in catalog.by_type():
-            self.census.add(*group)
+            self.types.add(*group)
 
     def _paths(self, shown: Any) -> Iterator[str]:
-        """Give the paths that have to be read."""
+        """Yield the paths that have to be read."""
         for target in self._targets:
             shown.advance(1)
             if target.error is not None:
                 self.is_listed = False
                 self.unreadable.append((target.path, target.error))
             elif target.path == STDIN:
-                raise UsageError("-: standard input has no place that a catalog could name")
+                raise UsageError("-: standard input has no path for a catalog")
             elif self.catalog is None:
                 yield target.path
             else:
                 local = local_path(target.path) if target.is_url else target.path
-                name, (mark, is_settled) = plain_path(local or masked(target.path)), _mark_of(target, local)
+                name, (mark, is_reliable) = _utf8_path(local or masked(target.path)), _mark_of(target, local)
                 if self.catalog.is_current(name, mark):
                     self.counts["files"] += 1
                     self.counts["unchanged"] += 1
                 else:
-                    self._marks[name] = mark, is_settled
+                    self._marks[name] = mark, is_reliable
                     yield target.path
 
     def _row(self, entry: HeaderEntry) -> dict[str, Any]:
         row = entry.as_row()
-        row["path"] = plain_path(entry.path)
+        row["path"] = _utf8_path(entry.path)
         self.counts["artifacts"] += entry.error is None
         mark = self._marks.get(row["path"])
         if mark is not None:
             row["modified"], row["etag"] = row["modified"] or mark[0].modified, mark[0].etag
         if entry.error is not None:
-            if isinstance(entry.error, FileNotFoundError):  # a slip of the pen must not empty the catalog
+            if isinstance(entry.error, FileNotFoundError):  # a misspelt path must not empty the catalog
                 self.is_listed = False
             self._has_errors = True
             self.counts["refused"] += 1
@@ -393,30 +376,29 @@ class _Scan:
 
 
 def run(options: argparse.Namespace, out: Output) -> None:
-    """Scan, and say what there is."""
+    """Run the command."""
     path = options.catalog
     ending = os.path.splitext(path)[1]
     if ending not in _ENDINGS or is_url(path):
-        raise UsageError(f"--catalog {path}: expected a file that ends with {', '.join(_ENDINGS)}")
+        raise UsageError(f"--catalog {path}: expected a local file that ends with one of {', '.join(_ENDINGS)}")
     if options.concurrency < 1:
-        raise UsageError(f"--concurrency {options.concurrency}: expected a number from 1")
+        raise UsageError(f"--concurrency: expected 1 or more, found {options.concurrency}")
     if ending == ".parquet":
-        import_parquet()
+        _import_parquet()
     scan = _Scan(options, out, expand(options.paths))
     try:
         if ending == ".sqlite":
             _update(path, scan)
         else:
-            (write_jsonl if ending == ".jsonl" else write_parquet)(path, scan.rows())
+            (_write_jsonl if ending == ".jsonl" else _write_parquet)(path, scan.rows())
     except OSError as exc:
         out.is_complete = False
-        out.complain(f"{path}: {exc.strerror or exc}: the catalog is as it was")
+        out.message(f"{path}: {exc.strerror or exc}; the catalog is unchanged")
     for name, error in scan.unreadable:
         out.refuse(name, error)
         if exit_code_of(error) == EXIT_UNREADABLE:
             out.is_complete = False
-    for line in _table(scan, out):
-        out.text(line)
+    out.text(*_table(scan, out))
     out.summary = dict(scan.counts)
 
 
@@ -431,7 +413,7 @@ def _update(path: str, scan: _Scan) -> None:
 
 
 def _mark_of(target: Target, path: str | None) -> tuple[Mark, bool]:
-    """Return what tells whether a file changed, and whether that can be relied upon the next time."""
+    """Return the mark of a file, and whether the next scan can rely on it."""
     nothing = Mark(None, None, None), False
     if path is not None:
         try:
@@ -440,9 +422,8 @@ def _mark_of(target: Target, path: str | None) -> tuple[Mark, bool]:
             return nothing
         if not stat.S_ISREG(status.st_mode):
             return nothing
-        return Mark(
-            status.st_size, timestamp_of_file(status.st_mtime_ns), None
-        ), time.time() - status.st_mtime > _SETTLED
+        mark = Mark(status.st_size, timestamp_of_file(status.st_mtime_ns), None)
+        return mark, time.time() - status.st_mtime > _SETTLE
     info = target.info or {}
     when = next((info[name] for name in ("LastModified", "mtime", "updated", "last_modified") if info.get(name)), None)
     etag, size = info.get("ETag") or info.get("etag"), info.get("size")
@@ -451,11 +432,10 @@ def _mark_of(target: Target, path: str | None) -> tuple[Mark, bool]:
 
 
 def _table(scan: _Scan, out: Output) -> list[str]:
-    """Show what the catalog holds, by type, and what this run did."""
-    found = scan.census.results()
+    """Return the contents of the catalog by type, and what this run did."""
+    found = scan.types.results()
     for one in found:
         out.result(one)
-    width = shutil.get_terminal_size().columns
     rows = [("artifacts", "size", "oldest", "newest", "type")]
     rows += [
         (f"{one['artifacts']:,}", size_text(one["bytes"]), one["oldest"][:10], one["newest"][:10], _type_text(one))
@@ -465,18 +445,17 @@ def _table(scan: _Scan, out: Output) -> list[str]:
     lines = []
     for number, row in enumerate(rows if found else ()):
         start = "  ".join(text.rjust(size) for text, size in zip(row, widths, strict=False))
-        room = max(width - len(start) - 2, 12)
-        last = row[4] if len(row[4]) <= room else row[4][: room - 3] + "..."
-        lines.append(out.style(f"{start}  {last}", "dim") if not number else f"{start}  {last}")
+        line = f"{start}  {cut(row[4], max(columns() - len(start) - 2, 12))}"
+        lines.append(line if number else out.style(line, "dim"))
     if len(found) > _SHOWN:
-        lines.append(f"and {len(found) - _SHOWN:,} more types")
+        lines.append(f"and {plural(len(found) - _SHOWN, 'more type')}")
     counts = scan.counts
-    said = [f"{counts['files']:,} {'file' if counts['files'] == 1 else 'files'}"]
+    parts = [plural(counts["files"], "file")]
     names = ("new", "read_again", "unchanged", "removed")
-    said += [f"{counts[name]:,} {name.replace('_', ' ')}" for name in names if counts[name]]
+    parts += [f"{counts[name]:,} {name.replace('_', ' ')}" for name in names if counts[name]]
     if counts["refused"]:
-        said.append(out.style(f"{counts['refused']:,} refused", "red"))
-    return [*lines, *[""] * bool(lines), ", ".join(said)]
+        parts.append(out.style(f"{counts['refused']:,} refused", "red"))
+    return [*lines, *[""] * bool(lines), ", ".join(parts)]
 
 
 def _type_text(one: Mapping[str, Any]) -> str:

@@ -1,64 +1,53 @@
-"""Sign artifact files as they are, or take signatures off. Nothing is unpickled.
+"""Sign artifact files in place, or remove signatures. Nothing is unpickled.
 
-Everything that `verify` checks is checked first; who wrote a file is not: sign only what you know the origin of.
-Signatures of other keys stay. Anyone can take a signature off, so that one is missing says nothing. Files are
-replaced atomically.
+Everything that `verify` checks is checked first. Who wrote a file is not checked, so sign only files whose origin you
+know. Signatures of other keys stay. Anyone can remove a signature, so a missing one proves nothing. Each file is
+replaced as a whole or not at all.
 
     pickleseal seal model.pseal --key release.keys --purpose models
     pickleseal seal models/ --remove release-2025
 """
 
 import argparse
-from collections.abc import Callable
 
-from .._format.header import Header
-from ..errors import PackError, ReadError, printable
+from ..errors import PackError, ReadError
 from ..maintenance import remove_signatures, seal
-from .inputs import STDIN, expand, with_way_out
+from .inputs import local_files
 from .options import add_key_arguments, ring_of
-from .output import Output, UsageError, plural, signatures_text
+from .output import Output, UsageError, path_text, plural, signatures_text
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder, or pattern")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder or pattern")
     parser.add_argument(
-        "--remove", action="append", default=[], metavar="ID", help="take this key's signatures off; may be repeated"
+        "--remove", action="append", default=[], metavar="ID", help="remove the signatures of this key; may be repeated"
     )
-    add_key_arguments(parser, "the first that can sign signs")
+    add_key_arguments(parser, "The first key that can sign is used.")
 
 
 def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
     ring = ring_of(options)
-    act: Callable[[str], tuple[Header, int]]
-    if ring is not None and not options.remove:
-        keys = ring
-        if not any(key.can_sign for key in keys.keys):
-            raise UsageError("--key: none of the keys can sign, all are public")
-
-        def act(path: str) -> tuple[Header, int]:
-            return seal(path, keys), 1
-    elif options.remove and ring is None:
-
-        def act(path: str) -> tuple[Header, int]:
-            return remove_signatures(path, options.remove)
-    else:
-        raise UsageError("expected --key or --key-env, to sign, or else --remove")
-    done = 0
-    for target in expand(options.paths):
-        if target.is_url or target.path == STDIN:
-            raise UsageError(f"{target.path}: files alone are signed in place")
+    if (ring is None) != bool(options.remove):
+        raise UsageError("expected --key or --key-env to sign, or --remove to remove signatures")
+    if ring is not None and not any(key.can_sign for key in ring.keys):
+        raise UsageError("--key: none of the keys can sign, because all of them are public")
+    written = 0
+    for target in local_files(options.paths, "signed"):
         try:
             if target.error is not None:
                 raise target.error
-            header, count = act(target.path)
+            if ring is not None:
+                header, count = seal(target.path, ring), 1
+            else:
+                header, count = remove_signatures(target.path, options.remove)
         except (ReadError, OSError, PackError, ValueError) as exc:
-            out.refuse(target.path, with_way_out(exc, target.path))
+            out.refuse(target.path, exc)
             continue
-        done += bool(count)
+        written += bool(count)
         found = {
             "path": target.path,
             "ok": True,
@@ -70,6 +59,6 @@ def run(options: argparse.Namespace, out: Output) -> None:
         names = signatures_text(header.signatures)
         text = f"signed by {names}" if names else "not signed"
         if options.remove:
-            text = f"{plural(count, 'signature')} taken off; {text}"
-        out.result(found, f"{printable(target.path, 4096)}: {text}", path=target.path)
-    out.summary = {"written": done}
+            text = f"{plural(count, 'signature')} removed; {text}"
+        out.result(found, f"{path_text(target.path)}: {text}", path=target.path)
+    out.summary = {"written": written}

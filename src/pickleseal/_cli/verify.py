@@ -1,8 +1,8 @@
-"""Check everything that can be checked without running anything: headers, all checksums, the pickles' structure.
+"""Check everything that can be checked without running anything: headers, all checksums, the structure of the pickles.
 
-PATHS are files, folders (all `.pseal` files below them), patterns, URLs, or `-` for standard input. Streams are found
-by what is in them, and checked frame by frame. Nothing is imported or unpickled. Intact is not authentic: with --key,
-a signature has to verify as well.
+A PATH is a file, a folder (all `.pseal` files in it and below), a pattern, a URL, or - for standard input. Streams are
+recognised by their contents, and checked frame by frame. Nothing is imported or unpickled. Intact does not mean
+authentic: with --key, a signature must verify as well.
 
     pickleseal verify model.pseal
     pickleseal verify models/ --key public.keys --policy policy.toml
@@ -14,6 +14,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from .._files import verify
@@ -21,30 +22,32 @@ from .._format.header import Header, fields_of
 from .._policy import Decision, NoImports, Policy, evaluate, request_of
 from .._streams.scanner import Lost
 from ..errors import ReadError, printable
-from .inputs import FORMS, Subject, Target, expand, opened, quietly, refuse_more, with_way_out
-from .options import add_policy_arguments, policy_of
-from .output import Output, Progress, plural, progress, signatures_text, size_text
+from .inputs import Subject, Target, expand, lost_facts, opened, quietly
+from .options import FORMS, PATHS, add_policy_arguments, policy_of
+from .output import Output, path_text, plural, progress, signatures_text, size_text
 
 __all__ = ["add_arguments", "run"]
 
-_LISTED = 20  # so many files are listed one by one, also where they are whole
+_LISTED = 20  # up to so many files, whole ones are listed too
 _THREADS = 4
-_AHEAD = 64  # targets that are under way
-_SMALL = 1 << 20  # bytes of a file that is looked at in this thread
-_LARGE = 1 << 28  # from so many bytes on, progress is in bytes
+_AHEAD = 64  # targets in the queue of the threads
+_SMALL = 1 << 20  # bytes; smaller files are checked in the main thread
+_LARGE = 1 << 28  # bytes in all from which progress is shown in bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder, pattern, URL, or -")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     add_policy_arguments(parser)
-    parser.add_argument("--as", dest="form_of", choices=FORMS, default="auto", help="what each of them is")
-    parser.add_argument("--all", action="store_true", help=f"list what is whole, too, where there are over {_LISTED}")
-    parser.add_argument("--quarantine", metavar="DIR", help="copy what is refused there, each with the reason in JSON")
+    parser.add_argument(
+        "--as", dest="form_of", choices=FORMS, default="auto", help="what the files are (default: auto)"
+    )
+    parser.add_argument("--all", action="store_true", help=f"list whole files even if there are more than {_LISTED}")
+    parser.add_argument("--quarantine", metavar="DIR", help="copy refused files to DIR, each with the reason in JSON")
 
 
 class Found(NamedTuple):
-    """What there is to say of one target."""
+    """The result for one target."""
 
     path: str
     size: int | None
@@ -61,17 +64,18 @@ def run(options: argparse.Namespace, out: Output) -> None:
     shows_all = options.all or len(targets) <= _LISTED
     counts = {"checked": 0, "whole": 0, "refused": 0, "unreadable": 0, "records": 0, "bytes": 0}
 
-    def look(target: Target) -> Found:
-        return _look(target, policy, options.form_of, has_policy, options.quarantine)
+    def check(target: Target) -> Found:
+        return _check_target(target, policy, options.form_of, has_policy, options.quarantine)
 
     sizes = [_size_of(target) for target in targets]
     is_large = sum(sizes) >= _LARGE
     with quietly(), progress(out, sum(sizes) if is_large else len(targets), "bytes" if is_large else "files") as bar:
-        for found, size in zip(_in_order(look, targets, sizes), sizes, strict=True):
+        for found, size in zip(_in_order(check, targets, sizes), sizes, strict=True):
             counts["checked"] += 1
             counts["records"] += found.found.get("records", 0)
             counts["bytes"] += found.size or 0
-            _show(found, out, bar, shows_all, counts)
+            bar.clear()
+            _show(found, out, shows_all, counts)
             bar.advance(size if is_large else 1)
     seconds = time.perf_counter() - start
     out.summary = {**counts, "seconds": round(seconds, 3)}
@@ -79,44 +83,41 @@ def run(options: argparse.Namespace, out: Output) -> None:
         out.text(_summary(counts, seconds, out))
 
 
-def _in_order(look: Callable[[Target], Found], targets: list[Target], sizes: list[int]) -> Iterator[Found]:
-    """Look at all targets, and give what was found in their order.
+def _in_order(check: Callable[[Target], Found], targets: list[Target], sizes: list[int]) -> Iterator[Found]:
+    """Check all targets, and yield the results in their order.
 
-    Large files and URLs are looked at by threads, as hashing and waiting let others run. Small files are not: four
-    threads that take turns took twice as long as one.
+    Large files and URLs are checked in threads, because hashing and waiting release the interpreter. Small files are
+    checked in this thread: with threads, they took twice as long.
     """
     if len(targets) == 1:
-        yield look(targets[0])
+        yield check(targets[0])
         return
     from concurrent.futures import ThreadPoolExecutor
-
-    def here(target: Target) -> Callable[[], Found]:
-        return lambda: look(target)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[Callable[[], Found]] = deque()
         try:
             for target, size in zip(targets, sizes, strict=True):
                 is_small = 0 < size < _SMALL or target.error is not None
-                waiting.append(here(target) if is_small else pool.submit(look, target).result)
+                waiting.append(partial(check, target) if is_small else pool.submit(check, target).result)
                 if len(waiting) >= _AHEAD:
                     yield waiting.popleft()()
             while waiting:
                 yield waiting.popleft()()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # interrupted: what has not begun is not to begin
+            pool.shutdown(wait=False, cancel_futures=True)  # after an interrupt, start nothing more
 
 
 def _size_of(target: Target) -> int:
-    """Return the length of a file, 0 where that is not known."""
+    """Return the length of a file, or 0 if it is not known."""
     try:
         return os.stat(target.path).st_size
     except (OSError, ValueError):
         return 0
 
 
-def _look(target: Target, policy: Policy, form: str, has_policy: bool, folder: str | None) -> Found:
-    """Check one target. Whatever is wrong with it is part of the answer."""
+def _check_target(target: Target, policy: Policy, form: str, has_policy: bool, folder: str | None) -> Found:
+    """Check one target. What is wrong with it is part of the result."""
     path, size, found, errors = target.path, None, dict[str, Any](), list[Exception]()
     try:
         with opened(target) as subject:
@@ -137,7 +138,7 @@ def _check(
 ) -> int | None:
     if form != "stream":
         try:
-            header = verify(subject.local if subject.local is not None else subject.url, policy=policy)  # type: ignore[arg-type]  # one of them is there
+            header = verify(subject.source, policy=policy)
         except ReadError:
             if form == "artifact" or not subject.is_stream():
                 raise
@@ -176,7 +177,7 @@ def _refusals(header: Header, policy: Policy) -> list[ReadError]:
 def _check_stream(
     subject: Subject, policy: Policy, has_policy: bool, found: dict[str, Any], errors: list[Exception]
 ) -> int | None:
-    """Check all frames of a stream; what is damaged is skipped, and what follows it checked as well."""
+    """Check all frames of a stream. Damaged frames are skipped, and the frames after them are checked too."""
     lost: list[Lost] = []
     frames = records = 0
     verified: set[tuple[str, str]] | None = None
@@ -198,17 +199,17 @@ def _check_stream(
         records=records,
         size=size,
         verified=sorted(map(list, verified or ())),
-        lost=[{"offset": one.offset, "end": one.end, "code": one.error.code, "records": one.records} for one in lost],
+        lost=lost_facts(lost),
     )
     errors.extend(one.error for one in lost)
     return size
 
 
 def _keep(subject: Subject, folder: str, error: ReadError) -> str:
-    """Copy what was refused into a quarantine, and return where it is.
+    """Copy a refused file to a quarantine, and return the path of the copy.
 
     Raises:
-        OSError: from the operating system, or there is no room.
+        OSError: from the operating system, or the quarantine is full.
     """
     import sys
 
@@ -218,52 +219,52 @@ def _keep(subject: Subject, folder: str, error: ReadError) -> str:
 
     reason = reason_of(error, subject.path, None, None)
     try:
-        with Evidence(subject.local if subject.local is not None else subject.url, sys.maxsize) as evidence:
+        with Evidence(subject.source, sys.maxsize) as evidence:
             kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(
                 evidence, error.code, reason
             )
     except OSError as exc:
-        raise OSError(exc.errno, f"the quarantine {folder} did not keep it: {exc.strerror or exc}") from None
+        raise OSError(exc.errno, f"can't copy it to the quarantine {folder}: {exc.strerror or exc}") from None
     if kept is None:
-        raise OSError(f"no room in the quarantine {folder}")
+        raise OSError(f"the quarantine {folder} is full")
     return kept.path
 
 
-def _show(found: Found, out: Output, bar: Progress, shows_all: bool, counts: dict[str, int]) -> None:
+def _show(found: Found, out: Output, shows_all: bool, counts: dict[str, int]) -> None:
     if not found.errors:
         counts["whole"] += 1
         if shows_all or out.form != "text":
-            bar.clear()
             out.result({"path": found.path, "ok": True, "code": None, **found.found}, _line(found, out))
         return
-    bar.clear()
-    is_refused = isinstance(found.errors[0], ReadError)
-    counts["refused" if is_refused else "unreadable"] += 1
     first, *others = found.errors
+    is_refused = isinstance(first, ReadError)
+    counts["refused" if is_refused else "unreadable"] += 1
     more = found.found | ({"others": [str(error) for error in others]} if others else {})
-    out.refuse(found.path, with_way_out(first, found.path), **more)
-    refuse_more(out, found.path, others)
+    out.refuse(found.path, first, *others, **more)
     if "quarantined" in found.found:
-        out.text(out.style(f"  copied to {printable(found.found['quarantined'], 4096)}", "dim"))
+        out.text(out.style(f"  copied to {path_text(found.found['quarantined'])}", "dim"))
     if found.found.get("kind") == "stream" and is_refused:
-        whole = f"{plural(found.found['records'], 'record')} in {plural(found.found['frames'], 'frame')}"
-        out.text(out.style(f"  the rest is whole: {whole}", "dim"))
+        out.text(out.style(f"  whole: {_records_text(found.found)}", "dim"))
 
 
 def _line(found: Found, out: Output) -> str:
-    """Say that one is whole, in one line."""
+    """Return a line about a whole artifact or stream."""
     facts = found.found
     if facts["kind"] == "stream":
-        what = f"stream, {plural(facts['records'], 'record')} in {plural(facts['frames'], 'frame')}"
+        what = f"stream, {_records_text(facts)}"
     else:
         what = printable(facts["type"]) + (f" version {facts['version']}" if facts["version"] else "")
     if facts["verified"]:
-        seal = f"signed by {signatures_text(facts['verified'])}"
+        signed = f"signed by {signatures_text(facts['verified'])}"
     elif facts.get("signatures"):
-        seal = f"has a seal of {signatures_text(facts['signatures'])}, not verified: give --key"
+        signed = f"claims to be signed by {signatures_text(facts['signatures'])}, not verified: give --key"
     else:
-        seal = "no signature was asked for" if facts["kind"] == "stream" else "not signed"
-    return f"{printable(found.path, 4096)}: {out.style('ok', 'green')}: {what}, {size_text(found.size or 0)}, {seal}"
+        signed = "signatures not checked" if facts["kind"] == "stream" else "not signed"
+    return f"{path_text(found.path)}: {out.style('ok', 'green')}: {what}, {size_text(found.size or 0)}, {signed}"
+
+
+def _records_text(facts: dict[str, Any]) -> str:
+    return f"{plural(facts['records'], 'record')} in {plural(facts['frames'], 'frame')}"
 
 
 def _summary(counts: dict[str, int], seconds: float, out: Output) -> str:

@@ -1,20 +1,16 @@
-"""Tell whether artifacts would load with the code as it is now: the gate before a deploy.
+"""Check before a deploy whether artifacts would load with the code as it is now.
 
-Each header is compared with the classes, versions, migrations and packages
-of the code that --import names. Nothing is unpickled, and sections are not
-read: damage in them is the matter of `verify`. The current folder is put in
-front of sys.path, as `python -m` has it, and the named modules are imported;
-of modules that an artifact names only those below them. Without --trust and
---policy every class and function that is found counts as trusted.
+Each header is compared with the classes, versions, migrations and packages of the code that --import names. Nothing is
+unpickled, and sections are not read; `pickleseal verify` finds damage in them. Of the modules that artifacts name, only
+those that --import names and those below them are imported. The current folder comes first in sys.path, as for
+`python -m`. Without --trust and --policy, every class and function that is found counts as trusted.
 
-  pickleseal check data/ --import myapp
-  pickleseal check data/ --import myapp --policy policy.toml --sarif check.sarif
+    pickleseal check data/ --import myapp
+    pickleseal check data/ --import myapp --policy policy.toml --sarif check.sarif
 """
 
 import argparse
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -24,40 +20,45 @@ from ..._schema.registry import Registry
 from ...catalog import HeaderEntry, iter_headers, read_headers
 from ...errors import printable
 from ..inputs import STDIN, Target, expand
-from ..output import EXIT_FINDING, EXIT_UNREADABLE, Output, UsageError, exit_code_of, progress
+from ..options import PATHS, add_import_arguments, add_trust_arguments
+from ..output import (
+    EXIT_FINDING,
+    EXIT_UNREADABLE,
+    Output,
+    UsageError,
+    columns,
+    cut,
+    exit_code_of,
+    path_text,
+    plural,
+    progress,
+    wrap,
+)
 from .code import Code, shown_path
 from .evaluation import BREAKS, Evaluator
-from .report import Finding, Report, text_of
+from .report import Finding, Report, text_of, write_junit, write_sarif
 
 __all__ = ["add_arguments", "run"]
 
+_INDENT = " " * 8
+_LABEL = " " * 16
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, pattern, URL, or - for standard input")
+    """Add the arguments of this command."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_import_arguments(parser, "a module or package of the code to check against")
+    add_trust_arguments(parser, "a class or function that the readers trust; its module is imported")
+    parser.add_argument("--policy", metavar="FILE.toml", help="the policy of the readers, as Policy.from_toml reads it")
     parser.add_argument(
-        "--import",
-        action="append",
-        default=[],
-        dest="imports",
-        metavar="MODULE",
-        help="module or package of the code to check against; its import code runs. May be given again",
+        "--registry", metavar="MODULE:NAME", help="the Registry of the readers (default: the default one)"
     )
-    parser.add_argument("--policy", metavar="FILE", help="a policy in TOML: what the readers accept")
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="MODULE:NAME",
-        help="a class or function that the readers trust; its module is imported. May be given again",
-    )
-    parser.add_argument("--registry", metavar="MODULE:NAME", help="a Registry of your own; else the default one")
     parser.add_argument("--sarif", metavar="FILE", help="write the findings as SARIF 2.1.0, for code scanning")
-    parser.add_argument("--junit", metavar="FILE", help="write a JUnit report, one test case for each file")
+    parser.add_argument("--junit", metavar="FILE", help="write a JUnit report with a test case for each file")
 
 
 def run(options: argparse.Namespace, out: Output) -> None:
-    """Check, and say what breaks and how to mend it."""
+    """Run the command."""
     code = Code(options.imports)
     policy = _policy(options, code)
     evaluator = Evaluator(policy, code, trusts_all=options.policy is None and not options.trust)
@@ -66,15 +67,18 @@ def run(options: argparse.Namespace, out: Output) -> None:
     total, unit = None, "files"
     if out.shows_progress:
         targets = list(targets)
-        total, unit = (len(targets), "files") if len(targets) > 1 else (None, "artifacts")  # it may be a long stream
+        total, unit = (len(targets), "files") if len(targets) > 1 else (None, "artifacts")  # one may be a long stream
     for name in code.names:
-        place = getattr(sys.modules.get(name), "__file__", None)
-        out.text(out.style(f"{name} is {shown_path(place) if place else 'built in'}", "dim"))
-    with progress(out, total, unit) as shown:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        out.text(out.style(f"{name} is {shown_path(path) if path else 'built in'}", "dim"))
+    with progress(out, total, unit) as bar:
         for entry in _entries(targets, policy, report):
             before = report.counts["files"]
-            _take(entry, evaluator, report, out)
-            shown.advance(report.counts["files"] - before if total is not None else 1)
+            if entry.header is None:
+                report.refuse(entry.path, entry.error or OSError("not read"))
+            elif report.add(entry, evaluator.problems(entry.header)) and out.form == "quiet":
+                out.result({}, path=entry.path)
+            bar.advance(report.counts["files"] - before if total is not None else 1)
     for path, error in report.unreadable:
         out.refuse(path, error)
         if exit_code_of(error) == EXIT_UNREADABLE:
@@ -83,35 +87,31 @@ def run(options: argparse.Namespace, out: Output) -> None:
         out.worsen(EXIT_FINDING)
     findings = report.ordered()
     for finding in findings:
-        out.result(finding.as_dict(), *_lines(finding, out))
+        out.result(finding.as_dict(), *_finding_lines(finding, out))
     out.summary = {**report.counts, "findings": len(findings)}
     if not report.counts["files"]:
-        out.complain("no artifact there: nothing was checked")
-    for line in (*_table(findings), *_closing(report, out)):
-        out.text(line)
-    if options.sarif is not None or options.junit is not None:
-        from .report import write_junit, write_sarif
-
-        for path, write in ((options.sarif, write_sarif), (options.junit, write_junit)):
-            if path is not None:
-                try:
-                    write(path, report)
-                except OSError as exc:
-                    raise UsageError(f"{path}: {exc.strerror or exc}") from None
+        out.message("there is no artifact, so nothing was checked")
+    out.text(*_table(findings), *_summary(report, out))
+    for path, write in ((options.sarif, write_sarif), (options.junit, write_junit)):
+        if path is not None:
+            try:
+                write(path, report)
+            except OSError as exc:
+                raise UsageError(f"{path}: {exc.strerror or exc}") from None
 
 
 def _policy(options: argparse.Namespace, code: Code) -> Policy:
-    """Make the policy that the readers have, as far as the command line says."""
+    """Return the policy of the readers, as the options describe it."""
     try:
         policy = Policy() if options.policy is None else Policy.from_toml(options.policy)
         if options.trust:
             policy = replace(policy, trust=[*policy.trust, *options.trust])
         if options.registry is not None:
             if not code.covers(options.registry.partition(":")[0]):
-                raise UsageError(f"--registry {options.registry}: its module has to be named by --import")
+                raise UsageError(f"--registry {options.registry}: --import must name its module")
             registry = resolve(options.registry)
             if not isinstance(registry, Registry):
-                raise UsageError(f"--registry {options.registry}: that is no Registry")
+                raise UsageError(f"--registry {options.registry}: it is not a Registry")
             policy = replace(policy, registry=registry)
     except (OSError, TypeError, ValueError, ImportError, AttributeError) as exc:
         raise UsageError(str(exc)) from None
@@ -134,72 +134,54 @@ def _entries(targets: Iterable[Target], policy: Policy, report: Report) -> Itera
         yield from read_headers(STDIN, data, policy)
 
 
-def _take(entry: HeaderEntry, evaluator: Evaluator, report: Report, out: Output) -> None:
-    if entry.header is None:
-        report.refuse(entry.path, entry.error or OSError("not read"))
-    elif report.add(entry, evaluator.problems(entry.header)) and out.form == "quiet":
-        out.result({}, path=entry.path)
-
-
-def _lines(finding: Finding, out: Output) -> list[str]:
-    """Show a finding: what, how often, where, and what to do."""
-    problem, width = finding.problem, min(shutil.get_terminal_size().columns, 120)
-    breaks = problem.level == BREAKS
-    version = f", version {problem.version}" if problem.version else ""
-    counted = _counted(finding.artifacts, "artifact")
-    head = out.style(f"{problem.level:<6}", "red" if breaks else "yellow", "bold")
+def _finding_lines(finding: Finding, out: Output) -> list[str]:
+    """Return a finding as lines: what it is, how often, where, and what to do."""
+    problem = finding.problem
+    level = out.style(f"{problem.level:<6}", "red" if problem.level == BREAKS else "yellow", "bold")
     subject = out.style(printable(problem.subject, 200), "bold")
-    lines = ["", f"{head}  {subject}{version}: {counted}  {out.style(problem.code, 'dim')}"]
+    version = f", version {problem.version}" if problem.version else ""
+    count = plural(finding.artifacts, "artifact")
+    lines = ["", f"{level}  {subject}{version}: {count}  {out.style(problem.code, 'dim')}"]
     for change in problem.changes:
-        lines += _wrapped(printable(change, 1000), width)
+        lines += wrap(printable(change, 1000), _INDENT)
     example = finding.example
-    where = printable(example.path, 1000) + (f", record {example.record}" if example.offset else "")
-    lines.append(f"        {out.style('example', 'dim')} {where}")
+    where = path_text(example.path) + (f", record {example.record}" if example.offset else "")
+    lines.append(f"{_label('example', out)}{where}")
     if problem.source is not None:
-        lines.append(f"        {out.style('class  ', 'dim')} {printable(problem.source, 1000)}")
+        lines.append(f"{_label('class', out)}{printable(problem.source, 1000)}")
     for fix in problem.fixes:
-        if not fix.when:
-            lines += _wrapped(printable(fix.code, 2000), width, out.style("fix    ", "dim") + " ")
-            continue
-        lines += _wrapped(f"{printable(fix.when, 1000)}:", width, out.style("fix    ", "dim") + " ")
-        for line in fix.code.split("\n"):
-            lines.append(f"            {out.style(printable(line, 2000), 'cyan')}" if line else "")
+        text = printable(f"{fix.when}:" if fix.when else fix.code, 2000)
+        lines += wrap(text, _label("fix", out), _LABEL)
+        for line in fix.code.split("\n") if fix.when else ():
+            lines.append(f"{_INDENT}    {out.style(printable(line, 2000), 'cyan')}" if line else "")
     return lines
 
 
-def _wrapped(text: str, width: int, head: str = "") -> list[str]:
-    indent = " " * (16 if head else 8)
-    lines = textwrap.wrap(text, max(width - len(indent), 20), break_long_words=False, break_on_hyphens=False) or [""]
-    return [f"        {head}{lines[0]}", *(indent + line for line in lines[1:])]
+def _label(label: str, out: Output) -> str:
+    return f"{_INDENT}{out.style(f'{label:<7}', 'dim')} "
 
 
 def _table(findings: list[Finding]) -> list[str]:
-    """List what was found, a line for each, where it is more than one thing."""
+    """Return all findings with one line for each, if there are several."""
     if len(findings) < 2:
         return []
-    width = shutil.get_terminal_size().columns
     counts = [f"{found.artifacts:,}" for found in findings]
-    most = max(map(len, counts))
-    lines = [""]
-    for found, count in zip(findings, counts, strict=True):
-        line = f"{found.problem.level:<6}  {count:>{most}}  {text_of(found.problem)}"
-        lines.append(printable(line, 4096) if len(line) <= width else printable(line[: width - 3], 4096) + "...")
-    return lines
+    width = max(map(len, counts))
+    lines = [
+        f"{found.problem.level:<6}  {count:>{width}}  {printable(text_of(found.problem), 4096)}"
+        for found, count in zip(findings, counts, strict=True)
+    ]
+    return ["", *(cut(line, columns()) for line in lines)]
 
 
-def _closing(report: Report, out: Output) -> list[str]:
-    """Say how it ended, in a sentence."""
+def _summary(report: Report, out: Output) -> list[str]:
     counts = report.counts
-    said = [f"{counts['load']:,} of {_counted(counts['artifacts'], 'artifact')} would load"]
+    parts = [f"{counts['load']:,} of {plural(counts['artifacts'], 'artifact')} would load"]
     if counts["warn"]:
-        said[0] += f", {counts['warn']:,} with a warning"
+        parts[0] += f", {counts['warn']:,} of them with a warning"
     if counts["break"]:
-        said.append(out.style(f"{counts['break']:,} would not", "red", "bold"))
+        parts.append(out.style(f"{counts['break']:,} would not", "red", "bold"))
     if counts["unreadable"]:
-        said.append(out.style(f"{counts['unreadable']:,} can't be judged", "red"))
+        parts.append(out.style(f"{counts['unreadable']:,} can't be checked", "red"))
     is_good = not counts["break"] and not counts["unreadable"] and counts["artifacts"]
-    return [""] * bool(report.findings) + [out.style("; ".join(said), "green") if is_good else "; ".join(said)]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return [""] * bool(report.findings) + [out.style("; ".join(parts), *(["green"] if is_good else []))]

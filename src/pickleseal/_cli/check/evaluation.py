@@ -145,7 +145,7 @@ class Evaluator:
             fixes: tuple[Fix, ...] = (Fix("", printable(error.hint or "", 1000)),)
         elif isinstance(error, ClassMissingError) and isinstance(error.found, str):
             fixes = self._ways_to(error.found)
-            if self._code.is_out_of_reach(error.found):
+            if self._code.is_unknown(error.found):
                 text = "its module is not named by --import, so it was not looked for"
         else:
             text, fixes = f"{name}: {error.reason}", (Fix("", error.hint),) if error.hint else ()
@@ -156,7 +156,7 @@ class Evaluator:
 
     def _ways_to(self, name: str) -> tuple[Fix, ...]:
         module, _, qualname = name.partition(":")
-        if self._code.is_out_of_reach(name):
+        if self._code.is_unknown(name):
             return (Fix("", f"--import {printable(module.partition('.')[0])}"),)
         same = self._code.classes_called(qualname)
         today = same[0] if len(same) == 1 else None

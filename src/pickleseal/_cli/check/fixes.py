@@ -47,7 +47,7 @@ def fixes_for_drift(
     version = registered.version if registered is not None else 0
     body = _enum_body(removed) if now.adapter.has_members else _body(removed, added)
     code = f"{_decorator(cls, registered, version=version + 1)}\n\n{_migration(cls, registered, version, body)}"
-    fixes.append(Fix("else, by a migration" if fixes else "by a migration", code))
+    fixes.append(Fix("else, with a migration" if fixes else "with a migration", code))
     return tuple(fixes)
 
 
@@ -82,7 +82,7 @@ def fixes_for_versions(
         if len(steps) == 3 and version < last:
             steps.append(f"...  # and so on, up to from_version={last}")
             break
-    return (Fix("unless they are there already: these steps, in this order", "\n\n".join(steps)),)
+    return (Fix("add those of these migrations that are missing", "\n\n".join(steps)),)
 
 
 def fixes_for_moved(name: str, today: type | None, registered: Registered | None) -> tuple[Fix, ...]:
@@ -90,9 +90,9 @@ def fixes_for_moved(name: str, today: type | None, registered: Registered | None
     module, _, qualname = name.partition(":")
     if today is None:
         code = f"Policy(renames={{{_quoted(name)}: {_quoted(f'its.module.today:{qualname}')}}})"
-        return (Fix("if it moved", code), Fix("else", f"bring {module} back, or keep these artifacts out"))
+        return (Fix("if it moved", code), Fix("else", f"restore {module}, or keep these artifacts away"))
     policy = f"Policy(renames={{{_quoted(name)}: {_quoted(global_name(today))}}})"
-    where = f"if it is {today.__qualname__} in {today.__module__} today, above that class"
+    where = f"if it is {today.__qualname__} in {today.__module__} today, write above that class"
     return (Fix(where, _decorator(today, registered, formerly=name)), Fix("or for one reader", policy))
 
 

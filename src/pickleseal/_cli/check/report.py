@@ -1,7 +1,8 @@
-"""What a check found over all files: equal problems are counted together, each with an example."""
+"""What `check` found in all files, and its reports as SARIF and JUnit. Equal problems are counted together."""
 
 import os
 from typing import Any
+from urllib.parse import quote
 
 from ..._io.atomic import replace_file
 from ..._version import __version__
@@ -14,7 +15,7 @@ __all__ = ["Finding", "Report", "text_of", "write_junit", "write_sarif"]
 
 
 class Finding:
-    """A problem, and the artifacts that have it."""
+    """A problem, the number of artifacts that have it, and one of them as an example."""
 
     def __init__(self, problem: Problem, first: HeaderEntry) -> None:
         self.problem = problem
@@ -24,13 +25,13 @@ class Finding:
         self._last: str | None = None
 
     def count(self, entry: HeaderEntry) -> None:
-        """Count one more."""
+        """Count one more artifact."""
         self.artifacts += 1
         if entry.path != self._last:
             self.files, self._last = self.files + 1, entry.path
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the finding as plain values."""
+        """Return the finding for programs."""
         problem = self.problem
         return {
             **{name: getattr(problem, name) for name in ("level", "code", "subject", "version")},
@@ -44,18 +45,18 @@ class Finding:
 
 
 class Report:
-    """What was found over all files."""
+    """The findings in all files."""
 
     def __init__(self, keeps_all: bool) -> None:
         self.findings: dict[Problem, Finding] = {}
-        self.files: dict[str, dict[str, None]] = {}  # what is wrong with each file; the good ones for JUnit only
+        self.files: dict[str, dict[str, None]] = {}  # problems by path; files without any only for JUnit
         self.unreadable: list[tuple[str, Exception]] = []
         self.counts = dict.fromkeys(("files", "artifacts", "load", "warn", "break", "unreadable"), 0)
         self._keeps_all = keeps_all
         self._last: str | None = None
 
     def add(self, entry: HeaderEntry, problems: tuple[Problem, ...]) -> bool:
-        """Count an artifact, and tell whether it is the first of its file that would not load."""
+        """Count an artifact, and return whether it is the first of its file that would not load."""
         self.enter(entry.path)
         breaks = any(problem.level == BREAKS for problem in problems)
         self.counts["artifacts"] += 1
@@ -74,7 +75,7 @@ class Report:
         return is_first
 
     def enter(self, path: str) -> None:
-        """Begin with a file, unless this is one more of its frames."""
+        """Count a file, unless this is a further frame of the last one."""
         if path != self._last:
             self._last = path
             self.counts["files"] += 1
@@ -82,13 +83,13 @@ class Report:
                 self.files.setdefault(path, {})
 
     def refuse(self, path: str, error: Exception) -> None:
-        """Count what could not be judged."""
+        """Count an artifact that could not be checked."""
         self.enter(path)
         self.counts["unreadable"] += 1
         self.unreadable.append((path, error))
 
     def ordered(self) -> list[Finding]:
-        """Return the findings: what breaks, most of it first, then what warns."""
+        """Return the findings: first those that break, then those that warn; the most frequent first."""
         return sorted(self.findings.values(), key=lambda found: (found.problem.level, -found.artifacts))
 
 
@@ -97,17 +98,16 @@ def text_of(problem: Problem) -> str:
     return f"{problem.subject}: {problem.code}: {'; '.join(problem.changes)}"
 
 
-# Findings for machines: SARIF 2.1.0 for code scanning, JUnit for test reports.
-
+# --- reports for other programs ---------------------------------------------------------------------------------------
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def write_sarif(path: str, report: Report) -> None:
-    """Write SARIF: one result for each finding, at the class where it is mended, else at an artifact.
+    """Write SARIF 2.1.0: one result for each finding, at the class that needs the fix, or else at an artifact.
 
     Raises:
-        OSError: from the operating system; an older file is left as it was.
+        OSError: from the operating system; an older file is unchanged then.
     """
     results = [_result(finding) for finding in report.ordered()]
     for name, error in report.unreadable:
@@ -149,18 +149,11 @@ def _as_result(code: str, level: str, text: str, locations: list[Any], count: in
 
 
 def _location(path: str, line: int | None) -> dict[str, Any]:
-    from urllib.parse import quote
-
-    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(path) if "://" in path else quote(_slashed(path))}}
+    uri = quote(path, safe=":/?&=%*@") if "://" in path else quote(_slashed(path))
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if line is not None:
         physical["region"] = {"startLine": line}
     return {"physicalLocation": physical}
-
-
-def _uri(url: str) -> str:
-    from urllib.parse import quote
-
-    return quote(url, safe=":/?&=%*@")
 
 
 def _slashed(path: str) -> str:
@@ -168,10 +161,10 @@ def _slashed(path: str) -> str:
 
 
 def write_junit(path: str, report: Report) -> None:
-    """Write a JUnit report: a test case for each file, failed where an artifact in it would not load.
+    """Write a JUnit report with a test case for each file, which fails if an artifact in it would not load.
 
     Raises:
-        OSError: from the operating system; an older file is left as it was.
+        OSError: from the operating system; an older file is unchanged then.
     """
     from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -181,9 +174,9 @@ def write_junit(path: str, report: Report) -> None:
     names = list(dict.fromkeys([*report.files, *refused]))
     failed = [name for name in names if report.files.get(name)]
     counts = {"tests": len(names), "failures": len(failed), "errors": len(refused)}
-    told = {key: str(count) for key, count in counts.items()}
-    suites = Element("testsuites", told)
-    suite = SubElement(suites, "testsuite", {"name": "pickleseal check", "skipped": "0", **told})
+    attributes = {key: str(count) for key, count in counts.items()}
+    suites = Element("testsuites", attributes)
+    suite = SubElement(suites, "testsuite", {"name": "pickleseal check", "skipped": "0", **attributes})
     for name in names:
         case = SubElement(suite, "testcase", {"classname": "pickleseal.check", "name": printable(name, 4096)})
         for element, texts in (("failure", list(report.files.get(name, ()))), ("error", refused.get(name, []))):

@@ -1,5 +1,6 @@
-"""A pickle as a list of opcodes. Nothing is run, imported or unpickled, and no argument is taken as a whole: a walk
-costs what is shown of it, whatever lengths a pickle declares.
+"""The opcodes of a pickle as text. Nothing is run, imported or unpickled.
+
+Of a long argument, only the beginning is read, so the cost does not depend on the lengths that a pickle declares.
 """
 
 import pickletools
@@ -11,9 +12,9 @@ from ...errors import printable
 
 __all__ = ["Opcode", "Take", "opcodes"]
 
-Take = Callable[[int, int], bytes]  # offset and count -> the bytes there, fewer where the pickle ends
+Take = Callable[[int, int], bytes]  # offset and count -> these bytes, or fewer if the pickle ends
 _SHOWN = 60  # characters of an argument
-_LINE = 1 << 16  # bytes in which a line of text has to end
+_LINE = 1 << 16  # bytes of the longest line
 _SIZES = {
     pickletools.TAKEN_FROM_ARGUMENT1: "<B",
     pickletools.TAKEN_FROM_ARGUMENT4: "<i",
@@ -26,19 +27,19 @@ _KNOWN: dict[str, Any] = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
 class Opcode(NamedTuple):
-    """One opcode: where it is, how many bytes it takes, its argument as text, and what is wrong with it."""
+    """One opcode: its offset, its length with the argument, the argument as text, and what is wrong with it."""
 
     offset: int
     length: int
     name: str
     argument: str | None
     depth: int
-    """How many marks are open."""
+    """The number of open marks."""
     problem: str | None = None
 
 
 def opcodes(take: Take, end: int) -> Iterator[Opcode]:
-    """Go through the opcodes of a pickle of `end` bytes, up to STOP or to what is no opcode."""
+    """Yield the opcodes of a pickle of `end` bytes, up to STOP or to the first byte that is no opcode."""
     offset, depth = 0, 0
     while offset < end:
         byte = take(offset, 1)
@@ -47,7 +48,7 @@ def opcodes(take: Take, end: int) -> Iterator[Opcode]:
             return
         known = _KNOWN.get(byte.decode("latin-1"))
         if known is None:
-            yield Opcode(offset, 1, f"0x{byte[0]:02x}", None, depth, "no opcode: what follows can't be told")
+            yield Opcode(offset, 1, f"0x{byte[0]:02x}", None, depth, "not an opcode, so the rest can't be read")
             return
         length, argument, problem = _argument(known.arg, take, offset + 1, end)
         if pickletools.markobject in known.stack_before:
@@ -60,9 +61,9 @@ def opcodes(take: Take, end: int) -> Iterator[Opcode]:
         offset += 1 + length
         if known.name == "STOP":
             if offset < end:
-                yield Opcode(offset, end - offset, "", None, depth, f"{end - offset:,} bytes behind STOP")
+                yield Opcode(offset, end - offset, "", None, depth, f"{end - offset:,} bytes after STOP")
             return
-    yield Opcode(offset, 0, "", None, depth, "ends without STOP")
+    yield Opcode(offset, 0, "", None, depth, "STOP is missing")
 
 
 def _argument(kind: Any, take: Take, start: int, end: int) -> tuple[int, str | None, str | None]:
@@ -72,7 +73,7 @@ def _argument(kind: Any, take: Take, start: int, end: int) -> tuple[int, str | N
     if kind.n >= 0:
         data = take(start, kind.n)
         if len(data) < kind.n or start + kind.n > end:
-            return end - start, None, "ends within the argument"
+            return end - start, None, "the bytes end within the argument"
         return kind.n, _fixed(kind.name, data), None
     if kind.n == pickletools.UP_TO_NEWLINE:
         return _lines(2 if kind.name.endswith("pair") else 1, take, start, end)
@@ -91,7 +92,7 @@ def _lines(count: int, take: Take, start: int, end: int) -> tuple[int, str | Non
         data = take(position, min(_LINE, end - position))
         at = data.find(b"\n")
         if at < 0:
-            return end - start, None, "a line that does not end"
+            return end - start, None, "the line does not end"
         texts.append(_cut(data[:at][: 4 * _SHOWN].decode("utf-8", "backslashreplace"), at))
         position += at + 1
     return position - start, " ".join(texts), None
@@ -102,10 +103,10 @@ def _sized(kind: Any, take: Take, start: int, end: int) -> tuple[int, str | None
     width = struct.calcsize(form)
     head = take(start, width)
     if len(head) < width:
-        return end - start, None, "ends within the argument"
+        return end - start, None, "the bytes end within the argument"
     (length,) = struct.unpack(form, head)
     if length < 0 or start + width + length > end:
-        return end - start, None, f"an argument of {length:,} bytes, where {max(end - start - width, 0):,} are left"
+        return end - start, None, f"the argument has {length:,} bytes, but {max(end - start - width, 0):,} are left"
     data = take(start + width, min(length, 4 * _SHOWN))
     if kind.name.startswith("long"):
         text = str(int.from_bytes(data, "little", signed=True)) if length <= 16 else f"an integer of {length:,} bytes"

@@ -1,222 +1,68 @@
 """Find every place in a code base that pickles or unpickles, and say what to ask there.
 
-Reads the syntax trees of Python files and notebooks; imports and runs nothing of them. Names are followed through
-imports, aliases, attributes of `self`, defaults of parameters and from module to module. A comment
-`# pickleseal: ok REASON` in the line of a place, or alone in the line above it, accepts it.
+`map` reads the syntax trees of Python files and notebooks. It imports and runs nothing of them. Names are followed
+through imports, aliases, attributes of `self`, defaults of parameters, and from module to module. The comment
+`# pickleseal: ok REASON`, in the line of a place or alone in the line above, accepts that place.
 
-  pickleseal map src
-  pickleseal map src --markdown > docs/pickles.md
-  pickleseal map src --fail-on untrusted-read
+    pickleseal map src
+    pickleseal map src --markdown > docs/pickles.md
+    pickleseal map src --fail-on untrusted-read
 """
 
 import argparse
-import json
-import os
-import shutil
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-from ..inputs import STDIN, expand
-from ..output import EXIT_FINDING, Output, UsageError
-from .names import parse
-from .places import Module, Place
-from .rules import QUESTIONS, WORDS
+from ...errors import printable
+from ..output import EXIT_FINDING, Output, UsageError, columns, cut, cut_start, path_text, plural, wrap
+from .code_base import File, find_places, read_files
+from .places import Place
+from .rules import QUESTIONS, offer, questions
 
 __all__ = ["add_arguments", "run"]
 
-_ENDINGS = (".py", ".pyw", ".ipynb")
-_SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages"))
-_MOST_ROUNDS = 5  # of following names from module to module
 _FAIL_ON = ("untrusted-read",)
+_DIRECTIONS = {"read": "read", "write": "write", "both": "r + w"}
+_MOST_TEXT = 200  # characters of a text from the code base
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("sources", nargs="+", metavar="SRC", help="files and folders of Python code; - for stdin")
-    parser.add_argument("--markdown", action="store_true", help="write a Markdown page")
+    """Add the arguments of this command."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="a file or folder of Python code, or - for standard input"
+    )
+    parser.add_argument("--markdown", action="store_true", help="write a page in Markdown")
     parser.add_argument(
         "--fail-on",
         choices=_FAIL_ON,
-        help="exit with 1 if there is one: a read of what somebody else may have written, not accepted by a comment",
+        help="exit with 1 if data that somebody else may have written is read, and no comment accepts it",
     )
 
 
 def run(options: argparse.Namespace, out: Output) -> None:
-    """Map the sources."""
+    """Run the command."""
     if options.markdown and out.form != "text":
-        raise UsageError("--markdown goes with none of --json, --jsonl and --quiet")
-    files = list(_read_all(options.sources, out))
-    _analyse(files, out)
+        raise UsageError("--markdown can't be used with --json, --jsonl or --quiet")
+    files = list(read_files(options.sources, out))
+    find_places(files, out)
     for file in files:
         for line in file.unexplained:
-            out.complain(f"{file.path}:{line}: `# pickleseal: ok` accepts nothing without a reason behind it")
+            out.message(f"{file.path}:{line}: `# pickleseal: ok` needs a reason, and accepts nothing without it")
     mapped = [file for file in files if file.places]
     out.summary = _summary(files)
     if options.fail_on and out.summary["untrusted"]:
         out.worsen(EXIT_FINDING)
-    if out.form == "text" and options.markdown:
-        from .pages import markdown
-
-        markdown(mapped, out)
-    elif out.form == "text":
-        from .pages import table
-
-        table(mapped, out, _width())
-    else:
-        for file in mapped:
-            for place in file.places:
-                found = {"path": file.path, "module": file.module, "cell": file.cell_of(place), **place.as_json()}
-                found["line"] = file.line_of(place)
-                out.result(found)
-            if out.form == "quiet":
-                out.result({}, path=file.path)
-
-
-class File(NamedTuple):
-    """One file of the code base, and what was found in it."""
-
-    path: str
-    module: str
-    text: bytes
-    cells: list[tuple[int, int]]  # of a notebook: in which line each cell of code begins, and its number
-    places: list[Place]
-    unexplained: list[int]
-    by_serializer: list[Place]
-
-    def cell_of(self, place: Place) -> int | None:
-        """Return the number of the cell that a place is in, from 1, in a notebook."""
-        return max((number for start, number in self.cells if start <= place.line), default=None)
-
-    def line_of(self, place: Place) -> int:
-        """Return the line of a place in its file, or in its cell."""
-        return place.line - max((start for start, _ in self.cells if start <= place.line), default=1) + 1
-
-    def position(self, place: Place) -> str:
-        """Return line and column of a place, for people."""
-        cell = self.cell_of(place)
-        text = f"{self.line_of(place)}:{place.column}"
-        return text if cell is None else f"cell {cell}, {text}"
-
-
-def _read_all(sources: list[str], out: Output) -> Iterator[File]:
-    for source in sources:
-        is_folder = os.path.isdir(source)
-        for target in expand([source], endings=_ENDINGS):
-            if target.is_url:
-                raise UsageError(f"map reads local files: {target.path}")
-            inside = os.path.relpath(target.path, source).split(os.sep)[:-1] if is_folder else []
-            if any(part in _SKIPPED or (part.startswith(".") and part != "..") for part in inside):
-                continue
-            try:
-                if target.error is not None:
-                    raise target.error
-                yield _read(target.path)
-            except OSError as exc:
-                out.refuse(target.path, exc)
-            except ValueError as exc:  # of a notebook
-                _unparsed(target.path, exc, out)
-
-
-def _unparsed(path: str, exc: Exception, out: Output) -> None:
-    reason = f"line {exc.lineno}: {exc.msg}" if isinstance(exc, SyntaxError) else str(exc)
-    if isinstance(exc, RecursionError | MemoryError):
-        reason = "nested too deeply"
-    out.refuse(path, OSError(None, f"not to be parsed: {reason}"))
-
-
-def _read(path: str) -> File:
-    if path == STDIN:
-        text = sys.stdin.buffer.read()
-    else:
-        with open(path, "rb") as file:
-            text = file.read()
-    cells: list[tuple[int, int]] = []
-    if path.endswith(".ipynb"):
-        text, cells = _notebook(text)
-    return File(path, _module_of(path), text, cells, [], [], [])
-
-
-def _notebook(text: bytes) -> tuple[bytes, list[tuple[int, int]]]:
-    """Return the cells of code as one module. Lines for the shell and for IPython say nothing."""
-    try:
-        loaded = json.loads(text)
-        found = [cell for cell in loaded.get("cells", []) if cell.get("cell_type") == "code"]
-        sources = ["".join(cell.get("source", [])) for cell in found]
-    except (AttributeError, TypeError) as exc:
-        raise ValueError(f"not a notebook: {exc}") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    lines: list[str] = []
-    cells: list[tuple[int, int]] = []
-    for number, source in enumerate(sources, 1):
-        cells.append((len(lines) + 1, number))
-        kept = [] if source.lstrip().startswith("%%") else source.split("\n")
-        lines += ["pass" if line.lstrip().startswith(("%", "!", "?")) else line for line in kept]
-    return "\n".join(lines).encode("utf-8", "replace"), cells
-
-
-def _module_of(path: str) -> str:
-    """Return the dotted name of a module: as far up as there are packages."""
-    if path == STDIN:
-        return "-"
-    folder, name = os.path.split(os.path.abspath(path))
-    parts = [] if name == "__init__.py" else [name.rpartition(".")[0]]
-    while os.path.isfile(os.path.join(folder, "__init__.py")):
-        folder, name = os.path.split(folder)
-        parts.insert(0, name)
-    return ".".join(parts) or os.path.basename(folder)
-
-
-def _analyse(files: list[File], out: Output) -> None:
-    """Find the places; again, where a module imports what another one hands on, until nothing new is handed on."""
-    exports: dict[str, frozenset[str]] = {}
-    unparsed: set[str] = set()
-    todo = [file for file in files if WORDS.search(file.text)]
-    for _ in range(_MOST_ROUNDS):
-        fresh: dict[str, frozenset[str]] = {}
-        for file in todo:
-            try:
-                is_package = file.path.endswith("__init__.py")
-                found = Module(file.text, parse(file.text), file.module, is_package, exports)
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
-                if file.path not in unparsed:
-                    unparsed.add(file.path)
-                    _unparsed(file.path, exc, out)
-                continue
-            file.places[:] = found.places
-            file.unexplained[:] = found.unexplained
-            file.by_serializer[:] = found.by_serializer
-            fresh |= {name: values for name, values in found.exports().items() if exports.get(name) != values}
-        if not fresh:
-            break
-        exports |= fresh
-        by_module: dict[str, set[bytes]] = {}
-        for name in fresh:
-            module, _, last = name.rpartition(".")
-            by_module.setdefault(module, set()).add(last.removesuffix("()").encode())
-        todo = [file for file in files if _imports(file, by_module)]
-    _add_serializers(files)
-
-
-def _add_serializers(files: list[File]) -> None:
-    """Add the calls of serializers, in a code base that hands pickle's functions on to somebody."""
-    places = [place for file in files for place in file.places]
-    if any(place.kind == "handed-on" and place.call.endswith((".loads", ".dumps")) for place in places):
-        for file in files:
-            file.places[:] = sorted([*file.places, *file.by_serializer], key=lambda place: (place.line, place.column))
-
-
-def _imports(file: File, fresh: dict[str, set[bytes]]) -> bool:
-    """Tell by its text whether a module may import one of these names, given by module."""
-    for module, names in fresh.items():
-        if module == file.module:
-            continue
-        is_near = file.module.startswith(f"{module}.") and b"from ." in file.text
-        if (is_near or module.rpartition(".")[2].encode() in file.text) and any(name in file.text for name in names):
-            return True
-    return False
+    if out.form == "text":
+        (_show_markdown if options.markdown else _show_table)(mapped, out)
+        return
+    for file in mapped:
+        for place in file.places:
+            found = {"path": file.path, "module": file.module, "cell": file.cell_of(place), **place.as_json()}
+            found["line"] = file.line_of(place)
+            out.result(found)
+        if out.form == "quiet":
+            out.result({}, path=file.path)
 
 
 def _summary(files: list[File]) -> dict[str, Any]:
@@ -235,5 +81,103 @@ def _summary(files: list[File]) -> dict[str, Any]:
     }
 
 
-def _width() -> int:
-    return max(60, min(shutil.get_terminal_size((80, 24)).columns, 200))
+def _remarks(place: Place) -> list[str]:
+    found = [] if place.kind == "call" or place.source is None else [place.kind]
+    if place.note:
+        found.append(printable(place.note, _MOST_TEXT))
+    if place.accepted:
+        found.append(f"accepted: {printable(place.accepted, _MOST_TEXT)}")
+    return found
+
+
+def _source(place: Place) -> str:
+    """Return where the data of a read comes from; for other places, what kind of place it is."""
+    if place.source is not None:
+        return place.source.kind
+    return "" if place.kind == "call" else place.kind
+
+
+def _show_table(files: Sequence[File], out: Output) -> None:
+    """Print a table of places for each module, the totals, and what to ask."""
+    width = max(columns(), 60)
+    rows = [(file, place) for file in files for place in file.places]
+    position = max([len(file.position(place)) for file, place in rows], default=0)
+    source = max([len(_source(place)) for _, place in rows], default=0)
+    call = min(max([len(place.call) for _, place in rows], default=0), max(20, width // 3))
+    for file in files:
+        out.text(out.style(path_text(file.path), "bold"))
+        for place in file.places:
+            is_dim = place.accepted is not None or place.kind == "sealed"
+            style = ["red"] if place.is_untrusted else ["dim"] if is_dim else []
+            head = (
+                f"{'!' if place.is_untrusted else ' '} {file.position(place):>{position}}  "
+                f"{_DIRECTIONS[place.rule.direction]:<5}  {cut_start(place.call, call):<{call}}  "
+                f"{_source(place):<{source}}  "
+            )
+            where = cut(printable(place.where or "(module)", _MOST_TEXT), max(width - len(head), 12))
+            line, remarks = head + where, "; ".join(_remarks(place))
+            if remarks and len(line) + 2 + len(remarks) <= width:
+                out.text(out.style(f"{line}; {remarks}", *style))
+                continue
+            out.text(out.style(line, *style))
+            for more in wrap(remarks, " " * (position + 11)) if remarks else ():
+                out.text(out.style(more, "dim"))
+        out.text()
+    totals = out.summary
+    text = (
+        f"{plural(totals['places'], 'place')} in {totals['files_with_places']} of {plural(totals['files'], 'file')}: "
+        f"{plural(totals['reads'], 'read')} ({totals['untrusted']} untrusted), {plural(totals['writes'], 'write')}"
+    )
+    if totals["accepted"]:
+        text += f", {totals['accepted']} accepted"
+    for line in wrap(text):
+        out.text(out.style(line, "bold"))
+    if totals["untrusted"]:
+        out.text(out.style("! marks a read of data that somebody else may have written", "red"))
+    if totals["places"]:
+        out.text("", "Ask at each place:")
+        for key, question in QUESTIONS.items():
+            out.text(*wrap(f"{key}: {question}", "  ", "    "))
+
+
+def _show_markdown(files: Sequence[File], out: Output) -> None:
+    """Print a page in Markdown: the totals, what to ask, a table for each module, and what to use instead."""
+    totals = out.summary
+    out.text(
+        "# Serialization map",
+        "",
+        f"{plural(totals['places'], 'place')} in {totals['files_with_places']} of {plural(totals['files'], 'file')}. "
+        f"{plural(totals['reads'], 'read')}, of which {totals['untrusted']} untrusted; "
+        f"{plural(totals['writes'], 'write')}; {totals['accepted']} accepted.",
+        "",
+        "## What to ask",
+        "",
+        *(f"- **{key}**: {question}" for key, question in QUESTIONS.items()),
+        "",
+    )
+    offers: dict[str, None] = {}
+    for file in files:
+        out.text(f"## {_escaped(file.module)}", "", f"`{_escaped(file.path)}`", "")
+        out.text("| line | direction | call | data from | where | ask | remarks |", "|---|---|---|---|---|---|---|")
+        for place in file.places:
+            rule = place.rule._replace(kind=place.kind)
+            offers[f"{_escaped(place.call)}: {offer(rule, place.source.kind if place.source else None)}"] = None
+            remarks = [*(["**untrusted**"] if place.is_untrusted else []), *map(_escaped, _remarks(place))]
+            cells = [
+                file.position(place),
+                _DIRECTIONS[place.rule.direction],
+                f"`{_escaped(place.call)}`",
+                _source(place),
+                _escaped(place.where) or "(module)",
+                ", ".join(questions(rule)),
+                "; ".join(remarks),
+            ]
+            out.text(f"| {' | '.join(cells)} |")
+        out.text()
+    if offers:
+        out.text("## What pickleseal offers", "", *(f"- {line}" for line in offers))
+
+
+def _escaped(text: str) -> str:
+    """Return a text from the code base so that Markdown shows it as it is."""
+    return "".join(f"\\{c}" if c in "|`*<>[]\\" else c for c in printable(text, 1000))

@@ -1,4 +1,4 @@
-"""What `map` looks for: names of functions and classes that pickle, settings that switch pickling on, what to ask."""
+"""The tables of `map`: functions and classes that pickle, settings that switch pickling on, questions, and offers."""
 
 import re
 from functools import lru_cache
@@ -23,11 +23,12 @@ __all__ = [
 
 
 class Rule(NamedTuple):
-    """One name, by what it does with pickles.
+    """What a function, class or setting does with pickles.
 
-    `direction`: `read`, `write` or `both`. `kind`: `call` reads or writes one pickle; `implicit` does so on its way;
-    `setting` says that others do; `hook` says how a class is pickled; `note` is not pickle, and as unsafe.
-    `argument`: what the first argument of a read is: `bytes`, `file` (an open one), `path`, or nothing.
+    `direction` is `read`, `write` or `both`. `kind` is `call` (reads or writes one pickle), `implicit` (pickles as a
+    side effect), `class` (a pickler or unpickler), `setting` (makes other code pickle), `hook` (says how a class is
+    pickled), `note` (not pickle, but as unsafe) or `sealed` (pickleseal). `argument` is what the first argument of a
+    read is: `bytes`, `file` (an open file), `path`, `url`, or empty.
     """
 
     library: str
@@ -36,7 +37,7 @@ class Rule(NamedTuple):
     argument: str
 
 
-# module: names, direction, kind, argument. `Class().method` is a method of an instance.
+# module, names, direction, kind, argument. `Class().method` is a method of an instance.
 _TABLE = (
     ("pickle", "loads", "read", "call", "bytes"),
     ("pickle", "load Unpickler().load", "read", "call", "file"),
@@ -122,7 +123,7 @@ RULES = {
     for module, names, *rest in _TABLE
     for name in names.split()
 }
-# Methods of which the name alone says it, whatever they are called on.
+# Methods that are known by their name, on any object.
 METHODS = {
     "to_pickle": Rule("pandas", "write", "call", ""),
     "read_pickle": Rule("pandas", "read", "call", "path"),
@@ -167,7 +168,7 @@ ALIASES = {
     "pickle._dump": "pickle.dump",
 }
 MODULES = frozenset(name.partition(".")[0] for name in (*RULES, *ALIASES))
-# Settings by the name of a keyword, a key or a variable, without the prefix `CELERY_`, in lower case.
+# Settings: the name of a keyword, key or variable, in lower case and without the prefix `CELERY_`.
 SETTINGS = {
     "accept_content": "read",
     "result_accept_content": "read",
@@ -179,7 +180,7 @@ SETTINGS = {
     "schedule_serializer": "both",
     "session_serializer": "both",
 }
-# What such a setting says where it means pickle.
+# Values of such a setting that mean pickle.
 PICKLE_NAMES = frozenset(
     (
         *("pickle", "cpickle", "dill", "cloudpickle", "application/x-python-serialize", "pickle.Pickle"),
@@ -191,7 +192,7 @@ PICKLE_NAMES = frozenset(
         ),
     )
 )
-# Classes that are named in settings (`BACKEND`) and pickle what they keep unless they are told otherwise.
+# Classes that settings name (`BACKEND`). They pickle what they keep, unless they are configured otherwise.
 BACKENDS = {
     "django.core.cache.backends.db.DatabaseCache": "django",
     "django.core.cache.backends.filebased.FileBasedCache": "django",
@@ -202,7 +203,7 @@ BACKENDS = {
     "django_redis.cache.RedisCache": "redis",
     "diskcache.DjangoCache": "diskcache",
 }
-# A module without any of these words, as they stand, has no place.
+# A module whose text has none of these words has no place.
 WORDS = re.compile(
     rb"[pP]ickle|dill|joblib|shelve|marshal|copyreg|copy_reg|multiprocess|billiard|ProcessPoolExecutor|kombu"
     rb"|(?i:serializer|accept_content)|diskcache|cachelib|django\.core\.cache|django_redis|SocketHandler"
@@ -212,7 +213,7 @@ WORDS = re.compile(
 
 @lru_cache(100_000)
 def canonical(name: str) -> str:
-    """Return the name by which the rules know a function, class or module."""
+    """Return the name of a function, class or module in the rules."""
     if name.partition(".")[0] not in MODULES:
         return name
     for _ in range(4):  # an alias may lead to another
@@ -227,13 +228,13 @@ def canonical(name: str) -> str:
     return name
 
 
-# The checklist: key: what to ask.
+# The questions by key.
 QUESTIONS = {
-    "trusted-source": "Who can write these bytes? A pickle runs what it says: whoever writes them runs code here.",
+    "trusted-source": "Who can write these bytes? A pickle can run any code, so whoever writes it can run code here.",
     "version": "Which version of the code wrote them, and does the reader know?",
     "class-change": "What happens when a class gains, loses or reorders a field between writing and reading?",
-    "long-term": "How long do they live? What outlives a deploy needs a schema and a way to migrate.",
-    "live-resources": "Can a lock, socket, file or connection be in the object?",
+    "long-term": "How long are they kept? What is read after a deploy needs a schema and a way to migrate.",
+    "live-resources": "Can the object hold a lock, socket, file or connection?",
 }
 _ASKED = {
     "read": ("trusted-source", "version", "class-change"),
@@ -243,23 +244,23 @@ _ASKED = {
     "note": ("trusted-source", "long-term"),
     "sealed": ("long-term",),
 }
-# What pickleseal has for such a place.
+# What pickleseal offers for a place.
 OFFERS = {
-    "bytes": "pickleseal.unpack(data, trust=[...]): checksums, classes and imports are judged before anything runs",
-    "file": "pickleseal.load(file, trust=[...]): the same for a path, a file or a URL; `convert` wraps the old files",
+    "bytes": "pickleseal.unpack(data, trust=[...]) checks checksums, classes and imports before anything runs",
+    "file": "pickleseal.load(file, trust=[...]) does the same for a path, a file or a URL; `convert` wraps old files",
     "network": "Reader with Policy(keys=..., level='strict'), and a quarantine for what it refuses",
-    "cache": "unpack, whose refusals are pickle.UnpicklingError: hosts that turn a bad pickle into a miss still do",
-    "write": "pickleseal.dump(obj, path) or pack(obj): version, schema and checksums go with the object",
-    "setting": "pickleseal.dumps and loads as the serializer: same names, same arguments",
-    "implicit": "nothing: both ends are one program; keep locks, sockets and open files out of what is passed",
-    "hook": "@artifact and @migration: names, versions and fields of a class in one place",
-    "note": "pack(obj) for objects; marshal's format changes with every release of Python",
-    "sealed": "in place",
+    "cache": "pickleseal.unpack raises pickle.UnpicklingError, so a cache still turns a bad pickle into a miss",
+    "write": "pickleseal.dump(obj, path) or pack(obj) stores the version, schema and checksums with the object",
+    "setting": "pickleseal.dumps and loads can be the serializer: they have the same names and arguments",
+    "implicit": "nothing, as both ends are the same program; pass no locks, sockets or open files",
+    "hook": "@artifact and @migration keep the names, versions and fields of a class in one place",
+    "note": "pack(obj) for objects; the format of marshal changes with each release of Python",
+    "sealed": "it is in use already",
 }
 
 
 def questions(rule: Rule) -> list[str]:
-    """Return the keys of what to ask at a place."""
+    """Return the keys of the questions for a place."""
     if rule.kind in _ASKED:
         return list(_ASKED[rule.kind])
     both = ("read", "write") if rule.direction == "both" else (rule.direction,)
@@ -267,7 +268,7 @@ def questions(rule: Rule) -> list[str]:
 
 
 def offer(rule: Rule, source: str | None) -> str:
-    """Return what pickleseal has for a place."""
+    """Return what pickleseal offers for a place."""
     if rule.kind in OFFERS:
         return OFFERS[rule.kind]
     if rule.direction == "write":
