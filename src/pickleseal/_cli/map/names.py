@@ -1,9 +1,9 @@
-"""What the names of a module stand for, told from its syntax tree alone.
+"""What the names of a module stand for, found in its syntax tree. Nothing is imported or run.
 
-Strategy: one walk notes for each scope what is bound to which name: imports, assignments, defaults of parameters,
-attributes of `self`. Nothing is evaluated then. `Names.values` follows a name later, and answers with dotted names
-such as `pickle.loads`, or `pickle.Unpickler()` for an instance. A name that is bound more than once stands for all
-that it is bound to; the order of statements is not looked at. `@3` is the module's own class number 3.
+One walk over the tree notes for each scope what is bound to which name: imports, assignments, defaults of parameters,
+attributes of `self`. It evaluates nothing. `Names.values` follows a name later, and returns dotted names such as
+`pickle.loads`, or `pickle.Unpickler()` for an instance. A name that is bound more than once stands for everything that
+it is bound to, as the order of statements is not known. `@3` is class number 3 of the module, `#3` its function 3.
 """
 
 import ast
@@ -18,6 +18,7 @@ __all__ = [
     "Function",
     "Names",
     "Scope",
+    "called_name",
     "children",
     "first_argument",
     "has_call",
@@ -29,16 +30,16 @@ __all__ = [
     "third_argument",
 ]
 
-# Scopes of a module, and what is bound to the names in them.
-
+# --- scopes -----------------------------------------------------------------------------------------------------------
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Binding(NamedTuple):
-    """One way in which a name is bound: to a dotted name, or to an expression.
+    """What a name is bound to: a dotted name or an expression.
 
-    `how`: to its value (`whole`), to that of a default, to one of its items, or to an instance of a class.
+    `how` is `whole` (its value), `default` (a default value), `item` (one of its items) or `instance` (an instance of a
+    class).
     """
 
     value: "str | ast.expr | None"
@@ -46,7 +47,7 @@ class Binding(NamedTuple):
 
 
 class Scope:
-    """A module, class, function or lambda: what is bound in it."""
+    """A module, class, function or lambda, and what is bound in it."""
 
     def __init__(self, kind: str, name: str, parent: "Scope | None", node: ast.AST) -> None:
         self.kind = kind
@@ -60,14 +61,14 @@ class Scope:
 
     @property
     def qualname(self) -> str:
-        """Return where it stands in its module, as `Class.method`; empty for the module itself."""
+        """Return its name within its module, as `Class.method`; empty for the module itself."""
         if self.parent is None:
             return ""
         above = self.parent.qualname
         return f"{above}.{self.name}" if above else self.name
 
     def bind(self, name: str, binding: Binding) -> None:
-        """Note that a name stands for something here."""
+        """Note what a name is bound to in this scope."""
         scope = self
         if name in self.outer:
             while scope.parent is not None:
@@ -75,16 +76,15 @@ class Scope:
         scope.names.setdefault(name, []).append(binding)
 
     @property
-    def around(self) -> "Scope | None":
-        """Return the class that a method stands in, or that a function inside a method does."""
+    def enclosing_class(self) -> "Scope | None":
+        """Return the class that this scope is in, or None."""
         scope: Scope | None = self
         while scope is not None and scope.kind != "class":
             scope = scope.parent
         return scope
 
 
-# Small questions to a syntax tree, for `map`.
-
+# --- helpers for syntax trees -----------------------------------------------------------------------------------------
 
 _SHARED = {"prefer": ("threads",), "require": ("sharedmem",), "backend": ("threading", "sequential")}
 
@@ -93,7 +93,7 @@ _LEAVES = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop, a
 
 
 def children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes below a node, without those that have none and say nothing here."""
+    """Return the child nodes of a node, without leaves that do not matter here."""
     found = []
     for field in node._fields:
         value = getattr(node, field, None)
@@ -112,6 +112,11 @@ def name_of(node: ast.expr) -> str | None:
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
         return node.slice.value
     return None
+
+
+def called_name(function: ast.expr) -> str:
+    """Return the last part of the name that is called, or nothing."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def first_argument(node: ast.Call) -> ast.expr | None:
@@ -133,7 +138,7 @@ def may_be_true(node: ast.expr | None) -> bool:
 
 
 def makes_objects(node: ast.Call) -> bool:
-    """Tell whether an argument says that it is an array of objects."""
+    """Return whether an argument makes an array of objects."""
     for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
         for part in ast.walk(argument):
             if isinstance(part, ast.keyword) and part.arg == "dtype":
@@ -146,7 +151,7 @@ def makes_objects(node: ast.Call) -> bool:
 
 
 def is_shared(given: Mapping[str | None, ast.expr]) -> bool:
-    """Tell whether a Parallel is told to use threads, between which nothing is pickled."""
+    """Return whether the arguments of joblib.Parallel select threads, between which nothing is pickled."""
     return any(
         isinstance(value := given.get(name), ast.Constant) and value.value in threads
         for name, threads in _SHARED.items()
@@ -154,7 +159,7 @@ def is_shared(given: Mapping[str | None, ast.expr]) -> bool:
 
 
 def parse(text: bytes | str) -> ast.Module:
-    """Parse a module without a word about its style.
+    """Parse a module without warnings.
 
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: it can't be parsed.
@@ -164,7 +169,7 @@ def parse(text: bytes | str) -> ast.Module:
         return ast.parse(text)
 
 
-_MOST_STEPS = 40  # from a name to what it stands for: more is a loop
+_MOST_STEPS = 40  # from a name to what it stands for; more steps are a loop
 _MOST_RETURNS = 6
 _NOTHING: frozenset[str] = frozenset()
 _CONNECTION = "multiprocessing.connection.Connection()"
@@ -181,7 +186,7 @@ _IMPORTERS = ("importlib.import_module", "__import__", "pytest.importorskip")
 
 
 class Names:
-    """The names of one module, and what those that it imports stand for (`exports`: of the other modules)."""
+    """The names of one module. `exports` says what the names of other modules stand for."""
 
     def __init__(self, tree: ast.Module, module: str, is_package: bool, exports: Mapping[str, frozenset[str]]) -> None:
         self.module = module
@@ -189,7 +194,7 @@ class Names:
         self._exports = exports
         self._steps = 0
         self.scopes: dict[ast.AST, Scope] = {}
-        self._homes: dict[int, Scope] = {}  # where values of `self.name = value` are evaluated
+        self._homes: dict[int, Scope] = {}  # of `self.name = value`: the scope of the value, by its id
         self.classes: list[Scope] = []
         self._functions: list[Scope] = []  # known as `#0`, `#1` and so on
         self._returns: dict[int, list[ast.expr]] = {}  # by the scope's id
@@ -199,7 +204,7 @@ class Names:
         for statement in tree.body:
             self._walk(statement, self.root)
 
-    # --- what is bound -----------------------------------------------------------------------------------------------
+    # --- binding -----------------------------------------------------------------------------------------------------
 
     def _walk(self, node: ast.AST, scope: Scope) -> None:
         if isinstance(node, Function):
@@ -297,7 +302,7 @@ class Names:
             for part, own, way in pairs:
                 self._assign(part, own, scope, way)
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-            around = scope.around
+            around = scope.enclosing_class
             if around is not None and scope.kind == "function" and target.value.id in ("self", "cls"):
                 around.bind(target.attr, Binding(value, how))
                 self._homes[id(value)] = scope
@@ -316,10 +321,10 @@ class Names:
             if module in (found, base) and not last.endswith(")"):
                 yield last
 
-    # --- what it stands for ------------------------------------------------------------------------------------------
+    # --- following names ---------------------------------------------------------------------------------------------
 
     def values(self, node: ast.expr | None, scope: Scope) -> frozenset[str]:
-        """Return the dotted names that an expression may stand for, or none."""
+        """Return the dotted names that an expression may stand for."""
         self._steps = 0
         return self._values(node, scope)
 
@@ -346,7 +351,7 @@ class Names:
         return frozenset().union(*(self._values(part, scope) for part in parts)) if parts else _NOTHING
 
     def bindings(self, name: str, scope: Scope) -> tuple[Scope, list[Binding]] | None:
-        """Return the scope in which a name is bound, seen from another, and how."""
+        """Return the scope in which a name is bound, as seen from a scope, and its bindings."""
         at: Scope | None = scope
         while at is not None:
             if name in at.names and (at.kind != "class" or at is scope):
@@ -382,7 +387,7 @@ class Names:
         return frozenset(found)
 
     def _scope_of(self, binding: Binding, scope: Scope) -> Scope:
-        """Return the scope in which what a name is bound to is evaluated."""
+        """Return the scope in which the value of a binding is evaluated."""
         value = binding.value
         if scope.parent is not None:
             if binding.how == "default":
@@ -392,7 +397,7 @@ class Names:
         return self._homes.get(id(value), scope)
 
     def _known(self, name: str) -> frozenset[str]:
-        """Return what a dotted name stands for, by other modules of this code base."""
+        """Return what a dotted name stands for, after the exports of other modules."""
         if name.startswith(("@", "#")):
             return frozenset({name})
         head, rest = name, ""
@@ -438,8 +443,8 @@ class Names:
                     for value in self._values(first, scope):
                         found |= self._attribute(value, str(node.args[1].value))
             elif function == "super":
-                if scope.around is not None:
-                    found |= {f"{base}()" for base in self.bases(scope.around)}
+                if scope.enclosing_class is not None:
+                    found |= {f"{base}()" for base in self.bases(scope.enclosing_class)}
             elif function in _RETURNS:
                 found.add(_RETURNS[function])
             elif function.startswith("#"):
@@ -453,7 +458,7 @@ class Names:
         return frozenset(found)
 
     def plain(self, values: frozenset[str]) -> frozenset[str]:
-        """Put the bases of own classes in the place of these classes."""
+        """Replace classes of this module by their bases."""
         found: set[str] = set()
         for value in values:
             if value.startswith("#"):
@@ -469,9 +474,9 @@ class Names:
         return frozenset(found)
 
     def exports(self) -> dict[str, frozenset[str]]:
-        """Return those names of the module that stand for something that pickles, as other modules import them.
+        """Return the names of the module that stand for something that pickles, and what they stand for.
 
-        `name()` stands for what a function returns.
+        `name()` is what a function returns.
         """
         found: dict[str, frozenset[str]] = {}
         for name in self.root.names:

@@ -1,4 +1,7 @@
-"""The places of one module that pickle or unpickle."""
+"""The places of one module that pickle or unpickle, and a guess where the data of reads comes from.
+
+Only the syntax tree is read. Nothing is imported or run.
+"""
 
 import ast
 import io
@@ -11,6 +14,7 @@ from .names import (
     Function,
     Names,
     Scope,
+    called_name,
     children,
     first_argument,
     has_call,
@@ -24,22 +28,22 @@ from .rules import BACKENDS, METHODS, PICKLE_NAMES, RULES, SETTINGS, Rule, offer
 
 __all__ = ["Module", "Place", "Source", "guess"]
 
-# Where the data of a read comes from: a guess, by what the names in its argument say and how they were made.
+# --- where the data of a read comes from: a guess by the names in its argument, and by what they are bound to ---------
 
 
 class Source(NamedTuple):
-    """`kind`: network, cache, database, argument, file, unknown, process (made here by pickling) or literal."""
+    """`kind` is network, cache, database, argument, file, unknown, process (pickled by the same code) or literal."""
 
     kind: str
-    is_fixed: bool = False  # of a file: its name stands in the code
+    is_fixed: bool = False  # of a file: its name is in the code
 
     @property
     def is_untrusted(self) -> bool:
-        """Tell whether somebody else may have written the data."""
+        """Return whether somebody else may have written the data."""
         return self.kind not in ("process", "literal") and not (self.kind == "file" and self.is_fixed)
 
 
-# From the one that counts most, where a guess finds several.
+# If a guess finds several kinds, the first of these counts.
 _ORDER = ("network", "cache", "database", "argument", "unknown", "file", "process", "literal")
 _KINDS = {
     word: kind
@@ -57,7 +61,7 @@ _KINDS = {
 _OPENERS = frozenset(("open", "fopen", "read_bytes", "open_binary", "ZipFile", "NamedTemporaryFile", "TemporaryFile"))
 _OPENERS |= {"GzipFile", "BZ2File", "LZMAFile", "FileIO", "memmap", "open_text"}
 _JOINERS = frozenset(("join", "abspath", "dirname", "realpath", "normpath", "Path", "PurePath", "files", "joinpath"))
-# Calls that give what they are given, or what is in their object, in another form.
+# Calls that return their arguments or the contents of their object in another form.
 _TRANSFORMS = frozenset(
     (
         *("read", "readline", "readall", "getvalue", "getbuffer", "tobytes", "decompress", "b64decode", "decode"),
@@ -67,12 +71,12 @@ _TRANSFORMS = frozenset(
 )
 _HARMLESS = frozenset(("seek", "tell", "getvalue", "getbuffer", "read", "readline", "close", "truncate", "flush"))
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
-_MOST = 60  # expressions that are looked at for one guess
+_MOST = 60  # expressions that are read for one guess
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII)
 
 
 def guess(node: ast.expr | None, rule: Rule, names: Names, scope: Scope) -> Source:
-    """Guess where the data behind the first argument of a read comes from."""
+    """Guess where the data of the first argument of a read comes from."""
     if rule.argument == "url":
         return Source("network")
     if node is None:
@@ -93,18 +97,20 @@ def _words(name: str) -> str | None:
 
 
 def _owner_of(node: ast.expr) -> str | None:
-    """Return the name in front of a method."""
+    """Return the name before a method."""
     return node.value.id if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else None
 
 
 def _is_empty_buffer(node: object) -> bool:
-    """Tell whether an expression is `io.BytesIO()`."""
+    """Return whether an expression is `io.BytesIO()`."""
     if not isinstance(node, ast.Call) or node.args or node.keywords:
         return False
     return isinstance(node.func, ast.Name | ast.Attribute) and name_of(node.func) == "BytesIO"
 
 
 class _Search:
+    """Follows expressions to the sources of their data."""
+
     def __init__(self, names: Names) -> None:
         self._names = names
         self._left = _MOST
@@ -112,7 +118,7 @@ class _Search:
         self.found: list[Source] = []
 
     def look(self, node: ast.expr | None, scope: Scope) -> None:
-        """Look at an expression whose value is data, or an open file."""
+        """Follow an expression whose value is data or an open file."""
         self._left -= 1
         if node is None or self._left < 0:
             return
@@ -171,12 +177,12 @@ class _Search:
                 self.found.append(Source("process"))
                 return
         function = node.func
-        last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        last = called_name(function)
         if last in ("BytesIO", "StringIO"):
             if node.args:
                 self.look(node.args[0], scope)
             else:
-                self.found.append(Source("unknown"))  # whoever fills it: `_name` knows more
+                self.found.append(Source("unknown"))  # `_name` finds out who fills it
             return
         if last in _OPENERS:
             place = node.args[0] if node.args else None
@@ -201,17 +207,17 @@ class _Search:
         else:
             self.found += given
         if last not in _TRANSFORMS or not (owner or given):
-            self.found.append(Source("unknown"))  # it may bring anything from anywhere
+            self.found.append(Source("unknown"))  # an unknown call may return data from anywhere
 
     def _apart(self, node: ast.expr, scope: Scope) -> list[Source]:
-        """Look at an expression by itself."""
+        """Follow an expression, and return its sources separately."""
         before, self.found = self.found, []
         self.look(node, scope)
         found, self.found = self.found, before
         return found
 
     def _is_filled_by_pickling(self, name: str, scope: Scope) -> bool:
-        """Tell whether a BytesIO gets what is pickled into it, and nothing else."""
+        """Return whether pickled data, and nothing else, is written to a BytesIO."""
         is_filled = False
         for node in ast.walk(scope.node):
             if not isinstance(node, ast.Call):
@@ -226,7 +232,7 @@ class _Search:
         return is_filled
 
     def path(self, node: ast.expr | None, scope: Scope) -> None:
-        """Look at an expression that names a file."""
+        """Follow an expression that names a file."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _URL.match(node.value):
             self.found.append(Source("network"))
             return
@@ -238,8 +244,7 @@ class _Search:
                 self._seen.add((node.id, id(bound[0])))
                 before = len(self.found)
                 for value in made:
-                    function = value.func
-                    last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+                    last = called_name(value.func)
                     if last in _OPENERS or last in ("BytesIO", "urlopen", "urlretrieve"):
                         self._call(value, bound[0])
                 if len(self.found) > before:
@@ -274,7 +279,7 @@ class _Search:
             return self._is_fixed(node.value, scope, left - 1)
         if isinstance(node, ast.Call):
             function = node.func
-            last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            last = called_name(function)
             if last not in _JOINERS:
                 return False
             parts = [*node.args]
@@ -285,13 +290,13 @@ class _Search:
 
 
 _ACCEPT = re.compile(r"#\s*pickleseal:\s*ok\b[\s:,-]*(.*)", re.DOTALL)
-# Arguments of these are looked at as types, not handed on.
+# Arguments of these are used as types, and are not passed on.
 _TYPE_TESTS = frozenset({"isinstance", "issubclass", "hasattr", "getattr", "super", "type"})
-# Parameters that are called so take pickle's functions, or others that do the same.
+# Parameters with these names take the functions of pickle, or similar ones.
 _HANDED_IN = {"loads": "read", "dumps": "write"}
 _SERIALIZERS = ("serializer", "pickler")
 _WITH_CONNECTIONS = (b"import multiprocess", b"from multiprocess", b"import billiard", b"from billiard")
-_CHAINED = "()"  # for the name of what is not bound: `Unpickler(file).load()`
+_CHAINED = "()"  # in place of a name, for an object that is bound to none: `Unpickler(file).load()`
 
 
 class Place(NamedTuple):
@@ -299,22 +304,22 @@ class Place(NamedTuple):
 
     line: int
     column: int
-    end: int  # its last line
+    end: int  # the last line
     where: str  # class and function
-    call: str  # the name by which the rules know it
+    call: str  # its name in the rules
     rule: Rule
     kind: str
     source: Source | None = None
     note: str | None = None
-    accepted: str | None = None  # why, by a comment
+    accepted: str | None = None  # the reason in a comment
 
     @property
     def is_untrusted(self) -> bool:
-        """Tell whether it unpickles what somebody else may have written, and nothing says that this is fine."""
+        """Return whether it unpickles data that somebody else may have written, and no comment accepts it."""
         return self.accepted is None and self.kind == "call" and self.source is not None and self.source.is_untrusted
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as an object, without the file that it is in."""
+        """Return the place for programs, without its file."""
         return {
             "line": self.line,
             "column": self.column,
@@ -333,17 +338,17 @@ class Place(NamedTuple):
 
 
 class Module:
-    """One module: its places, and what it hands on to others."""
+    """One module: its places, and what it passes on to other modules."""
 
     def __init__(
         self, text: bytes, tree: ast.Module, name: str, is_package: bool, exports: Mapping[str, frozenset[str]]
     ) -> None:
         self._names = Names(tree, name, is_package, exports)
         self._found: list[Place] = []
-        self._pending: list[tuple[Place, str | None]] = []  # with the name to which it is bound
+        self._pending: list[tuple[Place, str | None]] = []  # with the name that it is bound to
         self._has_connections = any(word in text for word in _WITH_CONNECTIONS)
-        self._used = {_CHAINED}  # names through which a place was found
-        self.by_serializer: list[Place] = []  # calls of a serializer, which pickles if somebody hands it pickle
+        self._used = {_CHAINED}  # names that a place was found by
+        self.by_serializer: list[Place] = []  # calls of a serializer, which pickles if it is given pickle
         self._sent: list[tuple[Place, tuple[int, str]]] = []
         self._received: set[tuple[int, str]] = set()
         for statement in tree.body:
@@ -360,7 +365,7 @@ class Module:
         return sorted(self._found, key=lambda place: (place.line, place.column, place.call))
 
     def exports(self) -> dict[str, frozenset[str]]:
-        """Return what other modules get from this one that pickles."""
+        """Return what this module passes on that pickles."""
         return self._names.exports()
 
     # --- the walk ----------------------------------------------------------------------------------------------------
@@ -451,7 +456,7 @@ class Module:
             self._known(node, scope, value, RULES[value], bound)
         if not known:
             self._guessed(node, scope)
-        last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        last = called_name(function)
         for keyword in node.keywords:
             if keyword.arg is not None:
                 self._settings([keyword.arg], keyword.value, keyword.value, scope)
@@ -468,7 +473,7 @@ class Module:
             self._visit(keyword.value, scope, None)
 
     def _guessed(self, node: ast.Call, scope: Scope) -> None:
-        """Note a call that is known by the name of a method, or of a parameter."""
+        """Note a call that is recognised by the name of a method or parameter."""
         function = node.func
         if isinstance(function, ast.Attribute) and function.attr in METHODS:
             rule = METHODS[function.attr]
@@ -479,8 +484,10 @@ class Module:
             place = self._place(node, scope, name, RULES[name], "implicit")
             where = id(scope), ast.dump(function.value)
             if function.attr == "send" and len(node.args) == 1 and not node.keywords:
-                self._sent.append((place, where))  # many things are sent: where the same object receives so, too
-            elif function.attr == "recv" and not node.args and not node.keywords:  # a socket's takes a size
+                self._sent.append(
+                    (place, where)
+                )  # many objects have `send`: this counts if the same object also has `recv`
+            elif function.attr == "recv" and not node.args and not node.keywords:  # that of a socket takes a size
                 self._found.append(place)
                 self._received.add(where)
         elif isinstance(function, ast.Attribute) and function.attr in _HANDED_IN and len(node.args) == 1:
@@ -511,14 +518,18 @@ class Module:
             elif isinstance(limited, ast.Constant):
                 note = f"weights_only={limited.value!r}"
             else:
-                note = "weights_only not set: True from torch 2.6 on" if limited is None else "weights_only varies"
+                note = (
+                    "weights_only not set, which means True from torch 2.6 on"
+                    if limited is None
+                    else "weights_only varies"
+                )
         elif value == "joblib.Parallel" and is_shared(given):
             return
         elif kind == "class":
             self._pending.append((self._place(node, scope, value, rule, "class"), bound))
             return
         elif rule.kind == "setting" and rule.library == "kombu":
-            note = "pickles where the content type says so"
+            note = "pickles if the content type says so"
         source = None
         if rule.direction == "read" and kind in ("call", "limited", "setting", "note", "sealed"):
             source = self._source(node, value, rule, scope)
@@ -542,18 +553,18 @@ class Module:
         return None
 
     def _reference(self, node: ast.Attribute | ast.Name, scope: Scope, bound: str | None) -> None:
-        """Note a function that is not called here but handed on, or bound to a name that is never called here."""
+        """Note a function that is passed on, or bound to a name that is never called here."""
         for value in sorted(self._names.plain(self._names.values(node, scope))):
             rule = RULES.get(value)
-            if rule is None or value.endswith("()") or rule.library == "numpy":  # which pickles only if told so
+            if rule is None or value.endswith("()") or rule.library == "numpy":  # numpy pickles only if asked
                 continue
             if rule.kind == "call" or (bound is None and value.endswith(("Pool", "ProcessPoolExecutor"))):
                 self._pending.append((self._place(node, scope, value, rule, "handed-on"), bound))
                 return
 
     def _settings(self, names: list[str | None], value: ast.expr | None, node: ast.AST, scope: Scope) -> None:
-        """Note a setting that means pickle: `task_serializer="pickle"`, `"BACKEND": "...RedisCache"`."""
-        said = [
+        """Note a setting that means pickle, such as `task_serializer="pickle"` or `"BACKEND": "...RedisCache"`."""
+        texts = [
             part.value
             for part in (value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else [value])
             if isinstance(part, ast.Constant) and isinstance(part.value, str)
@@ -562,18 +573,18 @@ class Module:
             if name is None:
                 continue
             plain = name.lower().removeprefix("celery_")
-            pickles = [text for text in said if text in PICKLE_NAMES]
+            pickles = [text for text in texts if text in PICKLE_NAMES]
             if plain in SETTINGS and pickles:
                 library = "celery" if plain not in ("serializer", "session_serializer") else "settings"
                 rule = Rule(library, SETTINGS[plain], "setting", "")
                 self._add(node, scope, f"{plain}={pickles[0]}", rule, "setting")
             elif name in ("BACKEND", "CACHE_BACKEND", "backend"):
-                for text in said:
+                for text in texts:
                     if text in BACKENDS:
                         rule = Rule(BACKENDS[text], "both", "setting", "")
-                        self._add(node, scope, text, rule, "setting", note="pickles values unless told otherwise")
+                        self._add(node, scope, text, rule, "setting", note="pickles values unless configured otherwise")
 
-    # --- what is found -----------------------------------------------------------------------------------------------
+    # --- places ------------------------------------------------------------------------------------------------------
 
     def _place(
         self,
@@ -595,7 +606,7 @@ class Module:
         self._found.append(self._place(*arguments, **more))
 
     def _use(self, function: ast.expr) -> None:
-        """Note the names through which a function was called."""
+        """Note the names that a function was called by."""
         for part in ast.walk(function):
             if isinstance(part, ast.Name):
                 self._used.add(part.id)
@@ -603,7 +614,7 @@ class Module:
                 self._used.add(part.attr)
 
     def _accept(self, text: bytes) -> None:
-        """Apply the comments `# pickleseal: ok REASON`, in the lines of a place or alone in the line above it."""
+        """Apply the comments `# pickleseal: ok REASON`, in a line of a place or alone in the line above."""
         reasons: dict[int, str] = {}
         alone: set[int] = set()
         for token in _tokens(text):
@@ -628,5 +639,5 @@ class Module:
 def _tokens(text: bytes) -> Iterator[tokenize.TokenInfo]:
     try:
         yield from tokenize.tokenize(io.BytesIO(text).readline)
-    except (tokenize.TokenError, SyntaxError):  # it was parsed: only the end is odd
+    except (tokenize.TokenError, SyntaxError):  # it was parsed, so only the end is malformed
         return
