@@ -2,7 +2,7 @@
 
 Pickles of protocol 2 to 5 are wrapped as they are: no opcode is run, and nothing is imported. Files that are compressed
 (gzip, bzip2, xz, lzma, zlib, zstd) are recognised by their first bytes. Any other pickle needs --load, which UNPICKLES
-the file and packs the object anew; this runs the code that --trust names. The output shows the call that reads the
+the file and packs the object again; this runs the code that --trust names. The output shows the call that reads the
 artifact, with the names that the reader has to trust.
 
     pickleseal convert model.pkl model.pseal
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-size", type=int, default=_MAX_SIZE, metavar="BYTES", help="the limit once decompressed (default: 1 GiB)"
     )
     group = parser.add_argument_group("unpickling")
-    group.add_argument("--load", action="store_true", help="UNPICKLE the file and pack the object anew")
+    group.add_argument("--load", action="store_true", help="UNPICKLE the file and pack the object again")
     add_trust_arguments(group, "with --load: a class or function that the pickle may import")
     group.add_argument(
         "--encoding",
@@ -232,7 +232,7 @@ def _show(job: _Job, found: dict[str, Any], out: Output) -> None:
     names = f"{path_text(job.source)} -> {path_text(job.target)}"
     lines = [f"{out.style(names, 'bold')}: {size_text(found['size'])}"]
     if "type" in found:
-        how = "unpickled and packed anew" if found["loaded"] else "wrapped without running it"
+        how = "unpickled and packed again" if found["loaded"] else "wrapped without running it"
         unknown = "" if found["type_known"] else " (the opcodes do not say which; --type NAME does)"
         lines[0] += f", protocol {found['protocol']}, {how}"
         lines.append(f"  type {printable(found['type'])}{unknown}")

@@ -3,7 +3,7 @@
 Of each file, 8 KiB are read; of each object in a store, one range of that size. Nothing is imported or unpickled, and
 sections are not read. A refused file gets a row too, with the code of the error. An SQLite catalog is brought up to
 date: files that have not changed since the last scan are not read, and files that are gone are removed. JSON lines and
-Parquet are written anew each time.
+Parquet are rewritten each time.
 
     pickleseal scan data/ --catalog artifacts.sqlite
     pickleseal scan s3://bucket/models/ --catalog artifacts.parquet --concurrency 64
@@ -37,7 +37,7 @@ _LISTS = frozenset({"globals", "signed"})
 _OBJECTS = frozenset({"build", "meta", "packages", "types"})  # in Parquet JSON text, as their keys differ between rows
 
 
-# --- catalogs that are written anew: JSON lines and Parquet. A new one replaces the old one as a whole. ---------------
+# --- catalogs that are rewritten: JSON lines and Parquet. A new one replaces the old one as a whole. ---------------
 
 _BATCH = 10_000  # rows in memory
 

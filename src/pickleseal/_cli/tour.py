@@ -86,7 +86,7 @@ def _inventory_of(root: Path) -> Inventory:
 
 
 def _deploy(folder: Path, source: str) -> Any:
-    """Write a module of an application to a folder, and import it anew."""
+    """Write a module of an application to a folder, and import it again."""
     (folder / f"{_MODULE}.py").write_text(source, "utf-8")
     sys.modules.pop(_MODULE, None)
     importlib.invalidate_caches()
