@@ -1,9 +1,9 @@
-"""numpy arrays, scalars and dtypes through this library's own rebuild functions (spec section 8.1).
+"""Pickle numpy arrays, scalars and dtypes by rebuild functions of this library (spec section 8.1).
 
-The raw pickle of an array imports numpy's private `_reconstruct` and calls `dtype.__setstate__`, which
-crashes the process when its state is forged, and which moved between numpy 1 and 2. The functions here take plain
-values, check them, and build the array over the buffer that they are given. numpy is optional: it is imported only
-when an array is met.
+numpy's own pickle of an array imports a private function that moved between numpy 1 and 2, and calls
+`dtype.__setstate__`, which crashes the process if its state is forged. The functions here take plain values, check
+them, and build the array over the buffer that they are given. Their names and arguments are part of the format. numpy
+is optional: it is imported when the first array comes.
 """
 
 import re
@@ -20,7 +20,7 @@ __all__ = ["fill_object_array", "rebuild_array", "rebuild_dtype", "rebuild_objec
 
 _SIMPLE = re.compile(r"[<>|](?:[biufcSUV]\d{1,10}|[Mm]8(?:\[\d{0,9}[A-Za-zμ]{1,2}\])?)", re.ASCII)
 _MAX_ITEMSIZE = 2**31 - 1  # a C int in numpy
-_MOST_EMPTY = 1_000_000  # elements of no bytes, which no length of a payload bounds
+_MOST_EMPTY = 1_000_000  # elements without a size, whose number no length of a payload limits
 _MAX_NESTING = 32  # numpy's own limit on dimensions is 32 or 64; dtypes nest less
 
 
@@ -36,9 +36,9 @@ def _numpy() -> Any:
 
 
 def reduce_numpy(obj: Any) -> Any:
-    """Return the pickle reduction of a numpy array, scalar or dtype, or NotImplemented for what has no plain form.
+    """Return the reduction of a numpy array, scalar or dtype, or NotImplemented for one that has no plain form.
 
-    NotImplemented means numpy's own pickling: subclasses of ndarray, dtypes with metadata, StringDType.
+    NotImplemented leaves it to numpy's own pickling: subclasses of ndarray, dtypes with metadata, StringDType.
     """
     import numpy as np
 
@@ -73,7 +73,7 @@ def _reduce_array(array: "np.ndarray[Any, Any]") -> Any:
 
 
 def _contiguous(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Copy into memory that was zero before: gaps between fields must not carry what lay there."""
+    """Copy an array into memory that was zero: gaps between fields must not hold what was in the memory before."""
     import numpy as np
 
     copied = np.zeros(array.shape, array.dtype)
@@ -83,7 +83,7 @@ def _contiguous(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 
 def describe(dtype: "np.dtype[Any]", depth: int = 0) -> Any:
-    """Describe a dtype in plain values (spec 8.1), or return None where that is impossible without loss."""
+    """Describe a dtype in plain values (spec 8.1). Return None if something would be lost."""
     if depth >= _MAX_NESTING:
         return None
     if dtype.metadata is not None or dtype.hasobject or type(dtype).__module__ not in ("numpy", "numpy.dtypes"):
@@ -112,7 +112,7 @@ def rebuild_dtype(dtype: object) -> "np.dtype[Any]":
     """Build a dtype from its description (spec 8.1).
 
     Raises:
-        ValueError: not a description, or of a type that this machine lacks.
+        ValueError: it is not a description, or describes a type that this machine lacks.
     """
     return _dtype(dtype)
 
@@ -121,8 +121,8 @@ def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "
     """Build an array over a buffer, without a copy, writable if the buffer is (spec 8.1).
 
     Raises:
-        ValueError: a wrong description, shape or order, or a buffer of another length, or one that is not plain bytes:
-            the memory of another object (an array of objects, say) must not be seen as numbers.
+        ValueError: the description, shape or order is wrong; the buffer has another length, or is not plain bytes, as
+            the memory of another object (an array of objects, say) must not be read as numbers.
     """
     np = _numpy()
 
@@ -142,7 +142,7 @@ def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "
 
 
 def rebuild_object_array(shape: object, order: object) -> "np.ndarray[Any, Any]":
-    """Build an array of None, to be filled by `fill_object_array` (spec 8.1)."""
+    """Build an array of None, which `fill_object_array` fills (spec 8.1)."""
     np = _numpy()
 
     dims, layout = _shape(shape), _order(order)
@@ -153,7 +153,7 @@ def fill_object_array(array: Any, items: Any) -> None:
     """Store a list of items in an array of objects, in the array's memory order (spec 8.1).
 
     Raises:
-        ValueError: not an array of objects, not a list, or of another length.
+        ValueError: the array is not one of objects, `items` is not a list, or it has another length.
     """
     np = _numpy()
 
@@ -168,7 +168,7 @@ def rebuild_scalar(dtype: object, data: object) -> Any:
     """Build a numpy scalar from its bytes (spec 8.1).
 
     Raises:
-        ValueError: a wrong description, or data of another length.
+        ValueError: the description is wrong, or the data has another length.
     """
     np = _numpy()
 
@@ -179,7 +179,7 @@ def rebuild_scalar(dtype: object, data: object) -> Any:
 
 
 class _Budget:
-    """How many parts a description may have: shared tuples would make a small one exponential."""
+    """The number of parts that a description may still have. Shared tuples could make a small one exponential."""
 
     __slots__ = ("left",)
 
@@ -226,7 +226,7 @@ def _struct(described: tuple[Any, ...], depth: int, budget: _Budget) -> "np.dtyp
             raise ValueError("not a dtype description (spec 8.1)")
         built = _dtype(base, depth + 1, budget)
         if not 0 <= offset <= offset + built.itemsize <= itemsize <= _MAX_ITEMSIZE:
-            # Not left to numpy, whose own check is in C integers and wraps.
+            # numpy's own check computes in C integers, which wrap.
             raise ValueError("not a dtype description (spec 8.1): a field lies outside its item")
         names.append(name)
         formats.append(built)
@@ -246,7 +246,7 @@ def size_of(shape: object) -> int:
     """Return how many elements an array of this shape has.
 
     Raises:
-        ValueError: not a shape.
+        ValueError: it is not a shape.
     """
     return prod(_shape(shape))
 

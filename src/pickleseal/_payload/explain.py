@@ -1,7 +1,7 @@
-"""Why an object could not be packed: the path to the part that pickle refuses, and what to store instead.
+"""Explain why an object could not be packed: the path to the part that pickle refuses, and what to store instead.
 
-Runs only after the pickler has failed. It walks the object as the pickler does (containers, then what `__reduce_ex__`
-gives), visits each object once, uses no recursion, and stops at the first part that pickle cannot take.
+This runs only after the pickler has failed. It walks the object as the pickler does: containers, then what
+`__reduce_ex__` returns. It visits each object once, without recursion, and stops at the first part that pickle refuses.
 """
 
 import copyreg
@@ -15,9 +15,9 @@ from ..errors import PackError, printable, text_of
 __all__ = ["explain"]
 
 _ATOMS = frozenset({int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented)})
-_MOST_OBJECTS = 2_000_000  # visited before the walk gives up: a minute at most, on an error path
+_MOST_OBJECTS = 2_000_000  # visited before the walk gives up, which takes a minute at most
 
-# Class names along the MRO, so that nothing has to be imported to compare.
+# What to store instead, by the name of a class or of a base of it: nothing has to be imported to compare names.
 _ADVICE = {
     "socket.socket": "store (host, port) and connect again after loading",
     "ssl.SSLSocket": "store (host, port) and connect again after loading",
@@ -50,13 +50,13 @@ _DEFAULT_ADVICE = "leave it out in __getstate__, or store what is needed to make
 
 
 def explain(obj: object, cause: BaseException) -> PackError:
-    """Find what the pickler refused in `obj` and return the error that says so, with the path to it.
+    """Find the part of `obj` that the pickler refused, and return an error that names it and its path.
 
     Calls the same `__reduce_ex__` methods that the pickler called. Never raises.
     """
     try:
         found = _find(obj)
-    except Exception:  # the object's own methods misbehave in new ways: the pickler's error is the better one
+    except Exception:  # a method of the object raised what it did not raise before: the pickler's error is better
         found = None
     if found is not None:
         path, kind, hint = found
@@ -69,7 +69,7 @@ def explain(obj: object, cause: BaseException) -> PackError:
 
 
 def _find(root: object) -> tuple[str, str, str] | None:
-    """Walk depth first and return (path, what it is, advice) of the first object that pickle refuses."""
+    """Walk depth-first. Return (path, what it is, advice) for the first object that pickle refuses."""
     seen: dict[int, object] = {}  # keeps temporary objects alive, so that ids stay unique
     stack: list[Iterator[tuple[str, Any]]] = [iter([("", root)])]
     steps = ["$"]
@@ -94,14 +94,14 @@ def _find(root: object) -> tuple[str, str, str] | None:
 
 
 def _path(steps: list[str]) -> str:
-    """Join the steps, without the middle of a very long way."""
+    """Join the steps. Leave out the middle of a very long path."""
     if len(steps) > 40:
         steps = [*steps[:20], f"...{len(steps) - 40} more...", *steps[-20:]]
     return "".join(steps)
 
 
 def _children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | None]:
-    """Return the parts of an object with their path steps, or what is wrong with it."""
+    """Return the parts of an object with the steps that lead to them, or what is wrong with it, and advice."""
     cls = type(obj)
     if cls is dict:
         return _pairs(list(obj.items())), None
@@ -123,8 +123,8 @@ def _children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | No
     if isinstance(reduced, str):
         return [], None
     if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
-        what = f"{_kind(obj)}, whose __reduce__ gives neither a string nor a tuple of 2 to 6,"
-        return [], (what, "let it return (callable, arguments) or leave it out")
+        what = f"{_kind(obj)}, whose __reduce__ returns neither a string nor a tuple of 2 to 6,"
+        return [], (what, "let it return (callable, arguments), or leave the object out")
     return _reduced_children(reduced), None
 
 
@@ -145,7 +145,7 @@ def _pairs(items: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _reduced_children(reduced: tuple[Any, ...]) -> Iterable[tuple[str, Any]]:
-    """Name the parts of a reduction (callable, arguments, state, list items, dict items, state setter)."""
+    """Return the parts of a reduction: callable, arguments, state, list items, dict items, state setter."""
     func, args, state, items, pairs, setter = (*reduced, *[None] * 6)[:6]
     arguments = args if isinstance(args, tuple) else ()
     parts: list[tuple[str, Any]] = [(".__reduce__()", func), (".__reduce__()", setter)]
@@ -164,7 +164,7 @@ def _reduced_children(reduced: tuple[Any, ...]) -> Iterable[tuple[str, Any]]:
 
 
 def _global_children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | None]:
-    """Check that pickle finds a class or function again by its name."""
+    """Check that pickle finds a class or a function by its name."""
     if type(obj) is BuiltinFunctionType and not isinstance(obj.__self__, ModuleType | type(None)):
         return [(".__self__", obj.__self__)], None
     if obj in (type(None), type(NotImplemented), type(Ellipsis)):
@@ -181,7 +181,7 @@ def _global_children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, st
     for part in name.split("."):
         value = getattr(value, part, None)
     if value is not obj:
-        hint = "its module must hold it under this name; or give it the right __module__ and __qualname__"
+        hint = "put it in its module under this name, or give it the right __module__ and __qualname__"
         return [], (f"the {what} {module}:{name}, which is not found under that name,", hint)
     return [], None
 

@@ -1,10 +1,10 @@
-"""Pickle an object with protocol 5, and learn on the way which globals it imports and which buffers it offers.
+"""Pickle an object with protocol 5. Find the globals that the pickle imports, and keep large buffers out of it.
 
-Strategy: CPython's C pickler does the work. `reducer_override` sees every class, function and instance that is not of
-a plain built-in type, before the pickler does: it notes globals there, answers NotImplemented for all that pickles by
-itself, and calls `__reduce_ex__` only where a type has its own, because a string that this returns names a global
-too. The sink is a list's `append`: the pickler hands over frames and large bytes objects as they are, and nothing is
-joined.
+Strategy: CPython's pickler in C does the work. It calls `reducer_override` for every class, every function, and every
+instance whose type is not a plain built-in one. There the globals are noted. NotImplemented leaves the object to the
+pickler; `__reduce_ex__` is called only where a type has its own, because a string that it returns names a global as
+well. The pickler writes frames and large bytes objects to a list, as they are, and nothing is joined. This module
+decides nothing about trust: it notes which methods a pickle gets by `getattr`, and others say who can load them.
 """
 
 import copyreg
@@ -19,10 +19,10 @@ from .arrays import reduce_numpy
 
 __all__ = ["Pickled", "is_plain", "not_portable", "pickle_object", "pickle_one"]
 
-# A buffer below this stays in the pickle: its entry in the header and its padding cost about 100 bytes, and headers
-# stay within the first 8 KiB of the file up to some 130 buffers (spec 12, step 1).
+# Bytes. A smaller buffer stays in the pickle: its entry in the header and its padding would cost about 100 bytes, and
+# with at most some 130 buffers the header ends within the first 8 KiB of the file (spec 12, step 1).
 OUT_OF_BAND_MIN = 16_384
-# Beyond so many sections all buffers stay in the pickle, so that the header stays below its limit.
+# With so many sections the header comes near its limit: all further buffers stay in the pickle.
 OUT_OF_BAND_MOST = 10_000
 
 _REDUCE_EX: Any = object.__reduce_ex__
@@ -57,7 +57,7 @@ class Pickled:
 
 
 class _Sink:
-    """What the C pickler takes for a file."""
+    """The file that the pickler writes to: it keeps the parts."""
 
     __slots__ = ("parts", "write")
 
@@ -128,11 +128,11 @@ class _Pickler(pickle.Pickler):
         self.found.add(f"{module}:{qualname}")
 
 
-_attribute = type.__getattribute__  # past a metaclass's own, as the C pickler looks at the instance
+_attribute = type.__getattribute__  # not the one of a metaclass, which could answer something else
 
 
 def is_plain(cls: type) -> bool:
-    """Tell whether a class is pickled by object's own methods, which never return a string."""
+    """Return whether a class is pickled by the methods of `object`, which never return a string."""
     return (
         _attribute(cls, "__reduce_ex__") is _REDUCE_EX
         and _attribute(cls, "__reduce__") is _REDUCE
@@ -147,7 +147,7 @@ if sys.version_info[:2] == (3, 11):
 
 
 def _is_numpy(cls: type) -> bool:
-    """Tell whether numpy made the class (a user's subclass of ndarray has another module and its own way)."""
+    """Return whether a class is numpy's own. A user's subclass of ndarray has another module, and its own pickling."""
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
@@ -156,11 +156,11 @@ def _new_pickler() -> _Pickler:
     buffers: list[memoryview] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
-        """Tell the pickler whether a buffer stays in the pickle."""
+        """Return whether a buffer stays in the pickle."""
         try:
             view = buffer.raw()
         except BufferError:
-            return True  # not contiguous: the pickler says so itself
+            return True  # it is not contiguous: the pickler raises for it
         if view.nbytes < OUT_OF_BAND_MIN or len(buffers) >= OUT_OF_BAND_MOST:
             return True
         buffers.append(view)
@@ -172,17 +172,18 @@ def _new_pickler() -> _Pickler:
     return pickler
 
 
-# Picklers that small objects used, cleared: making one costs more than pickling such an object. pop and append are
-# atomic, so threads share the list; a pack inside a `__reduce__` takes another pickler; one that failed is dropped.
+# Picklers to be used again, cleared: making one costs more than pickling a small object. `pop` and `append` are atomic,
+# so threads share the list. A pack inside a `__reduce__` takes another pickler, and one that failed is dropped. They
+# keep no object of a user; emptying the list costs a few microseconds at the next pack.
 idle_picklers: list[_Pickler] = []
 _MOST_IDLE = 8
-_SMALL = 2048  # bytes of pickle: a pickler keeps its memo as large as it once was
+_SMALL = 2048  # bytes of pickle; after a larger one the pickler is dropped, as its memo never shrinks
 
 
 def pickle_object(obj: Any) -> Pickled:
     """Pickle an object. Runs the `__reduce_ex__`, `__getstate__` and `__getnewargs_ex__` of what it holds.
 
-    The parts and buffers refer to the object's own memory: they are to be written before it changes.
+    The parts and buffers refer to the object's own memory: write them before it changes.
 
     Raises:
         Exception: whatever the pickler or the object's own methods raise.
@@ -191,7 +192,7 @@ def pickle_object(obj: Any) -> Pickled:
 
 
 def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
-    """Pickle an object as `pickle_object` does. Return the number of objects in its memo, too, where that is wanted."""
+    """Pickle an object as `pickle_object` does. Return with it the number of objects in the memo, if that is wanted."""
     try:
         pickler = idle_picklers.pop()
     except IndexError:
@@ -213,7 +214,7 @@ def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
 
 
 def not_portable(name: str) -> str | None:
-    """Say that a global will not be found elsewhere, and what to do, or return None."""
+    """Return why a global will not be found elsewhere, and what to do; None if it will be found."""
     module, _, qualname = name.partition(":")
     if module == "__main__":
         return f"{name} is defined in the script that runs now: move it to a module that readers can import"

@@ -1,4 +1,10 @@
-"""Run a payload that passed every check, with imports answered from a table and from nowhere else."""
+"""Unpickle a payload that passed every check. Its globals come from a table that the caller gives, and nowhere else.
+
+Three unpicklers do the work. CPython's own in C loads what needs no plan. For objects of classes that changed or are
+validated there is the exact unpickler in Python, which sees each object while it is made. Where there are many such
+objects, the one in C loads them as well, with stand-ins for the classes (`standin`). This module checks no structure,
+imports no module, and decides nothing about trust.
+"""
 
 import io
 import pickle
@@ -15,20 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolved", "load_object", "new_unpickler", "undeclared"]
 
-# CPython's unpickler with one source of globals: a table.
-
-
-Resolved = Mapping[tuple[str, str], Any]
+Resolved = Mapping[tuple[str, str], Any]  # module and qualified name -> the object that the payload gets
 
 
 def undeclared(module: str, name: str) -> UndeclaredGlobalError:
-    """Return the refusal of a name that the table lacks."""
+    """Return the error for a name that the table lacks."""
     reason = "the payload imports a name that its header does not declare"
     return UndeclaredGlobalError(reason, None, f"{module}:{name}", None, "globals")
 
 
 class _Unpickler(pickle.Unpickler):
-    """CPython's unpickler; the table is the only source of globals (spec 8, Imports)."""
+    """CPython's unpickler, with the table as the only source of globals (spec 8, Imports)."""
 
     __slots__ = ("resolved",)
     resolved: Resolved
@@ -40,7 +43,9 @@ class _Unpickler(pickle.Unpickler):
             raise undeclared(module, name) from None
 
     def persistent_load(self, pid: Any, /) -> Any:
-        raise UndeclaredGlobalError("the payload uses a persistent id", None, None)  # E2 refuses these opcodes before
+        raise UndeclaredGlobalError(
+            "the payload uses a persistent id", None, None
+        )  # the structure check refuses these opcodes (E2)
 
 
 def new_unpickler(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> pickle.Unpickler:
@@ -54,10 +59,9 @@ _IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state cha
 
 
 class _ExactUnpickler(pickle._Unpickler):
-    """Python's own unpickler, which sees every object that is made: CPython's has no hook at NEWOBJ, REDUCE and BUILD.
+    """Python's own unpickler, which gives objects of classes that changed or are validated their state by a `Plan`.
 
-    It is for the payloads that need one: objects of classes that changed or are validated get their state through a
-    `Plan`.
+    The one in C has no hook at NEWOBJ, REDUCE and BUILD, so it can't see the objects.
     """
 
     stack: list[Any]
@@ -77,7 +81,7 @@ class _ExactUnpickler(pickle._Unpickler):
         self._is_rebuild = is_rebuild
         self.resolved = resolved
         self._plans = plans
-        # Objects made and still without their state, by id: (object, plan, whether it has been filled already).
+        # Objects that were made and have no state yet, by id: (object, plan, whether it was filled already).
         self._unfinished: dict[int, tuple[Any, Plan, bool]] = {}
         self._validated: list[tuple[Any, Plan]] = []
 
@@ -97,7 +101,7 @@ class _ExactUnpickler(pickle._Unpickler):
         return obj
 
     def _finish(self, obj: Any, plan: "Plan") -> None:
-        """Give an object its state that was pickled without one: it had no attribute of its own."""
+        """Give a state to an object that was pickled without one, as it had no attribute of its own."""
         if plan.steps and getattr(type(obj), "__hash__", None) not in _IDENTITY:
             where = f"types.{plan.name}"
             raise MigrationError(
@@ -116,7 +120,7 @@ class _ExactUnpickler(pickle._Unpickler):
             obj = plan.make(args)
         else:
             obj = cls.__new__(cls, *args, **kwargs)
-            # One without any field is pickled without state: it is complete now, unless a state follows after all.
+            # An object without fields is pickled without a state. It is complete now, unless a state follows after all.
             filled = plan.is_complete_without_state
             if filled:
                 plan.restore(obj, None)
@@ -187,27 +191,27 @@ def load_object(
 
     Raises:
         UndeclaredGlobalError: the payload imports a name outside `resolved`.
-        UntrustedGlobalError: the payload used a guarded substitute for something else.
-        MigrationError, InvalidObjectError: what `plans` asks for failed.
-        UnpickleError: anything else that came out of it; the original exception is the `__cause__`.
+        UntrustedGlobalError: the payload used a safe function for something else than it is for.
+        MigrationError, InvalidObjectError: a step of `plans` failed.
+        UnpickleError: something else was raised; the original exception is the `__cause__`.
     """
     try:
         if plans:
-            return _load_seen(payload, buffers, resolved, plans)
+            return _load_with_plans(payload, buffers, resolved, plans)
         return new_unpickler(payload, buffers, resolved).load()
     except MissingExtraError as exc:
         raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
     except Exception as exc:
-        if isinstance(exc, ReadError) and exc.step == 20:  # a refusal of this very payload, or of one inside it
+        if isinstance(exc, ReadError) and exc.step == 20:  # this library refused the payload, or one inside it
             raise
         reason = f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}"
         changed = isinstance(exc, AttributeError | ImportError | TypeError)
-        hint = "have its classes changed since it was written?" if changed else None
+        hint = "check whether its classes changed since it was written" if changed else None
         raise UnpickleError(reason, hint=hint) from exc
 
 
-def _load_seen(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
-    """Load a payload of which objects have to be seen while they are made."""
+def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
+    """Load a payload with objects that need a plan."""
     from .standin import CanNotStandInError, StandIns, can_stand_in
 
     if can_stand_in(payload, resolved, plans):
