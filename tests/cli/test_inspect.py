@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal._cli.inputs import expand
-from pickleseal._cli.inspect.opcodes import Opcode, opcodes
+from pickleseal._cli.inspect.opcodes import Instruction, instructions
 from pickleseal._format.frame import encode_frame, frame_parts
 
 VIEWS = ("--layout", "--hex", "--pickle")
@@ -327,7 +327,7 @@ def test_no_damage_is_a_defect_of_ours(
 @given(st.binary(max_size=300))
 def test_any_bytes_are_walked_to_an_end(data: bytes) -> None:
     position = 0
-    for opcode in opcodes(lambda offset, count: data[offset : offset + count], len(data)):
+    for opcode in instructions(lambda offset, count: data[offset : offset + count], len(data)):
         assert opcode.offset == position
         assert opcode.length > 0 or opcode.problem is not None
         assert (opcode.argument or "").isprintable()
@@ -345,13 +345,13 @@ VALUES = st.recursive(
 @given(VALUES, st.integers(0, 5))
 def test_opcodes_are_those_that_pickletools_finds(value: object, protocol: int) -> None:
     data = pickle.dumps(value, protocol)
-    found = list(opcodes(lambda offset, count: data[offset : offset + count], len(data)))
+    found = list(instructions(lambda offset, count: data[offset : offset + count], len(data)))
     assert [(one.name, one.offset) for one in found] == [
         (opcode.name, position) for opcode, _, position in pickletools.genops(data)
     ]
     assert sum(one.length for one in found) == len(data)
     assert not any(one.problem for one in found)
-    assert isinstance(found[0], Opcode)
+    assert isinstance(found[0], Instruction)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

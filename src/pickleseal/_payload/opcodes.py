@@ -1,7 +1,7 @@
 """The opcodes of pickle in one table: what follows each one in the bytes, and what it does to the stack.
 
 All code that knows opcodes takes them from here: the structure check, the static analysis, the rewriting of pickles,
-the check of hash costs, the joining of records, and `pickleseal inspect --opcodes`. A new opcode is one new row. If it
+the check of hash costs, the joining of records, and `pickleseal inspect --pickle`. A new opcode is one new row. If it
 does more than take objects and put one in their place, it also needs a function where that matters: in `analysis`, and
 in `_trust/hash_cost` if it hashes something. This module imports nothing.
 """

@@ -18,7 +18,7 @@ from ..._streams.reader import Frame
 from ...errors import ReadError, printable
 from ..inputs import Subject
 from ..output import Output, bar, columns, cut, path_text, plural, size_text
-from .opcodes import Opcode, Take, opcodes
+from .opcodes import Instruction, Take, instructions
 
 __all__ = ["check_section", "regions", "section_bytes", "show_hex", "show_layout", "show_pickle"]
 
@@ -327,7 +327,7 @@ def _head_rows(
 
 def _opcode_rows(file: BinaryIO, offset: int, region: _Region, limit: int, width: int) -> Iterator[_Row]:
     rows = 0
-    for opcode in opcodes(_reader(file, offset, region.length), region.length):
+    for opcode in instructions(_reader(file, offset, region.length), region.length):
         if not opcode.length:
             break
         if limit and rows >= limit:
@@ -340,7 +340,7 @@ def _opcode_rows(file: BinaryIO, offset: int, region: _Region, limit: int, width
             yield row
 
 
-def _opcode_note(opcode: Opcode) -> str:
+def _opcode_note(opcode: Instruction) -> str:
     text = " ".join(part for part in (opcode.name, opcode.argument) if part)
     return text if opcode.problem is None else f"{text}: {opcode.problem}".lstrip(": ")
 
@@ -393,7 +393,7 @@ def show_pickle(subject: Subject, frame: Frame, limit: int, out: Output) -> None
         title = f"{path_text(subject.path)}: pickle of protocol {header.protocol}, {size_text(length)}"
         out.text(title + ("" if is_whole else f" of {size_text(entry['raw_len'])}") + ", not run")
         count = 0
-        for opcode in opcodes(take, length):
+        for opcode in instructions(take, length):
             if limit and count >= limit:
                 left = length - opcode.offset
                 rows.append({"offset": opcode.offset, "more": left})

@@ -3,31 +3,22 @@
 Of a long argument, only the beginning is read, so the cost does not depend on the lengths that a pickle declares.
 """
 
-import pickletools
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ..._payload.opcodes import BY_CODE, ITEMS, MARK, Argument
 from ...errors import printable
 
-__all__ = ["Opcode", "Take", "opcodes"]
+__all__ = ["Instruction", "Take", "instructions"]
 
 Take = Callable[[int, int], bytes]  # offset and count -> these bytes, or fewer if the pickle ends
 _SHOWN = 60  # characters of an argument
 _LINE = 1 << 16  # bytes of the longest line
-_SIZES = {
-    pickletools.TAKEN_FROM_ARGUMENT1: "<B",
-    pickletools.TAKEN_FROM_ARGUMENT4: "<i",
-    pickletools.TAKEN_FROM_ARGUMENT4U: "<I",
-    pickletools.TAKEN_FROM_ARGUMENT8U: "<Q",
-}
 
 
-_KNOWN: dict[str, Any] = {opcode.code: opcode for opcode in pickletools.opcodes}
-
-
-class Opcode(NamedTuple):
-    """One opcode: its offset, its length with the argument, the argument as text, and what is wrong with it."""
+class Instruction(NamedTuple):
+    """One opcode in a pickle: its offset, its length with the argument, the argument as text, and what is wrong."""
 
     offset: int
     length: int
@@ -38,52 +29,62 @@ class Opcode(NamedTuple):
     problem: str | None = None
 
 
-def opcodes(take: Take, end: int) -> Iterator[Opcode]:
+def instructions(take: Take, end: int) -> Iterator[Instruction]:
     """Yield the opcodes of a pickle of `end` bytes, up to STOP or to the first byte that is no opcode."""
     offset, depth = 0, 0
     while offset < end:
         byte = take(offset, 1)
         if not byte:
-            yield Opcode(offset, 0, "", None, depth, "the bytes end here")
+            yield Instruction(offset, 0, "", None, depth, "the bytes end here")
             return
-        known = _KNOWN.get(byte.decode("latin-1"))
-        if known is None:
-            yield Opcode(offset, 1, f"0x{byte[0]:02x}", None, depth, "not an opcode, so the rest can't be read")
+        opcode = BY_CODE.get(byte[0])
+        if opcode is None:
+            yield Instruction(offset, 1, f"0x{byte[0]:02x}", None, depth, "not an opcode, so the rest can't be read")
             return
-        length, argument, problem = _argument(known.arg, take, offset + 1, end)
-        if pickletools.markobject in known.stack_before:
+        length, argument, problem = _read(opcode.argument, take, offset + 1, end)
+        if opcode.takes == ITEMS:
             depth = max(depth - 1, 0)
-        yield Opcode(offset, 1 + length, known.name, argument, depth, problem)
+        yield Instruction(offset, 1 + length, opcode.name, argument, depth, problem)
         if problem is not None:
             return
-        if known.name == "MARK":
+        if opcode.gives == MARK:
             depth += 1
         offset += 1 + length
-        if known.name == "STOP":
+        if opcode.name == "STOP":
             if offset < end:
-                yield Opcode(offset, end - offset, "", None, depth, f"{end - offset:,} bytes after STOP")
+                yield Instruction(offset, end - offset, "", None, depth, f"{end - offset:,} bytes after STOP")
             return
-    yield Opcode(offset, 0, "", None, depth, "STOP is missing")
+    yield Instruction(offset, 0, "", None, depth, "STOP is missing")
 
 
-def _argument(kind: Any, take: Take, start: int, end: int) -> tuple[int, str | None, str | None]:
+def _read(argument: Argument, take: Take, start: int, end: int) -> tuple[int, str | None, str | None]:
     """Return the length of an argument, its text, and what is wrong with it."""
-    if kind is None:
+    if argument.form == "lines":
+        return _lines(argument.size, take, start, end)
+    size = argument.size
+    if not size:
         return 0, None, None
-    if kind.n >= 0:
-        data = take(start, kind.n)
-        if len(data) < kind.n or start + kind.n > end:
-            return end - start, None, "the bytes end within the argument"
-        return kind.n, _fixed(kind.name, data), None
-    if kind.n == pickletools.UP_TO_NEWLINE:
-        return _lines(2 if kind.name.endswith("pair") else 1, take, start, end)
-    return _sized(kind, take, start, end)
+    head = take(start, size)
+    if len(head) < size or start + size > end:
+        return end - start, None, "the bytes end within the argument"
+    if argument.value == "float":
+        return size, repr(struct.unpack(">d", head)[0]), None
+    number = int.from_bytes(head, "little", signed=argument.is_signed)
+    if argument.form == "fixed":
+        return size, str(number), None
+    left = end - start - size
+    if not 0 <= number <= left:
+        return end - start, None, f"the argument has {number:,} bytes, but {left:,} are left"
+    return size + number, _text(argument.value, take(start + size, min(number, 4 * _SHOWN)), number), None
 
 
-def _fixed(name: str, data: bytes) -> str:
-    if name == "float8":
-        return repr(struct.unpack(">d", data)[0])
-    return str(int.from_bytes(data, "little", signed=name == "int4"))
+def _text(kind: str, data: bytes, length: int) -> str:
+    """Return the beginning of an argument of so many bytes as text."""
+    if kind == "long":
+        return str(int.from_bytes(data, "little", signed=True)) if length <= 16 else f"an integer of {length:,} bytes"
+    if kind == "text":
+        return _cut(data.decode("utf-8", "backslashreplace" if length <= len(data) else "ignore"), length)
+    return _cut(data, length)
 
 
 def _lines(count: int, take: Take, start: int, end: int) -> tuple[int, str | None, str | None]:
@@ -96,25 +97,6 @@ def _lines(count: int, take: Take, start: int, end: int) -> tuple[int, str | Non
         texts.append(_cut(data[:at][: 4 * _SHOWN].decode("utf-8", "backslashreplace"), at))
         position += at + 1
     return position - start, " ".join(texts), None
-
-
-def _sized(kind: Any, take: Take, start: int, end: int) -> tuple[int, str | None, str | None]:
-    form = _SIZES[kind.n]
-    width = struct.calcsize(form)
-    head = take(start, width)
-    if len(head) < width:
-        return end - start, None, "the bytes end within the argument"
-    (length,) = struct.unpack(form, head)
-    if length < 0 or start + width + length > end:
-        return end - start, None, f"the argument has {length:,} bytes, but {max(end - start - width, 0):,} are left"
-    data = take(start + width, min(length, 4 * _SHOWN))
-    if kind.name.startswith("long"):
-        text = str(int.from_bytes(data, "little", signed=True)) if length <= 16 else f"an integer of {length:,} bytes"
-    elif "unicode" in kind.name:
-        text = _cut(data.decode("utf-8", "backslashreplace" if length <= len(data) else "ignore"), length)
-    else:
-        text = _cut(data, length)
-    return width + length, text, None
 
 
 def _cut(value: str | bytes, length: int) -> str:
