@@ -59,7 +59,8 @@ __all__ = [
     "UntrustedGlobalError",
 ]
 
-_SHOWN = 300
+_SHOWN = 300  # characters of a value
+_LONGEST_PATH = 4096
 E = TypeVar("E", bound="ReadError")
 
 
@@ -133,6 +134,7 @@ class PicklesealError(Exception):
 
     code: ClassVar[str] = "error"
     default_hint: ClassVar[str | None] = None
+    _unit: ClassVar[str] = ""  # of `expected` and `found`
     offset: int | None = None
     end: int | None = None
     record: int | None = None
@@ -154,24 +156,25 @@ class PicklesealError(Exception):
         self.path: str | None = None
 
     def __str__(self) -> str:
-        """One line: `path: code: where: reason: expected ..., found ...: hint`, with foreign text escaped."""
-        parts = [printable(self.path)] if self.path is not None else []
+        """Return `path: code: reason (where), expected ..., found ...` and a line `help: ...`, foreign text escaped."""
+        line = f"{self.code}: {printable(self.reason, 4 * _SHOWN)}"
+        if self.path is not None:
+            line = f"{printable(self.path, _LONGEST_PATH)}: {line}"
+        places = [] if self.where is None else [printable(self.where)]
         if self.offset is not None:
-            parts.append(f"byte {self.offset}" if self.record is None else f"byte {self.offset}, record {self.record}")
-        parts.append(self.code)
-        if self.where is not None:
-            parts.append(printable(self.where))
-        parts.append(printable(self.reason, 4 * _SHOWN))
-        sides = []
+            places.append(f"byte {self.offset}" if self.record is None else f"byte {self.offset}, record {self.record}")
+        if places:
+            line += f" ({', '.join(places)})"
         if self.expected is not None:
-            sides.append(f"expected {printable(self.expected)}")
-        if self.found is not None and not isinstance(self.found, tuple):  # a list of names stands in the hint
-            sides.append(f"found {printable(self.found)}")
-        if sides:
-            parts.append(", ".join(sides))
-        if self.hint is not None:
-            parts.append(printable(self.hint, 8 * _SHOWN))
-        return ": ".join(parts)
+            line += f", expected {printable(self.expected)}{self._unit}"
+        if self.found is not None and not isinstance(self.found, tuple):  # names and changes stand in reason or hint
+            line += f", found {printable(self.found)}"
+        return line if self.hint is None else f"{line}\nhelp: {printable(self.hint, 8 * _SHOWN)}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an error on one line, for logs and tables."""
+    return text_of(error).replace("\nhelp: ", "; help: ")
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -226,6 +229,7 @@ class TruncatedError(ReadError):
 
     code = "truncated"
     step = 7
+    _unit = " bytes"
     default_hint = "the write or the transfer did not finish: fetch or write it again"
 
     @property

@@ -79,7 +79,7 @@ class TestInvalid:
             pickleseal.unpack(read(entry), **policy_of(entry))
         assert (caught.value.code, caught.value.step) == (entry["error"], entry["step"])
         assert canary.tripped == before
-        assert str(caught.value).isprintable()
+        assert all(line.isprintable() for line in str(caught.value).split("\n"))
 
     def test_a_file_gets_the_same_verdict(self, entry: dict[str, Any]) -> None:
         with pytest.raises(ReadError) as caught:

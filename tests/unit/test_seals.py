@@ -490,13 +490,14 @@ class TestReading:
     def test_hints_tell_the_cases_apart(self) -> None:
         data = pack(1, writer=FIXED)
         ring = KeyRing([Key.hmac("k", SECRETS[0]), Key.hmac("other", SECRETS[1])], "p")
+        stranger = Policy(keys=KeyRing([Key.hmac("x", SECRETS[0])]))
         same_without = Policy(keys=KeyRing(ring.keys), signed_by=("other",))
         for bad, policy, words in (
             (pack(1), POLICY, "no seal"),
             (data, Policy(keys=ring), "for the purpose p"),
-            (data, Policy(keys=KeyRing([Key.hmac("x", SECRETS[0])])), "signed by no key of the ring: the seal names k"),
+            (data, stranger, "signed by no key of the ring\nhelp: the seal names k"),
             (data, Policy(keys=KeyRing([Key.hmac("k", SECRETS[1])])), "does not verify"),
-            (data, same_without, "not signed by all who have to: expected other"),
+            (data, same_without, "not signed by all who have to, expected other"),
         ):
             error = refused(lambda bad=bad, policy=policy: peek(bad, policy=policy))  # type: ignore[misc]
             assert words in str(error)

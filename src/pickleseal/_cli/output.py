@@ -97,19 +97,9 @@ def _refusal_lines(path: str, error: Exception) -> list[str]:
     """Return `path: CODE: what is wrong (where), expected X, found Y`, and a line with what to do if that is known."""
     if not isinstance(error, PicklesealError):
         return [f"{path_text(path)}: unreadable: {printable(_reason(error))}"]
-    text = printable(error.reason, 1200)
-    places = [] if error.where is None else [printable(error.where)]
-    if error.offset is not None:
-        places.append(f"byte {error.offset}" if error.record is None else f"byte {error.offset}, record {error.record}")
-    if places:
-        text += f" ({', '.join(places)})"
-    if error.expected is not None:
-        unit = " bytes" if isinstance(error, TruncatedError) else ""
-        text += f", expected {printable(error.expected)}{unit}"
-    if error.found is not None and not isinstance(error.found, tuple):  # the help has a tuple of names
-        text += f", found {printable(error.found)}"
-    lines = [f"{path_text(path)}: {error.code}: {text}"]
-    return lines if error.hint is None else [*lines, f"  help: {printable(error.hint, 2400)}"]
+    error.path = path_text(path)
+    line, *rest = str(error).split("\n")
+    return [line, *(f"  {text}" for text in rest)]
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from .._policy import Policy, Request, Trust, as_tuple, check_is_policy, request
 from .._reading import Accepted, accept, dry_run, load_accepted
 from .._schema.drift import Change
 from .._version import __version__
-from ..errors import ReadError, printable, shown
+from ..errors import ReadError, one_line, printable, shown
 from .rereadable import Evidence
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Reader:
         extra = _extra(exc.code, exc.step, kind, evidence.name)
         if isinstance(self.quarantine, Quarantine):
             self._keep(exc, evidence, self.quarantine, kind, version, extra)
-        _log(_WARNING, "rejected: %s", str(exc), extra=extra)
+        _log(_WARNING, "rejected: %s", one_line(exc), extra=extra)
         seconds, size = time.perf_counter() - start, evidence.frame_len()
         self._tell(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, evidence.name))
 
