@@ -63,6 +63,21 @@ def test_links_lead_to_files_and_headings() -> None:
                 assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
 
 
+def test_the_map_for_contributors_names_what_there_is() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = text.split("\n## Map\n")[1].split("\nThe way of the data")[0]
+    named = set(re.findall(r"(?<= )(\w+\.py|\w+/)(?= )", rows))
+    source = ROOT / "src" / "pickleseal"
+    modules = [path.relative_to(source).parts for path in source.rglob("*.py")]
+    assert named == {parts[0] + "/" * (len(parts) > 1) for parts in modules}
+    table = text.split("\n## Tests\n")[1].split("\nTest behaviour")[0]
+    files = [path.relative_to(ROOT / "tests").parts for path in (ROOT / "tests").rglob("*.*")]
+    there = {parts[0] for parts in files if len(parts) > 1} - {"__pycache__"}
+    assert set(re.findall(r"`(\w+)/`", table)) - {"tests"} == there
+    for path in re.findall(r"`((?:src|tests|docs|spec)/[\w./]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
 def test_the_reference_lists_the_allow_list() -> None:
     from pickleseal._trust.allow_list import VALUE_TYPES
 
