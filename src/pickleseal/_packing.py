@@ -296,7 +296,7 @@ def check_globals(pickled: Pickled, registry: Registry) -> None:
     """
     texts = []
     for name in pickled.globals:
-        warning, is_final = _warning_about(name)
+        warning, is_final = warning_about(name)
         # A registered class is found by its registered name, wherever it is.
         if warning is not None and (is_final or index_of(registry).by_name(name) is None):
             texts.append(warning)
@@ -308,7 +308,7 @@ def check_globals(pickled: Pickled, registry: Registry) -> None:
 
 
 @functools.lru_cache(4096)  # by name alone, which always gives the same
-def _warning_about(name: str) -> tuple[str | None, bool]:
+def warning_about(name: str) -> tuple[str | None, bool]:
     """Return what to warn of for a global, or None, and whether that holds for registered classes as well."""
     if not is_global(name):
         raise PackError("the name of a class or function has no place in a header", "module:qualname", name)

@@ -288,14 +288,14 @@ def _check_types(types: object) -> dict[str, str]:
     copied = _check_strings("types", types)
     for name, rule in copied.items():
         try:
-            _clauses(rule)
+            version_clauses(rule)
         except ValueError as exc:
             raise ValueError(f"types: {name!r}: {exc}") from None
     return copied
 
 
 @functools.lru_cache(1024)  # by the text of a rule, which always means the same
-def _clauses(rule: str) -> tuple[tuple[str, int], ...]:
+def version_clauses(rule: str) -> tuple[tuple[str, int], ...]:
     """Parse a rule for versions: `*`, or integers with or without an operator, joined by commas."""
     if rule == ANY:
         return ()
@@ -495,7 +495,7 @@ def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
             hint += ", which accepts every batch of records of several types: their types are not in its header"
         yield TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
         return
-    if not all(_COMPARE[operator](version, number) for operator, number in _clauses(rule)):
+    if not all(_COMPARE[operator](version, number) for operator, number in version_clauses(rule)):
         hint = f'Policy(types={{"{found}": ...}}) says which versions are accepted'
         yield PolicyError("a version that the policy does not accept", rule, version, hint, "version")
 

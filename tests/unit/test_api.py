@@ -756,13 +756,13 @@ class TestPeekAndVerify:
         assert seen <= 3 * 2000
 
     def test_long_names_of_strangers_are_not_kept(self) -> None:
-        from pickleseal._format.header import _is_key, _is_name, is_key, is_name
+        from pickleseal._format.header import is_key, is_name, matches_key, matches_name
 
-        before = _is_key.cache_info().currsize, _is_name.cache_info().currsize
+        before = matches_key.cache_info().currsize, matches_name.cache_info().currsize
         for n in range(50):
             assert not is_key(f"k{n}" + "x" * 100_000)
             assert not is_name(f"k{n}" + "x" * 100_000)
-        assert (_is_key.cache_info().currsize, _is_name.cache_info().currsize) == before
+        assert (matches_key.cache_info().currsize, matches_name.cache_info().currsize) == before
 
     def test_limits_of_a_policy_count(self) -> None:
         data = pickleseal.pack(1)

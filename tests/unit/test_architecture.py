@@ -22,7 +22,7 @@ LAYERS = [
     {"_files", "_mapped"},
     {"_streams"},
     {"_ingestion", "catalog", "maintenance", "convert"},
-    {"__init__"},
+    {"__init__", "_state"},
     {"_cli"},
     {"__main__"},
 ]

@@ -42,12 +42,12 @@ _CACHED = 2048
 
 def is_key(value: str) -> bool:
     """Tell whether a member name is a key."""
-    return len(value) <= 256 and _is_key(value)
+    return len(value) <= 256 and matches_key(value)
 
 
 def is_name(value: str) -> bool:
     """Tell whether a string is a name: 1 to 1,023 bytes of UTF-8, no control characters, no lone surrogates."""
-    return 0 < len(value) <= MAX_NAME and _is_name(value)
+    return 0 < len(value) <= MAX_NAME and matches_name(value)
 
 
 def is_global(value: str) -> bool:
@@ -60,12 +60,12 @@ def is_global(value: str) -> bool:
 
 
 @lru_cache(_CACHED)
-def _is_key(value: str) -> bool:
+def matches_key(value: str) -> bool:
     return _KEY.fullmatch(value) is not None
 
 
 @lru_cache(_CACHED)
-def _is_name(value: str) -> bool:
+def matches_name(value: str) -> bool:
     if _CONTROL.search(value):
         return False
     try:

@@ -29,11 +29,11 @@ def timestamp(nanoseconds: int) -> str:
         ValueError: the year is not one of 1 to 9999.
     """
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{_text_of_second(seconds)}.{rest // 1000:06d}Z"
+    return f"{text_of_second(seconds)}.{rest // 1000:06d}Z"
 
 
 @lru_cache(16)  # most of a time stamp stays the same for a second
-def _text_of_second(seconds: int) -> str:
+def text_of_second(seconds: int) -> str:
     try:
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()
     except OverflowError:
@@ -60,18 +60,18 @@ def parse_timestamp(text: str) -> datetime:
 
 def is_timestamp(text: str) -> bool:
     """Return whether a string is a time stamp: exactly of the one form, and an instant that exists."""
-    return _FORM.fullmatch(text) is not None and _is_second(text[:19])
+    return _FORM.fullmatch(text) is not None and instant_exists(text[:19])
 
 
 def check_timestamp(value: object) -> str | None:
     """Return None for a time stamp, and for any other value what was expected."""
     if type(value) is not str or _FORM.fullmatch(value) is None:
         return FORM
-    return None if _is_second(value[:19]) else "an instant that exists"
+    return None if instant_exists(value[:19]) else "an instant that exists"
 
 
 @lru_cache(2048)  # of strings of 19 characters: many artifacts are of one second
-def _is_second(value: str) -> bool:
+def instant_exists(value: str) -> bool:
     try:
         datetime.fromisoformat(value)
     except ValueError:

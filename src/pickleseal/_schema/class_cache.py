@@ -38,6 +38,10 @@ class ClassCache(Generic[T]):
             key, values = ref(cls), self.values
             values[key] = value, ref(cls, lambda _: values.pop(key, None))
 
+    def clear(self) -> None:
+        """Empty the cache."""
+        self.values.clear()
+
 
 def _has_standard_hash(cls: type) -> bool:
     """Return whether the hash and equality of a class are those of `type`: a metaclass may have its own."""
