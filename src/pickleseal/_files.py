@@ -43,20 +43,20 @@ def dump(
 ) -> None:
     """Pack an object into a file.
 
-    A path is replaced atomically: whoever reads it sees the old artifact or the new one, whole. With `durable` the
-    data and the folder are synced before this returns. A binary file object is written at its current position;
-    nothing is flushed or synced there. An object at a URL is replaced as a whole where its store can do so.
+    A path is replaced atomically: readers see either the whole old artifact or the whole new one. With `durable`, data
+    and folder are synced before this returns. A binary file object is written at its current position, and is not
+    flushed or synced. An object at a URL is replaced as a whole, if its store can do so.
 
     Args:
         obj, type, meta, writer: as for `pack`.
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file object.
         durable: whether a path is synced to the disk (fsync of file and folder).
-        storage_options: credentials, endpoint and what else a URL's store takes, by fsspec's names.
+        storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
-        OSError: from the operating system (`filename` is the path) or the store; a file that was there is left as it
-            was, unless only the last sync of the folder failed, after the new one took its place.
+        OSError: from the operating system (`filename` is the path) or the store. An old file is left as it was. There
+            is one exception: if only the last sync of the folder failed, the new file is there already.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
 
     >>> import os, tempfile
@@ -77,30 +77,30 @@ def dump(
         if not isinstance(packed, DeferredFrame):
             replace_file(path, packed, durable)
         elif is_replaceable(path):
-            replace_with(path, packed.length, partial(_write_draft, packed), durable=durable)
+            replace_with(path, packed.length, partial(_write_deferred, packed), durable=durable)
         else:
-            replace_file(path, _draft_parts(packed), durable)
+            replace_file(path, _deferred_parts(packed), durable)
 
 
-def _draft_parts(draft: DeferredFrame) -> list[Part]:
+def _deferred_parts(frame: DeferredFrame) -> list[Part]:
     """Hash the sections, and return the artifact for a pipe or a device, which is written in order."""
     body: list[Part] = []
-    for index, parts in enumerate(draft.sections):
-        draft.hash(index)
-        body += [*parts, draft.padding(index)]
-    return [draft.head(), *body]
+    for index, parts in enumerate(frame.sections):
+        frame.hash(index)
+        body += [*parts, frame.padding(index)]
+    return [frame.head(), *body]
 
 
-def _write_draft(draft: DeferredFrame, descriptor: int) -> None:
+def _write_deferred(frame: DeferredFrame, descriptor: int) -> None:
     """Write the sections while a thread hashes them, then the head before them."""
-    os.lseek(descriptor, PREAMBLE_SIZE + draft.header_len, os.SEEK_SET)
+    os.lseek(descriptor, PREAMBLE_SIZE + frame.header_len, os.SEEK_SET)
     with ThreadPool(1) as pool:
-        for index, parts in enumerate(draft.sections):
-            hashed = pool.start(partial(draft.hash, index))
-            write_all(descriptor, [*parts, draft.padding(index)])
+        for index, parts in enumerate(frame.sections):
+            hashed = pool.start(partial(frame.hash, index))
+            write_all(descriptor, [*parts, frame.padding(index)])
             hashed()
     os.lseek(descriptor, 0, os.SEEK_SET)
-    write_all(descriptor, [draft.head()])
+    write_all(descriptor, [frame.head()])
 
 
 @overload
@@ -142,24 +142,24 @@ def load(
     """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
 
     A path or URL must hold exactly one artifact. From a binary file object one frame is read, and the file is left
-    right behind it, so that several dumped one after the other load one after the other; it need not be seekable. At
-    the end of the file that is a `TruncatedError` whose `found` is 0.
+    right after it. So several objects that were dumped into one file can be loaded one after the other. The file need
+    not be seekable. At the end of the file, a `TruncatedError` is raised whose `found` is 0.
 
     Args:
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file.
         expect, trust, policy: as for `unpack`.
-        storage_options: credentials, endpoint and what else a URL's store takes, by fsspec's names.
+        storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
         mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
-            it. The file must not be cut off while they are used. None: private memory.
-        verify: `"header"`, with `mmap`: mapped buffers are not checked. `Mapped` can check them later.
+            it. The file must not be cut off while the arrays are used. None: arrays have private memory.
+        verify: `"header"`, only with `mmap`: mapped buffers are not checked. `Mapped` can check them later.
 
     Raises:
         ReadError: as for `unpack`; `path` names the file, or the URL without user, password and query.
         OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced
             while it was read.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
-        TypeError, ValueError: as for `unpack`; with `mmap`, as for `Mapped`; `verify="header"` without it, as reading
-            costs more than hashing; `storage_options` for what is no URL.
+        TypeError, ValueError: as for `unpack`, and with `mmap` as for `Mapped`. `verify="header"` is given without
+            `mmap`. `storage_options` are given, but not a URL.
 
     >>> import io
     >>> file = io.BytesIO(pack("first") + pack("second"))
@@ -171,7 +171,7 @@ def load(
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; {way}")
     check_options(file, storage_options)
     if mmap is not None:
-        return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # it refuses
+        return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # Mapped checks it
     request = request_of(expect, trust, policy)
     check_verify(verify)
     if verify == "header":
@@ -180,18 +180,18 @@ def load(
 
 
 def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
-    """Read and judge the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
+    """Read and validate the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
 
     Args:
-        data: bytes (the beginning of an artifact is enough: 8 KiB normally holds the header), a path, a URL, of which
-            8 KiB are read, and the rest of a larger header, or a binary file, which is left where it was if it is
-            seekable, else behind the header.
-        policy: only its limits and keys count. With keys the signatures are verified, and `Header.verified` names those
-            that did; the payload they cover is `verify`'s matter.
+        data: bytes, a path, a URL or a binary file. Of bytes, the beginning of an artifact is enough; 8 KiB normally
+            hold the header. From a URL, 8 KiB are read, and the rest of a larger header. A binary file is left where it
+            was if it is seekable, and after the header if it is not.
+        policy: only its limits and keys are used. With keys the signatures are verified, and `Header.verified` names
+            the valid ones. The payload that they cover is not checked; `verify` does that.
         storage_options: for URLs, as for `load`.
 
     Raises:
-        ReadError: steps 1 to 13 of spec section 11. On `TruncatedError`, `missing` says how many bytes more to bring.
+        ReadError: steps 1 to 13 of spec section 11. `missing` of a `TruncatedError` is how many more bytes are needed.
         OSError, MissingExtraError, ValueError: as for `load`.
 
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
@@ -204,20 +204,20 @@ def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[
         return _with(data, storage_options, lambda source: read_header(source, policy))
     finally:
         if start is not None:
-            with suppress(OSError, ValueError):  # it said that it could; the header counts for more
+            with suppress(OSError, ValueError):  # the file said that it can seek; the header is returned nevertheless
                 data.seek(start)  # type: ignore[union-attr]
 
 
 def verify(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
 
-    Imports nothing and unpickles nothing; trust is not judged. Buffers are hashed on the way and not kept. Intact is
-    not authentic: whoever can write the bytes can write the checksums. Give keys to know who wrote them.
+    Imports nothing and unpickles nothing. Trust is not checked. Buffers are hashed and not kept. Intact does not mean
+    authentic: whoever can write the bytes can write the checksums. Give keys to know who wrote them.
 
     Args:
         data: bytes of exactly one artifact, a path or URL of one, or a binary file, of which one frame is read.
-        policy: only its limits and keys count. With keys the signatures are verified, and `Header.verified` names those
-            that did.
+        policy: only its limits and keys are used. With keys the signatures are verified, and `Header.verified` names
+            the valid ones.
         storage_options: for URLs, as for `load`.
 
     Raises:
@@ -238,7 +238,7 @@ def _path_of(file: str | os.PathLike[str]) -> str | None:
 
 
 def _with(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source], T]) -> T:
-    """Open what the caller gave as a source, read from it, and name the file in a refusal."""
+    """Open what the caller gave as a source, read from it, and put the file's name into errors."""
     if isinstance(data, str | os.PathLike):
         path = _path_of(data)
         if path is None:
@@ -263,7 +263,7 @@ def _with(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source],
 
 
 def _start_of(file: Any) -> int | None:
-    """Return where a seekable file stands, or None for bytes, paths, pipes and whatever can't tell."""
+    """Return the position of a seekable file, or None for bytes, paths, pipes and other objects without a position."""
     try:
         return file.tell() if file.seekable() else None
     except (AttributeError, TypeError, OSError, ValueError):

@@ -19,24 +19,25 @@ __all__ = ["Mapped", "check_verify"]
 
 
 class Mapped:
-    """An artifact file whose arrays are views of a memory map: nothing is read that is not used.
+    """An artifact file whose arrays are views of a memory map: pages that are not used are not read.
 
-    Header and pickle are read and judged as by `load`. Buffers stay where they are, aligned to 64 bytes, and are hashed
-    there before anything is unpickled; or, with `verify="header"`, when `verify` is called. Where the policy says that
-    the source is not to be relied on (levels `strict` and `signed`, `isolated`, or `keys`) each buffer is a private
-    copy, read and checked as by `load`, as whoever may write to the file could change it under the map. So is one that
-    is compressed.
+    Header and pickle are read and checked as by `load`. Buffers stay in the file, aligned to 64 bytes. They are hashed
+    before anything is unpickled or, with `verify="header"`, when `verify` is called. A private copy is made of each
+    buffer, read and checked as by `load`, if the policy does not trust the source (levels `strict` and `signed`,
+    `isolated`, or `keys`): whoever may write to the file could otherwise change a buffer after its check. A compressed
+    buffer is always a private copy.
 
-    The map lives as long as an array refers to it, longer than this if need be. While it does, the file must not be
-    cut off: using what is gone ends the process with SIGBUS. What is written into the file shows in the arrays. `dump`
-    does neither: it puts a new file in the place of the old one, which stays as long as it is mapped. Windows
-    refuses to replace or remove a mapped file.
+    The map lives as long as an array refers to it, even after this object is closed. During that time the file must not
+    be cut off: the use of a missing page ends the process with SIGBUS. Changes of the file show in the arrays. `dump`
+    is safe: it replaces the file by a new one, and the old one stays as long as it is mapped. Windows refuses to
+    replace or remove a mapped file.
 
     Args:
         path: a file of exactly one artifact, on this machine.
-        mmap: `"r"`: buffers are read-only, all of them. `"c"`: they are writable as they were when written; what is
-            written to them stays in this process, and never reaches the file.
-        verify: `"full"`: everything is checked first. `"header"`: checksums and padding of mapped buffers are not.
+        mmap: `"r"`: all buffers are read-only. `"c"`: buffers are writable if they were when they were packed; changes
+            stay in this process, and never reach the file.
+        verify: `"full"`: everything is checked first. `"header"`: everything but checksums and padding of mapped
+            buffers.
         expect, trust, policy: as for `unpack`.
 
     Attributes:
@@ -44,10 +45,10 @@ class Mapped:
         path: as it was given, as text.
 
     Raises:
-        ReadError: as for `load`; without damage in mapped buffers where `verify="header"`.
-        TypeError: not a path.
-        ValueError: `mmap` or `verify` is not what it should be; a pipe, a device or a URL, which can't be mapped.
-        OSError: from the operating system; some file systems can't map.
+        ReadError: as for `load`. With `verify="header"`, damage in mapped buffers is not noticed.
+        TypeError: `path` is not a path.
+        ValueError: `mmap` or `verify` has an unknown value, or `path` names a pipe, a device or a URL.
+        OSError: from the operating system; some file systems can't map files.
 
     The code of trusted classes runs, as with `unpack`. Spec sections 8 and 11.
 
@@ -102,13 +103,14 @@ class Mapped:
         return self._object
 
     def verify(self) -> Header:
-        """Hash the buffers of this very map, as they are now, and return the header. Runs no code.
+        """Hash the buffers of this map as they are now, and return the header. Runs no code.
 
-        After `verify="header"` this is what was left out; after `"full"` it tells whether somebody wrote into the file
-        since. Changes of one's own count too: with `mmap="c"` verify first. Private copies were checked already.
+        After `verify="header"` this makes up for the skipped checks. After `"full"` it finds later changes of the file.
+        With `mmap="c"`, verify before you change a buffer, as your changes count too. Private copies were checked when
+        they were made.
 
         Raises:
-            SectionChecksumError, SectionPaddingError: a buffer is not what was written; spec section 11, step 16.
+            SectionChecksumError, SectionPaddingError: a buffer is not as it was written (spec section 11, step 16).
             ValueError: this is closed.
         """
         try:
@@ -119,14 +121,14 @@ class Mapped:
         return self.header
 
     def close(self) -> None:
-        """Let go of object and map. Arrays that somebody else has stay valid, and keep the map."""
+        """Let go of object and map. Arrays that are still referred to stay valid, and keep the map."""
         source, self._source, self._object = self._source, None, None
         if source is not None:
             source.close()
 
     def _opened(self) -> MapSource:
         if self._source is None:
-            raise ValueError(f"{self.path}: closed; what is to be used afterwards has to be taken out before")
+            raise ValueError(f"{self.path}: closed: take out what you need before you close it")
         return self._source
 
     def __enter__(self) -> "Mapped":
@@ -140,20 +142,20 @@ class Mapped:
 
 
 def check_verify(verify: str) -> None:
-    """Refuse what is no way to verify.
+    """Check the argument `verify`.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither `"full"` nor `"header"`.
     """
     if verify not in ("full", "header"):
         raise ValueError(f'verify: expected "full" or "header", found {verify!r}')
 
 
 def _needs_copies(policy: Policy) -> bool:
-    """Tell whether what was verified has to be what is used, though others may write to the file."""
+    """Return whether the checked bytes must be the ones that are used, even if others can write to the file."""
     return policy.level in ("strict", "signed") or policy.isolated or policy.keys is not None
 
 
 def _open(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody writes to is opened, too, and not waited for, so that it can be refused."""
+    """Open a file. Do not wait for the other end of a pipe; the pipe is refused later."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

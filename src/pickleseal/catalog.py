@@ -1,8 +1,8 @@
 """`iter_headers`: the headers of many artifacts and streams, for catalogs and checks. Imports and unpickles nothing.
 
-One read of 8,192 bytes (spec section 12) tells all of an artifact that is asked for here; for URLs so many range reads
-are under way at once. What is longer than its first frame is walked through from frame to frame, as a stream. Nothing
-but heads is looked at: that a header is intact says nothing of the sections, which are `verify`'s matter.
+One read of 8,192 bytes (spec section 12) holds the header of nearly every artifact. For URLs, several such range reads
+are under way at once. An input that is longer than its first frame is read from frame to frame, as a stream. Sections
+are not read: an intact header proves nothing about them. `verify` checks them.
 """
 
 import errno
@@ -33,14 +33,14 @@ _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) |
 
 
 class HeaderEntry(NamedTuple):
-    """One artifact, or one frame of a stream, by its header alone; or a refusal. It can be pickled.
+    """The header of one artifact or of one frame of a stream, or why it is refused. It can be pickled.
 
     Attributes:
         path: the file, or the URL without user, password and query.
         offset, record: where the frame begins, and the number of its first record; 0 and 0 for an artifact.
-        header: the header, or None where there is an error.
+        header: the header, or None if there is an error.
         error: a `ReadError` or `OSError`, or None.
-        file_size: bytes of the whole file or object, or None where that is not known.
+        file_size: bytes of the whole file or object, or None if that is not known.
         modified: when the file was last modified, in the form of `created`; None for URLs.
     """
 
@@ -53,7 +53,7 @@ class HeaderEntry(NamedTuple):
     modified: str | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """Return the row of a catalog: plain values, the same names always, None for what is not known."""
+        """Return the row of a catalog: plain values under the names in `COLUMNS`; None for what is not known."""
         row: dict[str, Any] = dict.fromkeys(COLUMNS)
         row |= {"path": self.path, "offset": self.offset, "record": self.record}
         row |= {"modified": self.modified, "size": self.file_size}
@@ -96,20 +96,21 @@ def iter_headers(
     policy: Policy | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[HeaderEntry]:
-    """Give the headers of artifacts and streams, in the order of the paths. Imports nothing and unpickles nothing.
+    """Yield the headers of artifacts and streams, in the order of the paths. Imports nothing and unpickles nothing.
 
-    A file that holds one frame gives one entry, a stream one for each frame. What is refused or can't be read gives an
-    entry with the error, and the next ones follow; behind damage in a local stream reading goes on with the next frame.
-    Headers are claims: sections are not looked at, nor the seals verified without keys.
+    A file that holds one frame gives one entry, a stream gives one for each frame. A frame that is refused, or a file
+    that can't be read, gives an entry with the error, and the next entries follow. In a local stream, reading goes on
+    with the next frame after damage. Headers are claims: sections are not checked, and without keys no signature is
+    verified.
 
     Args:
         paths: of files, or URLs as fsspec knows them; no folders and no patterns.
         concurrency: how many range reads are under way at once, for URLs. Files are read one after the other.
-        policy: only its limits and keys count.
+        policy: only its limits and keys are used.
         storage_options: for all URLs, as for `load`.
 
     Raises:
-        MissingExtraError: a URL, and fsspec or its package for this scheme is not installed.
+        MissingExtraError: there is a URL, and fsspec or its package for this scheme is not installed.
         TypeError, ValueError: the arguments are not what they should be.
 
     Spec sections 9, 11 (steps 1 to 13) and 12.
@@ -136,8 +137,7 @@ def scan_partition(paths: list[str], storage_options: Mapping[str, Any] | None =
     Imports nothing and unpickles nothing of the artifacts. Function, arguments and result can be pickled.
 
     Raises:
-        MissingExtraError, TypeError, ValueError: as for `iter_headers`. What is refused or can't be read is a row with
-            `error`.
+        MissingExtraError, TypeError, ValueError: as for `iter_headers`. A refusal is a row with `error`.
 
     Spec section 12.
     """
@@ -159,7 +159,7 @@ def _iterate(
                 continue
             try:
                 store = open_store(name, options) if local is None else None
-            except ValueError as exc:  # a scheme that nobody knows
+            except ValueError as exc:  # an unknown scheme
                 error = OSError(errno.EINVAL, masked(_text_of(exc)), masked(name))
                 opening.append((HeaderEntry(masked(name), 0, 0, None, error), None))
                 continue
@@ -179,7 +179,7 @@ def _iterate(
             pool.close()
 
 
-# What is known of a path whose turn comes later, and for an object in a store, what waits for its first range.
+# A path whose turn comes later, and for an object in a store, the function that waits for its first range.
 _Opening = tuple[HeaderEntry, Callable[[], RangeWindow] | None]
 
 
@@ -233,7 +233,7 @@ class _Headers:
             os.close(descriptor)
 
     def of_window(self, entry: HeaderEntry, head: bytes, window: Window) -> Iterator[HeaderEntry]:
-        """Yield the entries of what begins with these bytes: that of one artifact, or those of a stream's frames."""
+        """Yield the entries of an input that begins with `head`: one for an artifact, or one for each frame."""
         size, is_one = window.size() if entry.file_size is None else entry.file_size, False
         try:
             if not head:
@@ -266,7 +266,7 @@ class _Headers:
             except ReadError as exc:
                 yield _refused(entry, exc)
                 if window.descriptor < 0 and scanner.refused_preamble() is None:
-                    return  # to search an object for the next frame would take many requests
+                    return  # to search an object for the next frame would need many requests
                 scanner.skip(exc)
             except OSError as exc:
                 yield entry._replace(offset=scanner.offset, record=scanner.record, error=exc)

@@ -1,21 +1,20 @@
-"""`seal`: sign an artifact file as it is, without unpickling it.
+"""Work on files that are there already: sign them, remove signatures, upgrade old artifacts, repair streams.
 
-Everything is verified first. Then the sections are copied, in chunks, into the file that takes the old one's place, and
-judged again while they go by: what is signed is what was copied. Where the artifact had no seal, its header gets the
-SHA-256 of each section, whose room in the header is known before they are.
+`seal`, `remove_signatures` and `repair` unpickle nothing. `upgrade` loads the artifact, as `load` does.
 """
 
 import io
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, BinaryIO
 
 from ._format.canonical import encode
+from ._format.checksum import checksum
 from ._format.frame import SectionCheck, decode_head, padding_of
 from ._format.header import Header, fields_of
 from ._format.limits import MAX_HEADER, Limits
 from ._format.preamble import PREAMBLE_SIZE, Preamble, decode_preamble, encode_preamble
-from ._format.seal import Sign, Signature, decode_seal, encode_seal, signed_body
+from ._format.seal import Sign, Signature, Verify, decode_seal, encode_seal, signed_body
 from ._io.atomic import naming, replace_file, replace_with
 from ._io.source import FileSource
 from ._io.url import refuse_url
@@ -26,9 +25,9 @@ from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
 from ._streams.writer import Tail
-from .errors import PackError, PolicyError, ReadError, TruncatedError
+from .errors import HeaderChecksumError, PackError, PolicyError, ReadError, TruncatedError
 
-__all__ = ["copy_section", "read_signatures", "remove_signatures", "repair", "seal", "upgrade"]
+__all__ = ["remove_signatures", "repair", "seal", "upgrade"]
 
 _CHUNK = 1 << 20
 
@@ -36,24 +35,25 @@ _CHUNK = 1 << 20
 def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     """Add a signature to an artifact file, or renew it, without unpickling anything.
 
-    Everything that `verify` checks is checked first. Who wrote the artifact, and what it would do when it is loaded,
-    is not: sign only what you know the origin of. The newest key that can sign signs. Signatures of other keys stay. An
-    artifact without a seal gets the SHA-256 of its sections into its header. Compressed sections stay as they are. The
-    file is replaced atomically and durably; whoever replaces it in the meantime loses.
+    Everything that `verify` checks is checked first. But nothing shows who wrote the artifact, or what it does when it
+    is loaded: sign only artifacts whose origin you know. The newest key that can sign makes the signature. Signatures
+    of other keys stay. If the artifact has no seal, its header gets the SHA-256 of each section. Compressed sections
+    stay as they are. The file is replaced atomically and durably. If another program replaces it meanwhile, that
+    version is lost.
 
     Args:
-        path: a file of exactly one artifact. Its buffers do not go through memory as a whole; the pickle does,
-            and what is compressed.
-        keys: a ring, for its purpose, or one key, for none.
+        path: a file of exactly one artifact. Buffers are copied in pieces; the pickle and compressed sections are read
+            into memory as a whole.
+        keys: a key ring, whose purpose is used, or one key without a purpose.
 
     Returns:
-        The header, as `peek` reads it now; `verified` names the signatures by the given keys.
+        The new header, as `peek` reads it; `verified` names the signatures by the given keys.
 
     Raises:
         ReadError: as for `verify`; the file is left as it is.
         PackError: the header or the seal would be too large.
-        TypeError, ValueError: `keys` is something else, or none of them can sign; the path is a URL.
-        OSError: from the operating system; the file is left as it is, unless only the last sync of the folder failed.
+        TypeError, ValueError: `keys` is something else, or no key can sign, or the path is a URL.
+        OSError: from the operating system. The file is left as it is, unless only the last sync of the folder failed.
 
     Runs no code of the artifact. Spec section 10.
 
@@ -65,68 +65,131 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     """
     refuse_url(path, "seal")
     ring = keys if isinstance(keys, KeyRing) else KeyRing([keys])
-    sign, name, made = signer(ring), os.fsdecode(path), list[Header]()
+    sign, name = signer(ring), os.fsdecode(path)
     try:
         with naming(name), io.FileIO(name) as file:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
-            others = read_signatures(file, old.preamble)
-            body_len = old.frame_len - old.preamble.head_len
-            entries = [{"sha256": "0" * 64, **entry} for entry in fields_of(old)["sections"]]
-            head_len = len(_head({**fields_of(old), "sections": entries}, old.preamble, body_len, others, sign))
+            others = _read_signatures(file, old.preamble)
 
-            def write(descriptor: int) -> None:
-                with open(descriptor, "wb", closefd=False) as out:
-                    out.seek(head_len)
-                    file.seek(old.preamble.head_len)
-                    for index, entry in enumerate(fields_of(old)["sections"]):
-                        entries[index]["sha256"] = copy_section(file, out, index, entry)
-                    head = _head({**fields_of(old), "sections": entries}, old.preamble, body_len, others, sign)
-                    limits = Limits()
-                    preamble = decode_preamble(head[:PREAMBLE_SIZE], limits)
-                    made.append(decode_head(preamble, head[PREAMBLE_SIZE:], limits, verifier(ring)))
-                    out.seek(0)
-                    out.write(head)
-                file.close()  # not every system replaces a file that is open
+            def make_head(digests: list[str]) -> bytes:
+                entries = [entry | {"sha256": digest} for entry, digest in zip(_sections(old), digests, strict=True)]
+                return _signed_head({**fields_of(old), "sections": entries}, old, others, sign)
 
-            replace_with(name, head_len + body_len, write)
+            head_len = len(make_head(["0" * 64] * len(_sections(old))))
+            return _replace_head(name, file, old, head_len, make_head, verifier(ring))
     except ReadError as exc:
         exc.path = name
         raise
-    return made[0]
 
 
-def read_signatures(file: BinaryIO, preamble: Preamble) -> tuple[Signature, ...]:
-    """Read the signatures that are there."""
+def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
+    """Remove the signatures of some keys from an artifact file, all algorithms of each key.
+
+    Everything that `verify` checks is checked first. The header and the other signatures stay as they are. The file is
+    replaced atomically and durably, unless none of the keys has signed it. If another program replaces the file
+    meanwhile, its version is lost. Runs no code of the artifact. Spec section 10.
+
+    Returns:
+        The new header, and how many signatures were removed.
+
+    Raises:
+        ReadError: as for `verify`; the file is left as it is.
+        ValueError: the path is a URL.
+        OSError: from the operating system.
+    """
+    refuse_url(path, "path")
+    try:
+        with io.FileIO(path) as file:
+            old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
+            before = old.preamble
+            signatures = _read_signatures(file, before)
+            kept = [one for one in signatures if one.key not in ids]
+            if len(kept) == len(signatures):
+                return old, 0
+            file.seek(PREAMBLE_SIZE)
+            header = file.read(before.header_len)
+            if checksum(header) != before.header_xxh3:
+                raise HeaderChecksumError("the header changed while the file was read")
+            seal = encode_seal(kept) if kept else b""
+            frame_len = before.frame_len - before.seal_len + len(seal)
+            place = before.version_minor, before.stream_id, before.seq
+            head = encode_preamble(frame_len, header, len(seal), *place) + header + seal
+            return _replace_head(path, file, old, len(head), lambda _: head, None), len(signatures) - len(kept)
+    except ReadError as exc:
+        exc.path = path
+        raise
+
+
+def _sections(header: Header) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = fields_of(header)["sections"]
+    return entries
+
+
+def _read_signatures(file: BinaryIO, preamble: Preamble) -> tuple[Signature, ...]:
+    """Read the signatures of an artifact file."""
     if not preamble.seal_len:
         return ()
     file.seek(PREAMBLE_SIZE + preamble.header_len)
     return decode_seal(file.read(preamble.seal_len))
 
 
-def _head(fields: Mapping[str, Any], old: Preamble, body_len: int, others: tuple[Signature, ...], sign: Sign) -> bytes:
-    """Encode preamble, header and seal. Their length does not depend on what the checksums and signatures are."""
-    header = encode(dict(fields))
+def _signed_head(fields: Mapping[str, Any], old: Header, others: tuple[Signature, ...], sign: Sign) -> bytes:
+    """Encode preamble, header and seal. Their length does not depend on the checksums and signatures in them."""
+    header, before = encode(dict(fields)), old.preamble
     if len(header) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(header), "shorten meta")
-    new = sign(signed_body(old, header))
+    new = sign(signed_body(before, header))
     kept = [other for other in others if (other.key, other.alg) != (new.key, new.alg)]
-    sealed = encode_seal([*kept, new])
-    frame_len = PREAMBLE_SIZE + len(header) + len(sealed) + body_len
-    preamble = encode_preamble(frame_len, header, len(sealed), old.version_minor, old.stream_id, old.seq)
-    return preamble + header + sealed
+    seal = encode_seal([*kept, new])
+    frame_len = PREAMBLE_SIZE + len(header) + len(seal) + before.frame_len - before.head_len
+    preamble = encode_preamble(frame_len, header, len(seal), before.version_minor, before.stream_id, before.seq)
+    return preamble + header + seal
 
 
-def copy_section(file: BinaryIO, out: BinaryIO, index: int, entry: dict[str, Any]) -> str:
-    """Copy a section with its padding, judge it again, and return its SHA-256."""
+def _replace_head(
+    path: str,
+    file: io.FileIO,
+    old: Header,
+    head_len: int,
+    make_head: Callable[[list[str]], bytes],
+    verify: Verify | None,
+) -> Header:
+    """Replace an artifact file by one with the same sections and another head. Return the new header.
+
+    The sections are checked once more while they are copied, so what is signed is what was copied.
+
+    Args:
+        file: the old file, whose header is `old`.
+        make_head: returns preamble, header and seal, `head_len` bytes in all, for the SHA-256 of each section.
+    """
+    made = list[Header]()
+
+    def write(descriptor: int) -> None:
+        with open(descriptor, "wb", closefd=False) as out:
+            out.seek(head_len)
+            file.seek(old.preamble.head_len)
+            head = make_head([_copy_section(file, out, index, entry) for index, entry in enumerate(_sections(old))])
+            limits = Limits()
+            preamble = decode_preamble(head[:PREAMBLE_SIZE], limits)
+            made.append(decode_head(preamble, head[PREAMBLE_SIZE:], limits, verify))
+            out.seek(0)
+            out.write(head)
+        file.close()  # not every system replaces a file that is open
+
+    replace_with(path, head_len + old.frame_len - old.preamble.head_len, write)
+    return made[0]
+
+
+def _copy_section(file: BinaryIO, out: BinaryIO, index: int, entry: dict[str, Any]) -> str:
+    """Copy a section with its padding, check it on the way, and return its SHA-256."""
     import hashlib
 
     check, digest, left = SectionCheck(index, entry, with_sha256=False), hashlib.sha256(), entry["len"]
     while left:
         chunk = file.read(min(left, _CHUNK))
         if not chunk:
-            raise TruncatedError("the file was cut off while it was read", None, None, None, f"sections[{index}]").at(
-                16
-            )
+            where = f"sections[{index}]"
+            raise TruncatedError("the file was cut off while it was read", None, None, None, where).at(16)
         check.update(chunk)
         digest.update(chunk)
         out.write(chunk)
@@ -137,62 +200,6 @@ def copy_section(file: BinaryIO, out: BinaryIO, index: int, entry: dict[str, Any
     file.seek(len(padding), os.SEEK_CUR)
     out.write(padding)
     return digest.hexdigest()
-
-
-# `remove_signatures`: take signatures off an artifact file, without unpickling it. Its header stays as it is.
-
-
-def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
-    """Take the signatures of some keys off an artifact file, all algorithms of each.
-
-    Everything that `verify` checks is checked first. Others stay, and verify as before. The file is replaced
-    atomically and durably, unless none of the keys has signed; whoever replaces it in the meantime loses. Runs no code
-    of the artifact. Spec section 10.
-
-    Returns:
-        The header as it is now, and how many signatures were taken off.
-
-    Raises:
-        ReadError: as for `verify`; the file is left as it is.
-        ValueError: the path is a URL.
-        OSError: from the operating system.
-    """
-    refuse_url(path, "path")
-    made = list[Header]()
-    try:
-        with io.FileIO(path) as file:
-            old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
-            before = old.preamble
-            signatures = read_signatures(file, before)
-            kept = [one for one in signatures if one.key not in ids]
-            if len(kept) == len(signatures):
-                return old, 0
-            file.seek(PREAMBLE_SIZE)
-            header = file.read(before.header_len)
-            sealed = encode_seal(kept) if kept else b""
-            frame_len = before.frame_len - before.seal_len + len(sealed)
-            place = before.version_minor, before.stream_id, before.seq
-            head = encode_preamble(frame_len, header, len(sealed), *place) + header + sealed
-
-            def write(descriptor: int) -> None:
-                limits = Limits()  # what is written is judged as well: the header was read a second time
-                preamble = decode_preamble(head[:PREAMBLE_SIZE], limits)
-                made.append(decode_head(preamble, head[PREAMBLE_SIZE:], limits))
-                with open(descriptor, "wb", closefd=False) as out:
-                    out.write(head)
-                    file.seek(before.head_len)
-                    for index, entry in enumerate(fields_of(made[0])["sections"]):
-                        copy_section(file, out, index, entry)
-                file.close()  # not every system replaces a file that is open
-
-            replace_with(path, frame_len, write)
-    except ReadError as exc:
-        exc.path = path
-        raise
-    return made[0], len(signatures) - len(kept)
-
-
-# `upgrade`: write an artifact anew, with today's classes.
 
 
 _HISTORY = "pickleseal.history"  # spec 6.4
@@ -206,26 +213,26 @@ def upgrade(
     writer: Writer | None = None,
     durable: bool = True,
 ) -> bool:
-    """Write an artifact anew at the current schema versions, if it is not there already.
+    """Write an artifact anew at the current schema versions, unless it has them already.
 
-    The object is loaded as `load` does it, migrations and all, and written in the place of the old file, atomically.
-    `created`, `meta` and `ext` are kept; `ext["pickleseal.history"]` says what it was before. Whoever replaces the file
-    in the meantime loses: keep writers away while old artifacts are upgraded. A sealed artifact, whose signature has to
-    verify, is signed anew by the writer; signatures of others are lost.
+    The object is loaded as by `load`, with migrations, and the old file is replaced atomically. `created`, `meta` and
+    `ext` are kept, and `ext["pickleseal.history"]` records the versions before. If another program replaces the file
+    meanwhile, that version is lost, so keep writers away during an upgrade. The signature of a sealed artifact must be
+    valid. The writer then signs the new artifact; signatures by other keys are lost.
 
     Args:
         path: a file of exactly one artifact.
         trust, policy: as for `load`.
-        writer: build labels, keys and compression; its registry is the policy's. None: today's, and compressed if the
-            old artifact was.
+        writer: build labels, keys and compression; its registry is the policy's. None: the default writer, which
+            compresses if the old artifact was compressed.
         durable: whether the file is synced to the disk.
 
     Returns:
-        Whether the file was written. An artifact whose recorded classes are as today is not loaded.
+        Whether the file was written. If the recorded classes are as they are today, the artifact is not even loaded.
 
     Raises:
         ReadError: as for `load`; the file is left as it is.
-        PolicyError: the artifact has a seal, and policy and writer do not both have keys.
+        PolicyError: the artifact has a seal, and not both of policy and writer have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
         ValueError: writer and policy have different registries, or the policy ignores drift, or the path is a URL.
@@ -290,7 +297,7 @@ def _is_current(accepted: Accepted) -> bool:
 
 
 def _kept(header: Header) -> dict[str, Any]:
-    """Return the members of the old header that the new one takes over."""
+    """Return the members that the new header takes over from the old one."""
     before = {
         "build": dict(header.build),
         "type": header.type,
@@ -308,23 +315,20 @@ def _kept(header: Header) -> dict[str, Any]:
     return kept
 
 
-# `repair`: cut off what an append left behind that did not finish (spec section 9.3).
-
-
 def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
     """Cut off the torn tail of a stream, and sync. Return the number of bytes that were cut off; 0: it was whole.
 
-    Takes the lock that appends take, so nothing that is being written is touched. What is whole stays as it is,
-    damage in front of the last frame too. Unpickles nothing.
+    A torn tail is what an unfinished append leaves (spec section 9.3). The lock of appends is held, so an append that
+    is under way is not touched. All before the torn tail stays as it is, damaged frames too. Unpickles nothing.
 
     Args:
-        drop_corrupt: also cut off what is at the end and is corrupt, not torn: frames that may have been acknowledged
-            and were damaged since. Copy the file first.
+        drop_corrupt: also cut off corrupt frames at the end. They may have been acknowledged, and damaged later. Copy
+            the file first.
 
     Raises:
-        ReadError: the last frame is corrupt, and `drop_corrupt` is false; or the file is no stream: nothing of it is
-            a frame, and it does not begin as one, so nothing of it is cut off.
-        OSError: from the operating system; there is no such file.
+        ReadError: the last frame is corrupt, and `drop_corrupt` is false. Or the file is no stream, as nothing in
+            it is a frame; then nothing is cut off.
+        OSError: from the operating system, also if there is no such file.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")

@@ -213,14 +213,14 @@ def _move(body: bytes, base: int) -> bytes:
         position = follows
 
 
-# --- records that wait ---
+# --- the records that wait to be written ------------------------------------------------------------------------------
 
 _LARGEST_BATCH = 1 << 22  # bytes of a batch: a reader loads it as a whole
 _ANY = ClassInHeader("builtins:object", 0, None, {})
 
 
 class _TooLargeError(Exception):
-    """A record that was copied can't be merged with others: its pickle is in several frames."""
+    """A record that was copied can't be merged with others: its pickle has several parts."""
 
 
 class _Pickle(NamedTuple):
@@ -232,10 +232,10 @@ class _Pickle(NamedTuple):
 
 
 class Pending:
-    """Records that wait to be written as one frame. Each counts as it was when it was added.
+    """Records that wait to be written as one frame. Each is stored as it was when it was added.
 
-    `take` is called without a lock, and runs the object's own pickling methods where it is not plain; what it returns
-    is put into `items`. A dict of strings to `atoms` may be put there as a shallow copy, without `take`.
+    The result of `take` is put into `items`. A dict of strings to `atoms` may be put there as a shallow copy, without
+    `take`. `take` needs no lock. It runs the object's own pickling methods, unless the object is plain.
     """
 
     def __init__(self, name: str | None, members: dict[str, Any], writer: Writer) -> None:
@@ -248,8 +248,7 @@ class Pending:
         self._copy = taker.take
 
     def take(self, obj: Any) -> Any:
-        """Return what stands for a record: itself or a copy; or its pickle; or the frame that it needs for itself,
-        because it is large.
+        """Return a record as it is now: itself, a copy, its pickle, or, if it is large, a frame of its own.
 
         Raises:
             PackError: the object can't be packed.
@@ -267,11 +266,11 @@ class Pending:
         return _Pickle(type(obj), pickled, memo)
 
     def _check_class(self, cls: type) -> None:
-        """See, before a record is taken, that its class can be found, and warn where it will not be found elsewhere."""
+        """Check before a record is taken that its class can be found. Warn if other programs will not find it."""
         check_globals(_pickle_one(cls)[0], self._writer.registry)
 
     def _encode(self, items: list[Any]) -> EncodedFrame:
-        """Lay out records as one frame: a batch, or for a single record one like any other."""
+        """Return records as one frame: a batch, or for a single record a plain frame."""
         types = set(map(type, items))
         is_mixed = _Pickle in types
         if is_mixed:
@@ -283,14 +282,16 @@ class Pending:
         return encode_pickled(pickled, root, self._name, members, self._writer)
 
     def encode_some(self, count: int) -> tuple[int, EncodedFrame | PackError]:
-        """Lay out the first records as one frame: so many, or as many as are not too much for one. A record that can't
-        be packed comes alone, as the reason."""
+        """Return how many of the first records make one frame (`count`, or fewer if it would be too large), and it.
+
+        For a record that can't be packed, return 1 and the error.
+        """
         while True:
             body: EncodedFrame | PackError | None = None
             try:
                 body = self._encode(self.items[:count])
             except _TooLargeError:
-                pass  # it goes with others that were copied, or alone
+                pass  # try fewer records, in the end this one alone
             except PackError as exc:
                 text = f"a record that waited was dropped, others were written: {exc.reason}"
                 body = PackError(text, exc.expected, exc.found, exc.hint, exc.where)
@@ -301,7 +302,7 @@ class Pending:
 
     @staticmethod
     def _merged(items: list[Any]) -> Pickled:
-        """Join what was pickled one by one; what was only copied is pickled now."""
+        """Join records that were pickled one by one. Those that were only copied are pickled now."""
         names: set[str] = set()
         classes: dict[type, None] = {}
         pickles = []

@@ -212,28 +212,28 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 class StreamReader:
-    """Iterate over the records of a stream. Each frame is judged as `load` judges an artifact.
+    """Iterate over the records of a stream. Each frame is checked as `load` checks an artifact.
 
-    A record that is refused raises; `offset` and `end` of the error are the extent that is left out, and the next
-    `next()` goes on behind it. A tail that is torn raises `TornTailError` after all records before it. Appends may go
-    on meanwhile: an end that looks torn is looked at again under the file's lock, and after the end `next()` may be
-    called again.
+    A record that is refused raises an error. Its `offset` and `end` say which part of the file is left out, and the
+    next call of `next()` goes on after that part. A torn tail raises `TornTailError` after all records before it.
+    Others may append meanwhile. So an end that looks torn is read again under the file's lock, and `next()` may be
+    called again after the end.
 
     Args:
-        path: of the stream.
+        path: the stream's file.
         expect, trust, policy: as for `load`, for every record.
-        on_error: `"raise"`; or `"skip"`: go on behind what is damaged, or of a newer format, warn with `StreamWarning`,
-            and keep a `Lost` in `lost`; or a function that is called with each `Lost` instead. A torn tail is reported
-            once, and is the end. Never skipped is what limits, keys, policy, trust or schemas refuse, a codec that is
-            not installed, and what a payload raises.
-        follow: wait for more at the end, as `tail -F` does: also where the path names a new file then, or the file was
-            emptied, which is read from its beginning, its records numbered from 0.
-        timeout: with `follow`, end the iteration after so many seconds without a new record. None: never.
+        on_error: `"raise"`, `"skip"` or a function. `"skip"` goes on after a part that is damaged or of a newer format,
+            warns with `StreamWarning`, and adds a `Lost` to `lost`. A function is called with each `Lost` instead. A
+            torn tail is reported once, and is the end. Other refusals are never skipped: those by limits, keys, policy,
+            trust or schemas, a codec that is not installed, and whatever a payload raises.
+        follow: wait for more at the end, as `tail -F` does. If the path then names a new file, or the file was emptied,
+            reading goes on at its beginning, and its records are numbered from 0.
+        timeout: with `follow`, end the iteration after this number of seconds without a new record. None: never.
 
-    Not for several threads at once. Iteration runs what `load` runs; `frames` and `seek` run nothing.
+    Use a reader in one thread at a time. Iteration runs what `load` runs; `frames` and `seek` run nothing.
 
     Raises:
-        OSError: the file can't be opened, or is no regular file.
+        OSError: the file can't be opened, or is not a regular file.
         TypeError, ValueError: the arguments are not what they should be.
 
     Spec section 9.
@@ -273,7 +273,7 @@ class StreamReader:
         self._torn_at: int | None = None
         self._frame: Frame | None = None
         self._records: list[Any] = []
-        self._at = 0  # in these
+        self._at = 0  # index in these of the record that comes next
         self._skip = 0  # records of the next frame that are not wanted
         limits = self._request.policy.limits
         self._file = StreamFile(self.path, limits, self._report is not None, follow, timeout)
@@ -307,7 +307,8 @@ class StreamReader:
         """Return the next record.
 
         Raises:
-            ReadError: it is refused, as `load` would; `offset` and `record` say where. Or `TornTailError`.
+            ReadError: the record is refused, as by `load`; `offset` and `record` say where.
+            TornTailError: the stream ends within a frame.
         """
         at = self._at
         if at >= len(self._records):
@@ -318,7 +319,7 @@ class StreamReader:
         return self._records[at]
 
     def _load_frame(self) -> bool:
-        """Load the records of the next frame, and tell whether there was one."""
+        """Load the records of the next frame. Return whether there was one."""
         found = self._next(self._load)
         if found is None:
             return False
@@ -328,14 +329,14 @@ class StreamReader:
         return True
 
     def all_records(self) -> Iterator[Any]:
-        """Iterate faster: the reader stands behind a batch while its records are given out. Closes it in the end."""
+        """Iterate faster: the reader moves on by batches, not by records. It is closed at the end."""
         records = self._all_records()
         next(records)
         return records
 
     def _all_records(self) -> Iterator[Any]:
         with self:
-            yield None  # begun: whoever drops it, though no record was taken, closes the file
+            yield None  # begun, so that dropping the iterator closes the file, even if no record was taken
             while self._load_frame():
                 records = self._records[self._at :] if self._at else self._records
                 self._records, self._at = [], 0
@@ -349,10 +350,11 @@ class StreamReader:
         """Iterate over the frames from here on, by their headers alone. Imports nothing and unpickles nothing.
 
         Args:
-            verify: check all checksums of each, and the pickle's structure, as `verify` does for an artifact.
+            verify: check all checksums of each frame, and the pickle's structure, as `verify` does for an artifact.
 
         Raises:
-            ReadError: steps 1 to 13 of spec section 11, or with `verify` what `verify` raises; or `TornTailError`.
+            ReadError: steps 1 to 13 of spec section 11; with `verify`, also what `verify` raises.
+            TornTailError: the stream ends within a frame.
         """
 
         def read(place: Place) -> tuple[Header, Any]:
@@ -377,7 +379,7 @@ class StreamReader:
                 raise
             refusal.path, self._skip = self.path, 0
             if isinstance(refusal, TornTailError):
-                self._end_at_tear(refusal)
+                self._end_at_torn_tail(refusal)
                 if self._file.leave_torn():
                     continue
                 return None
@@ -389,8 +391,8 @@ class StreamReader:
                 raise refusal
             self._report(lost)
 
-    def _end_at_tear(self, refusal: TornTailError) -> None:
-        """Raise, or report the tear once. The reader stays before it: there may be a record one day."""
+    def _end_at_torn_tail(self, refusal: TornTailError) -> None:
+        """Raise the error, or report the torn tail once. The reader stays before it: a record may follow later."""
         refusal.end = self._file.window.size()
         if self._report is None:
             raise refusal
@@ -404,15 +406,15 @@ class StreamReader:
         warnings.warn(text, StreamWarning, stacklevel=frames_up())
 
     def seek(self, record: int) -> int:
-        """Go to a record by its number; a negative one counts from the end. Return the number.
+        """Go to a record by its number; a negative number counts from the end. Return the number.
 
-        Uses the index beside the stream where there is one (spec section 9.4), else goes over all headers once. Before
-        the first record is the first; behind the last is the end. Damage on the way is skipped by its numbers, as
-        `on_error` says; a torn tail is the end.
+        If there is an index beside the stream (spec section 9.4), it is used. Otherwise all headers are read once. A
+        number before the first record means the first record, one after the last record means the end. Damage on the
+        way is skipped if `on_error` says so. A torn tail counts as the end.
 
         Raises:
-            ReadError: damage on the way, where it is not to be skipped.
-            TypeError: not an integer.
+            ReadError: damage on the way that is not to be skipped.
+            TypeError: the number is not an integer.
             ValueError: the reader is closed.
         """
         self._check_open()
@@ -424,7 +426,7 @@ class StreamReader:
         return self.record
 
     def count(self) -> int:
-        """Return the number of records up to the end. Where the reader stands stays as it is.
+        """Return the number of records up to the end. The reader's position does not change.
 
         Raises:
             ReadError, ValueError: as `seek`.
@@ -455,18 +457,18 @@ def iter_load(
     on_error: str | Callable[[Lost], object] = "raise",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
-    """Iterate over the records of a stream: those of a file, or frames end to end from a URL, a pipe or a socket.
+    """Iterate over the records of a stream: of a file, or of frames end to end from a URL, a pipe or a socket.
 
-    Arguments and guarantees as for `StreamReader`, which has more: headers, seeking, following. Where a record is
-    refused the iteration is over, save for what `on_error` has skipped, which takes a path.
+    Arguments and guarantees are those of `StreamReader`, which can also read headers, seek and follow. A refused record
+    ends the iteration. Only in a file that is named by a path can `on_error` skip damage.
 
     Args:
         file: a path, a URL, or a binary file object, which is read to its end.
         storage_options: as for `load`.
 
     Raises:
-        ReadError: a record is refused, as by `load`; `offset` and `record` say where. `TornTailError` at the end, after
-            all records before it, where the stream ends within a frame.
+        ReadError: a record is refused, as by `load`; `offset` and `record` say where.
+        TornTailError: the stream ends within a frame. Raised after all records before it.
         OSError, MissingExtraError, TypeError, ValueError: as for `load`.
 
     >>> import io
@@ -482,7 +484,7 @@ def iter_load(
     if isinstance(file, str | os.PathLike):
         return StreamReader(file, expect=expect, trust=trust, policy=policy, on_error=on_error).all_records()
     if on_error != "raise":
-        raise ValueError("on_error: what is damaged can be skipped in a local file with a path alone")
+        raise ValueError("on_error: damage can be skipped only in a local file that is named by a path")
     records = _from_pipe(file, request_of(expect, trust, policy, takes_batches=True))
     return _closing(file, records) if isinstance(file, RangeFile) else records
 

@@ -229,7 +229,7 @@ class Tail:
                 if place is None:
                     return lost, last
                 if place.end >= size:
-                    self._check_whole(place, window)
+                    self._check_checked_int(place, window)
             except ReadError as exc:
                 found = scanner.skip(exc)
                 lost = found if lost is None or lost.end < found.offset else lost._replace(end=found.end)
@@ -242,7 +242,7 @@ class Tail:
                 self._mark = _mark_of(place.offset, window.take(place.offset, PREAMBLE_SIZE))
 
     @staticmethod
-    def _check_whole(place: Place, window: FileWindow) -> None:
+    def _check_checked_int(place: Place, window: FileWindow) -> None:
         """Check the last frame, which somebody else wrote: steps 1 to 13 and 16."""
         source = window.source(place.offset, place.preamble.frame_len)
         try:
@@ -287,25 +287,27 @@ def _mark_of(offset: int, preamble: bytes) -> tuple[int, bytes]:
 class StreamWriter:
     """Append records to a stream: a file of frames to which several processes and threads may append at once.
 
-    Each append takes the file's lock, looks at what others appended since, writes one frame at the end, and syncs it.
-    What was acknowledged survives a killed process, and a power cut as far as the disk keeps its word. Acknowledged is:
-    without `batch` and `linger` what `append` returned for, with `fsync=1`; else all that was appended before `flush`
-    or `close` returned.
+    Each append takes the file's lock, checks what others appended since, writes one frame at the end, and syncs it.
+    An acknowledged record survives if the process is killed, and also a power cut if the disk keeps what it has synced.
+    With `fsync=1` and without `batch` and `linger`, a record is acknowledged when `append` returns. Otherwise it is
+    acknowledged when `flush` or `close` returns.
 
-    Threads may share a writer. After a fork the child has a writer of its own for the same file, without the records
-    that wait: those are the parent's.
+    Threads may share a writer. After a fork, the child has its own writer for the same file. The records that wait stay
+    with the parent.
 
     Args:
-        path: of the stream; it is made if it is missing. A symbolic link is followed. If the path names another file
-            later (it was rotated, or removed), records go to that one.
-        batch: write so many records as one frame: less than a tenth of the header's bytes and time for each. They wait
-            in memory until then, or until `flush`. A record counts as it was when it was appended. Large ones (16 KiB
-            and more) do not wait, and make those before them be written. None: each record is a frame.
-        linger: seconds that a record waits at most; a thread writes it then. With `batch` or without.
-        fsync: sync after so many records that were written; 0: only in `flush` and `close`.
-        repair: cut off a torn tail (an append that did not finish, and was never acknowledged) instead of refusing.
-        type, meta, writer: as for `pack`, for every frame. With keys every frame is signed, its place in the stream
-            too.
+        path: the stream's file. It is made if it is missing. A symbolic link is followed. If the path names another
+            file later (because the old one was rotated or removed), records go to the new file.
+        batch: how many records are written as one frame. Each then costs less than a tenth of the bytes and the time
+            for a header. Records wait in memory until the batch is full, or until `flush`. A record is stored as it was
+            when it was appended. Large records (16 KiB and more) do not wait; they are written at once, after those
+            that wait. None: each record is a frame.
+        linger: the longest time in seconds that a record waits. Then a thread writes it. Can be used without `batch`.
+        fsync: sync after this number of written records; 0: only in `flush` and `close`.
+        repair: cut off a torn tail, instead of refusing to append. A torn tail is an append that did not finish; it was
+            never acknowledged.
+        type, meta, writer: as for `pack`, for every frame. With keys, each frame is signed with its place in the
+            stream.
 
     Raises:
         TypeError, ValueError: the arguments are not what they should be.
@@ -336,9 +338,9 @@ class StreamWriter:
         self._closed = True  # until all is there
         self._is_untouched = True
         refuse_url(path, "path")
-        self._batch = _whole("batch", batch, 1)
+        self._batch = _checked_int("batch", batch, 1)
         self._most = self._batch or _MOST_WAITING
-        self._fsync = _whole("fsync", fsync, 0) or 0
+        self._fsync = _checked_int("fsync", fsync, 0) or 0
         if linger is not None and not (isinstance(linger, int | float) and 0 < linger <= threading.TIMEOUT_MAX):
             most = int(threading.TIMEOUT_MAX)
             raise ValueError(f"linger: expected a positive number of seconds, at most {most}, found {linger!r}")
@@ -355,18 +357,18 @@ class StreamWriter:
         self._closed = False
 
     def _start(self) -> None:
-        self._born = processes.fork_count
+        self._fork_count = processes.fork_count
         self._mutex = threading.Lock()
-        self._wakes: threading.Timer | None = None
+        self._timer: threading.Timer | None = None
         self._tail.sync_error = None
-        self._delayed: Exception | None = None  # of the thread that writes what waited long enough
+        self._delayed: Exception | None = None  # of the timer's thread; the next call raises it
         self._synced = self._tail.written
-        self._is_ready = self._linger is None  # nothing of the above is in the way, it is open, nothing lingers
+        self._is_ready = self._linger is None  # short way allowed: open, no fork, no pending error, no linger
         if self._pending is not None:
             self._pending.items = []
 
     def after_fork(self) -> None:
-        """Note that this is now the copy in the child of a fork. For the package."""
+        """Note that this process is now the child of a fork. Called by the package alone."""
         self._is_ready = False
 
     @property
@@ -378,11 +380,12 @@ class StreamWriter:
         """Append one record.
 
         Raises:
-            PackError: the object can't be packed, and nothing was appended; or one that waited, as the message says.
-            TornTailError: the file's tail is torn, and the writer was not told to repair.
+            PackError: the object can't be packed, and was not appended. Or a record that waited can't be packed any
+                more, as the message says.
+            TornTailError: the file's tail is torn, and `repair` is false.
             ReadError: the last frame of the file is corrupt, or the file is no stream.
-            OSError: from the operating system. This record was not appended, or (a sync that failed) may not last; in
-                the latter case the writer takes no more.
+            OSError: from the operating system. The record was not appended. Or a sync failed: then the record may be
+                lost, and the writer accepts no further records.
             ValueError: the writer is closed.
         """
         pending = self._pending
@@ -390,7 +393,7 @@ class StreamWriter:
             self._append_alone(obj)
             return
         item = None
-        if type(obj) is dict:  # the commonest record, taken in the shortest way
+        if type(obj) is dict:  # the commonest record takes the shortest way
             atoms, longest = pending.atoms, LONGEST
             try:
                 for key, value in obj.items():
@@ -404,7 +407,7 @@ class StreamWriter:
                         break
                 else:
                     item = obj.copy()
-            except RuntimeError:  # another thread changes it now
+            except RuntimeError:  # another thread is changing it
                 pass
         if item is None:
             item = pending.take(obj)
@@ -412,20 +415,20 @@ class StreamWriter:
                 self._append_large(pending, item)
                 return
         items = pending.items
-        items.append(item)  # without a lock: it is atomic, and only what was written is taken out
+        items.append(item)  # no lock is needed: this is atomic, and only written records are taken out
         if len(items) >= self._most or not self._is_ready:
-            self._attend(pending, item)
+            self._write_if_full(pending, item)
 
     def _append_alone(self, obj: Any) -> None:
         body = encode_object(obj, self._type, self._members, self._writer)
-        self._begin_anew_after_fork()
+        self._restart_after_fork()
         with self._mutex:
             self._check()
             self._put(body, 1)
             self._sync_if_due()
 
     def _append_large(self, pending: Pending, body: EncodedFrame) -> None:
-        self._begin_anew_after_fork()
+        self._restart_after_fork()
         with self._mutex:
             self._check()
             refused = self._write_pending(pending)
@@ -433,20 +436,20 @@ class StreamWriter:
             self._sync_if_due()
             _raise(refused)
 
-    def _attend(self, pending: Pending, item: Any) -> None:
-        """Do what is due after a record was added: write a full batch, or take the record back and say why."""
-        if self._begin_anew_after_fork():
+    def _write_if_full(self, pending: Pending, item: Any) -> None:
+        """After a record was added, write a full batch, or start the timer. If that fails, take the record back."""
+        if self._restart_after_fork():
             pending.items[:] = [item]
         with self._mutex:
             try:
                 self._check()
                 if len(pending.items) >= self._most:
                     _raise(self._write_pending(pending))
-                elif self._linger is not None and self._wakes is None and pending.items:
-                    self._wake_after(self._linger)
+                elif self._linger is not None and self._timer is None and pending.items:
+                    self._start_timer(self._linger)
             except BaseException:
-                # The caller is told that it failed, so it must not be written later. Those before it stay.
-                for place in reversed(range(len(pending.items))):  # the last: it may be there more than once
+                # The caller gets an error, so this record must not be written later. Those before it stay.
+                for place in reversed(range(len(pending.items))):  # the last one: the record may be there twice
                     if pending.items[place] is item:
                         del pending.items[place]
                         raise
@@ -457,41 +460,41 @@ class StreamWriter:
         """Write what waits, as one frame, and sync everything that this writer wrote.
 
         Raises:
-            As `append`. What was not written waits on: `flush` may be called again. After `PackError` all was written
-                but for the record that it names, which is dropped.
+            As `append`. Records that were not written still wait, so `flush` may be called again. After `PackError`
+                all records were written except the one that it names, which is dropped.
         """
-        self._begin_anew_after_fork()
+        self._restart_after_fork()
         with self._mutex:
             self._check()
             _raise(self._flush())
 
     def close(self) -> None:
-        """`flush`, and close the file. A second call does nothing.
+        """Call `flush`, and close the file. A second call does nothing.
 
         Raises:
-            As `flush`. Where records could not be written, the writer stays open, and they wait on. Where a sync
-            failed, now or before, it is closed.
+            As `flush`. If records could not be written, the writer stays open, and they still wait. If a sync failed,
+            now or before, the writer is closed.
         """
         if self._closed:
             return
-        self._begin_anew_after_fork()
+        self._restart_after_fork()
         with self._mutex:
             failure: Exception | None = self._tail.sync_error and self._failed()
             if failure is None:
                 self._check()
-                self._is_ready = False  # first: who appends from now on looks whether it was written
+                self._is_ready = False  # first: whoever appends from now on takes the lock and sees that this is closed
                 try:
                     failure = self._flush()
                 except OSError as exc:
                     if self._tail.sync_error is None:
                         raise
                     failure = exc
-            if self._is_untouched:  # a stream of no records is a stream
+            if self._is_untouched:  # a stream without records is an empty file
                 with naming(self.path), self._tail.locked():
                     pass
             self._closed = True
-            if self._wakes is not None:
-                self._wakes.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             with naming(self.path):
                 self._tail.close()
             _raise(failure)
@@ -505,14 +508,14 @@ class StreamWriter:
         try:
             self.close()
         except OSError:
-            if error is None or error is not self._tail.sync_error:  # else it is on its way already
+            if error is None or error is not self._tail.sync_error:  # else the caller gets it already
                 raise
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._born != processes.fork_count:
+        if getattr(self, "_closed", True) or self._fork_count != processes.fork_count:
             return
         waiting = 0 if self._pending is None else len(self._pending.items)
-        with suppress(Exception):  # the interpreter may be on its way out
+        with suppress(Exception):  # the interpreter may be exiting
             warnings.warn(f"unclosed {self!r}, {waiting} records waiting", ResourceWarning, stacklevel=2, source=self)
         with suppress(Exception):
             self.close()
@@ -520,13 +523,13 @@ class StreamWriter:
     def __repr__(self) -> str:
         return f"<StreamWriter {self.path!r}>"
 
-    # --- behind the public names --------------------------------------------------------------------------------------
+    # --- used by the public methods -----------------------------------------------------------------------------------
 
-    def _begin_anew_after_fork(self) -> bool:
-        """In the child of a fork, where locks, threads, descriptors and what waits are the parent's, begin anew."""
-        if self._born == processes.fork_count:
+    def _restart_after_fork(self) -> bool:
+        """Begin anew in the child of a fork: locks, threads, descriptors and waiting records are the parent's."""
+        if self._fork_count == processes.fork_count:
             return False
-        self._tail.close()  # which leaves the parent's lock alone
+        self._tail.close()  # this leaves the parent's lock alone
         self._start()
         return True
 
@@ -541,9 +544,9 @@ class StreamWriter:
             raise delayed
 
     def _failed(self) -> OSError:
-        trouble = self._tail.sync_error
-        text = f"a sync failed before ({trouble}): verify the stream, and append with a new writer"
-        return OSError((trouble and trouble.errno) or errno.EIO, text, self.path)
+        error = self._tail.sync_error
+        text = f"a sync failed before ({error}): verify the stream, and append with a new writer"
+        return OSError((error and error.errno) or errno.EIO, text, self.path)
 
     def _flush(self) -> PackError | None:
         refused = None if self._pending is None else self._write_pending(self._pending)
@@ -552,12 +555,14 @@ class StreamWriter:
         return refused
 
     def _write_pending(self, pending: Pending) -> PackError | None:
-        """Write what waits: one frame, or several where one would be very large. A record that can't be packed any
-        more is dropped, and the reason returned: it must not stand in the way of the others."""
+        """Write the records that wait: as one frame, or as several if one would be very large.
+
+        A record that can't be packed any more is dropped, so that it does not block the others. Return its error.
+        """
         refused = None
         count = self._most
         while pending.items:
-            count, body = pending.encode_some(min(count, len(pending.items)))  # more may be added meanwhile
+            count, body = pending.encode_some(min(count, len(pending.items)))  # others may be added meanwhile
             before = self._tail.written
             try:
                 if isinstance(body, PackError):
@@ -585,7 +590,7 @@ class StreamWriter:
             self._sync()
 
     def _sync(self) -> None:
-        """Sync outside of the file's lock: others append meanwhile."""
+        """Sync outside of the file's lock, so that others can append meanwhile."""
         written = self._tail.written
         try:
             with naming(self.path):
@@ -595,23 +600,23 @@ class StreamWriter:
             raise
         self._synced = written
 
-    def _wake_after(self, seconds: float) -> None:
-        """Have what waits written after so many seconds, by a thread of its own."""
-        timer = threading.Timer(seconds, _write_late, [weakref.ref(self)])  # it keeps nobody from noticing the end
+    def _start_timer(self, seconds: float) -> None:
+        """Have a thread write what waits after so many seconds."""
+        timer = threading.Timer(seconds, _write_late, [weakref.ref(self)])  # weak: a dropped writer is closed at once
         timer.name, timer.daemon = "pickleseal-linger", True
         timer.start()
-        self._wakes = timer
+        self._timer = timer
 
 
 def _write_late(this: weakref.ref[StreamWriter]) -> None:
     stream = this()
     if stream is not None:
         with stream._mutex:
-            stream._wakes = None
+            stream._timer = None
             if stream._pending is not None and not stream._closed and stream._tail.sync_error is None:
                 try:
                     stream._delayed = stream._write_pending(stream._pending)
-                except Exception as exc:  # told to whoever calls next
+                except Exception as exc:  # raised by the next call
                     stream._delayed = exc
 
 
@@ -620,7 +625,7 @@ def _raise(failure: Exception | None) -> None:
         raise failure
 
 
-def _whole(name: str, value: object, least: int) -> int | None:
+def _checked_int(name: str, value: object, least: int) -> int | None:
     if value is None and name == "batch":
         return None
     if not isinstance(value, int) or isinstance(value, bool):
@@ -638,10 +643,10 @@ def append(
     meta: Mapping[str, str] | None = None,
     writer: Writer | None = None,
 ) -> None:
-    """Append one record to a stream and sync it: `StreamWriter` for a single record. Many go faster through one writer.
+    """Append one record to a stream and sync it. For many records, one `StreamWriter` is faster.
 
     Raises:
-        As `StreamWriter.append`. A torn tail is not repaired: `repair` does that.
+        As `StreamWriter.append`. A torn tail is not cut off; `repair` does that.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")
