@@ -1,1 +1,4 @@
-"""Objects <-> pickles: writing with a manifest, checking without running, reading what is allowed and nothing else."""
+"""Pickles as bytes and as objects: opcodes, structure check, static analysis, pickler, unpickler, arrays.
+
+Only this layer imports pickle. It decides nothing about trust.
+"""

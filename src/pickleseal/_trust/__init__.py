@@ -1,1 +1,4 @@
-"""What a payload may do: the allow-list, safe functions, trust levels, and the dry run."""
+"""What a payload may do: the allow-list, the safe functions, the trust levels, the dry run and its sandbox.
+
+This layer imports no pickle: what it needs of pickles comes from `_payload`.
+"""

@@ -1,8 +1,8 @@
-"""What is known of classes that payloads name: which calls are checked in a dry run, and which kinds need one.
+"""Which calls a dry run checks, what they may cost, and which classes and functions make a dry run necessary.
 
-A list of a range of a billion, bytes by a number, the text of a tower of tuples: none of these is what an honest pickle
-asks for, and a few bytes are enough to ask. The checks see the arguments that the payload gave, inert objects among
-them. Classes are known by their names, so that nothing is imported for it.
+A list of a range of a billion, bytes made from a number, the text of deeply nested tuples: no honest pickle asks for
+one of these, and a few bytes are enough to ask. The checks get the arguments that the payload gave, inert objects among
+them. Classes are known by their names, so that nothing is imported, and no code of theirs runs.
 """
 
 import enum
@@ -16,14 +16,14 @@ from ..errors import ForbiddenOperationError, LimitExceededError
 
 __all__ = [
     *("CLASSES", "FUNCTIONS", "MOST_COLLISIONS", "NESTED", "NUMBERS", "Kind", "Meter", "check_of", "kind_of", "kinds"),
-    *("note_number", "spend_for_nested", "survey", "too_deep"),
+    *("note_number", "out_of_proportion", "spend_for_nested", "survey", "too_deep"),
 ]
 
-MOST_COLLISIONS = 1000  # different numbers of one hash
+MOST_COLLISIONS = 1000  # different numbers with the same hash: honest payloads have none
 
 
 class Meter:
-    """What one dry run may spend on copies and hashes, and what it has made that must not be nested too deep."""
+    """The budget of one dry run for copies and hashes, and the objects it made that must not be nested too deep."""
 
     __slots__ = ("_numbers", "deep", "has_set_results", "left", "max_depth")
 
@@ -35,11 +35,10 @@ class Meter:
         self.deep: list[Any] = []  # objects whose deallocation recurses in C
 
     def spend(self, amount: int) -> None:
+        """Spend steps, before the work that they pay for."""
         self.left -= amount
         if self.left < 0:
-            hint = "do not load this; if you know who wrote it, and why: let them sign it"
-            reason = "the payload copies or hashes out of proportion to its length"
-            raise LimitExceededError(reason, hint=hint, where="payload").at(20)
+            raise out_of_proportion("copies or hashes")
 
     def note(self, number: Any) -> None:
         """Note a number that is hashed."""
@@ -50,16 +49,22 @@ class Meter:
             raise LimitExceededError(reason, expected, where="payload").at(20)
 
 
+def out_of_proportion(what: str) -> LimitExceededError:
+    """Return the error for a payload that does something for too long."""
+    hint = "do not load this, unless you know who wrote it; a writer that you trust can sign it"
+    return LimitExceededError(f"the payload {what} out of proportion to its length", hint=hint, where="payload").at(20)
+
+
 def too_deep(max_depth: int) -> LimitExceededError:
-    """Return the refusal of a payload that nests too deep."""
-    hint = "Policy(limits=Limits(max_depth=...)), if the C stack has room for it"
+    """Return the error for a payload that nests too deep."""
+    hint = "Policy(limits=Limits(max_depth=...)) allows more, if the C stack has room for it"
     return LimitExceededError("the payload nests too deep", f"at most {max_depth}", None, hint, "payload").at(20)
 
 
 Check = Callable[[Meter, tuple[Any, ...]], None]
 _SIZED = (list, tuple, set, frozenset, dict, str, bytes, bytearray, memoryview)
 _HEAP, _GC, _IMMUTABLE = 1 << 9, 1 << 14, 1 << 8  # CPython's Py_TPFLAGS_HEAPTYPE, _HAVE_GC, _IMMUTABLETYPE
-_NUMPY = "an object of numpy"  # names of inert objects, see `inert`
+_NUMPY = "an object of numpy"  # what inert objects of `dryrun` stand for
 _RESULTS = ("what a function returned", "what stands for another object")
 NESTED = (tuple, list, dict, set, frozenset)
 # Numbers whose hashes an attacker can choose, and whose calls do no more than make them.
@@ -76,7 +81,7 @@ def _refuse(what: str, found: object) -> ForbiddenOperationError:
 
 
 def _name(value: Any) -> str:
-    """Return the global that an inert object stands for, or nothing for what is real."""
+    """Return the global that an inert object stands for; an empty text for a real object."""
     name = getattr(type(value), "stands_for", "")
     return name if type(name) is str else ""
 
@@ -119,7 +124,7 @@ def _copies(meter: Meter, args: tuple[Any, ...]) -> None:
 
 
 def spend_for_nested(meter: Meter, args: tuple[Any, ...], kinds: tuple[type, ...] = NESTED) -> None:
-    """Spend what hashing, comparing or printing arguments takes: a tower of 60 tuples or lists is 2^60 of them."""
+    """Spend what hashing, comparing or printing arguments takes: 60 nested pairs of one object are 2^60 objects."""
     level, depth = [arg for arg in args if type(arg) in kinds], 0
     while level:
         depth += 1
@@ -310,7 +315,7 @@ class Kind:
 
 
 def _is_deep(cls: type, name: str) -> bool:
-    """Tell whether a chain of objects of a type in C may be too long for the stack when it is deallocated."""
+    """Return whether a chain of objects of a type in C may be too long for the stack when it is deallocated."""
     if not cls.__flags__ & _GC or issubclass(cls, BaseException) or name in _FLAT:
         return False
     return cls not in (list, tuple, dict, set, frozenset)

@@ -120,7 +120,7 @@ def _make(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
         cls.call_check(meter, args)
     if args:
         # What is on the built-in list may hash or print them. Other classes answer for themselves; but the memo keeps
-        # the tuples, and so they can make a tower.
+        # the tuples, so that later ones can hold them many times.
         calls.spend_for_nested(meter, args, calls.NESTED if cls._is_ours else (tuple,))
     made = object.__new__(cls)
     made.parts = [*args, *kwargs.values()] if kwargs else [*args]
@@ -181,7 +181,7 @@ class InertObject(metaclass=_Inert):
         raise _forbidden("calls an object that is neither a class nor a function", self.stands_for)
 
     def _may_be(self, name: str) -> bool:
-        """Tell whether it is a text that is, or may be, equal to a name."""
+        """Return whether it is a text that is, or may be, equal to a name."""
         return name in self.parts or (self._is_text and _may_hold(self.parts, name))
 
 
@@ -219,7 +219,7 @@ def _held(state: Any, names: tuple[str, ...]) -> list[str]:
 
 
 def _may_hold(parts: Iterable[Any], name: str) -> bool:
-    """Tell whether a name is among some parts, or no text at all that could be told from it."""
+    """Return whether a name is among some parts, or whether they hold no text at all, so that nobody knows."""
     meter, texts, left = _meter(), 0, list(parts)
     while left:
         part = left.pop()
@@ -322,7 +322,7 @@ class InertArray(InertObject):
         raise _forbidden("sets the state of an object of numpy", self.stands_for)
 
     def _may_be(self, name: str) -> bool:
-        """Tell whether it is a text: a scalar whose bytes say the name, or one of a dtype that a call made."""
+        """Return whether it may be that text: a scalar whose bytes spell the name, or whose dtype a call made."""
         if not self.is_scalar or len(self.parts) != 2:
             return False
         dtype, data = self.parts

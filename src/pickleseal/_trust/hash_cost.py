@@ -1,9 +1,9 @@
-"""What hashing costs, told from the opcodes: towers of tuples, huge numbers, numbers that collide.
+"""Find from the opcodes alone what hashing costs: of deeply nested tuples, huge numbers, numbers with the same hash.
 
 Sixty bytes of nested tuples as a dictionary's key take years of hashing, which no signal interrupts, and 300 kB of
 them overflow the C stack. CPython's unpickler has no hook for it, so a payload that holds enough tuples to build
-such a thing is followed opcode by opcode, with numbers in place of objects. Most payloads hold none but those
-that an opcode takes right away (arguments, states): one pattern finds that out.
+such a thing is followed opcode by opcode, with numbers in place of objects. Most payloads hold no tuples but those
+that an opcode takes right away (arguments, states): one pattern finds that out. No opcode is run.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Any
 from .._payload.opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode, end_of
 from .._payload.structure import plain_run
 from ..errors import LimitExceededError, UnpickleError
-from .calls import MOST_COLLISIONS, too_deep
+from .calls import MOST_COLLISIONS, out_of_proportion, too_deep
 
 __all__ = ["HashCost", "check_hashes", "is_suspect"]
 
@@ -45,7 +45,7 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
 
 
 def is_suspect(payload: bytes, protocol: int) -> bool:
-    """Return whether there are tuples enough to make a tower, or a number that takes long to hash."""
+    """Return whether there are enough tuples to nest them deeply, or a number that takes long to hash."""
     end_of_run = plain_run(protocol, False, _TUPLES + bytes((_LONG1,)), _TAKEN)
     position, end, tuples = 2, len(payload), 0
     collisions: dict[int, set[int]] = {}
@@ -139,9 +139,7 @@ class HashCost:
             if depth > self._max_depth:
                 raise too_deep(self._max_depth)
         if self.left < 0:
-            hint = "do not load this; if you know who wrote it, and why: let them sign it"
-            reason = "the payload hashes out of proportion to its length"
-            raise LimitExceededError(reason, hint=hint, where="payload").at(20)
+            raise out_of_proportion("hashes")
 
     def _push_tuple(self, parts: list[Cost]) -> None:
         steps, depth = 1, 0

@@ -123,8 +123,10 @@ def _check_size(payload: bytes, most: int) -> None:
     """Refuse a payload of so many empty sets that they take more than `most`, and more than any other payload."""
     most = max(most, _USUAL * len(payload))
     if _SET_SIZE * len(payload) > most and (found := _SET_SIZE * payload.count(_EMPTY_SET)) > most:
-        hint = "Policy(limits=Limits(max_memory=...)) admits more"
-        raise LimitExceededError("sets beyond all measure", f"at most {most} bytes", found, hint, "payload").at(20)
+        hint = "Policy(limits=Limits(max_memory=...)) allows more"
+        raise LimitExceededError("the payload makes too many sets", f"at most {most} bytes", found, hint, "payload").at(
+            20
+        )
 
 
 def _check_change(

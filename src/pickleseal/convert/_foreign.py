@@ -46,8 +46,8 @@ def decompressed(data: bytes, most: int) -> tuple[bytes, str | None]:
 
 
 def _too_large(most: int) -> LimitExceededError:
-    hint = "--max-size BYTES admits more, if this size is expected"
-    return LimitExceededError("holds too much", f"at most {most} bytes", "more", hint).at(15)
+    hint = "--max-size BYTES allows more, if this size is expected"
+    return LimitExceededError("the file holds too much", f"at most {most} bytes", "more", hint).at(15)
 
 
 def _decompress(data: bytes, name: str, most: int) -> bytes:

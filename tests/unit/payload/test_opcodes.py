@@ -1,4 +1,4 @@
-"""Differential tests of what judges opcodes: against `pickletools`, CPython's unpickler, and each other.
+"""Differential tests of the code that reads opcodes: against `pickletools`, CPython's unpickler, and each other.
 
 Soups of opcodes, valid, nearly valid, and honest pickles with something changed.
 """
@@ -129,7 +129,7 @@ def mutants(draw: st.DrawFn) -> tuple[bytes, int]:
     return bytes(data), protocol
 
 
-# -- E1 to E6, told from `pickletools` --------------------------------------------------------------------------------
+# -- E1 to E6, written with `pickletools` -----------------------------------------------------------------------------
 
 _ALWAYS = """PROTO STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE
 EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS BINGET
@@ -227,7 +227,7 @@ def accepts(data: bytes, protocol: int, readonly: list[bool]) -> bool:
 
 
 @given(soups() | mutants(), st.lists(st.booleans(), max_size=2) | st.just([]))
-def test_the_envelope_is_judged_as_the_spec_says(which: tuple[bytes, int], readonly: list[bool]) -> None:
+def test_the_structure_check_decides_as_the_spec_says(which: tuple[bytes, int], readonly: list[bool]) -> None:
     """A reader MUST check E1 to E6, opcode by opcode."""
     assert accepts(*which, readonly) == keeps_the_envelope(*which, readonly)
 
@@ -238,7 +238,7 @@ def test_what_is_accepted_is_one_program_for_pickletools(which: tuple[bytes, int
     assume(accepts(data, protocol, []))
     try:
         last = list(pickletools.genops(data))[-1]
-    except (ValueError, UnicodeDecodeError):  # what an argument holds is not judged in the envelope
+    except (ValueError, UnicodeDecodeError):  # the structure check does not read what an argument holds
         return
     assert last[0].name == "STOP"
     assert last[2] == len(data) - 1
@@ -362,7 +362,7 @@ def test_the_table_has_every_opcode_of_pickle() -> None:
     assert {opcode.name: opcode.protocols for opcode in OPCODES if opcode.protocols} == _PERMITTED
 
 
-# -- towers -----------------------------------------------------------------------------------------------------------
+# -- nested tuples ----------------------------------------------------------------------------------------------------
 
 
 def cost(value: Any) -> int:
@@ -370,7 +370,7 @@ def cost(value: Any) -> int:
     return 1 + sum(map(cost, value)) if type(value) in (tuple, frozenset) else 1
 
 
-towers = st.recursive(
+nested_tuples = st.recursive(
     st.none() | st.integers(0, 9),
     lambda inner: (
         st.tuples(inner)
@@ -383,7 +383,7 @@ towers = st.recursive(
 )
 
 
-@given(towers, st.sampled_from([2, 4, 5]))
+@given(nested_tuples, st.sampled_from([2, 4, 5]))
 def test_the_cost_of_a_key_is_that_of_its_tuples(value: Any, protocol: int) -> None:
     data = pickle.dumps({(value, 1): None}, protocol)
     walk = HashCost(data, 10**9, 2000)
@@ -393,7 +393,7 @@ def test_the_cost_of_a_key_is_that_of_its_tuples(value: Any, protocol: int) -> N
 
 @pytest.mark.parametrize("height", [3, 10, 17, 18, 19, 25, 40])
 @pytest.mark.parametrize("join", [b"\x86", b"\x87"], ids=["two", "three"])
-def test_towers_are_refused_from_the_budget_on(height: int, join: bytes) -> None:
+def test_nested_tuples_beyond_the_budget_are_refused(height: int, join: bytes) -> None:
     width = join[0] - 0x84
     body = b"N\x85" + b"".join(
         b"\x94" + b"h" + bytes((n,)) + (b"h" + bytes((n,))) * (width - 2) + join for n in range(height)
@@ -410,7 +410,7 @@ def test_towers_are_refused_from_the_budget_on(height: int, join: bytes) -> None
         assert steps <= max(budget, 3**17)
 
 
-def test_a_state_does_not_make_a_tower_cheaper() -> None:
+def test_a_state_does_not_make_nested_tuples_cheaper() -> None:
     """BUILD with None changes nothing about a tuple: its hash takes as long as before."""
     levels = b"".join(b"\x94h" + bytes((n,)) + b"\x86Nb" for n in range(60))
     with pytest.raises(LimitExceededError):
