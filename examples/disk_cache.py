@@ -198,7 +198,8 @@ def main() -> None:
     logging.getLogger("pickleseal.reader").setLevel(logging.CRITICAL)  # the output below shows the same
 
     def why(key: Any, code: str, reason: str) -> None:
-        print(f"{key}: a miss, {code}: {reason.rpartition('.pseal: ')[2]}"[:100])
+        said = reason.rpartition(".pseal: ")[2].partition("\n")[0]  # without the path, and without the line of help
+        print(f"{key}: a miss: {said}"[:100])
 
     with tempfile.TemporaryDirectory() as folder:
         cache = DiskCache(folder)
