@@ -75,10 +75,10 @@ class _ExactUnpickler(pickle._Unpickler):
         resolved: Resolved,
         plans: "Mapping[int, Plan]",
     ) -> None:
-        from .._schema.adapters.msgspec import is_rebuild  # adapters are imported where a class is described
+        from .._schema.adapters import rebuilt  # adapters are imported when a class is described
 
         super().__init__(io.BytesIO(payload), buffers=buffers)
-        self._is_rebuild = is_rebuild
+        self._rebuilt = rebuilt
         self.resolved = resolved
         self._plans = plans
         # Objects that were made and have no state yet, by id: (object, plan, whether it was filled already).
@@ -145,13 +145,13 @@ class _ExactUnpickler(pickle._Unpickler):
         args = self.stack.pop()
         func = self.stack.pop()
         plan = self._plans.get(id(func))
-        by_name = len(args) == 2 and self._is_rebuild(func)
-        if by_name:
-            plan = self._plans.get(id(args[0]))
+        rebuilt = self._rebuilt(func, args)
+        if rebuilt is not None:
+            plan = self._plans.get(id(rebuilt[0]))
         if plan is None or plan.was is None:
             obj = func(*args)
         elif plan.made_of_arguments:
-            obj = plan.make(args[1:] if by_name else args, by_name)
+            obj = plan.make(args) if rebuilt is None else plan.make(rebuilt[1:], by_name=True)
         else:
             where = f"types.{plan.name}"
             raise MigrationError("the payload makes it by a call, so there is no state to migrate", where=where)

@@ -69,12 +69,15 @@ class Plan:
         self.made_of_arguments = was is not None and self.before.made_of_arguments
         # Whether pickle stored objects without a state because the class had no fields.
         self.is_complete_without_state = self.before.lists_values and not fields
-        members = [pair for base in cls.__mro__ for pair in vars(base).items()]
-        self.slots = frozenset(name for name, value in members if isinstance(value, MemberDescriptorType))
+        self.slots = frozenset(
+            [name for base in cls.__mro__ for name, value in vars(base).items() if type(value) is MemberDescriptorType]
+        )
         setstate = getattr(cls, "__setstate__", None) if now.state == "custom" else None
         target = Target(cls, self.fields, setstate, self.slots, renames, self.recorded)
-        self._fill = now.adapter.filler(target)
-        self._make = now.adapter.maker(target)
+        if self.made_of_arguments:
+            self._make = now.adapter.maker(target)
+        elif was is not None:
+            self._fill = now.adapter.filler(target)
 
     def make(self, arguments: tuple[Any, ...], by_name: bool = False) -> Any:
         """Make an object from the arguments of its NEWOBJ or REDUCE: a named tuple, an enum member, a struct.

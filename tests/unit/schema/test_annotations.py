@@ -78,7 +78,7 @@ NONE = ["lambda: 1", "f(1)", "", "1 + 1", "a b", "x" * 2000, object(), 5, "Liter
 
 
 @pytest.mark.parametrize(("text", "spellings"), SAME, ids=[text for text, _ in SAME])
-def test_every_spelling_has_one_text_written_or_evaluated(text: str, spellings: list[str]) -> None:
+def test_all_spellings_of_an_annotation_have_one_text(text: str, spellings: list[str]) -> None:
     evaluated = 0
     for spelling in spellings:
         if "(" not in spelling or "[()]" in spelling:
@@ -93,11 +93,11 @@ def test_every_spelling_has_one_text_written_or_evaluated(text: str, spellings: 
 
 
 @pytest.mark.parametrize("annotation", NONE, ids=lambda value: ascii(value)[:20])
-def test_what_has_no_normal_form_is_empty(annotation: Any) -> None:
+def test_an_annotation_without_a_normal_form_has_the_empty_text(annotation: Any) -> None:
     assert annotation_text(annotation) == ""
 
 
-def test_nesting_has_an_end() -> None:
+def test_an_annotation_that_is_nested_too_deep_has_the_empty_text() -> None:
     nested: Any = int
     for _ in range(50):
         nested = list[nested]
@@ -130,7 +130,7 @@ EXPRESSIONS = st.recursive(
 
 
 @given(EXPRESSIONS)
-def test_a_string_and_what_it_means_have_one_text(expression: str) -> None:
+def test_an_annotation_and_its_string_have_one_text(expression: str) -> None:
     try:
         value = eval(expression, dict(MEANINGS))
     except TypeError:
@@ -142,7 +142,7 @@ def test_a_string_and_what_it_means_have_one_text(expression: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_has_a_text(text: str) -> None:
+def test_any_string_gives_a_text_and_no_error(text: str) -> None:
     assert isinstance(annotation_text(text), str)
 
 
@@ -165,7 +165,7 @@ def test_values_have_texts() -> None:
     ]
 
 
-def test_string_annotations_and_real_ones_describe_alike() -> None:
+def test_string_annotations_and_evaluated_ones_give_one_description() -> None:
     real = dataclasses.make_dataclass("A", [("x", eval("Optional[int]", dict(MEANINGS))), ("y", list[str])])
     text = dataclasses.make_dataclass("A", [("x", "int | None"), ("y", "typing.List[str]")])
     assert describe(real) == describe(text)

@@ -85,7 +85,7 @@ class TestObjectsKeepTheirPlace:
         new = task("size: int = 3", "(frozen=True)", "registry.register(Task, 'jobs.Task')\n")
         unpack_new(data, new, lambda obj, m: (obj == {m.Task(3)} and m.Task(3) in obj) or pytest.fail(str(obj)))
 
-    def test_a_class_and_its_base_each_by_its_own_schema(self) -> None:
+    def test_a_class_and_its_base_are_compared_each_with_its_own_schema(self) -> None:
         more = "@dataclass\nclass Timed(Task):\n    seconds: int = 0\n"
         data = pack_old(task("a: int; b: int", more=more), lambda m: [m.Task(1, 2), m.Timed(3, 4, 5)])
         more = "@dataclass\nclass Timed(Task):\n    seconds: int = 0\n    zone: str = 'UTC'\n"
@@ -123,7 +123,7 @@ class TestObjectsKeepTheirPlace:
 
         unpack_new(data, self.NEW, check)
 
-    def test_attributes_beyond_the_fields_stay(self) -> None:
+    def test_attributes_that_are_no_fields_are_kept(self) -> None:
         def make(module: Any) -> Any:
             made = module.Task(1, 2)
             made.cached = "kept"
@@ -157,7 +157,7 @@ class TestObjectsKeepTheirPlace:
 
 
 class TestMigrations:
-    def test_chains_are_planned_before_anything_runs(self) -> None:
+    def test_a_missing_migration_is_found_before_anything_runs(self) -> None:
         data = pack_old(task("a: int"), lambda m: m.Task(1))
         text = task("a: int", "", REGISTER.format(3) + STEP.format(1, "raise AssertionError") + STEP.format(2, "pass"))
         with pytest.raises(SchemaVersionError) as caught:
@@ -201,12 +201,12 @@ class TestMigrations:
             ("state['c'] = 3", "is no field of the class"),
         ],
     )
-    def test_results_that_do_not_fit(self, step: str, message: str) -> None:
+    def test_a_migration_whose_result_does_not_fit_is_refused(self, step: str, message: str) -> None:
         data = pack_old(task("a: int", "(slots=True)"), lambda m: m.Task(1))
         with pytest.raises(MigrationError, match=message):
             unpack_new(data, task("a: int", "(slots=True)", REGISTER.format(1) + STEP.format(0, step)))
 
-    def test_migrations_get_a_copy_and_other_objects_do_not_suffer(self) -> None:
+    def test_a_migration_that_changes_its_state_changes_no_other_object(self) -> None:
         shared = "{'x': 1}"
         old = task("a: Any", "", f"D = {shared}\n")
         data = pack_old(old, lambda m: [m.Task(m.D), m.Task(m.D), m.D])
@@ -312,7 +312,7 @@ class TestValidate:
             assert (caught.value.step, caught.value.where) == (20, f"types.{MODULE}:Task")
             assert "created 20" in str(caught.value)
 
-    def test_it_sees_migrated_complete_objects_at_the_end(self) -> None:
+    def test_validate_gets_complete_objects_after_their_migration(self) -> None:
         old = task("qty: int; other: Any = None")
 
         def make(module: Any) -> Any:
@@ -395,21 +395,21 @@ class TestNames:
             Policy(renames=renames)
 
     @pytest.mark.parametrize("renames", [{"a": "b:c"}, {"a:b": "c"}, {"a:b:c": "d:e"}])
-    def test_renames_of_no_shape(self, renames: dict[str, str]) -> None:
+    def test_renames_of_the_wrong_form_are_refused(self, renames: dict[str, str]) -> None:
         with pytest.raises(ValueError, match="renames"):
             Policy(renames=renames)
 
-    def test_renames_that_are_no_mapping_of_strings(self) -> None:
+    def test_renames_must_be_a_mapping_of_strings(self) -> None:
         for wrong in ({"a": 1}, ["a"], {"": "a"}):
             with pytest.raises(TypeError, match="renames"):
                 Policy(renames=wrong)  # type: ignore[arg-type]
 
-    def test_a_renamed_name_can_not_dodge_the_allow_list(self) -> None:
+    def test_a_renamed_global_still_needs_trust(self) -> None:
         data = pickleseal.pack(Path, type="x")  # any class
         with pytest.raises(UntrustedGlobalError):
             pickleseal.unpack(data, policy=Policy(renames={"pathlib": "evolving_b"}))
 
-    def test_a_class_that_is_gone_is_named_with_the_ways_out(self) -> None:
+    def test_the_refusal_of_a_missing_class_says_how_to_fix_it(self) -> None:
         data = pack_old(task("a: int"), lambda m: m.Task(1))
         registry = Registry()
         with installed("evolving_b", task("a: int", "", REGISTER.format(0)), registry=registry):
@@ -539,7 +539,7 @@ class TestRegistry:
             with installed(MODULE, text, registry=registry) as module:
                 assert index_of(registry).by_class(module.Task).current() is module.Task  # type: ignore[union-attr]
 
-    def test_a_decorator_below_the_dataclass_registers_what_comes_of_it(self) -> None:
+    def test_a_decorator_below_dataclass_registers_the_finished_class(self) -> None:
         registry = Registry()
         text = "from dataclasses import dataclass\n@dataclass(slots=True)\n@registry.artifact('T', version=1)\n"
         text += "class Task:\n    a: int\n"
@@ -571,7 +571,7 @@ class TestRegistry:
             Registry().register(Path, **arguments)
         assert isinstance(caught.value, ValueError)
 
-    def test_only_classes_are_registered_and_functions_migrate(self) -> None:
+    def test_classes_are_registered_and_migrations_are_functions(self) -> None:
         with pytest.raises(RegistryError):
             Registry().register(5, "p")  # type: ignore[arg-type]
         with pytest.raises(RegistryError):
@@ -582,7 +582,7 @@ class TestRegistry:
             with pytest.raises(RegistryError):
                 Registry().migration("p", from_version=wrong)  # type: ignore[arg-type]
 
-    def test_registries_are_apart(self) -> None:
+    def test_two_registries_share_nothing(self) -> None:
         registry = Registry()
         with installed(MODULE, task("a: int", "", REGISTER.format(1)), registry=registry) as module:
             data = pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
@@ -615,7 +615,7 @@ class TestRegistry:
 class TestUpgrade:
     NEW = task("title: str; n: int = 1", "", REGISTER.format(1) + STEP.format(0, "state['title'] = state.pop('name')"))
 
-    def test_the_file_is_written_anew_once(self, tmp_path: Path) -> None:
+    def test_an_upgrade_writes_the_file_once(self, tmp_path: Path) -> None:
         path = tmp_path / "task.pseal"
         with installed(MODULE, task("name: str")) as module:
             pickleseal.dump([module.Task("x")] * 2, path, meta={"k": "v"}, durable=False)
@@ -820,7 +820,7 @@ class TestDescribing:
         data = pack_old(text, lambda m: m.E.A)
         assert pickleseal.peek(data).types[f"{MODULE}:E"].fields == (("A", "1"), ("B", "2"), ("C", "3"), ("D", "1"))
 
-    def test_what_is_not_a_field(self) -> None:
+    def test_class_variables_are_no_fields(self) -> None:
         old = task(
             "a: int; b: ClassVar[int] = 1; c: InitVar[int] = 2; d: 'ClassVar[int]' = 3; e: int = 4", "(kw_only=True)"
         )
@@ -837,7 +837,7 @@ class TestDescribing:
         data = pack_old(text, lambda m: m.B())
         assert pickleseal.peek(data).types[f"{MODULE}:B"].fields == (("_A__x", ""), ("y", ""), ("z", ""))
 
-    def test_classes_that_answer_oddly_are_packed_without_schema(self) -> None:
+    def test_classes_with_unusual_attributes_are_packed_without_a_schema(self) -> None:
         text = "class M(type):\n    def __getattribute__(cls, name):\n        if name == '__mro__': raise OSError\n"
         text += "        return super().__getattribute__(name)\nclass Odd(metaclass=M):\n    a: int\n"
         assert pickleseal.peek(pack_old(text, lambda m: m.Odd())).types == {}

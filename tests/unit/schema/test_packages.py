@@ -28,12 +28,12 @@ def sealed() -> bytes:
     return pickleseal.pack(shapes.Job(1, "a"))
 
 
-def test_distributions_that_the_globals_reach_are_pinned(versions: dict[str, str | None]) -> None:
+def test_the_distributions_of_the_globals_are_recorded(versions: dict[str, str | None]) -> None:
     assert dict(pickleseal.peek(sealed()).packages) == {"shapes": "1.2.3"}
     assert dict(pickleseal.peek(pickleseal.pack({"a": 1})).packages) == {}
 
 
-def test_bases_count_and_names_that_differ_are_known() -> None:
+def test_distributions_of_bases_and_with_other_names_are_recorded() -> None:
     attrs = pytest.importorskip("attrs")
     from importlib.metadata import version
 
@@ -44,7 +44,7 @@ def test_bases_count_and_names_that_differ_are_known() -> None:
     assert attrs is not None
 
 
-def test_the_environment_is_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
     def scan(*args: Any, **kwargs: Any) -> Any:
@@ -57,7 +57,7 @@ def test_the_environment_is_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None
     assert packages_of(["no_such_distribution_anywhere:X", "hypothesis:given"]).keys() == {"hypothesis"}
 
 
-def test_values_and_arrays_pin_nothing() -> None:
+def test_values_and_arrays_record_no_distribution() -> None:
     np = pytest.importorskip("numpy")
     assert dict(pickleseal.peek(pickleseal.pack([np.arange(3), np.float32(1)])).packages) == {}
 
@@ -78,7 +78,9 @@ def test_values_and_arrays_pin_nothing() -> None:
         ("1.0", None, False),
     ],
 )
-def test_majors_and_for_zero_minors(versions: dict[str, str | None], then: str, now: str | None, same: bool) -> None:
+def test_major_versions_are_compared_and_minor_versions_below_one(
+    versions: dict[str, str | None], then: str, now: str | None, same: bool
+) -> None:
     versions["shapes"] = then
     data = sealed()
     versions["shapes"] = now
@@ -98,7 +100,7 @@ def test_majors_and_for_zero_minors(versions: dict[str, str | None], then: str, 
         pickleseal.unpack(data, trust=trust, policy=Policy(packages={"*": "ignore", "shapes": "refuse"}))
 
 
-def test_specifiers_demand_a_recorded_version(versions: dict[str, str | None]) -> None:
+def test_a_specifier_is_compared_with_the_recorded_version(versions: dict[str, str | None]) -> None:
     pytest.importorskip("packaging")
     data = sealed()
     assert pickleseal.unpack(data, trust=[shapes.Job], policy=Policy(packages={"shapes": ">=1.2,<2"})).id == 1
@@ -107,7 +109,7 @@ def test_specifiers_demand_a_recorded_version(versions: dict[str, str | None]) -
     assert (caught.value.expected, caught.value.found) == (">=1.3", "1.2.3")
 
 
-def test_a_recorded_version_that_is_none(versions: dict[str, str | None]) -> None:
+def test_a_recorded_version_that_is_no_version_is_refused_by_a_specifier(versions: dict[str, str | None]) -> None:
     pytest.importorskip("packaging")
     versions["shapes"] = "not a version"
     data = sealed()
@@ -115,7 +117,7 @@ def test_a_recorded_version_that_is_none(versions: dict[str, str | None]) -> Non
         pickleseal.unpack(data, trust=[shapes.Job], policy=Policy(packages={"*": ">=1.3"}))
 
 
-def test_rules_that_are_none() -> None:
+def test_rules_of_the_wrong_form_are_refused() -> None:
     pytest.importorskip("packaging")
     with pytest.raises(ValueError, match="PEP 440"):
         Policy(packages={"a": "newer"})

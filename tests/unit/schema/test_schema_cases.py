@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 @pytest.mark.parametrize("seed", range(0, 600, 100))
-def test_headers_that_lie_and_payloads_that_play_tricks(seed: int) -> None:
+def test_headers_that_do_not_fit_their_payload_give_an_object_or_a_documented_error(seed: int) -> None:
     """Any such artifact gives an object or a documented error."""
     for package in ("attrs", "msgspec", "pydantic"):
         pytest.importorskip(package)
@@ -65,7 +65,7 @@ class TestAdvice:
         )
         assert "if newer code wrote it (created 20" in error.hint
 
-    def test_several_classes_each_with_its_changes(self) -> None:
+    def test_the_refusal_of_several_classes_names_the_changes_of_each(self) -> None:
         names = [f"C{n}" for n in range(9)]
         old = "".join(f"@dataclass\nclass {name}:\n    a: int\n" for name in names)
         data = pack_old(task("a: int", "", old), lambda m: [getattr(m, name)(1) for name in names])
@@ -77,7 +77,7 @@ class TestAdvice:
         assert "see error.changes" in str(caught.value)
         assert len(caught.value.changes) == 18
 
-    def test_a_name_that_nobody_registered_here(self) -> None:
+    def test_the_refusal_of_an_unknown_registered_name_says_what_to_import(self) -> None:
         data = pack_old(task("a: int", "", REGISTER.format(1)), lambda m: m.Task(1))
         with pytest.raises(UntrustedGlobalError, match=r"import the module that registers jobs\.Task"):
             pickleseal.unpack(data)
@@ -100,16 +100,16 @@ class TestAdvice:
             with pytest.raises(TypeMismatchError, match=r'formerly=\["jobs.Task"\]'):
                 pickleseal.unpack(data, expect=Path)
 
-    def test_no_chain_says_what_it_had_and_has(self) -> None:
+    def test_a_missing_migration_names_the_old_and_new_fields(self) -> None:
         error = self.refusal(task("a: int"), task("b: int", "", REGISTER.format(1)))
         assert error.hint.startswith('write @migration("jobs.Task", from_version=0); the class had a and has b')
 
-    def test_kinds_that_no_migration_can_make(self) -> None:
+    def test_the_fix_says_which_kind_a_class_can_not_become(self) -> None:
         pytest.importorskip("pydantic")
         error = self.refusal(task("a: int"), "import pydantic\nclass Task(pydantic.BaseModel):\n    a: int\n")
         assert "can't become pydantic in place" in error.hint
 
-    def test_members_are_members(self) -> None:
+    def test_the_fix_for_an_enum_speaks_of_members(self) -> None:
         text = "import enum\nclass Task(enum.Enum):\n    A = 1\n    B = 2\n"
         error = self.refusal(text, text.replace("    B = 2\n", ""), make=lambda m: m.Task.B)
         assert "return another member's name" in error.hint
@@ -150,7 +150,7 @@ class TestAdvice:
         assert caught.value.found == "Task(a=1)"
 
     @pytest.mark.parametrize("renames", [{"a": "b"}, {"x": "a"}, {"x": "nope"}])
-    def test_renames_that_can_not_be_meant(self, renames: dict[str, str]) -> None:
+    def test_renames_that_contradict_the_fields_are_refused(self, renames: dict[str, str]) -> None:
         registry = Registry()
         with installed(MODULE, task("a: int; b: int")) as module:
             if renames == {"x": "a"}:
@@ -206,7 +206,7 @@ class TestShapes:
 
     @pytest.mark.parametrize("old", ["define", "define(slots=False)", "define(getstate_setstate=False)", "frozen"])
     @pytest.mark.parametrize("new", ["define", "define(slots=False)", "define(getstate_setstate=False)", "frozen"])
-    def test_attrs_in_all_its_shapes(self, old: str, new: str) -> None:
+    def test_attrs_classes_of_every_shape_become_each_other(self, old: str, new: str) -> None:
         pytest.importorskip("attrs")
         text = "import attrs\n@attrs.{}\nclass Task:\n    {}: Any\n    {}: Any\n".replace(
             "attrs\n@", "attrs\nfrom typing import *\n@"
@@ -228,7 +228,7 @@ class TestShapes:
         obj = evolved(text.format("a", "b"), text.format("b", "a"), make)
         assert (obj.a, obj.b, obj.x) == (1, 2, 9)
 
-    def test_attrs_that_keeps_hashes(self) -> None:
+    def test_attrs_classes_that_cache_hashes(self) -> None:
         pytest.importorskip("attrs")
         text = "import attrs\n@attrs.frozen(cache_hash=True, slots={})\nclass Task:\n    {}: int\n    {}: int\n"
         for slots in (True, False):
@@ -241,7 +241,7 @@ class TestShapes:
                 assert {obj[0]} == obj[1]
                 assert hash(obj[0]) == hash(next(iter(obj[1])))
 
-    def test_namedtuples_with_arguments_of_their_own_are_their_own_business(self) -> None:
+    def test_namedtuples_with_their_own_getnewargs_are_not_compared(self) -> None:
         text = "from typing import NamedTuple\nclass B(NamedTuple):\n    {}: int\n    {}: int\nclass Task(B):\n"
         text += "    def __new__(cls, y, x): return super().__new__(cls, x=x, y=y)\n"
         text += "    def __getnewargs__(self): return (self.y, self.x)\n"
@@ -255,7 +255,7 @@ class TestShapes:
             obj = evolved(text.format(old, "a", "b"), text.format(new, "b", "a"), lambda m: m.Task(a=1, b=2))
             assert (obj.a, obj.b) == (1, 2)
 
-    def test_undecorated_subclasses_have_fields_of_their_own(self) -> None:
+    def test_undecorated_subclasses_add_fields(self) -> None:
         old = task("a: int", "", "class Sub(Task):\n    qty: int = 0\n")
 
         def make(module: Any) -> Any:
@@ -270,7 +270,7 @@ class TestShapes:
 
 
 class TestHardCases:
-    def test_enum_values_that_are_no_literals(self) -> None:
+    def test_enum_values_without_a_text(self) -> None:
         text = "import enum\nfrom decimal import Decimal as D\nclass Task(enum.Enum):\n    LO = D({})\n    HI = D({})\n"
         with pytest.raises(SchemaDriftError, match="the value of 'LO'"):
             evolved(text.format(1, 2), text.format(2, 1), lambda m: m.Task.LO)
@@ -280,7 +280,7 @@ class TestHardCases:
             evolved(text, text, lambda m: m.Task.LO, drift="strict")
 
     @pytest.mark.parametrize("verdict", ["0", "[]", "no()", "later()", "raises()"])
-    def test_validate_accepts_what_is_true_and_nothing_else(self, verdict: str) -> None:
+    def test_validate_accepts_none_and_true_values(self, verdict: str) -> None:
         more = "class No:\n    def __bool__(self): return False\nno = No\nasync def later(): pass\n"
         more += "class Raises:\n    def __bool__(self): raise OSError\nraises = Raises\n"
         more += f"registry.register(Task, 'jobs.Task', validate=lambda t: {verdict})\n"
@@ -298,7 +298,7 @@ class TestHardCases:
         with pytest.raises(InvalidObjectError):
             evolved(text, new, lambda m: [m.Task(-1)])
 
-    def test_registering_hands_out_nothing_that_trust_would_not(self) -> None:
+    def test_a_registered_class_that_is_dangerous_is_refused(self) -> None:
         import functools
         import subprocess
 
@@ -324,7 +324,7 @@ class TestHardCases:
         )
         assert str(obj).endswith(("X|B", "B|X"))
 
-    def test_values_that_were_no_member_do_not_become_one(self) -> None:
+    def test_a_value_that_belonged_to_no_member_is_refused(self) -> None:
         text = "import enum\nclass Task(enum.IntFlag):\n    R = {}\n    W = {}\n"
         more = REGISTER.format(1) + STEP.format(0, "pass")
         data = pack_old(text.format(1, 2), lambda m: [m.Task(1), m.Task(8 | 1)])
@@ -377,7 +377,7 @@ class TestHardCases:
             "class B:\n    __slots__ = ('a',)\nclass Task(B):\n    __slots__ = ('a', 'b')\n",
         ],
     )
-    def test_classes_that_are_odd_pack_and_load(self, body: str) -> None:
+    def test_unusual_classes_pack_and_load(self, body: str) -> None:
         data = pack_old(body, lambda m: m.Task())
         with installed(MODULE, body) as module:
             assert type(pickleseal.unpack(data, trust=[module.Task])) is module.Task
@@ -650,7 +650,7 @@ class TestMoreHardCases:
         with pytest.raises(SchemaDriftError):
             evolved(old, new, lambda m: m.T(1, 2), drift="strict")
 
-    def test_what_a_class_computes_is_computed_again_where_it_can_not_be_kept(self) -> None:
+    def test_a_cached_property_without_a_dict_is_computed_again(self) -> None:
         text = D + "import functools\n@dataclass\nclass T:\n a: int\n"
         text += " @functools.cached_property\n def c(s): return s.a + 1\n"
 
@@ -664,7 +664,7 @@ class TestMoreHardCases:
         assert (obj.a, obj.c) == (1, 2)
         assert evolved(text, text + " b: int = 0\n", make).__dict__ == {"a": 1, "c": 2, "b": 0}
 
-    def test_a_class_that_can_have_no_field_gains_one(self) -> None:
+    def test_a_class_with_empty_slots_gains_a_field(self) -> None:
         old = "class T:\n __slots__ = ()\n"
         with pytest.raises(SchemaDriftError, match="'a' was added"):
             evolved(old, "class T:\n __slots__ = ('a',)\n", lambda m: m.T())
@@ -672,7 +672,7 @@ class TestMoreHardCases:
         with pytest.warns(SchemaWarning):
             assert evolved(old, D + "@dataclass(slots=True)\nclass T:\n a: int = 3\n", lambda m: m.T()).a == 3
 
-    def test_methods_of_attrs_that_know_the_fields_of_a_base_alone(self) -> None:
+    def test_methods_that_attrs_generated_for_a_base_are_not_standard(self) -> None:
         pytest.importorskip("attrs")
         text = "import attrs\n@attrs.define\nclass B:\n a: int\n@attrs.define({})\nclass T(B):\n b: int\n"
         with pytest.raises(SchemaDriftError, match="another framework"):

@@ -11,7 +11,7 @@ from .named_tuple import NamedTupleAdapter
 from .plain import PlainAdapter, SlotsAdapter
 from .pydantic import PydanticAdapter
 
-__all__ = ["BY_KIND", "PLAIN", "Adapter", "adapter_of", "can_migrate", "has_foreign_setstate"]
+__all__ = ["BY_KIND", "PLAIN", "Adapter", "adapter_of", "can_migrate", "has_foreign_setstate", "rebuilt"]
 
 PLAIN = PlainAdapter()
 # The first that fits a class is used.
@@ -25,12 +25,18 @@ _ADAPTERS: tuple[Adapter, ...] = (
     SlotsAdapter(),
     PLAIN,
 )
+_REBUILDERS = [adapter for adapter in _ADAPTERS if type(adapter).rebuilt is not Adapter.rebuilt]
 BY_KIND = {adapter.kind: adapter for adapter in reversed(_ADAPTERS)}  # for classes as a header recorded them
 
 
 def adapter_of(cls: type) -> Adapter | None:
     """Return the adapter of a class, or None if nothing on the class says what its fields are."""
     return next((adapter for adapter in _ADAPTERS if adapter.fits(cls)), None)
+
+
+def rebuilt(function: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any] | None:
+    """Return what a framework's function makes an object of: the class, and the values by field name. Else None."""
+    return next(filter(None, (adapter.rebuilt(function, arguments) for adapter in _REBUILDERS)), None)
 
 
 def can_migrate(was: Adapter, now: Adapter) -> bool:

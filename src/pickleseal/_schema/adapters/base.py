@@ -140,6 +140,10 @@ class Adapter:
         """Return the values that an object was made of, by field name. Raises as `read_state` does."""
         return recorded.by_position(arguments)
 
+    def rebuilt(self, function: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any] | None:
+        """Return the class and the values by field name, if this is a framework's function that makes an object."""
+        return None
+
     def rename(self, values: Values, renames: Mapping[str, str]) -> Values:
         """Return the values with other field names."""
         return {renames.get(field, field): value for field, value in values.items()}

@@ -4,7 +4,7 @@ from typing import Any
 
 from .base import Adapter, Default, Make, Missing, Target, Values, annotated, constant
 
-__all__ = ["MsgspecAdapter", "is_rebuild"]
+__all__ = ["MsgspecAdapter"]
 
 
 class MsgspecAdapter(Adapter):
@@ -41,6 +41,11 @@ class MsgspecAdapter(Adapter):
         factory = getattr(default, "factory", None)
         return constant(default) if factory is None else lambda _: factory()
 
+    def rebuilt(self, function: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any] | None:
+        module = str(getattr(function, "__module__", "")).partition(".")[0]
+        is_rebuild = module == "msgspec" and getattr(function, "__name__", None) == "rebuild"
+        return (arguments[0], arguments[1]) if is_rebuild and len(arguments) == 2 else None
+
     def maker(self, target: Target) -> Make:
         cls = target.cls
 
@@ -48,9 +53,3 @@ class MsgspecAdapter(Adapter):
             return cls(**values)  # it fills in defaults by itself
 
         return make
-
-
-def is_rebuild(function: Any) -> bool:
-    """Return whether a function is the one that makes structs with keyword-only fields, from a class and a dict."""
-    module = str(getattr(function, "__module__", "")).partition(".")[0]
-    return module == "msgspec" and getattr(function, "__name__", None) == "rebuild"
