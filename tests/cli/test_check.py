@@ -1,4 +1,4 @@
-"""`pickleseal check`: real deploys. What would break is named with the code that mends it; pasted, it loads."""
+"""`pickleseal check`: real deploys. Each change that breaks is found, and the code of its fix makes the file load."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ DEPLOYS = {
 
 
 def paste(source: str, code: str, values: dict[str, str]) -> str:
-    """Do what a person does with a fix: put each piece where it says, and fill in what only a person knows."""
+    """Apply a fix as a person does: paste each piece where it belongs, and fill in the values."""
     for dots, value in values.items():
         assert dots in code
         code = code.replace(dots, value)
@@ -185,7 +185,7 @@ def paste(source: str, code: str, values: dict[str, str]) -> str:
 
 
 class Outcome(NamedTuple):
-    """What came of a change: as it was found, and once it was mended."""
+    """The results of a change: before its fix, and after."""
 
     result: Any
     mended: list[Any]
@@ -231,7 +231,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 
 class TestDeploys:
     @pytest.mark.parametrize("name", DEPLOYS)
-    def test_what_breaks_is_named_and_the_fix_mends_it(self, outcomes: dict[str, Outcome], name: str) -> None:
+    def test_each_change_is_found_and_its_fix_loads_the_file(self, outcomes: dict[str, Outcome], name: str) -> None:
         told, (result, mended, loaded) = DEPLOYS[name], outcomes[name]
         assert result["changes"] == told.changes
         assert result["level"] == ("warns" if name == "annotation" else "breaks")
@@ -310,7 +310,7 @@ CANARY = "import pathlib\npathlib.Path('sang').touch()\nclass Boom: pass\n"
 
 
 class TestTrust:
-    def test_what_an_artifact_alone_names_is_never_imported(self, tmp_path: Path) -> None:
+    def test_a_module_that_only_an_artifact_names_is_never_imported(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
         code = """
 import pickleseal, sys, types
@@ -332,7 +332,7 @@ for name in ("canary", "canary.sub", "myapp.__main__", "this", "antigravity", "j
         assert run(tmp_path, "check", "canary.pseal", "--import", "myapp.models").code == 1
         assert (tmp_path / "sang").exists()
 
-    def test_modules_that_make_names_up_are_not_asked(self, tmp_path: Path) -> None:
+    def test_a_getattr_of_a_module_is_not_called(self, tmp_path: Path) -> None:
         (tmp_path / "lazy.py").write_text("def __getattr__(name):\n    open('sang', 'w').close()\n    return int\n")
         deploy(tmp_path, "import lazy\n")
         code = """
@@ -346,14 +346,14 @@ pickleseal.dump(module.Boom(), "a.pseal")
         assert not (tmp_path / "sang").exists()
         assert run(tmp_path, "check", ".", "--import", "lazy").code == 0  # its own code, named by the caller
 
-    def test_what_no_reader_hands_out(self, tmp_path: Path) -> None:
+    def test_a_dangerous_global_is_refused(self, tmp_path: Path) -> None:
         code = "import os, pickleseal\nclass E:\n    def __reduce__(self): return os.system, ('touch sang',)\n"
         python(tmp_path, code + "pickleseal.dump(E(), 'a.pseal')")
         (result,) = check_plain(tmp_path)["results"]
-        assert (result["code"], result["changes"]) == ("untrusted-global", ["it runs what its arguments say"])
+        assert (result["code"], result["changes"]) == ("untrusted-global", ["it can run any code"])
         assert not (tmp_path / "sang").exists()
 
-    def test_given_trust_is_all_there_is(self, tmp_path: Path) -> None:
+    def test_with_trust_only_the_given_names_are_trusted(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
         write(tmp_path, "m.Task('a')")
         (result,) = check(tmp_path, "--trust", "myapp.models:Other")["results"]
@@ -434,7 +434,7 @@ class TestRuns:
         assert (result["artifacts"], result["files"], result["example"]["record"]) == (2, 1, 1)
         assert found["summary"] | {"artifacts": 3, "load": 1, "break": 2} == found["summary"]
 
-    def test_what_can_not_be_read_makes_it_incomplete(self, tmp_path: Path) -> None:
+    def test_unreadable_files_make_the_run_incomplete(self, tmp_path: Path) -> None:
         pickleseal.dump(1, tmp_path / "a.pseal")
         data = (tmp_path / "a.pseal").read_bytes()
         (tmp_path / "cut.pseal").write_bytes(data[:-1])
@@ -448,11 +448,11 @@ class TestRuns:
         assert [result["code"] for result in found["results"]] == ["header-checksum", "truncated", "not-an-artifact"]
         assert found["complete"] is False
 
-    def test_nothing_to_check_is_said(self, tmp_path: Path) -> None:
+    def test_an_empty_folder_gives_a_message(self, tmp_path: Path) -> None:
         ran = run(tmp_path, "check", ".")
         assert (ran.code, ran.err) == (0, "pickleseal: there is no artifact, so nothing was checked\n")
 
-    def test_forms(self, tmp_path: Path) -> None:
+    def test_output_forms(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
         write(tmp_path, "m.Task('a')")
         write(tmp_path, "m.Task('a')", "b.pseal")
@@ -467,7 +467,7 @@ class TestRuns:
         (result,) = run(tmp_path, "check", "-", "--import", "myapp", "--json", stdin=data).json["results"]
         assert result["example"]["path"] == "-"
 
-    def test_what_is_imported_may_print(self, tmp_path: Path) -> None:
+    def test_an_imported_module_may_print(self, tmp_path: Path) -> None:
         deploy(tmp_path, "print('hello')\n" + TASK)
         write(tmp_path, "m.Task('a')")
         assert check(tmp_path)["exit_code"] == 0
@@ -560,7 +560,7 @@ class TestReports:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_it_agrees_with_the_reader_on_every_vector() -> None:
-    """What step 14 or 15 of the reader refuses is found, with its code, and nothing else is."""
+    """`check` finds exactly what step 14 or 15 of the reader refuses, with the same code."""
     evaluated = 0
     for entry in (entry for entries in manifest().values() for entry in entries):
         told = policy_of(entry)

@@ -1,4 +1,4 @@
-"""`pickleseal convert`: bare pickles into artifacts and back, and none runs that nobody asked to run."""
+"""`pickleseal convert`: bare pickles become artifacts and pickles again. None is run without --load."""
 
 # ruff: noqa: E501 - tables are read best as tables
 from __future__ import annotations
@@ -66,7 +66,7 @@ def artifact(found: Any) -> bytes:
 class TestAnyObject:
     @given(objects, st.integers(2, 5))
     @settings(max_examples=150)
-    def test_what_is_wrapped_loads_equal(self, obj: Any, protocol: int) -> None:
+    def test_a_wrapped_pickle_loads_as_an_equal_object(self, obj: Any, protocol: int) -> None:
         data = pickle.dumps(obj, protocol)
         found = adopt(data)
         wrapped = artifact(found)
@@ -83,7 +83,7 @@ class TestAnyObject:
 
     @given(objects, st.integers(0, 5))
     @settings(max_examples=100)
-    def test_what_is_loaded_and_packed_anew_loads_equal(self, obj: Any, protocol: int) -> None:
+    def test_a_pickle_packed_again_loads_as_an_equal_object(self, obj: Any, protocol: int) -> None:
         found = repickle(pickle.dumps(obj, protocol), trust=NAMES)
         assert pickleseal.unpack(artifact(found), trust=NAMES) == obj
 
@@ -93,7 +93,7 @@ class TestAnyObject:
         parts, _ = extract(BytesSource(pickleseal.pack([obj, bytearray(20_000)])))
         assert pickle.loads(b"".join(parts)) == [obj, bytearray(20_000)]
 
-    def test_the_names_are_those_that_the_unpickler_asks_for(self) -> None:
+    def test_globals_are_the_names_that_the_unpickler_imports(self) -> None:
         asked: set[str] = set()
 
         class Unpickler(pickle.Unpickler):
@@ -199,7 +199,7 @@ def test_a_canary_in_the_command_itself(protocol: int, tmp_path: Path, capsys: p
 
 @given(st.data())
 @settings(max_examples=300)
-def test_every_soup_of_opcodes_has_a_documented_end(data: st.DataObject) -> None:
+def test_random_opcodes_end_in_a_documented_error_or_an_artifact(data: st.DataObject) -> None:
     opcode = st.sampled_from(
         [bytes((byte,)) for byte in b"(NK.0127]}ltdaesubRoicgpPQqrhjJIFGSTUVXBCL" + bytes(range(128, 153))]
     )
@@ -222,12 +222,12 @@ LENGTHS = [b"\x80\x04X\xff\xff\xff\xff.", b"\x80\x04\x8e" + b"\xff" * 8 + b".", 
 
 
 @pytest.mark.parametrize("raw", LENGTHS)
-def test_lies_about_lengths(raw: bytes) -> None:
+def test_wrong_lengths_are_refused(raw: bytes) -> None:
     with pytest.raises(PicklesealError):
         adopt(raw)
 
 
-def test_a_name_that_is_made_at_run_time_is_refused_with_the_way_out() -> None:
+def test_a_name_that_is_made_at_run_time_is_refused_with_help() -> None:
     made = b"\x80\x04" + hostile.call("builtins:str", hostile.S("os")) + hostile.S("system") + b"\x93."
     with pytest.raises(ReadError, match=r"(?s)is made while it runs.*--load"):
         adopt(made)
@@ -532,7 +532,7 @@ def test_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert pickle.loads((tmp_path / "back" / "sub" / "b.pkl").read_bytes()) == "sub/b.pickle.xz"
 
 
-def test_what_no_reader_takes_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pickle_that_readers_refuse_gives_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.pkl").write_bytes(b"\x80\x04" + hostile.call("os:system", hostile.S("true")) + b".")
     code, said = run(capsys, str(tmp_path / "a.pkl"), str(tmp_path / "a.pseal"))
     assert (code, said["results"][0]["refused_globals"], said["results"][0]["read"]) == (1, ["os:system"], None)

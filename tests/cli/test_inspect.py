@@ -1,4 +1,4 @@
-"""`pickleseal inspect`: what it says of every vector, of streams, of what is damaged, hostile, or something else."""
+"""`pickleseal inspect`: vectors, streams, damaged and hostile files, and files of other kinds."""
 
 import glob
 import os
@@ -68,7 +68,7 @@ def stream_of(folder: Path, count: int = 25, batch: int = 4) -> Path:
 
 
 @pytest.mark.parametrize("entry", [*cases("valid"), *cases("legacy")])
-def test_what_is_valid_is_shown_with_the_header_that_the_manifest_has(entry: dict[str, Any]) -> None:
+def test_valid_vectors_have_the_header_of_the_manifest(entry: dict[str, Any]) -> None:
     said = cli("inspect", VECTORS / entry["file"], "--json")
     assert said.code == 0, said.out
     assert said.result["ok"] is True
@@ -80,7 +80,7 @@ def test_what_is_valid_is_shown_with_the_header_that_the_manifest_has(entry: dic
         assert said.out
 
 
-def test_what_is_invalid_has_the_code_and_exit_code_of_the_manifest() -> None:
+def test_invalid_vectors_have_the_code_and_exit_code_of_the_manifest() -> None:
     for entry in manifest()["invalid"]:
         known = not entry.get("policy") and (entry["step"] <= 13 or entry["step"] in MADE_STEPS)
         if entry["file"].endswith("trailing-frame.pseal"):  # two artifacts end to end are a stream
@@ -93,7 +93,7 @@ def test_what_is_invalid_has_the_code_and_exit_code_of_the_manifest() -> None:
             assert said.code == (1 if entry["error"] in ("limit-exceeded", "signature-invalid") else 3), entry["file"]
 
 
-def test_the_bytes_of_whatever_is_invalid_are_shown() -> None:
+def test_the_bytes_of_invalid_vectors_are_shown() -> None:
     paths = [VECTORS / entry["file"] for entry in manifest()["invalid"]]
     said = cli("inspect", *paths, "--hex", "--limit", "4")
     assert said.code == 3
@@ -122,7 +122,7 @@ def test_the_dump_of_the_worked_example_is_that_of_the_spec() -> None:
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_is_shown_as_a_whole_and_by_its_records(tmp_path: Path) -> None:
+def test_a_stream_is_shown_as_a_whole_and_by_records(tmp_path: Path) -> None:
     path = stream_of(tmp_path)
     found = cli("inspect", path, "--json").result
     assert (found["kind"], found["records"], found["frames"], found["lost"]) == ("stream", 25, 7, [])
@@ -143,7 +143,7 @@ def test_a_stream_is_shown_as_a_whole_and_by_its_records(tmp_path: Path) -> None
     assert cli("inspect", VECTORS / "valid" / "minimal.pseal", "--pickle", "--records", "1").code == 2
 
 
-def test_damage_in_a_stream_is_named_and_what_is_behind_it_shown(tmp_path: Path) -> None:
+def test_damage_in_a_stream_is_named_and_later_frames_are_shown(tmp_path: Path) -> None:
     path = stream_of(tmp_path)
     data = bytearray(path.read_bytes())
     length = len(data) // 7
@@ -290,7 +290,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pickles_are_listed_in_no_time_and_cut(name: str, tmp_path: Path) -> None:
+def test_lists_of_hostile_pickles_are_fast_and_cut(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.pseal"
     path.write_bytes(payload_of(HOSTILE[name]))
     start = time.process_time()
@@ -309,7 +309,7 @@ def test_hostile_pickles_are_listed_in_no_time_and_cut(name: str, tmp_path: Path
     st.integers(0, 200),
     st.sampled_from([(), *((view,) for view in VIEWS), ("--extract", "1"), ("--as", "stream"), ("--records=-2:",)]),
 )
-def test_no_damage_is_a_defect_of_ours(
+def test_damage_never_causes_an_internal_error(
     tmp_path: Path, name: str, changes: list[tuple[int, int]], cut: int, view: tuple[str, ...]
 ) -> None:
     data = bytearray(read({"file": f"{name}.pseal"}))
@@ -325,7 +325,7 @@ def test_no_damage_is_a_defect_of_ours(
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_walked_to_an_end(data: bytes) -> None:
+def test_instructions_cover_any_bytes_in_order(data: bytes) -> None:
     position = 0
     for opcode in instructions(lambda offset, count: data[offset : offset + count], len(data)):
         assert opcode.offset == position
@@ -386,7 +386,7 @@ def test_a_broken_pipe_does_not_hide_a_refusal(arguments: list[str], tmp_path: P
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
 @pytest.mark.parametrize("more", [[], ["--json"], ["--hex"], ["--extract", "0"]])
-def test_a_full_disk_is_no_defect(more: list[str]) -> None:
+def test_a_full_disk_is_reported_in_one_line(more: list[str]) -> None:
     path = VECTORS / "valid" / "minimal.pseal"
     command = [sys.executable, "-m", "pickleseal", "inspect", str(path), *more]
     for unbuffered in ("", "1"):
@@ -400,7 +400,7 @@ def test_a_full_disk_is_no_defect(more: list[str]) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell")
 @pytest.mark.parametrize(("closed", "path", "code"), [(">&-", "good", 0), (">&-", "none", 3), ("<&-", "-", 3)])
-def test_streams_that_are_closed(closed: str, path: str, code: int) -> None:
+def test_closed_standard_streams(closed: str, path: str, code: int) -> None:
     name = str(VECTORS / "valid" / "minimal.pseal") if path == "good" else path
     script = f'"$0" -m pickleseal verify "$1" {closed}'
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -410,7 +410,7 @@ def test_streams_that_are_closed(closed: str, path: str, code: int) -> None:
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_one_file_takes_few_imports(command: str) -> None:
-    """Start-up counts: see how long it takes."""
+    """Heavy modules would make the start slower."""
     heavy = [
         "asyncio",
         "concurrent.futures",
@@ -524,7 +524,7 @@ def test_thousands_of_sections_are_cut(tmp_path: Path) -> None:
     assert len(cli("inspect", path, "--layout", "--json").result["regions"]) > 600
 
 
-def test_all_of_what_is_no_artifact_is_dumped_when_asked(tmp_path: Path) -> None:
+def test_a_file_that_is_no_artifact_is_dumped_as_a_whole_if_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(bytes(range(256)) * 10)
     assert cli("inspect", path, "--hex", "--limit", "0").out.count("\n") == 2 + 320

@@ -1,4 +1,4 @@
-"""`pickleseal map`: finds what pickles, says nothing of what does not, and runs nothing of what it reads."""
+"""`pickleseal map`: it finds the places that pickle, and no others. It runs nothing of the code that it reads."""
 
 # ruff: noqa: E501 - tables are read best as tables
 from __future__ import annotations
@@ -181,13 +181,13 @@ def test_places_are_found(code: str, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("code", NOTHING)
-def test_nothing_else_is(code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_code_is_not_a_place(code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "module.py").write_text(code, "utf-8")
     assert run(capsys, str(tmp_path))[1]["results"] == []
 
 
 def project(folder: Path) -> Path:
-    """A package whose modules hand on to one another what pickles."""
+    """A package whose modules import pickling functions from one another."""
     files = {
         "app/__init__.py": "",
         "app/codec.py": """
@@ -242,7 +242,9 @@ def test_names_are_followed_from_module_to_module(tmp_path: Path, capsys: pytest
     ]
 
 
-def test_serializers_count_where_pickle_is_handed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_calls_of_serializers_are_places_if_pickle_is_passed_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "job.py").write_text("class Job:\n    def f(self):\n        return self.serializer.loads(self.data)\n")
     assert run(capsys, str(tmp_path))[1]["results"] == []
     (tmp_path / "default.py").write_text("import pickle\nclass Default:\n    loads = staticmethod(pickle.loads)\n")
@@ -280,7 +282,7 @@ def test_fail_on_untrusted_read(code: str, expected: int, tmp_path: Path, capsys
     capsys.readouterr()
 
 
-def test_what_can_not_be_read_is_listed_and_makes_the_map_incomplete(
+def test_unreadable_files_are_listed_and_make_the_map_incomplete(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.py").write_text("import pickle\npickle.dumps(1)\n")
@@ -334,7 +336,7 @@ def test_nothing_is_imported_or_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "evil_module_of_map" not in set(sys.modules) - before
 
 
-def test_the_standard_library_is_mapped_without_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_standard_library_is_mapped_without_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     home = Path(os.__file__).parent
     folders = [str(home / name) for name in ("multiprocessing", "concurrent", "logging", "shelve.py", "pickle.py")]
     code, said = run(capsys, *folders)
@@ -371,9 +373,7 @@ def compare(name: str, said: str) -> None:
     assert said == path.read_text("utf-8")
 
 
-def test_a_notebook_that_is_nested_deeply_is_one_that_cannot_be_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_deeply_nested_notebook_is_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.py").write_text("import pickle\npickle.load(f)\n")
     (tmp_path / "deep.ipynb").write_text('{"pickle": ' + "[" * 200_000)
     code, said = run(capsys, str(tmp_path))

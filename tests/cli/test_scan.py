@@ -69,7 +69,7 @@ class TestIterHeaders:
         assert pickleseal.peek(path).preamble.header_len > 2 * 8192
         assert found(path) == [(0, 0, None)]
 
-    def test_what_is_refused_is_an_entry_and_the_next_ones_follow(self, tmp_path: Path) -> None:
+    def test_a_refused_file_is_an_entry_and_the_next_ones_follow(self, tmp_path: Path) -> None:
         cases = {
             "empty": (b"", "truncated"),
             "html": (b"<html>" * 5000, "not-an-artifact"),
@@ -128,7 +128,7 @@ class TestIterHeaders:
         st.integers(0, 255),
     )
     def test_any_bytes_give_entries(self, parts: list[bytes], at: int, flip: int) -> None:
-        """Whatever is in a file: documented errors, in order, each at its offset; never an exception."""
+        """Any bytes give entries with documented errors, in order, each at its offset. No exception is raised."""
         data = bytearray(b"".join(parts))
         if at < len(data):
             data[at] ^= flip
@@ -248,14 +248,14 @@ class TestCatalog:
         imports = "SELECT name, path FROM imports JOIN artifacts USING (id) ORDER BY 1, 2"
         assert query(folder / "c.sqlite", imports) == query(fresh, imports)
 
-    def test_what_changed_just_now_is_read_again(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_file_that_changed_just_now_is_read_again(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         pickleseal.dump(1, tmp_path / "a.pseal")
         scan(tmp_path, capsys)
         assert scan(tmp_path, capsys)["summary"]["unchanged"] == 0
 
-    def test_nothing_is_removed_where_a_path_is_misspelt(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_nothing_is_removed_for_a_misspelt_path(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pickleseal.dump(1, tmp_path / "a.pseal")
         catalog = str(tmp_path / "c.sqlite")
         assert main(["scan", str(tmp_path), "--catalog", catalog]) == 0
@@ -263,7 +263,7 @@ class TestCatalog:
         assert query(catalog, "SELECT count(*) FROM artifacts WHERE error IS NULL") == [(1,)]
         capsys.readouterr()
 
-    def test_nothing_is_removed_where_a_folder_was_not_listed(
+    def test_nothing_is_removed_if_a_folder_could_not_be_listed(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         scan(folder, capsys)
@@ -341,7 +341,7 @@ main(["scan", ".", "--catalog", "c.sqlite"])
             assert main(["scan", str(folder), "--catalog", str(folder / "c.sqlite")]) == 3
         assert "locked" in capsys.readouterr().err
 
-    def test_names_that_are_no_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_file_names_that_are_not_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         try:
             (tmp_path / os.fsdecode(b"a\xff.pseal")).write_bytes(PACKED[0])
         except OSError:
@@ -380,7 +380,7 @@ main(["scan", ".", "--catalog", "c.sqlite"])
 
 
 class TestQueries:
-    """The queries of docs/cli.md, on a catalog of classes that were somewhere else."""
+    """The queries of docs/cli.md, on a catalog of classes that have moved."""
 
     def test_sqlite(self, tmp_path: Path) -> None:
         folder = write_moved_classes(tmp_path)

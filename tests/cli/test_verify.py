@@ -19,7 +19,7 @@ FOUND_BY_WORDS = ("types", "build", "meta", "codecs", "protocols")
 
 
 def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
-    """Turn what the manifest tells a reader into options, and files that they name."""
+    """Return the reader's settings in the manifest as options, and write the files that they name."""
     told = entry.get("policy", {})
     options: list[str] = []
     if "keys" in told:
@@ -37,7 +37,7 @@ def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
 
 
 def is_found(entry: dict[str, Any]) -> bool:
-    """Tell whether this is among what `verify` looks at: all but classes, and what happens when a payload runs."""
+    """Return whether `verify` finds this error: it checks everything except classes and what a running payload does."""
     if entry["step"] < 15 or 16 <= entry["step"] <= 19:
         return True
     told = entry.get("policy", {})
@@ -76,7 +76,7 @@ def test_every_invalid_vector_has_the_code_and_step_of_the_manifest(tmp_path: Pa
     assert seen == {*range(1, 20)}
 
 
-def test_every_stream_vector_is_judged_and_what_is_lost_is_named(tmp_path: Path) -> None:
+def test_stream_vectors_have_the_code_and_the_lost_ranges_of_the_manifest(tmp_path: Path) -> None:
     if sys.version_info < (3, 11):
         need("tomli")
     for entry in manifest()["streams"]:
@@ -98,14 +98,14 @@ def test_every_stream_vector_is_judged_and_what_is_lost_is_named(tmp_path: Path)
             assert dry["end"] == done["end"] == entry["good_end"], entry["file"]
 
 
-def test_whatever_kind_is_found_by_what_is_there() -> None:
+def test_a_stream_is_recognised_by_its_contents() -> None:
     for entry in manifest()["streams"]:
         found = cli("verify", VECTORS / entry["file"], "--json").result
         if entry["frames"] > 1 and "error" not in entry:
             assert (found["kind"], found["records"]) == ("stream", entry["records"]), entry["file"]
 
 
-def test_two_artifacts_end_to_end_are_a_stream_unless_told() -> None:
+def test_two_artifacts_end_to_end_are_a_stream_without_as() -> None:
     path = VECTORS / "invalid" / "trailing-frame.pseal"
     found = cli("verify", path, "--json").result
     assert (found["kind"], found["frames"], found["records"]) == ("stream", 2, 2)
@@ -141,7 +141,7 @@ def test_golden(data: Path, width: int, color: bool, monkeypatch: pytest.MonkeyP
     compare(f"verify-folder-{width}{'-color' if color else ''}", said)
 
 
-def test_a_folder_is_searched_and_the_worst_counts(data: Path) -> None:
+def test_a_folder_is_searched_and_the_highest_exit_code_counts(data: Path) -> None:
     said = cli("verify", data, "--json")
     codes = {Path(found["path"]).name: found["code"] for found in said.json["results"]}
     assert codes == {
@@ -177,7 +177,7 @@ def test_streams_at_urls_and_from_standard_input(data: Path) -> None:
     assert cli("verify", "-", stdin=b"x").code == 3
 
 
-def test_what_cannot_be_read_makes_it_incomplete(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folders_make_the_run_incomplete(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.scandir
 
     def scandir(path: Any) -> Any:
@@ -194,7 +194,7 @@ def test_what_cannot_be_read_makes_it_incomplete(data: Path, monkeypatch: pytest
     assert cli("verify", data / "minimal.pseal", data / "none").code == 3
 
 
-def test_keys_decide_and_a_policy_does(data: Path, tmp_path: Path) -> None:
+def test_keys_and_policies_are_applied(data: Path, tmp_path: Path) -> None:
     if sys.version_info < (3, 11):
         need("tomli")
     (entry,) = [one for one in manifest()["valid"] if one["file"] == "valid/signed-hmac.pseal"]
@@ -229,7 +229,7 @@ def test_a_policy_that_names_imports_is_applied_to_them(tmp_path: Path, monkeypa
     assert "canary" not in sys.modules
 
 
-def test_what_is_refused_is_copied_with_its_reason(data: Path, tmp_path: Path) -> None:
+def test_refused_files_are_copied_with_the_reason(data: Path, tmp_path: Path) -> None:
     kept = tmp_path / "refused"
     said = cli("verify", data, "--quarantine", kept, "--json")
     paths = [Path(found["quarantined"]) for found in said.json["results"] if not found["ok"]]
@@ -248,7 +248,7 @@ def test_what_is_refused_is_copied_with_its_reason(data: Path, tmp_path: Path) -
     assert (said.code, f"can't copy it to the quarantine {tmp_path / 'file'}: File exists" in said.out) == (3, True)
 
 
-def test_whole_ones_are_listed_where_they_are_few(tmp_path: Path) -> None:
+def test_whole_files_are_listed_if_they_are_few(tmp_path: Path) -> None:
     one = read({"file": "valid/minimal.pseal"})
     for number in range(30):
         (tmp_path / f"{number:02}.pseal").write_bytes(one)
@@ -262,7 +262,7 @@ def test_whole_ones_are_listed_where_they_are_few(tmp_path: Path) -> None:
     assert len(listed) == 30
 
 
-def test_progress_says_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_shows_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     bar = Progress(True, 1000, "files")
     bar._done = 250
     assert bar.line(5) == "250 files, 50/s, 25%, 0:00:15 left"

@@ -1,4 +1,4 @@
-"""The commands that write: `seal`, `keygen`, `upgrade`, `repair`; and `tour`. What they refuse, they leave as it is."""
+"""The commands that write: `seal`, `keygen`, `upgrade`, `repair`; and `tour`. A refused file is unchanged."""
 
 import os
 import shutil
@@ -50,7 +50,7 @@ def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert [key.id for key in pickleseal.KeyRing.from_file(path).keys] == ["third"]
 
 
-def test_public_halves_do_not_take_the_place_of_the_secret(tmp_path: Path) -> None:
+def test_public_halves_do_not_replace_the_secret(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     (tmp_path / "link").symlink_to(path)
     for public in (path, tmp_path / "." / "keys", tmp_path / "link"):
@@ -74,7 +74,7 @@ def test_public_halves_verify_and_cannot_sign(tmp_path: Path) -> None:
     assert cli("seal", artifact, "--key", public).code == 2
 
 
-def test_signatures_are_added_and_taken_off(tmp_path: Path) -> None:
+def test_signatures_are_added_and_removed(tmp_path: Path) -> None:
     keys = [tmp_path / name for name in ("one", "two")]
     for path in keys:
         cli("keygen", path.name, "-o", path)
@@ -111,7 +111,7 @@ def test_signatures_are_added_and_taken_off(tmp_path: Path) -> None:
     assert cli("seal", tmp_path / "none.pseal", "--key", keys[0]).code == 3
 
 
-def test_taking_signatures_off_a_damaged_file_leaves_it(tmp_path: Path) -> None:
+def test_a_damaged_file_is_unchanged_when_signatures_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.pseal"
     data = bytearray((VECTORS / "valid" / "signed-buffers.pseal").read_bytes())
     data[-65] ^= 1
@@ -154,13 +154,13 @@ def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run in a process of its own: what is imported stays imported."""
+    """Run in a process of its own, because imported modules stay imported."""
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "pickleseal", *arguments]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def test_upgrade_loads_only_when_told_and_writes_anew(application: Path) -> None:
+def test_upgrade_loads_only_with_load_and_rewrites_the_file(application: Path) -> None:
     path = application / "job.pseal"
     before = path.read_bytes()
     said = cli("upgrade", path, "--import", "cli_jobs")
@@ -181,7 +181,7 @@ def test_upgrade_loads_only_when_told_and_writes_anew(application: Path) -> None
     assert (failed.returncode, "--import: there is no module no_such_module" in failed.stderr) == (2, True)
 
 
-def test_upgrade_signs_anew(application: Path) -> None:
+def test_upgrade_signs_the_new_file(application: Path) -> None:
     cli("keygen", "one", "-o", "keys")
     cli("seal", "job.pseal", "--key", "keys")
     arguments = ["upgrade", "job.pseal", "--load", "--import", "cli_jobs"]
@@ -190,7 +190,7 @@ def test_upgrade_signs_anew(application: Path) -> None:
     assert "cli.Job version 1" in cli("verify", "job.pseal", "--key", "keys").out
 
 
-def test_upgrade_of_what_is_current_damaged_or_elsewhere(tmp_path: Path) -> None:
+def test_upgrade_of_current_damaged_and_remote_files(tmp_path: Path) -> None:
     for name in ("valid/minimal.pseal", "valid/none.pseal", "invalid/section-0-first.pseal"):
         shutil.copy(VECTORS / name, tmp_path)
     said = cli("upgrade", tmp_path, tmp_path / "nothing.pseal", "--load")
@@ -253,7 +253,7 @@ def test_a_password_of_a_url_is_not_repeated(
 # --- repair -----------------------------------------------------------------------------------------------------------
 
 
-def test_repair_cuts_off_what_is_torn_and_a_dry_run_says_so(tmp_path: Path) -> None:
+def test_repair_cuts_off_a_torn_tail_and_a_dry_run_reports_it(tmp_path: Path) -> None:
     path = tmp_path / "events.pseal"
     for number in range(3):
         pickleseal.append(path, number)
@@ -272,8 +272,8 @@ def test_repair_cuts_off_what_is_torn_and_a_dry_run_says_so(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("offset", [30, 70, -70])
-def test_repair_cuts_off_what_is_corrupt_only_when_told(tmp_path: Path, offset: int) -> None:
-    """In the last frame's preamble, its header, its payload."""
+def test_repair_cuts_off_corrupt_frames_only_with_drop_corrupt(tmp_path: Path, offset: int) -> None:
+    """The offsets are in the preamble, the header and the payload of the last frame."""
     path = tmp_path / "events.pseal"
     for number in range(3):
         pickleseal.append(path, [number] * 50)
@@ -292,7 +292,7 @@ def test_repair_cuts_off_what_is_corrupt_only_when_told(tmp_path: Path, offset: 
     assert path.read_bytes() == data[:end]
 
 
-def test_repair_of_what_is_no_stream(tmp_path: Path) -> None:
+def test_repair_of_a_file_that_is_no_stream(tmp_path: Path) -> None:
     path = tmp_path / "notes.pseal"
     path.write_text("no stream at all")
     assert cli("repair", path).code == cli("repair", path, "--dry-run").code == 3

@@ -1,4 +1,4 @@
-"""docs/cli.md: each ```console block is run, in a folder of its own, and says what the page says.
+"""docs/cli.md: each ```console block is run in a folder of its own, and must print what the page shows.
 
 `$ pickleseal ...` goes through `main`, `$ python -c ...` through the interpreter, `$ cat FILE` and `$ ls` through here.
 What a command prints is compared line by line; `...` stands for anything within a line, and alone for any lines.
@@ -93,7 +93,7 @@ def test_every_command_has_a_section_and_an_example() -> None:
         assert any(f"$ pickleseal {name}" in block for block in BLOCKS), name
 
 
-def test_help_is_there_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     overview = capsys.readouterr().out
     for name, text in COMMANDS.items():

@@ -86,7 +86,7 @@ def ring_of(options: argparse.Namespace) -> KeyRing | None:
         if keys:
             return KeyRing(keys, options.purpose)
     except (OSError, ValueError) as exc:
-        raise UsageError(f"keys: {text_of(exc)}") from None
+        raise UsageError(_text(exc)) from None
     if options.purpose:
         raise UsageError("--purpose needs --key or --key-env")
     return None
@@ -106,9 +106,16 @@ def policy_of(options: argparse.Namespace) -> Policy:
         if ring is None and not signed_by:
             return policy
         keys = policy.keys if ring is None else ring
+        unknown = set(signed_by) - {key.id for key in keys.keys} if keys is not None else set(signed_by)
+        if unknown:
+            raise UsageError(f"--signed-by {min(unknown)}: none of the keys has this id")
         return dataclasses.replace(policy, keys=keys, signed_by=(*policy.signed_by, *signed_by))
     except (OSError, ValueError, TypeError) as exc:
-        raise UsageError(text_of(exc)) from None
+        raise UsageError(_text(exc)) from None
+
+
+def _text(exc: Exception) -> str:
+    return f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else text_of(exc)
 
 
 def import_problem(module: str) -> str | None:

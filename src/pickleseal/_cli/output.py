@@ -84,7 +84,7 @@ def _add_help(error: Exception, path: str) -> None:
 
     name = shlex.quote(path)
     if isinstance(error, TruncatedError) and error.found == 0:
-        error.hint = "the file is empty; fetch it or write it again"
+        error.hint = "fetch it or write it again"
     elif is_url(path):
         return
     elif isinstance(error, NotAnArtifactError) and error.hint is None and "pickle" in str(error.found):

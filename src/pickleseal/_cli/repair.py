@@ -50,8 +50,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
                 cut = repair(target.path, drop_corrupt=options.drop_corrupt)
                 end = os.stat(target.path).st_size
         except (ReadError, OSError) as exc:
-            if isinstance(exc, ReadError) and exc.offset is not None and not isinstance(exc, TornTailError):
-                exc.hint = exc.hint or "corrupt, not torn; copy the file, then --drop-corrupt cuts this off"
+            if isinstance(exc, ReadError) and exc.offset and not isinstance(exc, TornTailError):
+                exc.hint = "the end is corrupt, not torn; copy the file, then --drop-corrupt cuts the end off"
             out.refuse(target.path, exc)
             continue
         found = {"path": target.path, "ok": True, "code": None, "cut": cut, "end": end, "dry_run": options.dry_run}

@@ -10,7 +10,7 @@ replaced as a whole or not at all.
 
 import argparse
 
-from ..errors import PackError, ReadError
+from ..errors import PackError, ReadError, TrailingBytesError
 from ..maintenance import remove_signatures, seal
 from .inputs import local_files
 from .options import add_key_arguments, ring_of
@@ -45,6 +45,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
             else:
                 header, count = remove_signatures(target.path, options.remove)
         except (ReadError, OSError, PackError, ValueError) as exc:
+            if isinstance(exc, TrailingBytesError):
+                exc.hint = "a stream can't be signed in place; its frames are signed when they are written"
             out.refuse(target.path, exc)
             continue
         written += bool(count)

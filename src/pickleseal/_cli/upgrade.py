@@ -16,7 +16,7 @@ from .._files import peek
 from .._packing import Writer
 from .._policy import Policy
 from .._trust.allow_list import build_trust
-from ..errors import PackError, ReadError, printable, text_of
+from ..errors import PackError, PolicyError, ReadError, printable, text_of
 from ..maintenance import upgrade
 from .inputs import local_files
 from .options import (
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     try:
         build_trust(options.trust)
     except (TypeError, ValueError) as exc:
-        raise UsageError(f"--trust: {text_of(exc)}") from None
+        raise UsageError(f"--{text_of(exc)}") from None  # the text begins with `trust:`
     if policy.keys is not None and not any(key.can_sign for key in policy.keys.keys):
         raise UsageError("--key: none of the keys can sign, and the new files must be signed again")
     if policy.drift == "ignore":
@@ -90,7 +90,12 @@ def _upgrade(path: str, trust: list[str], policy: Policy) -> tuple[dict[str, Any
     if policy.keys is not None:
         is_compressed = any(section.codec for section in before.sections)
         writer = Writer(registry=policy.registry, keys=policy.keys, compress="zstd" if is_compressed else None)
-    is_new = upgrade(path, trust=trust, policy=policy, writer=writer)
+    try:
+        is_new = upgrade(path, trust=trust, policy=policy, writer=writer)
+    except PolicyError as exc:
+        if before.signatures and policy.keys is None:
+            exc.hint = "--key FILE verifies the seal and signs the new file"
+        raise
     after = peek(path)
     found = {"path": path, "ok": True, "code": None, "written": is_new}
     found |= {"type": after.type, "version": after.version, "was": [before.type, before.version]}

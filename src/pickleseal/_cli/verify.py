@@ -219,10 +219,8 @@ def _keep(subject: Subject, folder: str, error: ReadError) -> str:
 
     reason = reason_of(error, subject.path, None, None)
     try:
-        with Evidence(subject.source, sys.maxsize) as evidence:
-            kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(
-                evidence, error.code, reason
-            )
+        with Evidence(subject.source, sys.maxsize) as source:
+            kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(source, error.code, reason)
     except OSError as exc:
         raise OSError(exc.errno, f"can't copy it to the quarantine {folder}: {exc.strerror or exc}") from None
     if kept is None:

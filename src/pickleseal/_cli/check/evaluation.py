@@ -74,12 +74,16 @@ class CodeImports:
 
 
 def _trust(place: str) -> Trusted:
-    """Trust a name, if that is possible at all."""
+    """Return the trust in a name.
+
+    Raises:
+        UntrustedGlobalError: no reader can trust it.
+    """
     try:
         return build_trust([place])
     except (TypeError, ValueError):
-        hint = "no reader hands it out, whatever it trusts: do not load this, or find out who wrote it"
-        raise UntrustedGlobalError("it runs what its arguments say", None, (place,), hint, "globals") from None
+        hint = "no reader provides it, even if it is trusted; do not load this, and find out who wrote it"
+        raise UntrustedGlobalError("it can run any code", None, (place,), hint, "globals") from None
 
 
 class Evaluator:
@@ -99,7 +103,7 @@ class Evaluator:
 
     @property
     def _index(self) -> RegistryIndex:
-        """What is registered now: comparing imports modules, which may register classes."""
+        """Return what is registered now, as an import during the comparison may register more."""
         return index_of(self._registry)
 
     def problems(self, header: Header) -> tuple[Problem, ...]:
@@ -141,12 +145,12 @@ class Evaluator:
     def _not_found(self, error: Any, name: str, subject: str, version: int | None, types: Mapping[str, Any]) -> Problem:
         text = error.reason
         if isinstance(error, UntrustedGlobalError):
-            text = "it runs what its arguments say" if is_dangerous(name) else "it is not trusted"
+            text = "it can run any code" if is_dangerous(name) else "it is not trusted"
             fixes: tuple[Fix, ...] = (Fix("", printable(error.hint or "", 1000)),)
         elif isinstance(error, ClassMissingError) and isinstance(error.found, str):
-            fixes = self._ways_to(error.found)
+            fixes = self._fixes_for_missing(error.found)
             if self._code.is_unknown(error.found):
-                text = "its module is not named by --import, so it was not looked for"
+                text = "--import does not name its module, so it was not imported"
         else:
             text, fixes = f"{name}: {error.reason}", (Fix("", error.hint),) if error.hint else ()
         unknown = ":" not in subject and not self._index.by_name(subject)
@@ -154,7 +158,7 @@ class Evaluator:
             fixes = (Fix("", f"import the module that registers {printable(subject)}"), *fixes)
         return Problem(BREAKS, error.code, subject, version, (text,), fixes)
 
-    def _ways_to(self, name: str) -> tuple[Fix, ...]:
+    def _fixes_for_missing(self, name: str) -> tuple[Fix, ...]:
         module, _, qualname = name.partition(":")
         if self._code.is_unknown(name):
             return (Fix("", f"--import {printable(module.partition('.')[0])}"),)
@@ -191,7 +195,7 @@ class Evaluator:
 
 
 def _problem(error: ReadError | Warning, subject: str) -> Problem:
-    """Make a problem of a finding. What differs from artifact to artifact is left out, so that it can be counted."""
+    """Return a finding as a problem, without what differs between artifacts, so that equal ones can be counted."""
     if not isinstance(error, ReadError):
         return Problem(WARNS, "package-version", subject, None, (str(error),), ())
     text = error.reason

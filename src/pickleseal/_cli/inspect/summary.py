@@ -264,7 +264,7 @@ def _show_selected(subject: Subject, policy: Policy, records: slice, limit: int,
             break
         shown.append(frame)
     lines = [f"{out.style(path_text(subject.path), 'bold')}: stream, selected frames"]
-    lines += _frame_lines(shown, len(shown), out)
+    lines += _frame_lines(shown, len(shown), out) or ["  no such records"]
     if is_cut:
         lines.append("  ... and more (--limit 0 shows all)")
     _print_stream(subject, [], lost, shown, {"kind": "stream"}, lines, out)

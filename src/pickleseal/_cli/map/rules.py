@@ -211,7 +211,7 @@ WORDS = re.compile(
 )
 
 
-@lru_cache(100_000)
+@lru_cache(100_000)  # depends only on the tables above
 def canonical(name: str) -> str:
     """Return the name of a function, class or module in the rules."""
     if name.partition(".")[0] not in MODULES:
@@ -247,7 +247,7 @@ _ASKED = {
 # What pickleseal offers for a place.
 OFFERS = {
     "bytes": "pickleseal.unpack(data, trust=[...]) checks checksums, classes and imports before anything runs",
-    "file": "pickleseal.load(file, trust=[...]) does the same for a path, a file or a URL; `convert` wraps old files",
+    "file": "pickleseal.load(file, trust=[...]) checks files, paths and URLs in this way; `convert` wraps old files",
     "network": "Reader with Policy(keys=..., level='strict'), and a quarantine for what it refuses",
     "cache": "pickleseal.unpack raises pickle.UnpicklingError, so a cache still turns a bad pickle into a miss",
     "write": "pickleseal.dump(obj, path) or pack(obj) stores the version, schema and checksums with the object",
