@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from .._files import verify
 from .._format.header import Header, fields_of
+from .._io.threads import ThreadPool
 from .._policy import Decision, NoImports, Policy, evaluate, request_of
 from .._streams.scanner import Lost
 from ..errors import ReadError, printable
@@ -92,20 +93,15 @@ def _in_order(check: Callable[[Target], Found], targets: list[Target], sizes: li
     if len(targets) == 1:
         yield check(targets[0])
         return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPool(_THREADS) as pool:  # after an interrupt, it starts nothing more
         waiting: deque[Callable[[], Found]] = deque()
-        try:
-            for target, size in zip(targets, sizes, strict=True):
-                is_small = 0 < size < _SMALL or target.error is not None
-                waiting.append(partial(check, target) if is_small else pool.submit(check, target).result)
-                if len(waiting) >= _AHEAD:
-                    yield waiting.popleft()()
-            while waiting:
+        for target, size in zip(targets, sizes, strict=True):
+            work, is_small = partial(check, target), 0 < size < _SMALL or target.error is not None
+            waiting.append(work if is_small else pool.start(work))
+            if len(waiting) >= _AHEAD:
                 yield waiting.popleft()()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an interrupt, start nothing more
+        while waiting:
+            yield waiting.popleft()()
 
 
 def _size_of(target: Target) -> int:
