@@ -1,8 +1,9 @@
-"""Keys and key rings: who may sign, and whose signatures count (spec section 10).
+"""Keys and key rings: who may sign, and whose signatures are accepted (spec section 10).
 
-A ring looks a key up by identity and algorithm, and tries no other. The first key that can sign signs; any of them
-verifies, so that a key is changed by putting a new one in front. Ed25519 comes from `cryptography`, the extra
-`pickleseal[ed25519]`, imported when the first such key is made.
+A ring looks a key up by identity and algorithm, and tries no other key. The first key that can sign signs. Every key
+verifies, so a key is replaced by putting a new one first. Ed25519 comes from `cryptography`, the extra
+`pickleseal[ed25519]`, which is imported when the first such key is made. This module gets the bytes that are signed; it
+reads no artifact.
 """
 
 import base64
@@ -19,67 +20,11 @@ from .errors import MissingExtraError, SignatureError
 
 __all__ = ["Key", "KeyRing", "check_keys", "read_key_file", "signer", "verifier", "write_key_file"]
 
-# Files that hold keys: read only where nobody else could, written for their owner alone.
-
-
-_LARGEST = 1 << 20
-
-
-def read_key_file(path: str) -> tuple[str, Callable[[bool], None]]:
-    """Return a file's text, and the check of its permissions, which is told whether the text holds secrets.
-
-    The check is about the file that was opened, whatever the path leads to by then.
-
-    Raises:
-        OSError: from the operating system.
-        ValueError: the file is too large to hold keys.
-    """
-    with naming(path), open(path, "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        data = b""
-        while len(data) <= _LARGEST:
-            chunk = file.read(_LARGEST + 1)
-            if not chunk:
-                break
-            data += chunk
-    if len(data) > _LARGEST:
-        raise ValueError(f"{path}: larger than {_LARGEST} bytes: not a file of keys")
-
-    def check(has_secrets: bool) -> None:
-        if os.name == "posix":
-            _check(path, status, has_secrets)
-
-    return data.decode("ascii", "replace"), check  # what is not ASCII is no key
-
-
-def _check(path: str, status: os.stat_result, has_secrets: bool) -> None:
-    mode, problem = stat.S_IMODE(status.st_mode), None
-    if status.st_uid not in (os.geteuid(), 0):
-        problem = f"belongs to user {status.st_uid}, who could put other keys in it: chown it"
-    elif has_secrets and mode & 0o066:
-        problem = f"holds secrets and has mode {mode:03o}, which gives others access: chmod 600"
-    elif mode & 0o022:
-        problem = f"has mode {mode:03o}, so others could put their own keys in it: chmod go-w"
-    if problem is not None:
-        raise PermissionError(errno.EACCES, problem, path)
-
-
-def write_key_file(path: str, text: str) -> None:
-    """Replace a file by one of mode 600, atomically and durably.
-
-    Raises:
-        OSError: from the operating system; a file that was there is left as it was, unless only the last sync of the
-            folder failed.
-    """
-    data = text.encode("ascii")
-    replace_with(path, len(data), lambda descriptor: write_all(descriptor, [data]), mode=0o600)
-
-
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
 _LEAST_SECRET = 32  # bytes: as long as the hash, RFC 2104 section 3
 _MARK = "pickleseal-key-v1"
-# y of the points of small order, in every encoding, without the sign of x (RFC 8032, 5.1.2): anyone can sign for these.
+# y of the points of small order, in every encoding, without the sign of x (RFC 8032, 5.1.2): anyone can sign for them.
 _SMALL_ORDER = frozenset(
     {
         0,
@@ -95,10 +40,10 @@ _FORM = f"{_MARK} ALG ID private|public|secret BASE64"
 
 
 class Key:
-    """One key: of HMAC-SHA256, which signs and verifies, or of Ed25519, whose public half verifies alone. Immutable.
+    """One key: of HMAC-SHA256, which signs and verifies, or of Ed25519, whose public half only verifies. Immutable.
 
     Make one with `Key.generate`, `Key.hmac`, `Key.ed25519` or `Key.from_text`. `repr` shows no secret, and a key can't
-    be pickled: `to_text` is the one way out.
+    be pickled: only `to_text` gives out the secret.
 
     Raises:
         TypeError: `Key()` itself.
@@ -127,7 +72,7 @@ class Key:
         """Make a new random key, from the operating system's source. Runs no code of an artifact. Spec section 10.
 
         Raises:
-            ValueError: the id is no key in the sense of the spec, or the algorithm is unknown.
+            ValueError: the id is not a key in the sense of the spec, or the algorithm is unknown.
             MissingExtraError: `ed25519`, and `cryptography` is not installed.
         """
         if alg == HMAC:
@@ -141,7 +86,7 @@ class Key:
         """Take a secret that writers and readers share: at least 32 random bytes, not a password.
 
         Raises:
-            TypeError, ValueError: the secret is not bytes, or too short; the id is no key in the sense of the spec.
+            TypeError, ValueError: the secret is not bytes, or too short; the id is not a key in the sense of the spec.
         """
         return cls._make(id, HMAC, _as_bytes("secret", secret, _LEAST_SECRET), None, None)
 
@@ -149,11 +94,11 @@ class Key:
     def ed25519(cls, id: str, private: bytes | None = None, public: bytes | None = None) -> "Key":
         """Take an Ed25519 key as RFC 8032 encodes it, 32 bytes: the private one signs, the public one only verifies.
 
-        The public one follows from the private; where both are given they have to agree.
+        The public key follows from the private one. If both are given they have to agree.
 
         Raises:
-            TypeError, ValueError: a key is not 32 bytes, none is given, they do not belong together, or the public one
-                is a point of small order; the id is no key in the sense of the spec.
+            TypeError, ValueError: a key is not 32 bytes; none is given; they do not belong together; the public key is
+                a point of small order; the id is not a key in the sense of the spec.
             MissingExtraError: `cryptography` is not installed.
         """
         asymmetric = _ed25519()
@@ -176,8 +121,8 @@ class Key:
         """Read a key from its line of text, as `to_text` gives it. No error shows what the line holds.
 
         Raises:
-            TypeError, ValueError: it is not such a line.
-            MissingExtraError: it is of Ed25519, and `cryptography` is not installed.
+            TypeError, ValueError: the text is not such a line.
+            MissingExtraError: it is an Ed25519 key, and `cryptography` is not installed.
         """
         if not isinstance(text, str):
             raise TypeError(f"text: expected a line of text, found {type(text).__name__}")
@@ -210,7 +155,7 @@ class Key:
 
     @property
     def can_sign(self) -> bool:
-        """Whether the key holds what it takes to sign."""
+        """Whether the key can sign, and not only verify."""
         return self._private is not None
 
     def public(self) -> "Key":
@@ -235,8 +180,8 @@ class Key:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Key can't be pickled or copied: secrets travel by to_text() alone")
 
-    def _is(self, other: "Key") -> bool:
-        """Tell whether two keys are the same but for their ids. Not in constant time: both are the caller's."""
+    def _has_same_secret(self, other: "Key") -> bool:
+        """Return whether two keys differ only in their ids. Not in constant time: both are the caller's."""
         mine, theirs = (self._public or self._private, other._public or other._private)
         return self._alg == other._alg and mine == theirs
 
@@ -271,7 +216,7 @@ def _as_bytes(what: str, value: object, least: int, most: int | None = None) -> 
 
 
 def _hmac_sha256(secret: bytes, message: bytes) -> bytes:
-    import hmac  # loads OpenSSL: only where there are keys
+    import hmac  # loads OpenSSL, so only if there are keys
 
     return hmac.digest(secret, message, "sha256")
 
@@ -287,16 +232,16 @@ def _ed25519() -> Any:
 
 
 class KeyRing:
-    """Keys in order: the first that can sign signs, any of them verifies. Immutable, shared freely between threads.
+    """Keys in order: the first that can sign signs, every one verifies. Immutable, shared freely between threads.
 
     Args:
-        keys: the newest first. An id may occur once for each algorithm.
-        purpose: what the signatures are for, agreed between writers and readers and stored nowhere: 0 to 255 of
+        keys: the newest key first. An id may occur once for each algorithm.
+        purpose: what the signatures are for. Writers and readers agree on it, and it is stored nowhere: 0 to 255 of
             letters, digits, `. _ : / -`. A signature for one purpose does not verify for another.
 
     Raises:
-        TypeError, ValueError: there is no key, something is no key, two have the same id and algorithm, or the purpose
-            has other characters.
+        TypeError, ValueError: there is no key; an item is not a key; two keys have the same id and algorithm; the
+            purpose has other characters.
 
     Runs no code of an artifact. A ring can't be pickled. Spec section 10.
 
@@ -330,9 +275,9 @@ class KeyRing:
         """Read a ring from text: one key a line, the newest first. Lines that are empty or begin with `#` are skipped.
 
         Raises:
-            TypeError, ValueError: a line is no key, which is named by its number, or `KeyRing` refuses the keys. No
+            TypeError, ValueError: a line is not a key (the message has its number), or `KeyRing` refuses the keys. No
                 error shows what a line holds.
-            MissingExtraError: a key is of Ed25519, and `cryptography` is not installed.
+            MissingExtraError: there is an Ed25519 key, and `cryptography` is not installed.
         """
         if not isinstance(text, str):
             raise TypeError(f"text: expected text, found {type(text).__name__}")
@@ -349,11 +294,11 @@ class KeyRing:
     def from_file(cls, path: str | os.PathLike[str], purpose: str = "") -> "KeyRing":
         """Read a ring from a file, in the form of `from_text`.
 
-        On POSIX a file is refused that others could have changed: one that belongs to neither this user nor root, or
-        that others can write to; one with secrets also if others can read it. It is the opened file that is checked.
+        On POSIX a file is refused if others could have changed it: if it belongs to neither this user nor root, or if
+        others can write to it. A file with secrets is also refused if others can read it. The opened file is checked.
 
         Raises:
-            PermissionError: such a file; the message says what to do.
+            PermissionError: the file is refused; the message says what to do.
             OSError: from the operating system.
             ValueError, MissingExtraError: as for `from_text`; the message names the file.
         """
@@ -383,20 +328,20 @@ class KeyRing:
             raise ValueError(f"environment variable {name}: {exc}") from None
 
     def to_text(self) -> str:
-        """Return the keys as text, with their secrets, one a line. The purpose is not part of it."""
+        """Return the keys as text, with their secrets, one key a line. The purpose is not part of it."""
         return "".join(f"{key.to_text()}\n" for key in self._keys)
 
     def to_file(self, path: str | os.PathLike[str]) -> None:
-        """Write the ring to a file that its owner alone can read and write, atomically and durably.
+        """Write the ring to a file that only its owner can read and write, atomically and durably.
 
         Raises:
-            OSError: from the operating system; a file that was there is left as it was, unless only the last sync of
-            the folder failed.
+            OSError: from the operating system. An existing file is unchanged, unless only the last sync of the folder
+                failed.
         """
         write_key_file(os.fsdecode(path), self.to_text())
 
     def rotated(self, key: Key) -> "KeyRing":
-        """Return a ring with a new key in front: it signs from now on, and the others still verify.
+        """Return a ring with a new first key, which signs from now on; the others still verify.
 
         Raises:
             TypeError, ValueError: as for `KeyRing`.
@@ -404,7 +349,7 @@ class KeyRing:
         return KeyRing([key, *self._keys], self._purpose)
 
     def public(self) -> "KeyRing":
-        """Return a ring that verifies and cannot sign.
+        """Return a ring that only verifies.
 
         Raises:
             ValueError: an HMAC key is among the keys.
@@ -431,7 +376,62 @@ class KeyRing:
         )
 
 
-# Signing and verifying with a key ring: what writers and readers hand down to `format` (spec section 10).
+# --- files of keys ----------------------------------------------------------------------------------------------------
+
+_LARGEST = 1 << 20  # bytes of a file of keys
+
+
+def read_key_file(path: str) -> tuple[str, Callable[[bool], None]]:
+    """Return the text of a file and a function that checks its permissions, called with whether the text has secrets.
+
+    The check is about the file that was opened, wherever the path leads afterwards.
+
+    Raises:
+        OSError: from the operating system.
+        ValueError: the file is too large to hold keys.
+    """
+    with naming(path), open(path, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        data = b""
+        while len(data) <= _LARGEST:
+            chunk = file.read(_LARGEST + 1)
+            if not chunk:
+                break
+            data += chunk
+    if len(data) > _LARGEST:
+        raise ValueError(f"{path}: larger than {_LARGEST} bytes: not a file of keys")
+
+    def check(has_secrets: bool) -> None:
+        if os.name == "posix":
+            _check_permissions(path, status, has_secrets)
+
+    return data.decode("ascii", "replace"), check  # what is not ASCII is no key
+
+
+def _check_permissions(path: str, status: os.stat_result, has_secrets: bool) -> None:
+    mode, problem = stat.S_IMODE(status.st_mode), None
+    if status.st_uid not in (os.geteuid(), 0):
+        problem = f"belongs to user {status.st_uid}, who could put other keys in it: chown it"
+    elif has_secrets and mode & 0o066:
+        problem = f"holds secrets and has mode {mode:03o}, which gives others access: chmod 600"
+    elif mode & 0o022:
+        problem = f"has mode {mode:03o}, so others could put their own keys in it: chmod go-w"
+    if problem is not None:
+        raise PermissionError(errno.EACCES, problem, path)
+
+
+def write_key_file(path: str, text: str) -> None:
+    """Replace a file by one of mode 600, atomically and durably.
+
+    Raises:
+        OSError: from the operating system. An existing file is unchanged, unless only the last sync of the folder
+            failed.
+    """
+    data = text.encode("ascii")
+    replace_with(path, len(data), lambda descriptor: write_all(descriptor, [data]), mode=0o600)
+
+
+# --- signing and verifying --------------------------------------------------------------------------------------------
 
 
 def signer(ring: KeyRing) -> Sign:
@@ -447,10 +447,10 @@ def signer(ring: KeyRing) -> Sign:
 
 
 def check_keys(ring: object, signed_by: object) -> None:
-    """Check what a policy says of keys.
+    """Check what a policy says about keys.
 
     Raises:
-        TypeError, ValueError: they are not a ring and a tuple of ids that it has.
+        TypeError, ValueError: they are not a ring and a tuple of ids that the ring has.
     """
     if ring is not None and not isinstance(ring, KeyRing):
         raise TypeError(f"keys: expected a KeyRing, found {type(ring).__name__}")
@@ -464,15 +464,15 @@ def check_keys(ring: object, signed_by: object) -> None:
 
 
 def _check_apart(keys: list[Key]) -> None:
-    """Refuse one key under two ids, of which both have to sign: one holder would be enough."""
+    """Refuse one key under two ids that both have to sign: one holder would be enough."""
     for index, key in enumerate(keys):
         for other in keys[:index]:
-            if key._is(other):
+            if key._has_same_secret(other):
                 raise ValueError(f"signed_by: {other.id} and {key.id} are one key, so its holder can sign as both")
 
 
 def verifier(ring: KeyRing, signed_by: tuple[str, ...] = ()) -> Verify:
-    """Return the function that judges signatures: one has to verify, and one of each id in `signed_by`.
+    """Return the function that verifies signatures: at least one, and one by each id in `signed_by`.
 
     It tries each signature whose key the ring has, once, and raises SignatureError (spec 11, step 9).
     """
@@ -488,17 +488,19 @@ def verifier(ring: KeyRing, signed_by: tuple[str, ...] = ()) -> Verify:
                     verified.append((alg, id))
         missing = [id for id in signed_by if all(id != by for _, by in verified)]
         if not verified or missing:
-            raise _refusal(ring, signatures, known, missing if verified else [])
+            raise _signature_error(ring, signatures, known, missing if verified else [])
         return tuple(verified)
 
     return verify
 
 
-def _refusal(ring: KeyRing, signatures: tuple[Signature, ...], known: bool, missing: list[str]) -> SignatureError:
-    """Say why no signature counts, and which ids there are on either side."""
+def _signature_error(
+    ring: KeyRing, signatures: tuple[Signature, ...], known: bool, missing: list[str]
+) -> SignatureError:
+    """Return the error that says why the signatures are not enough, with the ids in seal and ring."""
     has = ", ".join(f"{key.id} ({key.alg})" for key in ring.keys)
     if not signatures:
-        hint = "if you know who wrote it: seal(path, keys) adds one"
+        hint = "seal(path, keys) adds a signature. Do this only if you know who wrote the file."
         return SignatureError("the artifact has no seal", f"a signature by one of {has}", None, hint)
     claims = ", ".join(f"{id} ({alg})" for alg, id, _ in signatures)
     hint = f"the seal names {claims}; the ring has {has}, " + (

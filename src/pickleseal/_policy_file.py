@@ -1,8 +1,10 @@
-"""`Policy.from_toml`: a policy's fields from a TOML file, with errors that name the line.
+"""`Policy.from_toml`: the fields of a policy from a TOML file, with errors that name the line.
 
-Strategy: TOML libraries give lines for broken syntax only. For a wrong value the line of its key is found with the same
-parser: of the text's beginnings that end with a line, the shortest that parses and has the key ends with the statement
-that sets it. That is right for tables, dotted keys, inline tables and values of many lines, and runs only on errors.
+TOML libraries give a line only for wrong syntax. For a wrong value, the line of its key is found with the same parser:
+the shortest beginning of the text that parses and has the key ends with the statement that sets it. That is right for
+tables, dotted keys, inline tables and values of many lines, and is done only for errors.
+
+A new field of `Policy` needs a row in `_CONVERTERS`. This module reads one file and decides nothing about artifacts.
 """
 
 import os
@@ -28,7 +30,7 @@ _BYTES |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
 
 
 class _WrongError(Exception):
-    """A value is not what its key takes: where it is, and what is wrong."""
+    """A value has the wrong type or form for its key: where it is, and what is wrong."""
 
     def __init__(self, key: Key, text: str) -> None:
         super().__init__(key, text)
@@ -37,7 +39,7 @@ class _WrongError(Exception):
 
 
 def read_policy(path: str | os.PathLike[str], make: Callable[..., P]) -> P:
-    """Read the fields of a policy from a TOML file and call `make` with them.
+    """Read the fields of a policy from a TOML file, and call `make` with them.
 
     Raises:
         ValueError: `file:line: key: what is wrong`.
@@ -55,7 +57,7 @@ def read_policy(path: str | os.PathLike[str], make: Callable[..., P]) -> P:
     try:
         table = loads(text)
     except (ValueError, RecursionError) as exc:  # TOMLDecodeError
-        raise ValueError(f"{name}:{_line_of_syntax(str(exc), text)}: no TOML: {printable(str(exc))}") from None
+        raise ValueError(f"{name}:{_line_of_syntax(str(exc), text)}: not valid TOML: {printable(str(exc))}") from None
     try:
         return _construct(_fields(table), make)
     except _WrongError as exc:
@@ -77,7 +79,7 @@ def _parser() -> Callable[[str], dict[str, Any]]:
 
 
 def _fields(table: dict[str, Any]) -> dict[str, Any]:
-    """Turn what TOML has into what the fields take."""
+    """Convert the values of TOML to those of the fields."""
     return {
         name: _limits(value) if name == "limits" else _converted((name,), value, _CONVERTERS)
         for name, value in table.items()
@@ -114,7 +116,7 @@ def _limits(value: Any) -> Limits:
 
 
 def _construct(fields: dict[str, Any], make: Callable[..., P]) -> P:
-    """Make the policy, or find the field, and the entry of a table, that it does not take."""
+    """Make the policy, or find the field, and the entry of its table, that is wrong."""
     try:
         return make(**fields)
     except (TypeError, ValueError) as exc:
@@ -128,7 +130,7 @@ def _construct(fields: dict[str, Any], make: Callable[..., P]) -> P:
                 if narrower is not None:
                     raise _WrongError((name, entry), narrower) from None
             raise _WrongError((name,), found + _meant_value(name, value)) from None
-        raise _WrongError((str(exc).partition(":")[0],), str(exc)) from None  # fields that do not go together
+        raise _WrongError((str(exc).partition(":")[0],), str(exc)) from None  # two fields contradict each other
 
 
 def _refusal(make: Callable[..., Any], fields: dict[str, Any]) -> str | None:
@@ -185,12 +187,12 @@ def _bool(value: Any) -> bool:
 
 
 def _keys(value: Any) -> KeyRing:
-    """Read the table that says where the keys are: in a file or an environment variable, and for which purpose."""
+    """Read the keys from the file or environment variable that the table names, for its purpose."""
     table = _table(value)
     places = [name for name in ("file", "env") if name in table]
     if len(places) != 1 or not {"file", "env", "purpose"}.issuperset(table):
         found = ", ".join(map(printable, table)) or "nothing"
-        raise ValueError(f"expected file or env, and purpose where there is one, found {found}")
+        raise ValueError(f"expected file or env, and optionally purpose, found {found}")
     purpose = table.get("purpose", "")
     if not is_purpose(purpose):
         raise _WrongError(("purpose",), "purpose: expected 0 to 255 of letters, digits, . _ : / -")
@@ -281,13 +283,13 @@ def _line_of_syntax(message: str, text: str) -> int:
 
 
 def _line_of(key: Key, text: str, loads: Callable[[str], dict[str, Any]]) -> int:
-    """Return the line where a key is set, or that of the nearest table around it. 1 where there is none."""
+    """Return the line where a key is set, else the line of the nearest table around it, else 1."""
     while key:
         begin, lines = 1, text.split("\n")
         for number in range(1, len(lines) + 1):
             try:
                 table = loads("\n".join(lines[:number]) + "\n")
-            except ValueError:  # within a value of several lines
+            except ValueError:  # this line ends within a value
                 continue
             if _has(table, key):
                 return begin

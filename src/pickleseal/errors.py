@@ -1,8 +1,8 @@
-"""Every error that pickleseal raises, in one tree. The ground floor: it imports nothing of the library.
+"""Every error that pickleseal raises, in one tree. The lowest layer: it imports nothing of the library.
 
-Reading raises subclasses of `ReadError`, which is also a `pickle.UnpicklingError`, so that hosts which turn a bad
-pickle into a cache miss do so with ours. Packing raises subclasses of `PackError`, also a `pickle.PicklingError`.
-Misuse of the API is `TypeError` or `ValueError`; `OSError` from files passes through.
+Reading raises subclasses of `ReadError`, which is also a `pickle.UnpicklingError`: a host that treats a bad pickle as a
+cache miss treats ours in the same way. Packing raises subclasses of `PackError`, also a `pickle.PicklingError`.
+Misuse of the API is a `TypeError` or `ValueError`; an `OSError` from files passes through.
 
 Each class has a stable `code` (spec section 15) and, for reading, the `step` of the reader algorithm (spec section 11).
 All errors survive `pickle.dumps` / `pickle.loads`: constructor arguments go to `Exception` positionally.
@@ -73,7 +73,7 @@ def printable(value: object, limit: int = _SHOWN) -> str:
 
 
 def shown(value: object, limit: int = 200) -> str:
-    """Return the printable `repr` of a value, or its class where that fails. Errors that hold texts can be pickled."""
+    """Return the printable `repr` of a value, or its class if that fails. Errors hold texts: these can be pickled."""
     try:
         return printable(repr(value), limit)
     except Exception:
@@ -81,7 +81,7 @@ def shown(value: object, limit: int = 200) -> str:
 
 
 def text_of(exc: BaseException) -> str:
-    """Return `str(exc)`, or its class where that fails: exceptions of strangers may refuse to be shown."""
+    """Return `str(exc)`, or its class if that fails: the `__str__` of an exception may raise."""
     try:
         return str(exc)
     except Exception:
@@ -101,7 +101,7 @@ class PackWarning(UserWarning):
 
 
 class SchemaWarning(UserWarning):
-    """A class changed since the artifact was written, in a way that does no harm by itself: it was loaded.
+    """A class changed since the artifact was written, in a way that is harmless by itself: the artifact was loaded.
 
     Attributes:
         change: what changed, a `Change`, or None.
@@ -111,11 +111,11 @@ class SchemaWarning(UserWarning):
 
 
 class StreamWarning(UserWarning):
-    """A part of a stream was skipped, as its reader was told to. It names the extent and the reason."""
+    """A part of a stream was skipped, as `on_error` asks for. The text has the extent and the reason."""
 
 
 class PackageWarning(UserWarning):
-    """A distribution that the payload needs has another major version than when it was written: it was loaded."""
+    """A distribution that the payload needs had another major version when it was written. The artifact was loaded."""
 
 
 class PicklesealError(Exception):
@@ -125,7 +125,7 @@ class PicklesealError(Exception):
         code: stable name of the error class, the same in exceptions, logs, vectors and docs.
         reason: what is wrong, in one clause.
         expected, found: the two values that disagree, or None.
-        hint: the way out, or None.
+        hint: what to do about it, or None.
         where: location inside the header, the payload or the object (`sections[1].len`, `$.workers[3].conn`), or None.
         path: the file that was read, or None.
         offset, end, record: in a stream, the extent that was refused, in bytes from the stream's start, and the number
@@ -187,7 +187,7 @@ class PackError(PicklesealError, PicklingError):
 
 
 class RegistryError(PicklesealError, ValueError):
-    """What is registered contradicts itself, or what was registered before. `where` is the name."""
+    """A registration contradicts itself or an earlier one. `where` is the name."""
 
     code = "registry"
 
@@ -202,7 +202,7 @@ class MissingExtraError(PicklesealError, ImportError):
 
 
 class ReadError(PicklesealError, UnpicklingError):
-    """Base of all refusals. `step` is the step of the reader algorithm at which it happened, 1 to 20.
+    """Base of all refusals. `step` is the step of the reader algorithm that refused, 1 to 20.
 
     `quarantined` is the path where a `Reader` kept the refused bytes, or None.
     """
@@ -212,13 +212,13 @@ class ReadError(PicklesealError, UnpicklingError):
     quarantined: str | None = None
 
     def at(self: E, step: int) -> E:
-        """Set the step, for classes that stand for several."""
+        """Set the step, for classes that belong to several."""
         self.step = step
         return self
 
 
 class NotAnArtifactError(ReadError):
-    """The input does not begin with the magic. `found` says what it looks like, where that is known."""
+    """The input does not begin with the magic. `found` says what it looks like, if that is known."""
 
     code = "not-an-artifact"
     step = 1
@@ -230,11 +230,11 @@ class TruncatedError(ReadError):
     code = "truncated"
     step = 7
     _unit = " bytes"
-    default_hint = "the write or the transfer did not finish: fetch or write it again"
+    default_hint = "the write or the transfer did not finish; fetch it or write it again"
 
     @property
     def missing(self) -> int:
-        """Bytes that the next step needs at least, beyond those given."""
+        """How many bytes more the next step needs at least."""
         if isinstance(self.expected, int) and isinstance(self.found, int):
             return self.expected - self.found
         return 1
@@ -243,12 +243,12 @@ class TruncatedError(ReadError):
 class TornTailError(TruncatedError):
     """A stream ends within a frame, or in zero bytes: the last append did not finish (spec section 9.1).
 
-    `good_end` is the offset where the last whole frame ends: everything before it is whole.
+    `good_end` is the offset where the last whole frame ends. Everything before it is whole.
     """
 
     code = "torn-tail"
     step = 7
-    default_hint = "what was appended last was never acknowledged: repair(path) cuts it off"
+    default_hint = "the last append did not finish; repair(path) cuts off what it left"
     good_end: int = 0
 
 
@@ -257,7 +257,7 @@ class PreambleChecksumError(ReadError):
 
     code = "preamble-checksum"
     step = 2
-    default_hint = "the bytes changed after they were written: restore them from another copy"
+    default_hint = "the bytes changed after they were written; restore them from another copy"
 
 
 class UnsupportedVersionError(ReadError):
@@ -277,14 +277,14 @@ class UnsupportedFlagsError(ReadError):
 
 
 class PreambleFieldError(ReadError):
-    """A length or sequence number in the preamble breaks its rule, with a correct checksum: a defective writer."""
+    """A length or sequence number in the preamble breaks its rule, and the checksum is correct: the writer is wrong."""
 
     code = "preamble-field"
     step = 5
 
 
 class StreamOrderError(ReadError):
-    """A frame of a stream is missing, or stands in another place: its seq does not follow on the one before."""
+    """A frame of a stream is missing or in another place: its seq does not follow that of the frame before."""
 
     code = "stream-order"
     step = 5
@@ -303,7 +303,7 @@ class HeaderChecksumError(ReadError):
 
     code = "header-checksum"
     step = 8
-    default_hint = "the bytes changed after they were written: restore them from another copy"
+    default_hint = "the bytes changed after they were written; restore them from another copy"
 
 
 class SealError(ReadError):
@@ -314,14 +314,14 @@ class SealError(ReadError):
 
 
 class SignatureError(ReadError):
-    """No signature verifies with the caller's keys, or not all that the caller asks for. `hint` names the ids."""
+    """No signature verifies with the caller's keys, or one that the caller requires is missing. `hint` has the ids."""
 
     code = "signature-invalid"
     step = 9
 
 
 class HeaderEncodingError(ReadError):
-    """The header is not canonical JSON, with a correct checksum: a defective or foreign writer."""
+    """The header is not canonical JSON, and the checksum is correct: the writer is wrong."""
 
     code = "header-encoding"
     step = 10
@@ -372,8 +372,8 @@ class TypeMismatchError(ReadError):
 class UntrustedGlobalError(ReadError):
     """The payload imports names that the caller does not trust.
 
-    At step 15 this is known from the header alone, and nothing was imported or run. At step 20 a running payload has
-    used a guarded function (`getattr`, `type`, ...) for more than it is there for.
+    At step 15 the header alone shows it, and nothing was imported or run. At step 20 a running payload has used a
+    guarded function (`getattr`, `type`, ...) for more than is permitted.
     """
 
     code = "untrusted-global"
@@ -386,7 +386,7 @@ class UntrustedGlobalError(ReadError):
 
 
 class ClassMissingError(ReadError):
-    """A trusted class or function can't be imported: its module is not there, or no longer has it."""
+    """A trusted class or function can't be imported: its module is missing, or no longer has it."""
 
     code = "class-missing"
     step = 15
@@ -400,17 +400,17 @@ class PackageVersionError(ReadError):
 
 
 class SchemaVersionError(ReadError):
-    """A class's recorded schema version is newer than the class, or older, and no chain of migrations leads here."""
+    """The recorded version of a class is newer than the class, or older and no chain of migrations leads to it."""
 
     code = "schema-version"
     step = 15
 
 
 class SchemaDriftError(ReadError):
-    """Classes changed since the artifact was written, in ways that can't be resolved. Nothing was unpickled.
+    """Classes changed since the artifact was written, and the changes can't be resolved. Nothing was unpickled.
 
     Attributes:
-        changes: every change of every class, as `Change` tuples, those that are refused first.
+        changes: every change of every class, as `Change` tuples, the refused ones first.
     """
 
     code = "schema-drift"
@@ -418,7 +418,7 @@ class SchemaDriftError(ReadError):
 
     @property
     def changes(self) -> tuple[Any, ...]:
-        """All changes, those that can be resolved among them."""
+        """All changes, also those that can be resolved."""
         return tuple(self.found) if isinstance(self.found, tuple) else ()
 
 
@@ -427,11 +427,11 @@ class SectionChecksumError(ReadError):
 
     code = "section-checksum"
     step = 16
-    default_hint = "the bytes changed after they were written: restore them from another copy"
+    default_hint = "the bytes changed after they were written; restore them from another copy"
 
 
 class SectionPaddingError(ReadError):
-    """A padding byte behind a section is not zero."""
+    """A padding byte after a section is not zero."""
 
     code = "section-padding"
     step = 16
@@ -459,39 +459,39 @@ class PickleEnvelopeError(ReadError):
 
 
 class UndeclaredGlobalError(ReadError):
-    """The payload asked for a name that the header's `globals` lacks. It was not imported."""
+    """The payload asks for a name that is not in the header's `globals`. It was not imported."""
 
     code = "undeclared-global"
     step = 20
 
 
 class ForbiddenOperationError(ReadError):
-    """The payload does to an object what no honest pickle does: it changes a class, calls an object, and the like.
+    """The payload does to an object what no honest pickle does: for instance it changes a class, or calls an object.
 
-    Either nothing was run but CPython's unpickler on inert objects, or what was changed was restored.
+    Either only CPython's unpickler ran, on inert objects, or the change was undone.
     """
 
     code = "forbidden-operation"
     step = 20
-    default_hint = "do not load this: it was made to get more than it was allowed"
+    default_hint = "do not load this; it tries to do more than it is allowed"
 
 
 class IsolationError(ReadError):
-    """The dry run in a child process did not end well: it took too much time or memory, crashed, or could not start."""
+    """The dry run in a child process failed: it took too much time or memory, crashed, or could not start."""
 
     code = "isolation-failed"
     step = 20
 
 
 class MigrationError(ReadError):
-    """A migration raised, which is the `__cause__`, or its result does not fit the class. `where` names the class."""
+    """A migration raised (see `__cause__`), or its result does not fit the class. `where` names the class."""
 
     code = "migration-failed"
     step = 20
 
 
 class InvalidObjectError(ReadError):
-    """A loaded object breaks what the `validate` of its class asks for, which is the `__cause__` if it raised.
+    """A loaded object does not pass the `validate` of its class. If that raised, it is the `__cause__`.
 
     `found` is the object's `repr`, cut at 120 characters.
     """

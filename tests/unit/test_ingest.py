@@ -360,30 +360,30 @@ def test_a_full_quarantine_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptu
         assert reject(reader, OTHER).quarantined == first  # what is there already is found there
 
 
-@pytest.mark.parametrize("trouble", ["a file", "a full disk", "a held lock", "no locks"])
-def test_trouble_in_the_quarantine_does_not_hide_the_rejection(
-    tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("failure", ["a file", "a full disk", "a held lock", "no locks"])
+def test_a_failing_quarantine_does_not_hide_the_refusal(
+    tmp_path: Path, failure: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from pickleseal._ingestion import quarantine
 
     folder = tmp_path / "q"
-    if trouble == "a file":
+    if failure == "a file":
         folder.write_text("in the way")
-    elif trouble == "a full disk":
+    elif failure == "a full disk":
 
         def fsync(descriptor: int) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", fsync)
-    elif trouble == "a held lock":
+    elif failure == "a held lock":
         monkeypatch.setattr(quarantine, "_WAIT", 0.01)
-        monkeypatch.setattr(quarantine, "_try_lock", lambda descriptor: False)
+        monkeypatch.setattr(quarantine, "try_acquire", lambda descriptor: False)
     else:
 
         def none(descriptor: int) -> bool:
-            raise ImportError("no fcntl")
+            raise OSError(38, "this platform has no file locks")
 
-        monkeypatch.setattr(quarantine, "_try_lock", none)
+        monkeypatch.setattr(quarantine, "try_acquire", none)
     events: list[Event] = []
     error = reject(Reader(DICTS, quarantine=folder, on_event=events.append), OTHER)
     assert (type(error), error.quarantined) == (TypeMismatchError, None)

@@ -448,7 +448,7 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("level = 'signed'", "level: signed needs keys="),
     ("isolated = 1", "isolated: expected true or false, found 1"),
     ("keys = 'x'", "keys: expected a table, found 'x'"),
-    ("keys = {}", "keys: expected file or env, and purpose where there is one, found nothing"),
+    ("keys = {}", "keys: expected file or env, and optionally purpose, found nothing"),
     ("keys = {file = 'a', env = 'b'}", "keys: expected file or env"),
     ("keys = {file = '/no/such/file'}", "keys: file: "),
     ("keys = {env = 'NO_SUCH_VARIABLE'}", "NO_SUCH_VARIABLE"),
@@ -471,8 +471,8 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("limits.max_sections = '3'", "limits.max_sections: expected an integer, found '3'"),
     ("limits.max_fram = 3", "limits.max_fram: unknown key; expected one of max_frame, max_header"),
     ("limits.max_fram = 3", "; did you mean 'max_frame'?"),
-    ("max_age = ", "no TOML"),
-    ("max_age = 3 4", "no TOML"),
+    ("max_age = ", "not valid TOML"),
+    ("max_age = 3 4", "not valid TOML"),
 ]
 BEFORE = (
     '# a comment\n\nmax_skew = "5m" # """\nmeta = {a = "x", "b.c" = \'[limits]\'}\nbuild.app = """\nmax_age = 3\n"""\n'
@@ -511,9 +511,9 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, line: str, text: s
         ("[limits]\nmax_frame = 1\n\n\n[codec]\n", 5, "did you mean 'codecs'?"),
         ("[keys]\n\nenv = 'NO_SUCH_VARIABLE'\n", 3, "keys: env: environment variable NO_SUCH_VARIABLE is not set"),
         (f"[keys]\npurpose = 'a'\nfile = {os.devnull!r}\n", 3, "keys: file: "),
-        ("max_age = 3\n\nmax_age = 4\n", 3, "no TOML"),
-        ('max_age = 3\ndrift = """\nstrict', 3, "no TOML"),
-        ("trust = ['a:b'\x0c]\n", 1, "no TOML"),
+        ("max_age = 3\n\nmax_age = 4\n", 3, "not valid TOML"),
+        ('max_age = 3\ndrift = """\nstrict', 3, "not valid TOML"),
+        ("trust = ['a:b'\x0c]\n", 1, "not valid TOML"),
         ('meta = {a = "\u2028\x85"}\ndrift = 1', 2, "drift: expected a string"),
     ],
 )
@@ -539,7 +539,7 @@ def test_a_right_value_is_not_suggested_again(tmp_path: Path) -> None:
 def test_what_nests_too_deep_for_the_parser_is_no_toml(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("x = " + "[" * 100_000)
-    with pytest.raises(ValueError, match=r"policy\.toml:1: no TOML"):
+    with pytest.raises(ValueError, match=r"policy\.toml:1: not valid TOML"):
         Policy.from_toml(path)
 
 

@@ -211,11 +211,11 @@ def _keep(subject: Subject, folder: str, error: ReadError) -> str:
 
     from .._ingestion.quarantine import QuarantineFolder
     from .._ingestion.reader import reason_of
-    from .._ingestion.rereadable import Evidence
+    from .._ingestion.rereadable import RereadableSource
 
     reason = reason_of(error, subject.path, None, None)
     try:
-        with Evidence(subject.source, sys.maxsize) as source:
+        with RereadableSource(subject.source, sys.maxsize) as source:
             kept = QuarantineFolder(os.path.abspath(folder), sys.maxsize, sys.maxsize).keep(source, error.code, reason)
     except OSError as exc:
         raise OSError(exc.errno, f"can't copy it to the quarantine {folder}: {exc.strerror or exc}") from None

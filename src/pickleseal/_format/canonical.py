@@ -1,9 +1,8 @@
 """Canonical JSON (spec section 5), encoded and decoded. The one module that imports orjson.
 
 orjson writes RFC 8785's escapes and, with OPT_SORT_KEYS, orders keys by UTF-8 bytes. Decoding parses, serialises
-again and compares bytes; `check_values` finds what orjson admits and the spec does not: floats, integers beyond
-2^53-1, depth. The two are apart because a header that passed its schema has no room for such values, save in `ext`
-(see `frame`).
+again and compares bytes. `check_values` finds what orjson accepts and the spec does not: floats, integers beyond
+2^53-1, too much depth. It is separate because a header that passes its schema can have such values only in `ext`.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """XXH3-64, seed 0 (spec section 2.3). The one module that imports xxhash.
 
-A checksum shows that bytes are whole. It never shows who wrote them.
+A checksum shows that bytes are intact. It never shows who wrote them.
 """
 
 from typing import Protocol

@@ -1,8 +1,8 @@
 """Compressed sections (spec section 7.2): bounded, exact, one frame each way. Step 18 of the reader algorithm.
 
 Zstandard comes with Python 3.14 (`compression.zstd`, PEP 784); before that the extra `pickleseal[zstd]` brings the same
-module as `backports.zstd`. It is imported when it is first needed. Both directions work in small steps, so that memory
-grows with what is there and not with what a header declares, and so that others get a turn in between.
+module as `backports.zstd`. It is imported when it is first needed. Both directions work in small steps: memory grows
+with the data and not with the length that a header declares, and other threads can run in between.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def check_codec(name: str, where: str) -> None:
 
 
 def check_level(level: int) -> None:
-    """Check that the library that is installed has a compression level.
+    """Check that the installed library has a compression level.
 
     Raises:
         MissingExtraError: no library is installed.
@@ -54,10 +54,10 @@ def check_level(level: int) -> None:
 
 
 def compressed_chunks(parts: Sequence[bytes | bytearray | memoryview], length: int, level: int) -> Iterator[bytes]:
-    """Compress the parts of a section, of `length` bytes together, into one frame; give it piece by piece.
+    """Compress the parts of a section, `length` bytes together, into one Zstandard frame; give it piece by piece.
 
     Raises:
-        PackError: the library failed, most likely for want of memory.
+        PackError: the library failed, most likely because memory ran out.
     """
     zstd = _zstd()
     try:
@@ -72,9 +72,9 @@ def compressed_chunks(parts: Sequence[bytes | bytearray | memoryview], length: i
 
 
 def _compressor(zstd: Any, length: int, level: int) -> Any:
-    """Return what makes a frame with its content size, without dictionary and content checksum (spec 7.2).
+    """Return a compressor for frames with content size, without dictionary and content checksum (spec 7.2).
 
-    Its window is set at every level: the highest would take 128 MiB by themselves.
+    The window is set at every level: by themselves the highest levels would take 128 MiB.
     """
     parameter = zstd.CompressionParameter
     options = {parameter.compression_level: level, parameter.window_log: MAX_ZSTD_WINDOW.bit_length() - 1}
@@ -86,8 +86,8 @@ def _compressor(zstd: Any, length: int, level: int) -> Any:
 def decompressed_chunks(entry: dict[str, Any], stored: bytes | memoryview, where: str) -> Iterator[bytes]:
     """Decompress one section to exactly `raw_len` bytes, and give them piece by piece.
 
-    The caller has compared `raw_len` with its limit. Allocates a window, of `raw_len` or 8 MiB at most, and two blocks
-    at a time. What was given before an error is not to be used.
+    The caller has compared `raw_len` with its limit. Allocates a window of `raw_len` or at most 8 MiB, and two blocks.
+    If it raises, the pieces that it gave before must not be used.
 
     Raises:
         CodecDataError: not exactly one frame, or its size, window or dictionary break spec 7.2.
@@ -119,7 +119,7 @@ def decompressed_chunks(entry: dict[str, Any], stored: bytes | memoryview, where
 
 
 def _check_frame_header(zstd: Any, stored: memoryview, raw_len: int, where: str) -> None:
-    """Compare what a frame says of itself with the rules, before anything is allocated for it (spec 7.2)."""
+    """Check the header of a Zstandard frame before anything is allocated for it (spec 7.2)."""
     if bytes(stored[:4]) != b"\x28\xb5\x2f\xfd":
         raise CodecDataError("not a Zstandard frame", "28 b5 2f fd", bytes(stored[:4]).hex(" "), None, where)
     info = zstd.get_frame_info(stored[:18])  # a frame header has at most 18 bytes, RFC 8878 3.1.1.1
@@ -144,13 +144,13 @@ def _window_size(stored: memoryview, raw_len: int) -> int:
 
 
 def foreign_chunks(stored: bytes, step: int) -> Iterator[bytes]:
-    """Decompress Zstandard data of others, of any number of frames, and give it in pieces of at most `step` bytes.
+    """Decompress Zstandard data that is no section: any number of frames, in pieces of at most `step` bytes.
 
-    Its windows are bounded by `MAX_ZSTD_WINDOW`, as in artifacts; its length is the caller's to bound.
+    Windows are bounded by `MAX_ZSTD_WINDOW`, as in artifacts. The caller bounds the length.
 
     Raises:
         MissingExtraError: no library is installed.
-        CodecDataError: it is no such data, or cut off, or its window is larger.
+        CodecDataError: not Zstandard data, or cut off, or its window is larger.
     """
     try:
         zstd = _zstd()

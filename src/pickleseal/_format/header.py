@@ -1,6 +1,7 @@
-"""The header as callers get it: a read-only view over the validated fields (spec section 6).
+"""The header (spec section 6): the checks of its members, and the read-only view that callers get.
 
-`fields.validate` has judged the dict that JSON gave; `Header` shows it without building a second structure.
+`validate` checks the dict that JSON gave: one table has a check for each member, and `HeaderSchemaError.where` names
+the member that is wrong. `Header` shows the same dict without building a second structure. Pure: values in, values out.
 """
 
 import re
@@ -28,12 +29,7 @@ __all__ = [
     "validate",
 ]
 
-# The words of spec section 6: name, global, key, labels, integer; and the small typed checks that the fields are
-# made of.
-#
-# Each check returns None where the value is right, else what it should have been. Results for strings are cached,
-# because the same few names stand in every header.
-
+# --- words of spec section 6 ------------------------------------------------------------------------------------------
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,255}", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -41,22 +37,22 @@ _CACHED = 2048
 
 
 def is_key(value: str) -> bool:
-    """Tell whether a member name is a key."""
+    """Return whether a member name is a key."""
     return len(value) <= 256 and matches_key(value)
 
 
 def is_name(value: str) -> bool:
-    """Tell whether a string is a name: 1 to 1,023 bytes of UTF-8, no control characters, no lone surrogates."""
+    """Return whether a string is a name: 1 to 1,023 bytes of UTF-8, no control characters, no lone surrogates."""
     return 0 < len(value) <= MAX_NAME and matches_name(value)
 
 
 def is_global(value: str) -> bool:
-    """Tell whether a string is a global, `module:qualname`."""
+    """Return whether a string is a global, `module:qualname`."""
     module, colon, qualname = value.partition(":")
     return bool(module and colon and qualname) and ":" not in qualname and is_name(value)
 
 
-# Only short strings reach the caches, so that a stranger's long ones are not kept.
+# The caches of these two depend on the string alone. Only short strings reach them, so that long ones are not kept.
 
 
 @lru_cache(_CACHED)
@@ -75,7 +71,7 @@ def matches_name(value: str) -> bool:
 
 
 def check_labels(value: object) -> str | None:
-    """Check an object of strings."""
+    """Check an object of strings under keys. Return None if it is one, else what was expected."""
     if type(value) is not dict:
         return "an object of strings"
     for key, item in value.items():
@@ -84,11 +80,7 @@ def check_labels(value: object) -> str | None:
     return None
 
 
-# Judging the header's fields (spec section 6): step 11 of the reader algorithm.
-#
-# One table maps each member to its check; a header is judged once, as the dict that JSON gave. The order of the checks
-# does not matter for the verdict: all of them are `HeaderSchemaError`, and `where` names the member.
-
+# --- step 11 of the reader algorithm ----------------------------------------------------------------------------------
 
 _HEX = "0123456789abcdef"
 _CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
@@ -353,6 +345,9 @@ _MEMBERS: dict[str, Callable[[Any, bool], None]] = {
 _REQUIRED = ("build", "created", "globals", "pickle", "sections", "type", "version")
 
 
+# --- what callers get -------------------------------------------------------------------------------------------------
+
+
 class Section(NamedTuple):
     """One entry of `sections`: the pickle, or an out-of-band buffer (spec 6.1). Lengths in bytes."""
 
@@ -377,7 +372,7 @@ class ClassSchema(NamedTuple):
 
 
 class Header:
-    """What an artifact says of itself: a read-only view of a validated header (spec section 6).
+    """What an artifact says about itself: a read-only view of a validated header (spec section 6).
 
     Made by `peek`, `verify` and the readers, never by hand. A header is a claim: its checksum shows that it is intact,
     not that it is authentic.
@@ -423,9 +418,9 @@ class Header:
 
     @property
     def verified(self) -> tuple[tuple[str, str], ...]:
-        """The signatures that verified with the caller's keys; none where no keys were given, nor in a copy by pickle.
+        """The signatures that verified with the caller's keys; none without keys, and none in a copy by pickle.
 
-        Of the sections they say something only where these were checked too, as `verify` and `load` do.
+        They cover the sections only if the sections were checked too, as `verify` and `load` do.
         """
         return self._verified
 
@@ -437,7 +432,7 @@ class Header:
 
     @property
     def version(self) -> int:
-        """Schema version of the root type, 0 where it declares none."""
+        """Schema version of the root type; 0 if it declares none."""
         version: int = self._fields["version"]
         return version
 

@@ -1,5 +1,7 @@
-"""The index beside a stream (spec section 9.4): bytes <-> entries. A cache: whoever uses an entry looks whether it is
-true of the stream."""
+"""The index beside a stream (spec section 9.4): bytes <-> entries, pure.
+
+An index is a cache: readers check that an entry is true of the stream before they use it.
+"""
 
 import struct
 from typing import NamedTuple
@@ -30,7 +32,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def is_index(start: bytes) -> bool:
-    """Tell whether a file that begins so is an index, or became zeros in a crash. Any other is somebody else's."""
+    """Return whether a file that begins with these bytes is an index, or was left as zeros by a crash."""
     return not any(start) or len(decode_entries(start[:ENTRY_SIZE])) == 1
 
 

@@ -24,7 +24,7 @@ VERSION_MINOR = 0
 _FIELDS = struct.Struct("<8sHHIQIIQQQ")  # bytes 0-55
 _ALL = struct.Struct("<8xHHIQIIQQQQ")  # without the magic, with the checksum
 
-# What other files begin with, so that a refusal can name them. A courtesy: nothing is decided by it.
+# What other files begin with, so that a refusal can name them. It decides nothing.
 _OTHERS = (
     (b"\xf7PSL\n\x1a\n", "an artifact whose CR LF became LF: it went through a text-mode transfer"),
     (b"\xf7PSL\r\r\n", "an artifact whose LF became CR LF: it went through a text-mode transfer"),

@@ -1,6 +1,6 @@
 """Seals (spec section 10): their form, and what a signature signs. Step 9 of the reader algorithm.
 
-No key is known here. Readers and writers bring functions that verify (`Verify`) and sign (`Sign`); `keys` makes them.
+This module has no keys. Readers and writers bring functions that verify (`Verify`) and sign (`Sign`) from `_keys`.
 """
 
 import base64
@@ -50,12 +50,12 @@ Sign = Callable[[bytes], Signature]
 
 
 def is_purpose(text: str) -> bool:
-    """Tell whether a string can be a purpose (spec 10)."""
+    """Return whether a string can be a purpose (spec 10)."""
     return _PURPOSE.fullmatch(text) is not None
 
 
 def signed_body(preamble: Preamble, header: bytes) -> bytes:
-    """Return what a signature is about: preamble bytes 0-15 and 40-55, and the header as stored (spec 10)."""
+    """Return what a signature covers: preamble bytes 0-15 and 40-55, and the header as stored (spec 10)."""
     minor, stream_id, seq = preamble.version_minor, preamble.stream_id, preamble.seq
     return _SIGNED_FIELDS.pack(MAGIC, VERSION_MAJOR, minor, 0, stream_id, seq) + header
 
@@ -70,7 +70,7 @@ def encode_seal(signatures: Iterable[Signature]) -> bytes:
     """Encode a seal, signatures in their order, one for each key and algorithm.
 
     Raises:
-        PackError: more signatures than a seal has room for.
+        PackError: a seal has no room for so many signatures.
     """
     ordered = sorted(signatures, key=lambda signature: (signature.key, signature.alg))
     entries = [{"alg": s.alg, "key": s.key, "sig": base64.b64encode(s.raw).decode("ascii")} for s in ordered]

@@ -1,14 +1,13 @@
-"""Keep refused bytes in a folder: each with a reason beside it, bounded in number and size, by many processes at once.
+"""The folder of a `Quarantine`: refused bytes, each with its reason beside it, bounded in number and size.
 
-Strategy: everything happens under one lock of the folder, which the operating system releases when its holder dies. So
-what is there can be counted, and a temporary file that is met is left over from a crash. Bytes get their name before
-their reason does: an entry with a `.json` is complete.
+Many processes may write to one folder. Everything happens under one lock of the folder, which the operating system
+releases when its holder dies. So entries can be counted, and any temporary file is left over from a crash. The bytes
+get their name before the reason does: an entry with a `.json` is complete. Nothing here interprets the bytes.
 """
 
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,25 +15,26 @@ from typing import Any, NamedTuple
 
 from .._format.timestamps import timestamp
 from .._io.atomic import open_folder, sync_folder
-from .rereadable import Evidence
+from .._io.processes import release, try_acquire
+from .rereadable import RereadableSource
 
 __all__ = ["Kept", "QuarantineFolder"]
 
 _LOCK = ".lock"
 _TEMPORARY = ".incoming-"
-_WAIT = 10.0  # seconds for the lock: a rejection must not wait for ever for a process that was stopped
+_WAIT = 10.0  # seconds for the lock: a refusal must not wait for ever for a process that was stopped
 _CHUNK = 1 << 20
 
 
 class Kept(NamedTuple):
-    """Where refused bytes are, and whether they were put there just now."""
+    """Where refused bytes are kept, and whether this call put them there."""
 
     path: str
     is_new: bool
 
 
 class _TooLargeError(Exception):
-    """The bytes do not fit."""
+    """There is no room for the bytes."""
 
 
 class QuarantineFolder:
@@ -47,17 +47,17 @@ class QuarantineFolder:
         self._max_count = max_count
         self._max_bytes = max_bytes
 
-    def keep(self, evidence: Evidence, code: str, reason: dict[str, Any]) -> Kept | None:
-        """Keep the bytes of a rejection and its reason, once. None: they do not fit.
+    def keep(self, source: RereadableSource, code: str, reason: dict[str, Any]) -> Kept | None:
+        """Keep refused bytes and the reason, once. Return None if there is no room for them.
 
         Raises:
             OSError: from the operating system; the lock was not free for 10 seconds.
         """
-        size = evidence.size()
+        size = source.size()
         if size is not None and size > self._max_bytes:
             return None
         try:
-            sha256, _ = self._digest(evidence.chunks())
+            sha256, _ = self._digest(source.chunks())
         except _TooLargeError:
             return None
         os.makedirs(self._folder, 0o700, exist_ok=True)
@@ -66,10 +66,10 @@ class QuarantineFolder:
             for name in entries:
                 if name.endswith(f"-{code}-{sha256[:16]}.pseal") and self._is_kept(name, sha256):
                     return Kept(self._path(name), False)
-            if len(entries) >= self._max_count:  # known by names alone: whoever fills it up can't make it slow as well
+            if len(entries) >= self._max_count:  # by names alone, so that a full folder is not a slow one
                 return None
             try:
-                return self._put(evidence, code, reason, self._max_bytes - self._total())
+                return self._put(source, code, reason, self._max_bytes - self._total())
             except _TooLargeError:
                 return None
 
@@ -83,13 +83,13 @@ class QuarantineFolder:
         return digest.hexdigest(), size
 
     def _total(self) -> int:
-        """Count the bytes of all files, and remove what a crash left."""
+        """Return how many bytes all files have, and remove what a crash left."""
         total = 0
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 if entry.name == _LOCK:
                     continue
-                with suppress(FileNotFoundError):  # somebody takes entries out
+                with suppress(FileNotFoundError):  # the user may take entries out
                     if entry.name.startswith(_TEMPORARY):
                         os.unlink(entry.path)
                         continue
@@ -97,22 +97,22 @@ class QuarantineFolder:
         return total
 
     def _is_kept(self, name: str, sha256: str) -> bool:
-        """Tell whether an entry has its reason, and is of these bytes: names hold a part of the hash only."""
+        """Return whether an entry is complete and has these bytes: its name has only a part of the hash."""
         try:
             with open(self._path(name.removesuffix(".pseal") + ".json"), "rb") as file:
                 return bool(json.load(file)["sha256"] == sha256)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _put(self, evidence: Evidence, code: str, reason: dict[str, Any], room: int) -> Kept:
+    def _put(self, source: RereadableSource, code: str, reason: dict[str, Any], room: int) -> Kept:
         now, unique = timestamp(time.time_ns()), os.urandom(8).hex()
         data, text = (self._path(f"{_TEMPORARY}{unique}.{kind}.tmp") for kind in ("pseal", "json"))
         named: list[str] = []
         try:
-            sha256, size = self._write(data, evidence.chunks(), room)  # a file may have changed since it was hashed
+            sha256, size = self._write(data, source.chunks(), room)  # a file may have changed since it was hashed
             facts = {
                 **reason,
-                "complete": evidence.is_complete(),
+                "complete": source.is_complete(),
                 "sha256": sha256,
                 "size": size,
                 "time": now,
@@ -137,7 +137,7 @@ class QuarantineFolder:
         return Kept(f"{stem}.pseal", True)
 
     def _write(self, path: str, chunks: Iterable[bytes], room: int) -> tuple[str, int]:
-        """Write and sync a new file that only its owner reads."""
+        """Write and sync a new file that only its owner can read. Return SHA-256 and size."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         digest, size = hashlib.sha256(), 0
         with open(os.open(path, flags, 0o600), "wb", buffering=0) as file:
@@ -161,7 +161,7 @@ class QuarantineFolder:
         descriptor = os.open(self._path(_LOCK), flags, 0o600)
         try:
             end, pause = time.monotonic() + _WAIT, 0.001
-            while not _try_lock(descriptor):
+            while not try_acquire(descriptor):
                 if time.monotonic() > end:
                     raise TimeoutError(f"another process held the quarantine's lock for {_WAIT:.0f} seconds")
                 time.sleep(pause)
@@ -169,37 +169,6 @@ class QuarantineFolder:
             try:
                 yield
             finally:
-                _unlock(descriptor)
+                release(descriptor)
         finally:
             os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-
-    def _try_lock(descriptor: int) -> bool:
-        import fcntl  # a platform without it can't keep the bounds: that is trouble, and the caller says so
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        """Release the lock by name: a child that was forked meanwhile has the descriptor open still."""
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,4 +1,7 @@
-"""The object at an ingestion point: `Reader` judges what comes in, keeps what it refuses, and says what it did."""
+"""`Reader`, for the points where artifacts come in: it reads under one policy, keeps what it refuses, logs and reports.
+
+`_reading` decides what is refused; this module says what happens then. It opens what the caller names.
+"""
 
 import os
 import time
@@ -14,7 +17,7 @@ from .._reading import Accepted, accept, dry_run, load_accepted
 from .._schema.drift import Change
 from .._version import __version__
 from ..errors import ReadError, one_line, printable, shown
-from .rereadable import Evidence
+from .rereadable import RereadableSource
 
 if TYPE_CHECKING:
     import logging
@@ -36,11 +39,11 @@ class Event(NamedTuple):
 
     Attributes:
         outcome: `"accepted"` or `"rejected"`.
-        code: why it was rejected (spec section 15), or None.
-        type, version: as the header has them, or None where it is rejected before its header is known (steps 1 to 13).
-            What an unsigned header says is anybody's word: count by it only what is accepted.
-        size: length of the frame in bytes, or None where that is damaged.
-        seconds: how long it took, the quarantine included.
+        code: why it was refused (spec section 15), or None.
+        type, version: from the header, or None if the artifact is refused before its header is known (steps 1 to 13).
+            Anybody can write an unsigned header: count by it only what is accepted.
+        size: length of the frame in bytes, or None if that is damaged.
+        seconds: how long it took, with the quarantine.
         quarantined: path of the kept bytes, or None.
         name: path or name of the file, or None.
     """
@@ -59,16 +62,16 @@ class Event(NamedTuple):
 class Quarantine:
     """A folder where a `Reader` keeps the exact bytes of what it refuses, each with a reason in JSON beside it.
 
-    `<UTC time>-<code>-<16 digits of the SHA-256>.pseal`, and the same with `.json`. An entry that has its `.json` is
-    complete, also after a crash. The same bytes, refused for the same code, are kept once. Files are readable by
-    their owner alone; the folder is made where it is missing. Several threads and processes may share it. Where the
-    bounds are reached nothing is kept any more: that is logged as an error. Nothing is deleted to make room; taking
-    entries out is up to you. What is in there is as dangerous as when it came: look at it with `peek` and `verify`.
+    An entry is `<UTC time>-<code>-<16 digits of the SHA-256>.pseal`, and the same with `.json`. If its `.json` is there
+    the entry is complete, also after a crash. The same bytes, refused with the same code, are kept once. Only the owner
+    can read the files. The folder is made if it is missing. Threads and processes may share it. When a bound is
+    reached nothing more is kept, and an error is logged. Nothing is deleted to make room: remove entries yourself.
+    Kept bytes are as dangerous as before: look at them with `peek` and `verify`.
 
     Args:
         folder: where.
         max_count: how many entries there may be.
-        max_bytes: how many bytes of files there may be. From inputs that can't seek, up to so many are held in memory.
+        max_bytes: how many bytes the files may have. Of an input that can't seek, up to so many are held in memory.
 
     Raises:
         TypeError, ValueError: a bound is no integer, or negative; the folder is no path, or an empty one.
@@ -82,7 +85,7 @@ class Quarantine:
 
     def __post_init__(self) -> None:
         folder = os.fsdecode(self.folder)
-        if not folder:  # a setting that is missing; it would be the current directory
+        if not folder:  # perhaps a missing setting; it would mean the current directory
             raise ValueError("folder: expected a path, found an empty one")
         object.__setattr__(self, "folder", os.path.abspath(folder))
         for name in ("max_count", "max_bytes"):
@@ -95,18 +98,18 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Read what comes in under one policy: refuse with a reason, keep what was refused, say what was done.
+    """Read what comes in under one policy: refuse with a reason, keep what is refused, log and report.
 
-    Immutable; threads may share one. What it accepts, `unpack` with the same policy accepts. Each artifact makes one
-    record of the logger `pickleseal._reading` (rejected: WARNING, accepted: DEBUG, with `code`, `step`, `type` and
-    `path`) and one `Event`. What is no verdict on bytes makes neither: OSError, MissingExtraError, misuse. (A payload
-    that fails for want of numpy is `unpickle-failed`, as everywhere.)
+    Immutable; threads may share one. It accepts what `unpack` with the same policy accepts. Each artifact makes one
+    record of the logger `pickleseal.reader` (rejected: WARNING, accepted: DEBUG, with `code`, `step`, `type` and
+    `path`) and one `Event`. An error that says nothing about the bytes makes neither: OSError, MissingExtraError,
+    misuse. (A payload that fails because numpy is missing is `unpickle-failed`, as everywhere.)
 
     Args:
         policy: what is accepted; None: `Policy()`.
         expect, trust: as for `unpack`.
-        quarantine: a `Quarantine`, or the path of its folder; None: what is refused is not kept.
-        on_event: called with an `Event` for each artifact. What it raises is logged and changes nothing.
+        quarantine: a `Quarantine`, or the path of its folder. None: refused bytes are not kept.
+        on_event: called with an `Event` for each artifact. An exception that it raises is logged and changes nothing.
 
     Raises:
         TypeError, ValueError: the arguments are not what they should be.
@@ -144,7 +147,7 @@ class Reader:
         return _reader_of, (self.policy, *given)
 
     def read(self, data: Input) -> Artifact:
-        """Read one artifact: the header and the object, after everything about it was checked (steps 1 to 20).
+        """Read one artifact: return the header and the object after all checks (steps 1 to 20).
 
         Runs the code of the classes that are trusted, as `unpack` does.
 
@@ -159,11 +162,11 @@ class Reader:
         return self._take(data, load_accepted)
 
     def check(self, data: Input) -> Header:
-        """Check all that can be checked without unpickling: policy, trust, sections, the pickle's structure.
+        """Check everything that can be checked without unpickling: policy, trust, sections, the pickle's structure.
 
-        Spec section 11, steps 1 to 19, and of step 20 what the policy's level judges before a payload runs (a dry run
+        Spec section 11, steps 1 to 19, and of step 20 what the policy's level checks before a payload runs (a dry run
         on inert objects). Imports what is trusted, as step 15 does: at the levels `signed` and `never-left-my-hands`
-        that is every module that the header names. Runs none of its other code.
+        that is every module that the header names. Runs no other code of the artifact.
 
         Args, Raises: as for `read`.
         """
@@ -174,46 +177,46 @@ class Reader:
         most = folder.max_bytes if isinstance(folder, Quarantine) else None
         with (
             naming(os.fsdecode(data) if isinstance(data, str | os.PathLike) else None),
-            Evidence(data, most) as evidence,
+            RereadableSource(data, most) as source,
         ):
             refusal: ReadError | None = None
             try:
-                accepted = accept(evidence, self._request)
+                accepted = accept(source, self._request)
                 obj = finish(accepted)
             except ReadError as exc:
                 refusal = exc
-            if refusal is not None:  # outside of `except`: a traceback that is logged shows nothing of the payload's
+            if refusal is not None:  # outside of `except`, so that a logged traceback shows nothing of the payload's
                 try:
-                    self._reject(refusal, evidence, start)
+                    self._report_refusal(refusal, source, start)
                     raise refusal
                 finally:
                     del refusal  # its traceback refers to this frame
         header = accepted.header
         kind, size = header.type, header.frame_len
         if _logger().isEnabledFor(_DEBUG):
-            extra = _extra(None, None, kind, evidence.name)
+            extra = _extra(None, None, kind, source.name)
             _log(_DEBUG, "accepted: %s, %d bytes", extra["type"], size, extra=extra)
         if self.on_event is not None:
             seconds = time.perf_counter() - start
-            self._tell(Event("accepted", None, kind, header.version, size, seconds, None, evidence.name))
+            self._report(Event("accepted", None, kind, header.version, size, seconds, None, source.name))
         return Artifact(header, obj)
 
-    def _reject(self, exc: ReadError, evidence: Evidence, start: float) -> None:
-        """Keep the bytes, log, and tell, in this order. The caller raises the rejection itself, whatever happens."""
-        exc.path = evidence.name
-        header = evidence.header(exc.step, self._request.policy)
+    def _report_refusal(self, exc: ReadError, source: RereadableSource, start: float) -> None:
+        """Keep the bytes, log and report, in this order. The caller raises the refusal, whatever happens here."""
+        exc.path = source.name
+        header = source.header(exc.step, self._request.policy)
         kind, version = (None, None) if header is None else (header.type, header.version)
-        extra = _extra(exc.code, exc.step, kind, evidence.name)
+        extra = _extra(exc.code, exc.step, kind, source.name)
         if isinstance(self.quarantine, Quarantine):
-            self._keep(exc, evidence, self.quarantine, kind, version, extra)
+            self._keep(exc, source, self.quarantine, kind, version, extra)
         _log(_WARNING, "rejected: %s", one_line(exc), extra=extra)
-        seconds, size = time.perf_counter() - start, evidence.frame_len()
-        self._tell(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, evidence.name))
+        seconds, size = time.perf_counter() - start, source.frame_len()
+        self._report(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, source.name))
 
     def _keep(
         self,
         exc: ReadError,
-        evidence: Evidence,
+        source: RereadableSource,
         quarantine: Quarantine,
         kind: str | None,
         version: int | None,
@@ -222,11 +225,11 @@ class Reader:
         from .quarantine import QuarantineFolder  # brings hashlib and json: only where something is kept
 
         folder = QuarantineFolder(os.fsdecode(quarantine.folder), quarantine.max_count, quarantine.max_bytes)
-        reason = reason_of(exc, evidence.name, kind, version)
+        reason = reason_of(exc, source.name, kind, version)
         try:
-            kept = folder.keep(evidence, exc.code, reason)
-        except Exception as trouble:  # of any kind: the rejection counts for more
-            text = f"the quarantine did not keep it: {printable(str(trouble))}"
+            kept = folder.keep(source, exc.code, reason)
+        except Exception as failure:  # of any kind: the refusal is more important
+            text = f"the quarantine did not keep it: {printable(str(failure))}"
             _log(_ERROR, "%s", text, extra=extra)
             add_note = getattr(exc, "add_note", None)  # Python 3.11
             if add_note is not None:
@@ -238,14 +241,14 @@ class Reader:
             return
         exc.quarantined = kept.path
         if not kept.is_new:
-            _log(_INFO, "the quarantine has it already: %s", printable(kept.path, 4096), extra=extra)
+            _log(_INFO, "the quarantine already has it: %s", printable(kept.path, 4096), extra=extra)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         if self.on_event is not None:
             try:
                 self.on_event(event)
-            except Exception as trouble:
-                _log(_ERROR, "on_event raised", exc_info=trouble)
+            except Exception as failure:
+                _log(_ERROR, "on_event raised", exc_info=failure)
 
 
 def _reader_of(policy: Policy, expect: Any, trust: Trust, quarantine: Any, on_event: Any) -> Reader:
@@ -260,7 +263,7 @@ def _logger() -> "logging.Logger":
 
 
 def _log(level: int, message: str, *args: object, **details: Any) -> None:
-    """Log. What a filter or handler raises is no verdict: it is printed to stderr, as `logging` itself does."""
+    """Log. An exception of a filter or handler is printed to stderr, as `logging` itself does, and goes no further."""
     try:
         _logger().log(level, message, *args, **details)
     except Exception:
@@ -270,7 +273,7 @@ def _log(level: int, message: str, *args: object, **details: Any) -> None:
 
 
 def _extra(code: str | None, step: int | None, kind: str | None, name: str | None) -> dict[str, Any]:
-    """Return what a log record carries, escaped: some formatters print it as it is."""
+    """Return the attributes of a log record, escaped, because some formatters print them unchanged."""
     return {
         "code": code,
         "step": step,
@@ -280,7 +283,7 @@ def _extra(code: str | None, step: int | None, kind: str | None, name: str | Non
 
 
 def reason_of(exc: ReadError, source: str | None, kind: str | None, version: int | None) -> dict[str, Any]:
-    """Return what a quarantine keeps of a refusal, as JSON values."""
+    """Return what a quarantine keeps about a refusal, as JSON values."""
     return {
         "code": exc.code,
         "expected": _plain(exc.expected),
@@ -297,7 +300,7 @@ def reason_of(exc: ReadError, source: str | None, kind: str | None, version: int
 
 
 def _plain(value: object) -> Any:
-    """Return a value of an error as JSON has it: numbers and strings as they are, several as a list, others as text."""
+    """Return a value of an error as a JSON value: numbers and strings unchanged, sequences as lists, others as text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Change):

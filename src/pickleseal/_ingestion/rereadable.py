@@ -1,7 +1,7 @@
-"""What a `Reader` was given: a source of bytes that can give the same bytes again, once they are refused.
+"""A source that can give its bytes once more after they were refused, so that a quarantine can keep them.
 
-Bytes are kept as they are; a file that can seek is read again from where it began; of a pipe, what goes by is
-recorded, where somebody asks for it.
+Bytes stay as they are. A file that can seek is read again from where reading began. What a pipe gives is recorded if
+there is a quarantine. Nothing here decides what is refused.
 """
 
 import io
@@ -21,13 +21,13 @@ from .._policy import Policy
 from .._reading import read_header
 from ..errors import ReadError
 
-__all__ = ["Evidence"]
+__all__ = ["RereadableSource"]
 
 _CHUNK = 1 << 20
 
 
 class _Recorder:
-    """A file that cannot seek: what is read from it is kept, up to a number of bytes."""
+    """A file that cannot seek, which keeps what is read from it, up to a number of bytes."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file = file
@@ -39,7 +39,7 @@ class _Recorder:
 
     def read(self, count: int) -> Any:
         chunk = self._file.read(count)
-        if chunk and not isinstance(chunk, str):  # text is refused by who reads from here
+        if chunk and not isinstance(chunk, str):  # the source above refuses text
             self.size += len(chunk)
             if self.size <= self._most:
                 if not self.parts or len(self.parts[-1]) >= _CHUNK:
@@ -51,17 +51,17 @@ class _Recorder:
         return chunk
 
 
-class Evidence:
-    """A `Source` over bytes, a path, a URL or a file, and the bytes that it gave. Use it as a context manager.
+class RereadableSource:
+    """A `Source` over bytes, a path, a URL or a file, and again the bytes that it gave. Use it as a context manager.
 
     Args:
         data: as for `Reader.read`.
-        most: how many bytes of a file that cannot seek are to be recorded; None: nothing is.
+        most: how many bytes of a file that cannot seek are recorded; None: nothing is.
 
     Raises:
         OSError: the path can't be opened.
-        MissingExtraError, ValueError: the URL is of no store that is known here.
-        TypeError: it is nothing of these.
+        MissingExtraError, ValueError: no package for the store of the URL is installed, or known.
+        TypeError: `data` is something else.
     """
 
     def __init__(self, data: Any, most: int | None) -> None:
@@ -89,24 +89,24 @@ class Evidence:
             self.name = name if isinstance(name, str) else None
         self._file = data
         if most is not None:
-            with suppress(AttributeError, TypeError, OSError, ValueError):  # whatever can't tell is like a pipe
+            with suppress(AttributeError, TypeError, OSError, ValueError):  # such a file is treated as a pipe
                 self._start = data.tell() if data.seekable() else None
             if self._start is None:
                 data = self._recorder = _Recorder(data, most)
         self._source = FileSource(data, whole=self.is_path)
 
-    def __enter__(self) -> "Evidence":
+    def __enter__(self) -> "RereadableSource":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the file, if it was opened here."""
+        """Close the file if it was opened here."""
         if self._own is not None:
             self._own.close()
 
-    # A Source, as `reader` takes it.
+    # What every `Source` has.
 
     readonly = False
 
@@ -130,24 +130,24 @@ class Evidence:
     def at_end(self) -> bool:
         return self._source.at_end()
 
-    # What is known of it, once it is refused.
+    # What is known once the artifact is refused.
 
     def frame_len(self) -> int | None:
-        """Return the length of the frame in bytes, as its preamble has it, or None where that is damaged."""
+        """Return the length of the frame in bytes, from its preamble, or None if the preamble is damaged."""
         try:
             return decode_preamble(self.head[:PREAMBLE_SIZE], Limits()).frame_len
         except ReadError:
             return None
 
     def header(self, step: int, policy: Policy) -> Header | None:
-        """Return the header of what was refused at a step, where that is behind the header's own steps."""
+        """Return the header of an artifact that was refused at a step, if that comes after the header's own steps."""
         try:
             return read_header(BytesSource(self.head), policy) if step > 13 else None
         except ReadError:  # the file object itself raised the error, before the header was there
             return None
 
     def size(self) -> int | None:
-        """Return how many bytes `chunks` gives, or None where that is not known before."""
+        """Return how many bytes `chunks` gives, or None if that is not known yet."""
         if isinstance(self._source, BytesSource):
             return len(self._source.data)
         if self._recorder is not None:
@@ -161,16 +161,16 @@ class Evidence:
             self._file.seek(position)
 
     def is_complete(self) -> bool:
-        """Tell whether `chunks` gives all that belongs to the artifact, as far as it was there."""
+        """Return whether `chunks` gives everything that belongs to the artifact and was there."""
         if self._recorder is None:
             return True
         wanted = self._wanted()
         return self._recorder.ended or (wanted is not None and self._recorder.size >= wanted)
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the bytes: all of a path or of bytes in memory; of a file one frame, or all where its length is damaged.
+        """Give the bytes: all of a path or of bytes in memory; of a file one frame, or all if its length is damaged.
 
-        A file that can seek is left where it was.
+        The position of a file that can seek stays the same.
         """
         if isinstance(self._source, BytesSource):
             yield self._source.data

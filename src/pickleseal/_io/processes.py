@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-__all__ = ["ForkAware", "acquire", "call_after_fork", "fork_aware", "fork_count", "locked", "release"]
+__all__ = ["ForkAware", "acquire", "call_after_fork", "fork_aware", "fork_count", "locked", "release", "try_acquire"]
 
 fcntl: Any
 msvcrt: Any
@@ -57,17 +57,27 @@ def acquire(descriptor: int, shared: bool = False) -> None:
                 raise OSError(exc.errno, "this file system has no locks, which appending needs") from None
             raise
     elif msvcrt is not None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-                return
-            except OSError as exc:
-                if exc.errno not in (errno.EACCES, errno.EDEADLOCK):
-                    raise
-                time.sleep(0.005)
+        while not try_acquire(descriptor):
+            time.sleep(0.005)
     else:
         raise OSError(errno.ENOSYS, "this platform has no file locks (fcntl or msvcrt), which appending needs")
+
+
+def try_acquire(descriptor: int) -> bool:
+    """Take the exclusive lock of an open file if it is free. Return whether it was. Raises as `locked`."""
+    if fcntl is None and msvcrt is None:
+        raise OSError(errno.ENOSYS, "this platform has no file locks (fcntl or msvcrt)")
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except OSError as exc:
+        if exc.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLOCK):
+            raise
+        return False
+    return True
 
 
 def release(descriptor: int) -> None:
