@@ -41,6 +41,12 @@ STATE = (
     State("_schema.registry", "registries", "", "weak: an entry goes with its registry"),
     State("_payload.pickler", "idle_picklers", "clear", "emptied of objects before they wait; the eight newest"),
     State("_payload.structure", "plain_run", "cache_clear", "a function of its arguments alone, which are few"),
+    State(
+        "_expect",
+        "compiled_aliases",
+        "clear",
+        "an entry keeps the classes alive whose ids are in its key; emptied when full",
+    ),
     State("_packing", "default_writer", "cache_clear", "the environment as it is when first asked for"),
     State("_packing", "warning_about", "cache_clear", "a function of the name alone; bounded"),
     State("_policy", "version_clauses", "cache_clear", "a function of the text alone; bounded"),

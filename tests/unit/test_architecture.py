@@ -15,7 +15,7 @@ LAYERS = [
     {"_io"},
     {"_schema"},
     {"_payload"},
-    {"_keys"},
+    {"_expect", "_keys"},
     {"_trust"},
     {"_policy", "_policy_file"},
     {"_packing", "_reading"},
