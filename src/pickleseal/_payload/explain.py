@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import PackError, printable, text_of
 
-__all__ = ["explain"]
+__all__ = ["explain", "path_to"]
 
 _ATOMS = frozenset({int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented)})
 _MOST_OBJECTS = 2_000_000  # visited before the walk gives up, which takes a minute at most
@@ -68,8 +68,17 @@ def explain(obj: object, cause: BaseException) -> PackError:
     return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, name, None, "$")
 
 
-def _find(root: object) -> tuple[str, str, str] | None:
-    """Walk depth-first. Return (path, what it is, advice) for the first object that pickle refuses."""
+def path_to(root: object, is_it: Callable[[object], bool]) -> str:
+    """Return the path to the first part of an object that a function picks, or `$`. Calls `__reduce_ex__`."""
+    try:
+        found = _find(root, is_it)
+    except Exception:  # of the object's own methods; the error that wants the path counts for more
+        found = None
+    return "$" if found is None else found[0]
+
+
+def _find(root: object, is_it: Callable[[object], bool] | None = None) -> tuple[str, str, str] | None:
+    """Walk depth-first. Return (path, what it is, advice) for what pickle refuses first, or what `is_it` picks."""
     seen: dict[int, object] = {}  # keeps temporary objects alive, so that ids stay unique
     stack: list[Iterator[tuple[str, Any]]] = [iter([("", root)])]
     steps = ["$"]
@@ -85,7 +94,8 @@ def _find(root: object) -> tuple[str, str, str] | None:
         seen[id(obj)] = obj
         if len(seen) > _MOST_OBJECTS:
             return None
-        children, problem = _children(obj)
+        picked = is_it is not None and is_it(obj)
+        children, problem = ([], ("", "")) if picked else _children(obj)
         if problem is not None:
             return _path([*steps, step]), *problem
         stack.append(iter(children))

@@ -10,14 +10,14 @@ decides nothing about trust: it notes which methods a pickle gets by `getattr`, 
 import copyreg
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
 from ..errors import PackError
 from .arrays import reduce_numpy
 
-__all__ = ["Pickled", "is_plain", "not_portable", "pickle_object", "pickle_one"]
+__all__ = ["Pickled", "Reductions", "is_plain", "not_portable", "pickle_object", "pickle_one", "taking"]
 
 # Bytes. A smaller buffer stays in the pickle: its entry in the header and its padding would cost about 100 bytes, and
 # with at most some 130 buffers the header ends within the first 8 KiB of the file (spec 12, step 1).
@@ -66,9 +66,9 @@ class _Sink:
         self.write = self.parts.append
 
 
-class _Pickler(pickle.Pickler):
-    parts: list[Any]  # of the pickle, as the C pickler wrote them
-    buffers: list[memoryview]  # that are kept out of it
+class Reductions:
+    """What a pickler does with objects that are not of a built-in type, and what it learns of them."""
+
     found: set[str]  # globals, as `module:qualname`
     classes: list[type]  # those that are among them
     methods: list[tuple[Any, ...]]  # arguments of `getattr`
@@ -128,6 +128,11 @@ class _Pickler(pickle.Pickler):
         self.found.add(f"{module}:{qualname}")
 
 
+class _Pickler(Reductions, pickle.Pickler):
+    parts: list[Any]  # of the pickle, as the C pickler wrote them
+    buffers: list[memoryview]  # that are kept out of it
+
+
 _attribute = type.__getattribute__  # not the one of a metaclass, which could answer something else
 
 
@@ -151,9 +156,8 @@ def _is_numpy(cls: type) -> bool:
     return str(_attribute(cls, "__module__")).partition(".")[0] == "numpy"
 
 
-def _new_pickler() -> _Pickler:
-    sink = _Sink()
-    buffers: list[memoryview] = []
+def taking(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Return a callback for a pickler that keeps large buffers out of the pickle, and puts them into a list."""
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         """Return whether a buffer stays in the pickle."""
@@ -166,7 +170,13 @@ def _new_pickler() -> _Pickler:
         buffers.append(view)
         return False
 
-    pickler = _Pickler(sink, 5, buffer_callback=keep)
+    return keep
+
+
+def _new_pickler() -> _Pickler:
+    sink = _Sink()
+    buffers: list[memoryview] = []
+    pickler = _Pickler(sink, 5, buffer_callback=taking(buffers))
     pickler.parts, pickler.buffers = sink.parts, buffers
     pickler.found, pickler.classes, pickler.methods, pickler.plain = set(), [], [], set()
     return pickler
