@@ -22,6 +22,7 @@ LAYERS = [
     {"_files", "_mapped"},
     {"_streams"},
     {"_ingestion", "catalog", "maintenance", "convert"},
+    {"_serializer"},
     {"__init__", "_state"},
     {"_cli"},
     {"__main__"},
