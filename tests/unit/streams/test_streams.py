@@ -1288,6 +1288,12 @@ def test_a_writer_without_records_leaves_an_empty_stream(path: str) -> None:
     assert list(iter_load(path)) == []
 
 
+def test_an_append_that_cannot_pack_leaves_no_file(path: str) -> None:
+    with pytest.raises(PackError):
+        append(path, lambda: None)
+    assert not os.path.exists(path)
+
+
 def test_a_long_text_does_not_wait(path: str) -> None:
     with StreamWriter(path, batch=100, fsync=0) as stream:
         for record in ({"n": 1}, {"text": "x" * 50_000}, {"n": 2}, ["y" * 50_000]):
