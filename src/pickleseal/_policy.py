@@ -474,13 +474,12 @@ def _check_expected(fields: Fields, request: Request) -> ReadError | None:
     where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # if found is no name known here
     if isinstance(expect, type) and name_today(where) == wanted:
         return None
-    hint = f'if that is right: expect="{found}"'
+    hint = f'to accept it, pass expect="{found}"'
     if _is_mixed(fields):
-        hint = "a batch of records of several types: read it without expect, and trust each of them"
+        hint = "it is a batch of records of several types; read it without expect, and trust each type"
     elif isinstance(expect, type):
-        hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
-        hint += f'expect="{found}"'
-    return TypeMismatchError("another type", wanted, found, hint, "type")
+        hint = f'if the class was moved or renamed, register it with formerly=["{found}"]; else pass expect="{found}"'
+    return TypeMismatchError("not the expected type", wanted, found, hint, "type")
 
 
 def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
@@ -490,9 +489,9 @@ def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
     if rule is None:
         rule = types.get(request.compiled.name_today(found))
     if rule is None:
-        hint = f'if it should be: Policy(types={{"{found}": "*", ...}})'
+        hint = f'Policy(types={{"{found}": "*", ...}}) accepts it'
         if _is_mixed(fields):
-            hint += ", which accepts every batch of records of several types: their types are not in its header"
+            hint += ", and with it every batch of records of several types, whose types are not in the header"
         yield TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
         return
     if not all(_COMPARE[operator](version, number) for operator, number in version_clauses(rule)):
@@ -529,7 +528,7 @@ def _labels(name: str, to_set: str) -> Rule:
             where = f"{name}.{key}"
             if key not in found:
                 expected = "any value" if value == ANY else value
-                hint = f"the writer has to set it: {to_set}"
+                hint = f"the writer sets it with {to_set}"
                 yield PolicyError("a label that the policy asks for is missing", expected, None, hint, where)
             elif value != ANY and found[key] != value:
                 hint = f"Policy({name}={{...}}) says what is accepted"
@@ -633,8 +632,8 @@ def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decis
         found = chain(found, of_classes) if found else of_classes
     if request.expect is not None and not request.takes_batches and "records" in fields:
         count = f"a batch of {fields['records']} records"
-        hint = "a stream: iter_load() reads it"
-        error = TypeMismatchError("one object was expected", None, count, hint, "records")
+        hint = "iter_load() reads streams"
+        error = TypeMismatchError("not a single object", None, count, hint, "records")
         found = chain(found, [Finding(error, "records")])
     return found
 
@@ -755,17 +754,19 @@ def advice(error: ReadError, fields: Fields, registry: Registry) -> str | None:
     if error.hint is not None:
         hints.append(error.hint)
     if isinstance(error, SchemaDriftError):
-        hints.append(f"if newer code wrote it ({origin(fields)}): deploy that")
+        hints.append(f"if newer code wrote it ({origin(fields)}), deploy that code")
     return "; else ".join(hints) if unknown else "; ".join(hints)
 
 
 def _hint_for_missing(name: str, registry: Registry) -> str:
     module = name.partition(":")[0]
-    text = f'if it moved: register it with formerly=["{name}"], or Policy(renames={{"{module}": "its.module.today"}})'
+    text = (
+        f'if it moved, register it with formerly=["{name}"], or give Policy(renames={{"{module}": "its.module.today"}})'
+    )
     same = index_of(registry).with_class_name(name.rpartition(":")[2].rpartition(".")[2])
     if same:
-        text += "; registered under that name: " + ", ".join(same)
-    return f"{text}; else install or import what defines it"
+        text += f"; a class of that name is registered as {', '.join(same)}"
+    return f"{text}; else install or import the module that defines it"
 
 
 DEFAULT_POLICY = Policy()

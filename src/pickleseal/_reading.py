@@ -138,7 +138,7 @@ def _read_sections(source: Source, header: Header, keep_buffers: bool, is_checke
     else:
         stored, is_compressed, readonly = _take_sections(source, entries, keep_buffers)
     if not source.at_end():
-        hint = "a stream? iter_load() reads it"
+        hint = "if it is a stream, iter_load() reads it"
         raise TrailingBytesError("bytes follow the frame", f"{header.frame_len} bytes", "more", hint)
     if is_compressed:
         decompress_sections(entries, stored, keep_buffers)
@@ -215,7 +215,7 @@ def _run(
         obj = load_at(request.compiled.level, payload, protocol, buffers, decision.resolved, decision.plans)
     except (MigrationError, InvalidObjectError) as exc:
         if exc.hint is None:
-            exc.hint = f"in the artifact of type {fields['type']}, version {fields['version']}, {origin(fields)}"
+            exc.hint = f"the artifact has type {fields['type']}, version {fields['version']}, {origin(fields)}"
         raise
     if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
         raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
@@ -264,10 +264,10 @@ def unpack(
 ) -> Any:
     """Unpack an object from the bytes of one artifact, after everything about it was checked.
 
-    Header, checksums, type, imports and the pickle's structure are judged first; a refusal has run no opcode. Then the
-    payload runs, and can import only what the header declares and the caller allows: value types of the standard
-    library and numpy arrays, and what `trust` and `expect` name. The code of those classes runs. This does
-    not make a stranger's pickle safe: see SECURITY.md.
+    Header, checksums, type, imports and the pickle's structure are checked first; a refusal has run no opcode. Then the
+    payload runs. It can import only what the header declares and the caller allows: value types of the standard
+    library, numpy arrays, and what `trust` and `expect` name. The code of those classes runs. This does not make a
+    pickle from an unknown source safe: see SECURITY.md.
 
     Args:
         data: exactly one artifact. Arrays come back writable, in memory of their own, unless they were read-only.

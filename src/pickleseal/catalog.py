@@ -24,7 +24,7 @@ from ._io.threads import ThreadPool
 from ._io.url import is_url, local_path, masked
 from ._io.window import HEAD, BytesWindow, FileWindow, RangeWindow, Window
 from ._policy import Policy, check_is_policy, compiled
-from ._streams.scanner import Place, Scanner
+from ._streams.scanner import FrameExtent, Scanner
 from .errors import NotAnArtifactError, ReadError, TruncatedError
 
 __all__ = ["COLUMNS", "HeaderEntry", "iter_headers", "read_headers", "scan_partition"]
@@ -262,7 +262,7 @@ class _Headers:
         scanner = Scanner(window, self._limits, is_shared=window.descriptor >= 0)
         while True:
             try:
-                found = scanner.read_next(lambda place: (self._header(window, place), None))
+                found = scanner.read_next(lambda extent: (self._header(window, extent), None))
             except ReadError as exc:
                 yield _refused(entry, exc)
                 if window.descriptor < 0 and scanner.refused_preamble() is None:
@@ -277,9 +277,9 @@ class _Headers:
                 frame = found[0]
                 yield entry._replace(offset=frame.offset, record=frame.record, header=frame.header)
 
-    def _header(self, window: Window, place: Place) -> Header:
-        preamble = place.preamble
-        head = window.take(place.offset, preamble.head_len)[PREAMBLE_SIZE:]
+    def _header(self, window: Window, extent: FrameExtent) -> Header:
+        preamble = extent.preamble
+        head = window.take(extent.offset, preamble.head_len)[PREAMBLE_SIZE:]
         return decode_head(preamble, head, self._limits, self._verify)
 
 

@@ -13,8 +13,7 @@ from _helpers.cli_support import cli
 from _helpers.support import ROOT, VECTORS, need
 
 import pickleseal
-
-COMMANDS = ("inspect", "verify", "seal", "keygen", "upgrade", "repair", "tour")
+from pickleseal._cli.main import COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -37,7 +37,7 @@ class TestEachSystemCall:
             assert counts["ENOSPC from then on"] >= 2, counts
             assert counts["short"] >= 1, counts
 
-    def test_that_is_the_last_leaves_the_old_file_or_the_new_one(self, tmp_path: Path) -> None:
+    def test_at_which_the_process_dies_leaves_the_old_file_or_the_new_one(self, tmp_path: Path) -> None:
         counts = run_each("fault_rounds.killed", tmp_path, REPLACING)
         assert all(count >= FEWEST.get(name, 11) for name, count in counts.items()), counts
 
@@ -45,11 +45,11 @@ class TestEachSystemCall:
         counts = run_each("fault_rounds.interrupted", tmp_path, ["dump", "dump-new", "dump-large", "seal"])
         assert min(counts.values()) >= 11, counts
 
-    def test_that_finds_no_folder_any_more_says_so(self, tmp_path: Path) -> None:
+    def test_after_which_the_folder_is_gone_raises_an_os_error(self, tmp_path: Path) -> None:
         counts = run_each("fault_rounds.deleted", tmp_path, ["dump", "dump-fast", "seal"])
         assert min(counts.values()) >= 5, counts
 
-    def test_that_fails_while_reading_is_no_verdict_on_the_bytes(self, tmp_path: Path) -> None:
+    def test_that_fails_while_reading_raises_an_os_error_and_not_a_read_error(self, tmp_path: Path) -> None:
         counts = run_each("fault_rounds.reading", tmp_path, ["load", "load mmap", "verify", "peek", "Reader.read"])
         assert min(count for found in counts.values() for count in found.values()) >= 6, counts
 
@@ -129,7 +129,7 @@ class TestTarget:
         self.refused(link, errno.ENOENT)
         assert link.is_symlink()
 
-    def test_a_circle_of_links(self, tmp_path: Path) -> None:
+    def test_a_cycle_of_links(self, tmp_path: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
         one.symlink_to(two)
         two.symlink_to(one)
@@ -181,7 +181,7 @@ class TestClock:
             created.append(pickleseal.verify(path).created)
         assert created[3] < created[2] < created[1] < created[4] < created[0]
 
-    def test_a_fixed_time_is_as_good(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_fixed_time_works_as_well(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a"
         pickleseal.dump("old", path)
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
@@ -238,7 +238,7 @@ class TestDamagedFile:
             seen |= self.verdicts(path)
         assert seen == {"not-an-artifact", "preamble-checksum", "header-checksum", "section-checksum"}
 
-    def test_zeros_behind_the_end(self, path: Path) -> None:
+    def test_zeros_after_the_end(self, path: Path) -> None:
         size = path.stat().st_size
         for more in (1, 63, 64, 4096, 1 << 30):  # sparse: it takes no room
             os.truncate(path, size + more)
@@ -270,37 +270,38 @@ SHOWN_BY = {  # the first words of each row of the tables of faults, and the tes
     "a file system is full, nearly": "test_a_disk_that_is_full_or_read_only",
     "a file may not grow": "test_a_file_that_may_not_grow_leaves_the_old_one",
     "the process is killed (`kill -9`) before any system call, or at any moment": (
-        "test_that_is_the_last_leaves_the_old_file_or_the_new_one test_a_process_that_is_killed_leaves_a_whole_file"
+        "test_at_which_the_process_dies_leaves_the_old_file_or_the_new_one "
+        "test_a_process_that_is_killed_leaves_a_whole_file"
     ),
     "an interrupt": (
         "test_that_is_interrupted_leaves_the_old_file_or_the_new_one test_that_is_interrupted_writes_nothing_twice"
     ),
     "other processes load the path": "test_a_reader_beside_writers_sees_one_artifact_whole",
     "a system call of a read fails": (
-        "test_that_fails_while_reading_is_no_verdict_on_the_bytes "
+        "test_that_fails_while_reading_raises_an_os_error_and_not_a_read_error "
         "test_that_fails_in_one_of_several_threads_stops_them_all"
     ),
     "any system call of a quarantine": "test_that_fails_in_a_quarantine_does_not_hide_the_refusal",
-    "the folder is removed": "test_that_finds_no_folder_any_more_says_so",
+    "the folder is removed": "test_after_which_the_folder_is_gone_raises_an_os_error",
     "the user may not": "test_what_the_user_may_not_write_or_read",
-    "the path is a link |": "test_a_link_to_nothing_gets_its_file test_a_circle_of_links",
+    "the path is a link |": "test_a_link_to_nothing_gets_its_file test_a_cycle_of_links",
     "the path is one of several hard links": "test_of_hard_links_one_is_replaced",
     "the path is a folder": "test_a_folder test_a_name_that_is_too_long test_a_device_is_written_to",
     "the clock goes back": "test_an_artifact_may_be_older_than_the_one_it_replaces test_the_clock_may_go_back",
-    "the file was cut off": "test_cut_anywhere test_zeros_behind_the_end",
+    "the file was cut off": "test_cut_anywhere test_zeros_after_the_end",
     "the file is zeros": (
         "test_zeros_from_anywhere_on test_nothing_but_zeros test_a_hole_in_the_middle_of_a_large_file"
     ),
-    "there are zeros after the end": "test_zeros_behind_the_end",
+    "there are zeros after the end": "test_zeros_after_the_end",
     "any system call of an append": "test_that_fails_loses_no_record_that_was_acknowledged",
     "a sync of the data": "test_a_sync_that_failed_is_not_forgotten",
     "the process is killed (`kill -9`) before any system call, or during a write": (
-        "test_that_is_the_last_leaves_a_whole_stream_or_a_torn_tail"
+        "test_at_which_the_process_dies_leaves_a_whole_stream_or_a_torn_tail"
     ),
     "four processes": "test_appenders_that_are_killed_lose_no_record_that_was_acknowledged",
     "other processes read": (
-        "test_readers_beside_writers_see_a_beginning_of_what_is_there "
-        "test_a_reader_that_saw_a_torn_tail_reads_what_took_its_place"
+        "test_readers_beside_writers_see_a_prefix_of_the_records "
+        "test_a_reader_that_saw_a_torn_tail_reads_the_records_that_replaced_it"
     ),
     "a file system is full or": "test_a_disk_that_is_full_or_read_only test_a_file_that_may_not_grow_stays_as_it_is",
     "another process holds the lock": "test_an_append_waits_for_it test_without_locks_nothing_is_appended",
@@ -308,10 +309,9 @@ SHOWN_BY = {  # the first words of each row of the tables of faults, and the tes
         "test_after_a_replacement_records_go_to_the_new_file test_after_a_removal_there_is_a_new_file"
     ),
     "the path is a link, a circle": (
-        "test_a_link_is_followed_and_may_lead_to_nothing test_a_circle_of_links "
-        "test_what_is_no_regular_file_is_no_stream"
+        "test_a_link_is_followed_and_may_lead_to_nothing test_a_cycle_of_links test_only_a_regular_file_can_be_a_stream"
     ),
-    "there are zeros within": "test_zeros_from_within_a_frame_are_a_tear_or_named",
+    "there are zeros within": "test_zeros_from_within_a_frame_are_a_torn_tail_or_damage",
 }
 
 

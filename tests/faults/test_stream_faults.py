@@ -32,7 +32,7 @@ class TestEachSystemCall:
             assert counts.pop("full") >= 5, counts
             assert min(counts.values()) >= 30, counts
 
-    def test_that_is_the_last_leaves_a_whole_stream_or_a_torn_tail(self, tmp_path: Path) -> None:
+    def test_at_which_the_process_dies_leaves_a_whole_stream_or_a_torn_tail(self, tmp_path: Path) -> None:
         for counts in run_each("stream_rounds.killed", tmp_path, WAYS).values():
             assert counts["kills"] >= 30, counts
             assert counts["torn tails"] >= 3, counts
@@ -40,7 +40,7 @@ class TestEachSystemCall:
     def test_that_is_interrupted_writes_nothing_twice(self, tmp_path: Path) -> None:
         assert min(run_each("stream_rounds.interrupted", tmp_path, WAYS).values()) >= 30
 
-    def test_that_fails_while_reading_is_no_verdict_on_the_bytes(self, tmp_path: Path) -> None:
+    def test_that_fails_while_reading_raises_an_os_error_and_not_a_read_error(self, tmp_path: Path) -> None:
         counts = run("stream_rounds.reading", tmp_path)
         assert min(counts.values()) >= 20, counts
 
@@ -74,7 +74,7 @@ def test_appenders_that_are_killed_lose_no_record_that_was_acknowledged(tmp_path
     assert counts["torn tails"] > 0, counts
 
 
-def test_readers_beside_writers_see_a_beginning_of_what_is_there(tmp_path: Path) -> None:
+def test_readers_beside_writers_see_a_prefix_of_the_records(tmp_path: Path) -> None:
     counts = run("stream_crashes.beside_readers", tmp_path, 0.5, True)
     assert counts["read"] > 1, counts
     assert counts["followed"] > 10, counts
@@ -124,7 +124,7 @@ class TestTarget:
         assert link.is_symlink()
         assert list(iter_load(link)) == list(iter_load(target)) == ["first", "second"]
 
-    def test_a_circle_of_links(self, tmp_path: Path) -> None:
+    def test_a_cycle_of_links(self, tmp_path: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
         one.symlink_to(two)
         two.symlink_to(one)
@@ -133,7 +133,7 @@ class TestTarget:
         assert caught.value.errno == errno.ELOOP
         assert sorted(os.listdir(tmp_path)) == ["one", "two"]
 
-    def test_what_is_no_regular_file_is_no_stream(self, tmp_path: Path) -> None:
+    def test_only_a_regular_file_can_be_a_stream(self, tmp_path: Path) -> None:
         for path, error in ((tmp_path, errno.EISDIR), (Path("/dev/null"), errno.EINVAL), (Path("/dev/full"), 22)):
             with pytest.raises(OSError) as caught:
                 append(path, "first")
@@ -182,7 +182,7 @@ def test_the_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestDamagedFile:
-    """What a crash of the machine may leave: what is in front of it is there, and the rest is named."""
+    """What a crash of the machine may leave. All records before it are read, and the rest is reported."""
 
     RECORDS = ("first", ["second"], {"third": "x" * 100})
 
@@ -207,8 +207,8 @@ class TestDamagedFile:
             return found, exc
         return found, None
 
-    def judge(self, path: Path, good: int, end: int) -> None:
-        """The tail is torn behind `good` records, which end at `end`: it is read, refused, and repaired as such."""
+    def check(self, path: Path, good: int, end: int) -> None:
+        """The tail is torn after `good` records, which end at `end`. It is reported, not appended to, and repaired."""
         found, error = self.read(path)
         assert found == list(self.RECORDS[:good])
         assert isinstance(error, TornTailError)
@@ -229,20 +229,20 @@ class TestDamagedFile:
             if size in ends:
                 assert self.read(path) == (list(self.RECORDS[:good]), None)
             elif size % 61 == 0 or size - ends[good] in (1, 63, 64, 65):
-                self.judge(path, good, ends[good])
+                self.check(path, good, ends[good])
             else:
                 found, error = self.read(path)
                 assert found == list(self.RECORDS[:good])
                 assert isinstance(error, TornTailError)
 
-    def test_zeros_behind_the_end(self, path: Path) -> None:
+    def test_zeros_after_the_end(self, path: Path) -> None:
         data, end = path.read_bytes(), self.ends(path)[-1]
         for more in (1, 63, 64, 65, 4096, 1 << 30):  # sparse: it takes no room
             path.write_bytes(data)
             os.truncate(path, end + more)
-            self.judge(path, 3, end)
+            self.check(path, 3, end)
 
-    def test_zeros_from_within_a_frame_are_a_tear_or_named(self, path: Path) -> None:
+    def test_zeros_from_within_a_frame_are_a_torn_tail_or_damage(self, path: Path) -> None:
         """A file that got its length and not its last blocks. Inside of a frame this is corruption (spec 9.1)."""
         data, ends = path.read_bytes(), self.ends(path)
         for begin in range(ends[1], len(data.rstrip(b"\0")), 3):
@@ -265,7 +265,7 @@ class TestDamagedFile:
 @pytest.mark.parametrize("follow", [False, True])
 @pytest.mark.parametrize("size", [1, 5000, 300_000])
 @pytest.mark.parametrize("cut", [1, 64, 70, 1000, 20_000, 300_000])
-def test_a_reader_that_saw_a_torn_tail_reads_what_took_its_place(
+def test_a_reader_that_saw_a_torn_tail_reads_the_records_that_replaced_it(
     tmp_path: Path, cut: int, size: int, follow: bool
 ) -> None:
     path = tmp_path / "stream"
@@ -274,7 +274,7 @@ def test_a_reader_that_saw_a_torn_tail_reads_what_took_its_place(
         file.write(pickleseal.pack("torn" * (5000 if cut < 10_000 else 80_000))[:cut])
     records = ["x" * size, "last", "y" * 30_000]
     with StreamReader(path, follow=follow, timeout=0 if follow else None) as stream:
-        assert next(stream) == "first"  # what is behind it was read ahead
+        assert next(stream) == "first"  # what follows was read ahead
         assert repair(path) > 0
         for entry in records:
             append(path, entry)

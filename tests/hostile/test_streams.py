@@ -52,7 +52,7 @@ def _by_the_spec(frames: list[tuple[int, int, int]], offset: int, last: tuple[in
         st.tuples(st.integers(0, 12), st.none() | st.tuples(st.integers(0, 4), st.integers(0, 6))), max_size=8
     ),
 )
-def test_what_a_search_remembers_changes_nothing_that_it_finds(
+def test_the_memory_of_a_search_does_not_change_its_result(
     places: list[tuple[int, int]], searches: list[tuple[int, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("search") / "events.pseal"
@@ -71,7 +71,7 @@ def test_what_a_search_remembers_changes_nothing_that_it_finds(
 
 
 @pytest.mark.parametrize("kind", ["a stream for each frame", "two streams backwards"])
-def test_much_damage_among_many_streams_is_gone_through_a_few_times(
+def test_a_damaged_file_of_many_streams_is_read_a_few_times_only(
     path: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 300
@@ -95,7 +95,7 @@ def test_much_damage_among_many_streams_is_gone_through_a_few_times(
 
 
 @pytest.mark.parametrize("data", [b"a,b,c\n" * 100, b"a", b"PK\x03\x04" + bytes(100), b"\x80\x05" + bytes(4000)])
-def test_what_is_no_stream_is_never_cut_off(path: str, data: bytes) -> None:
+def test_repair_never_truncates_a_file_that_is_no_stream(path: str, data: bytes) -> None:
     Path(path).write_bytes(data)
     for drop_corrupt in (False, True):
         with pytest.raises(NotAnArtifactError):
@@ -112,7 +112,7 @@ def test_a_stream_whose_only_frame_is_corrupt_can_be_emptied(path: str) -> None:
     assert repair(path, drop_corrupt=True) == len(data)
 
 
-def test_an_index_of_zeros_without_end_is_made_anew(path: str) -> None:
+def test_a_large_index_of_zeros_is_made_again(path: str) -> None:
     append(path, 1)
     with open(path + ".idx", "wb") as file:
         file.truncate(1 << 40)
@@ -144,9 +144,7 @@ def test_a_single_append_does_not_read_the_whole_index(path: str, monkeypatch: p
 
 
 @pytest.mark.parametrize("where", [0, 1, -1, -2])
-def test_an_index_that_is_damaged_anywhere_is_true_after_an_append(
-    path: str, where: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_index_is_right_again_after_an_append(path: str, where: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_file, "EVERY_FRAMES", 1)
     Path(path).write_bytes(b"".join(_frame(7, seq) for seq in range(600)))
     append(path, "makes the index")

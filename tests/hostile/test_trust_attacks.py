@@ -94,7 +94,7 @@ OBJECT = named("shapes", "Job") + b")\x81"
 
 
 @pytest.mark.parametrize("level", LEVELS)
-class TestWhatIsShared:
+class TestValuesThatStandForOthers:
     """What stands for another object, and hands attributes on to it."""
 
     def test_an_alias_of_a_member_of_an_enum(self, level: str) -> None:
@@ -146,7 +146,7 @@ class TestStates:
         ],
         ids=["tuple", "dict", "dict-of-pairs"],
     )
-    def test_a_class_swapped_by_a_state_that_was_made_by_a_call(self, level: str, made: bytes, names: str) -> None:
+    def test_a_class_swapped_by_a_state_from_a_call(self, level: str, made: bytes, names: str) -> None:
         with pytest.raises(errors.ForbiddenOperationError, match="swaps the class"):
             run(OBJECT + made + b"b", JOB, "shapes:Empty", f"builtins:{names}", level=level)
 
@@ -168,20 +168,20 @@ class TestStates:
             run(body, JOB, "shapes:Empty", "builtins:str", level=level)
 
     @pytest.mark.parametrize(("name", "opcodes"), [("extend", b"(K\x01e"), ("append", b"K\x01a")])
-    def test_a_method_for_items_of_its_own(self, level: str, name: str, opcodes: bytes) -> None:
+    def test_a_state_with_a_method_that_takes_items(self, level: str, name: str, opcodes: bytes) -> None:
         body = here("Items") + b")\x81" + state(**{name: here("Calls") + b")\x81"}) + b"b" + opcodes
         with pytest.raises(errors.ForbiddenOperationError):
             run(body, f"{HERE}:Items", f"{HERE}:Calls", level=level)
         assert not Calls.seen
 
-    def test_keys_of_its_own(self, level: str) -> None:
+    def test_an_object_with_its_own_keys_method(self, level: str) -> None:
         body = named("types", "SimpleNamespace") + b")\x81" + state(keys=here("Calls") + b")\x81") + b"b"
         body = named("builtins", "dict") + body + b"\x85R"
         with pytest.raises(errors.ForbiddenOperationError):
             run(body, "builtins:dict", "types:SimpleNamespace", f"{HERE}:Calls", level=level)
         assert not Calls.seen
 
-    def test_items_of_a_state_are_not_called_where_objects_are_seen(self, level: str) -> None:
+    def test_the_exact_unpickler_calls_no_items_of_a_state(self, level: str) -> None:
         registry = pickleseal.Registry()
         registry.register(shapes.Job, "job", validate=lambda job: None)
         ns = named("types", "SimpleNamespace") + b")\x81" + state(items=here("Calls") + b")\x81") + b"b"
@@ -217,18 +217,18 @@ class TestBounds:
         ],
     )
     @pytest.mark.parametrize("opcode", [b"R", b"\x81"])
-    def test_a_tower_that_a_call_hashes(self, module: str, name: str, argument: bytes, opcode: bytes) -> None:
+    def test_nested_tuples_that_a_call_hashes(self, module: str, name: str, argument: bytes, opcode: bytes) -> None:
         if opcode == b"\x81" and module in ("builtins", "collections"):
             pytest.skip("their __new__ takes nothing")
         with pytest.raises(errors.LimitExceededError):
             run(tower() + named(module, name) + argument + b"\x85" + opcode, f"{module}:{name}")
 
     @pytest.mark.parametrize(("module", "name"), [("http", "HTTPStatus"), ("ipaddress", "IPv4Address")])
-    def test_a_tower_of_lists_that_a_call_prints(self, module: str, name: str) -> None:
+    def test_nested_lists_that_a_call_prints(self, module: str, name: str) -> None:
         with pytest.raises(errors.LimitExceededError):
             run(LISTS + named(module, name) + TOP + b"\x85R", f"{module}:{name}")
 
-    def test_a_tower_of_arguments(self) -> None:
+    def test_nested_arguments(self) -> None:
         body = named("builtins", "ValueError") + b"N\x94"  # memo 2 and 3
         for k in range(60):
             body += b"0h\x02h" + bytes((k + 3, 0x68, k + 3)) + b"\x86\x94R"
@@ -237,13 +237,13 @@ class TestBounds:
 
     @pytest.mark.parametrize("before", [b"", b"(" + b")\x85" * 17 + b"l0"])
     @pytest.mark.parametrize("code", [b"\x8a\x0a", b"\x8b\x0a\0\0\0"])
-    def test_integers_that_collide(self, before: bytes, code: bytes) -> None:
+    def test_integers_with_the_same_hash(self, before: bytes, code: bytes) -> None:
         numbers = b"".join(code + (PRIME * k).to_bytes(10, "little") for k in range(1, 1100))
         with pytest.raises(errors.LimitExceededError, match="same hash"):
             run(before + b"\x8f(" + numbers + b"\x90")
 
     @pytest.mark.parametrize("name", ["builtins:int", "decimal:Decimal", "fractions:Fraction"])
-    def test_numbers_out_of_text_that_collide(self, name: str) -> None:
+    def test_numbers_made_from_text_with_the_same_hash(self, name: str) -> None:
         made = [b"h\x02\x8c" + bytes((len(n := str(PRIME * k)),)) + n.encode() + b"\x85R" for k in range(1, 1100)]
         with pytest.raises(errors.LimitExceededError, match="same hash"):
             run(named(*name.split(":")) + b"0\x8f(" + b"".join(made) + b"\x90", name)
@@ -261,7 +261,7 @@ class TestBounds:
             run(body, "time:struct_time", "builtins:range", level=level)
 
     @pytest.mark.parametrize("name", ["list", "bytearray"])
-    def test_copies_of_what_a_call_made(self, name: str) -> None:
+    def test_copies_of_the_result_of_a_call(self, name: str) -> None:
         what = b"](" + b"N" * 5000 + b"e" if name == "list" else b"B" + struct.pack("<I", 5000) + b"x" * 5000
         copy = "tuple" if name == "list" else "bytes"
         body = named("builtins", copy) + named("builtins", name) + what + b"\x85R\x94" + b"h\x02h\x06\x85R0" * 3000
@@ -310,7 +310,7 @@ class TestBounds:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-class TestHonestOnesThatLookAlike:
+class TestHonestPayloadsThatLookLikeAttacks:
     @pytest.mark.parametrize(
         "obj",
         [
@@ -355,7 +355,7 @@ class TestIsolated:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     @pytest.mark.parametrize("how", ["cpu", "memory", "sigchld"])
-    def test_where_the_caller_has_limits_or_ignores_its_children(self, how: str) -> None:
+    def test_a_caller_with_limits_or_that_ignores_its_children(self, how: str) -> None:
         def work() -> None:
             import resource
 
@@ -393,7 +393,7 @@ class TestIsolated:
             os.kill(helper.pid, signal.SIGCONT)
             thread.join()
 
-    def test_a_long_name_is_refused_as_what_it_is(self) -> None:
+    def test_a_long_name_is_refused_as_undeclared(self) -> None:
         name = b"X" + struct.pack("<I", 60000) + b"\xc3\xa9" * 30000
         data = Frame(framed(name + text("x") + b"\x93"), globals=[], type="builtins:object").data
         with pytest.raises(errors.UndeclaredGlobalError):

@@ -8,7 +8,7 @@ artifact, with the names that the reader has to trust.
     pickleseal convert model.pkl model.pseal
     pickleseal convert old/ --out new/
     pickleseal convert --extract model.pseal model.pkl
-    pickleseal convert py2.pkl new.pseal --load --trust myapp.models:User --encoding latin-1
+    pickleseal convert a.pkl b.pseal --load --trust app:User --encoding latin-1
 """
 
 import argparse

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from .._version import __version__
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, one_line
 from .output import EXIT_INTERNAL, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, Output, OutputError, UsageError
 
 __all__ = ["COMMANDS", "main", "run"]
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else EXIT_USAGE
     except MissingExtraError as exc:
-        print(f"pickleseal: {exc}", file=sys.stderr)
+        print(f"pickleseal: {one_line(exc)}", file=sys.stderr)
         return EXIT_USAGE
     except BrokenPipeError:
         return _discard_output()
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.run(options, out)
         return out.finish()
     except (UsageError, MissingExtraError) as exc:
-        out.message(str(exc))
+        out.message(one_line(exc))
         return EXIT_USAGE
     except KeyboardInterrupt:
         out.message("interrupted: incomplete")

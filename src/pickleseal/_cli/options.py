@@ -29,19 +29,22 @@ PATHS = "a file, folder, pattern, URL, or - for standard input"  # the help of a
 FORMS = ("auto", "artifact", "stream")
 
 
-def add_key_arguments(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the options that name keys. `what` is a sentence about their use."""
+def add_key_arguments(parser: argparse.ArgumentParser, what: str) -> argparse._ArgumentGroup:
+    """Add the options that name keys, and return their group. `what` is a sentence about their use."""
     group = parser.add_argument_group("keys", what)
     group.add_argument("--key", action="append", default=[], metavar="FILE", help="a key file; may be repeated")
     group.add_argument("--key-env", metavar="NAME", help="an environment variable that holds keys")
-    group.add_argument("--purpose", default="", metavar="TEXT", help="the purpose that the signer gave")
+    group.add_argument(
+        "--purpose", default="", metavar="TEXT", help="the purpose of the signatures; verifying needs that of signing"
+    )
+    return group
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is accepted."""
     what = "A signature of one of these keys must verify. Without keys, signatures are not verified."
-    add_key_arguments(parser, what)
-    parser.add_argument("--signed-by", action="append", default=[], metavar="ID", help="this key must have signed")
+    keys = add_key_arguments(parser, what)
+    keys.add_argument("--signed-by", action="append", default=[], metavar="ID", help="this key must have signed")
     parser.add_argument("--policy", metavar="FILE.toml", help="what is accepted, as Policy.from_toml reads it")
 
 

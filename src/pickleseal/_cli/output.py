@@ -94,12 +94,12 @@ def _add_help(error: Exception, path: str) -> None:
 
 
 def _refusal_lines(path: str, error: Exception) -> list[str]:
-    """Return `path: CODE: what is wrong (where), expected X, found Y`, and a line with what to do if that is known."""
+    """Return the text of an error: a line about what is wrong with the path, and often a line of help."""
     if not isinstance(error, PicklesealError):
         return [f"{path_text(path)}: unreadable: {printable(_reason(error))}"]
-    error.path = path_text(path)
-    line, *rest = str(error).split("\n")
-    return [line, *(f"  {text}" for text in rest)]
+    error.path = path
+    first, *help_lines = str(error).splitlines()
+    return [first, *(f"  {line}" for line in help_lines)]
 
 
 def _reason(error: Exception) -> str:

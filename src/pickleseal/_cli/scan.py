@@ -6,7 +6,7 @@ date: files that have not changed since the last scan are not read, and files th
 Parquet are rewritten each time.
 
     pickleseal scan data/ --catalog artifacts.sqlite
-    pickleseal scan s3://bucket/models/ --catalog artifacts.parquet --concurrency 64
+    pickleseal scan s3://bucket/models/ --catalog artifacts.parquet
 """
 
 import argparse

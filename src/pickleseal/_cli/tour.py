@@ -308,9 +308,13 @@ class _Hostile:
 
 
 def _flipped(data: bytes, rng: random.Random) -> bytes:
-    damaged = bytearray(data)
-    damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    return bytes(damaged)
+    """Return a copy with one random bit flipped, except those that make LONG_BINPUT: pickle then fills gigabytes."""
+    while True:
+        damaged = bytearray(data)
+        position = rng.randrange(len(data))
+        damaged[position] ^= 1 << rng.randrange(8)
+        if damaged[position] != ord("r"):
+            return bytes(damaged)
 
 
 @contextmanager

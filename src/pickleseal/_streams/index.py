@@ -14,7 +14,7 @@ from .._format.preamble import PREAMBLE_SIZE
 from .._io.source import read_at
 from .._io.window import Window
 from ..errors import ReadError
-from .scanner import Place, Scanner
+from .scanner import FrameExtent, Scanner
 
 __all__ = ["INDEX_ENDING", "IndexWriter", "entry_of", "is_true", "read_index"]
 
@@ -103,19 +103,19 @@ def read_index(path: str) -> list[Entry]:
     return []
 
 
-def entry_of(place: Place, window: Window) -> Entry:
+def entry_of(extent: FrameExtent, window: Window) -> Entry:
     """Return the entry that an index has for a frame."""
-    preamble = window.take(place.offset, PREAMBLE_SIZE)
-    return Entry(place.offset, place.record, int.from_bytes(preamble[56:], "little"))
+    preamble = window.take(extent.offset, PREAMBLE_SIZE)
+    return Entry(extent.offset, extent.record, int.from_bytes(preamble[56:], "little"))
 
 
 def is_true(entry: Entry, window: Window) -> bool:
     """Return whether a frame begins where an entry says."""
     try:
-        place = Scanner(window, offset=entry.offset).look()
+        extent = Scanner(window, offset=entry.offset).look()
     except (ReadError, OSError):  # whoever reads there next gets the error
         return False
-    return place is not None and entry_of(place, window).preamble_xxh3 == entry.preamble_xxh3
+    return extent is not None and entry_of(extent, window).preamble_xxh3 == entry.preamble_xxh3
 
 
 def _open_index(path: str, flags: int) -> int:

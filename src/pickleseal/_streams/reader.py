@@ -29,7 +29,7 @@ from .._policy import Policy, Request, Trust, request_of
 from .._reading import accept, check_body, check_codecs, load_accepted, read_header
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
 from .index import entry_of, is_true, read_index
-from .scanner import Frame, Lost, Place, Read, Scanner, is_damage
+from .scanner import Frame, FrameExtent, Lost, Read, Scanner, is_damage
 
 __all__ = ["Frame", "StreamReader", "frames_of_pipe", "iter_load"]
 
@@ -158,12 +158,12 @@ class StreamFile:
                 continue
             break
         while scanner.record < record:
-            place = self._look(scanner)
-            if place is None:
+            extent = self._look(scanner)
+            if extent is None:
                 break
-            if place.record + place.records > record >= place.record:
-                return record - place.record
-            scanner.enter(place)
+            if extent.record + extent.records > record >= extent.record:
+                return record - extent.record
+            scanner.enter(extent)
         return 0
 
     def count(self) -> int:
@@ -179,11 +179,11 @@ class StreamFile:
         if entries:
             scanner.move(entries[-1].offset, entries[-1].record)
         frames = 0
-        while (place := self._look(scanner)) is not None:
-            scanner.enter(place)
+        while (extent := self._look(scanner)) is not None:
+            scanner.enter(extent)
             frames += 1
             if frames % EVERY_FRAMES == 0:
-                entries.append(entry_of(place, self.window))
+                entries.append(entry_of(extent, self.window))
         return scanner.record
 
     def _known_entries(self) -> list[Entry]:
@@ -191,7 +191,7 @@ class StreamFile:
             self._entries = read_index(self._where)
         return self._entries
 
-    def _look(self, scanner: Scanner) -> Place | None:
+    def _look(self, scanner: Scanner) -> FrameExtent | None:
         """Return the next frame that is not damaged, or None at the end and at a torn tail."""
         while True:
             try:
@@ -342,8 +342,8 @@ class StreamReader:
                 self._records, self._at = [], 0
                 yield from records
 
-    def _load(self, place: Place) -> tuple[Header, Any]:
-        accepted = accept(self._file.window.source(place.offset, place.preamble.frame_len), self._request)
+    def _load(self, extent: FrameExtent) -> tuple[Header, Any]:
+        accepted = accept(self._file.window.source(extent.offset, extent.preamble.frame_len), self._request)
         return accepted.header, load_accepted(accepted)
 
     def frames(self, verify: bool = False) -> Iterator[Frame]:
@@ -357,8 +357,8 @@ class StreamReader:
             TornTailError: the stream ends within a frame.
         """
 
-        def read(place: Place) -> tuple[Header, Any]:
-            source = self._file.window.source(place.offset, place.preamble.frame_len)
+        def read(extent: FrameExtent) -> tuple[Header, Any]:
+            source = self._file.window.source(extent.offset, extent.preamble.frame_len)
             return _read_frame(source, self._request.policy, verify), None
 
         self._skip = 0

@@ -25,14 +25,14 @@ from .._io.source import read_at
 from .._io.window import Window
 from ..errors import HeaderChecksumError, NotAnArtifactError, ReadError, StreamOrderError, TornTailError, TruncatedError
 
-__all__ = ["Frame", "Lost", "Place", "Read", "Scanner", "Search", "is_damage"]
+__all__ = ["Frame", "FrameExtent", "Lost", "Read", "Scanner", "Search", "is_damage"]
 
 _UNLIMITED = Limits()
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 _MOST_ZEROS = 1 << 20  # bytes that are compared with zero at once
 
 
-class Place(NamedTuple):
+class FrameExtent(NamedTuple):
     """A frame in a stream: where it is, and which records it holds."""
 
     offset: int
@@ -78,7 +78,7 @@ class Lost(NamedTuple):
     records: int | None
 
 
-Read = Callable[[Place], tuple[Header, Any]]
+Read = Callable[[FrameExtent], tuple[Header, Any]]
 
 
 class Scanner:
@@ -119,7 +119,7 @@ class Scanner:
 
     # --- the frame here -----------------------------------------------------------------------------------------------
 
-    def look(self, *, counts: bool = True, again: bool = True) -> Place | None:
+    def look(self, *, counts: bool = True, again: bool = True) -> FrameExtent | None:
         """Return the frame here, or None at a clean end. `enter` goes on.
 
         Args:
@@ -156,7 +156,7 @@ class Scanner:
                 check_limits(preamble, self._limits)  # spec 11: limits are step 6, order is step 5
             if end > window.known_end:
                 self._check_presence(preamble)
-            return Place(offset, end, preamble, self.record, self._count(preamble) if counts else 1)
+            return FrameExtent(offset, end, preamble, self.record, self._count(preamble) if counts else 1)
         except ReadError as exc:
             refusal: ReadError = exc
             if start and isinstance(exc, TruncatedError | NotAnArtifactError):
@@ -185,12 +185,12 @@ class Scanner:
         return self._read_next(read)
 
     def _read_next(self, read: Read) -> tuple[Frame, Any] | None:
-        place = self.look(counts=False, again=False)
-        if place is None:
+        extent = self.look(counts=False, again=False)
+        if extent is None:
             return None
-        offset, end, preamble, record, _ = place
+        offset, end, preamble, record, _ = extent
         try:
-            header, value = read(place)
+            header, value = read(extent)
         except ReadError as exc:
             refusal: ReadError = exc
             if isinstance(exc, TruncatedError):  # it was cut off after it was looked at, or the pipe ends
@@ -201,13 +201,13 @@ class Scanner:
             self.window.forget()
             return self._read_next(read)
         records = header.records or 1
-        self.enter(Place(offset, end, preamble, record, records))
+        self.enter(FrameExtent(offset, end, preamble, record, records))
         return Frame(offset, end - offset, preamble.stream_id, preamble.seq, record, records, header), value
 
-    def enter(self, place: Place) -> None:
+    def enter(self, extent: FrameExtent) -> None:
         """Go on after the frame here, which `look` gave."""
-        self.offset, self.record = place.end, place.record + place.records
-        stream_id, seq = place.preamble.stream_id, place.preamble.seq
+        self.offset, self.record = extent.end, extent.record + extent.records
+        stream_id, seq = extent.preamble.stream_id, extent.preamble.seq
         self.last = stream_id, seq
         if stream_id:
             self._seqs[stream_id] = seq
@@ -264,7 +264,7 @@ class Scanner:
             records = self._known_records(preamble)
             self.offset, self.record = begin + preamble.frame_len, first + (records or 1)
             if not isinstance(error, StreamOrderError):  # else it was read before, or belongs further up
-                self.enter(Place(begin, self.offset, preamble, first, records or 1))
+                self.enter(FrameExtent(begin, self.offset, preamble, first, records or 1))
             return Lost(begin, self.offset, error, 1, records)
         found = None
         if not isinstance(error, TornTailError) and self.window.descriptor >= 0:

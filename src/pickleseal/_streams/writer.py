@@ -31,7 +31,7 @@ from .._reading import read_header
 from ..errors import NotAnArtifactError, PackError, ReadError, TornTailError
 from .batches import LONGEST, Pending
 from .index import IndexWriter, entry_of
-from .scanner import Lost, Place, Scanner
+from .scanner import FrameExtent, Lost, Scanner
 
 __all__ = ["StreamWriter", "Tail", "append"]
 
@@ -225,32 +225,32 @@ class Tail:
         last = scanner.last
         while True:
             try:
-                place = scanner.look()
-                if place is None:
+                extent = scanner.look()
+                if extent is None:
                     return lost, last
-                if place.end >= size:
-                    self._check_checked_int(place, window)
+                if extent.end >= size:
+                    self._check_last_frame(extent, window)
             except ReadError as exc:
                 found = scanner.skip(exc)
                 lost = found if lost is None or lost.end < found.offset else lost._replace(end=found.end)
                 continue
-            scanner.enter(place)
+            scanner.enter(extent)
             lost, last = None, scanner.last
-            if self._index.is_due(place.offset):
-                self._index.write(self.path, entry_of(place, window))
-            if place.end >= size:
-                self._mark = _mark_of(place.offset, window.take(place.offset, PREAMBLE_SIZE))
+            if self._index.is_due(extent.offset):
+                self._index.write(self.path, entry_of(extent, window))
+            if extent.end >= size:
+                self._mark = _mark_of(extent.offset, window.take(extent.offset, PREAMBLE_SIZE))
 
     @staticmethod
-    def _check_checked_int(place: Place, window: FileWindow) -> None:
+    def _check_last_frame(extent: FrameExtent, window: FileWindow) -> None:
         """Check the last frame, which somebody else wrote: steps 1 to 13 and 16."""
-        source = window.source(place.offset, place.preamble.frame_len)
+        source = window.source(extent.offset, extent.preamble.frame_len)
         try:
             header = read_header(source, _ANY_SIZE)
             for index, entry in enumerate(fields_of(header)["sections"]):
                 source.section(index, entry, False)
         except ReadError as exc:
-            exc.offset, exc.record = place.offset, place.record
+            exc.offset, exc.record = extent.offset, extent.record
             raise
 
     def _write(self, body: EncodedFrame, writer: Writer, records: int) -> None:
@@ -449,9 +449,9 @@ class StreamWriter:
                     self._start_timer(self._linger)
             except BaseException:
                 # The caller gets an error, so this record must not be written later. Those before it stay.
-                for place in reversed(range(len(pending.items))):  # the last one: the record may be there twice
-                    if pending.items[place] is item:
-                        del pending.items[place]
+                for index in reversed(range(len(pending.items))):  # the last one: the record may be there twice
+                    if pending.items[index] is item:
+                        del pending.items[index]
                         raise
                 if not self._closed or self._tail.sync_error is not None:  # else another thread wrote it in close
                     raise

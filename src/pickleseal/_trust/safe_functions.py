@@ -24,8 +24,10 @@ _TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
 _BASES = (object, int, float, str, bytes, tuple, list, dict, set, frozenset, complex)
 
 
-def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
-    hint = "no pickler writes this; if the file came from outside, take it for an attack"
+_OUTSIDE = "a payload gets nothing more of this function; if the file came from outside, it may be an attack"
+
+
+def _misused(what: str, expected: str, found: str, hint: str = _OUTSIDE) -> UntrustedGlobalError:
     return UntrustedGlobalError(f"the payload asks for {what}", expected, found, hint).at(20)
 
 
@@ -36,7 +38,8 @@ def _getattr(owner: object, name: object) -> Any:
     if owner is ZoneInfo and type(name) is str and name == "_unpickle":
         return ZoneInfo._unpickle  # type: ignore[attr-defined]
     found = name if type(name) is str else type(name).__name__
-    raise _misused("an attribute", "a method of a class that you trust", found)
+    hint = "store the name of the method, or a function of your own, instead of the method"
+    raise _misused("an attribute", "a method, written in Python, of a class that you trust", found, hint)
 
 
 def method_of(owner: Any, name: Any) -> Any:

@@ -63,7 +63,7 @@ def arrays(draw: st.DrawFn) -> Any:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(objects=st.lists(arrays(), max_size=4), mode=st.sampled_from(MODES), verify=st.sampled_from(["full", "header"]))
 @example(objects=[], mode="r", verify="header")
-def test_what_is_mapped_is_what_is_loaded(path: Path, objects: list[Any], mode: str, verify: str) -> None:
+def test_a_mapped_object_equals_the_loaded_one(path: Path, objects: list[Any], mode: str, verify: str) -> None:
     pickleseal.dump(objects, path, durable=False)
     loaded = pickleseal.load(path)
     with Mapped(path, mmap=mode, verify=verify) as mapped:
@@ -99,7 +99,7 @@ def outcome(call: Any) -> Any:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), mode=st.sampled_from(MODES))
-def test_any_flip_and_any_cut_has_the_verdict_that_it_has_without_a_map(path: Path, data: Any, mode: str) -> None:
+def test_flips_and_cuts_get_the_same_verdict_with_and_without_a_map(path: Path, data: Any, mode: str) -> None:
     whole = small_file(path)
     if data.draw(st.booleans()):
         damaged = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -144,7 +144,7 @@ def test_vectors_have_one_verdict_everywhere(entry: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_damage_in_a_buffer_is_found_first_or_when_asked_for(path: Path, mode: str) -> None:
+def test_damage_in_a_buffer_is_found_before_loading_or_by_verify(path: Path, mode: str) -> None:
     whole = bytearray(small_file(path))
     whole[-LARGE // 2] ^= 1
     path.write_bytes(whole)
@@ -162,7 +162,7 @@ def test_damage_in_a_buffer_is_found_first_or_when_asked_for(path: Path, mode: s
         mapped.verify()
 
 
-def test_what_is_written_to_a_copy_on_write_map_stays_here(path: Path) -> None:
+def test_changes_of_a_copy_on_write_map_do_not_reach_the_file(path: Path) -> None:
     pickleseal.dump(np.zeros(LARGE), path)
     before = path.read_bytes()
     with Mapped(path, mmap="c") as mapped:
@@ -175,7 +175,7 @@ def test_what_is_written_to_a_copy_on_write_map_stays_here(path: Path) -> None:
         array[0] = 1
 
 
-def test_arrays_outlive_the_handle(path: Path) -> None:
+def test_arrays_stay_valid_after_close(path: Path) -> None:
     pickleseal.dump(np.arange(LARGE), path)
     with Mapped(path) as mapped:
         array = mapped.object
@@ -193,7 +193,7 @@ def test_arrays_outlive_the_handle(path: Path) -> None:
 
 
 @linux
-def test_the_map_goes_with_the_last_array(path: Path) -> None:
+def test_the_map_is_released_with_the_last_array(path: Path) -> None:
     pickleseal.dump([np.arange(LARGE), np.ones(LARGE)], path)
     open_files = len(os.listdir("/proc/self/fd"))
     first, second = pickleseal.load(path, mmap="r")
@@ -227,7 +227,9 @@ PRIVATE = [
 @linux
 @pytest.mark.parametrize("policy", PRIVATE, ids=["strict", "keys", "signed", "isolated"])
 @pytest.mark.parametrize("verify", ["full", "header"])
-def test_where_the_source_is_not_relied_on_buffers_are_private(path: Path, policy: Policy, verify: str) -> None:
+def test_buffers_are_private_where_the_policy_does_not_trust_the_source(
+    path: Path, policy: Policy, verify: str
+) -> None:
     pickleseal.dump([np.arange(LARGE), np.ones(LARGE)], path, writer=Writer(keys=RING))
     for mode in MODES:
         with Mapped(path, mmap=mode, verify=verify, policy=policy) as mapped:
@@ -245,7 +247,7 @@ def test_where_the_source_is_not_relied_on_buffers_are_private(path: Path, polic
 
 
 @linux
-def test_what_needs_no_copy_gets_none(path: Path) -> None:
+def test_mapped_buffers_are_not_copied(path: Path) -> None:
     pickleseal.dump(np.arange(LARGE), path, writer=Writer(keys=RING))
     for policy in (Policy(), Policy(level="never-left-my-hands")):
         assert is_mapped(pickleseal.load(path, mmap="r", policy=policy), path)
@@ -308,7 +310,7 @@ def test_many_buffers(path: Path) -> None:
         mapped.verify()
 
 
-def test_what_cannot_be_mapped_says_so(path: Path, tmp_path: Path) -> None:
+def test_pipes_devices_and_urls_cannot_be_mapped(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"")
     for verify in ("full", "header"):
         with pytest.raises(TruncatedError) as info:
@@ -381,7 +383,7 @@ else:
 @pytest.mark.parametrize(
     ("how", "code", "said"), [("load", 0, "truncated sections[1]\n"), ("map", -signal.SIGBUS, "0\n")]
 )
-def test_a_file_that_is_cut_off_ends_who_maps_it_and_not_who_loads_it(
+def test_cutting_a_file_off_kills_a_process_that_maps_it_but_not_one_that_loads_it(
     path: Path, how: str, code: int, said: str
 ) -> None:
     pickleseal.dump(np.zeros(1 << 18, "i8"), path)
@@ -390,7 +392,7 @@ def test_a_file_that_is_cut_off_ends_who_maps_it_and_not_who_loads_it(
 
 
 @linux
-def test_what_others_write_shows_in_a_map_and_verify_tells(path: Path) -> None:
+def test_changes_of_the_file_show_in_a_map_and_verify_finds_them(path: Path) -> None:
     pickleseal.dump(np.zeros(LARGE, "u1"), path)
     with Mapped(path) as mapped:
         with open(path, "r+b") as file:

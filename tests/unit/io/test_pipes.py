@@ -117,11 +117,11 @@ class TestPipes:
                 assert plain(pickleseal.load(process.stdout)) == plain(obj)  # type: ignore[arg-type]
             assert process.wait(30) == 0
 
-    @pytest.mark.parametrize("judge", [pickleseal.load, pickleseal.verify])
+    @pytest.mark.parametrize("read", [pickleseal.load, pickleseal.verify])
     @pytest.mark.parametrize(
         "obj", ["x" * 64_000_000, pickle.PickleBuffer(bytes(64_000_000))], ids=["pickle", "buffer"]
     )
-    def test_a_declared_length_allocates_nothing(self, judge: Callable[[Any], Any], obj: Any) -> None:
+    def test_a_declared_length_allocates_nothing(self, read: Callable[[Any], Any], obj: Any) -> None:
         data = b"".join(bytes(part[:50_000]) for part in pickleseal.pack_parts(obj))[:50_000]
         with piped(0) as (back, out):
             out.write(data)
@@ -129,13 +129,13 @@ class TestPipes:
             tracemalloc.start()
             try:
                 with pytest.raises(errors.TruncatedError):
-                    judge(back)
+                    read(back)
                 assert tracemalloc.get_traced_memory()[1] < 2_000_000
             finally:
                 tracemalloc.stop()
 
     @given(st.integers(0, len(LARGE) - 1), st.sampled_from([0, -1]))
-    def test_a_far_side_that_goes_away(self, cut: int, buffering: int) -> None:
+    def test_a_writer_that_goes_away(self, cut: int, buffering: int) -> None:
         with piped(buffering) as (back, out):
 
             def send() -> None:
@@ -292,7 +292,7 @@ class Drip:
 
 
 @pytest.mark.parametrize("quarantine", [True, False])
-def test_what_drips_takes_no_more_memory_than_what_flows(quarantine: bool, tmp_path: Any) -> None:
+def test_many_tiny_chunks_take_no_more_memory_than_large_ones(quarantine: bool, tmp_path: Any) -> None:
     data = pickleseal.pack("x" * 100_000)
     reader = pickleseal.Reader(expect=str, quarantine=tmp_path if quarantine else None)
     reader.read(Drip(data, 50_000))  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def test_work_is_done_in_threads_and_results_come_in_the_order_asked_for() -> No
     assert threading.get_ident() not in [thread for _, thread in found]
 
 
-def test_an_error_is_raised_by_whoever_waits() -> None:
+def test_the_function_that_waits_raises_the_error() -> None:
     def fail() -> None:
         raise KeyError("in the thread")
 
@@ -66,7 +66,7 @@ def test_the_first_check_that_fails_comes_before_a_later_refusal_and_after_an_in
 
 
 @pytest.mark.parametrize("when", ["no thread starts", "no pool at all"])
-def test_without_threads_whoever_waits_does_the_work(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_threads_the_function_that_waits_does_the_work(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
         raise RuntimeError("can't start new thread")
 

@@ -106,8 +106,8 @@ class TestWhatComesBack:
                 continue
             shelf.put(data)
             policy = policy_of(entry)["policy"]
-            for judge in (pickleseal.peek, pickleseal.verify):
-                assert verdict(judge, URL, policy) == verdict(judge, data, policy), entry["file"]
+            for function in (pickleseal.peek, pickleseal.verify):
+                assert verdict(function, URL, policy) == verdict(function, data, policy), entry["file"]
 
     def test_every_cut_is_refused_as_it_is_in_memory(self, shelf: Shelf, threads: None) -> None:
         data = large(3, 20_000)
@@ -136,9 +136,9 @@ class TestWhatComesBack:
         assert (caught.value.path, seen[-1].name, seen[-1].code) == (URL, URL, "section-checksum")
 
 
-def verdict(judge: Callable[..., Any], data: Any, policy: Any) -> Any:
+def verdict(function: Callable[..., Any], data: Any, policy: Any) -> Any:
     try:
-        return judge(data, policy=policy)
+        return function(data, policy=policy)
     except errors.ReadError as error:
         return error.code, error.step, error.where, error.expected, error.found
 
@@ -178,9 +178,9 @@ class TestWhatIsAsked:
             pickleseal.load(URL, expect=dict)
         assert shelf.asked == [(0, 8192)]
 
-    @pytest.mark.parametrize("judge", [pickleseal.load, pickleseal.verify])
+    @pytest.mark.parametrize("function", [pickleseal.load, pickleseal.verify])
     def test_a_declared_length_allocates_nothing(
-        self, shelf: Shelf, judge: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+        self, shelf: Shelf, function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(length: int) -> memoryview:
             raise AssertionError(f"{length} bytes asked for")
@@ -188,12 +188,12 @@ class TestWhatIsAsked:
         monkeypatch.setattr("pickleseal._io.source.allocate", refuse)
         shelf.put(large(3, 2_000_000)[:30_000])
         with pytest.raises(errors.TruncatedError) as caught:
-            judge(URL)
+            function(URL)
         assert caught.value.found == 30_000
 
 
 class TestAnObjectThatChanges:
-    """What is returned is one object, whole; or it is refused, and where it can be told, as replaced."""
+    """The result is one whole object, or a refusal; ESTALE if the replacement is noticed."""
 
     @given(st.integers(0, 12), st.sampled_from([100_000, 60_000, 140_000, 0]), st.booleans())
     @example(1, 100_000, False)
@@ -233,7 +233,7 @@ class TestAnObjectThatChanges:
 
 
 class TestOddStores:
-    def test_one_that_does_not_tell_sizes(self, shelf: Shelf, threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_store_without_sizes(self, shelf: Shelf, threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.info", lambda fs, path: {"size": None})
         for obj in (large(1), large(1)[:50_000], large(1) + b"x"):
             shelf.put(obj)
@@ -245,13 +245,15 @@ class TestOddStores:
             else:
                 assert found == content(pickleseal.unpack(large(1)))
 
-    def test_one_that_knows_no_ranges(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_store_without_ranges(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
         data = large(1)
         monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.cat_file", lambda *_, **__: data)
         assert content(pickleseal.load(URL)) == content(pickleseal.unpack(data))
         assert pickleseal.peek(URL).frame_len == len(data)
 
-    def test_one_that_stops_to_know_them(self, shelf: Shelf, threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_store_that_no_longer_serves_ranges(
+        self, shelf: Shelf, threads: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         data = large(1)
         shelf.put(data)
         answer: Any = lambda fs, path, start, end: data if start else data[:end]  # noqa: E731
@@ -259,7 +261,7 @@ class TestOddStores:
         with pytest.raises(OSError, match="more than the range"):
             pickleseal.load(URL)
 
-    def test_one_that_cuts_ranges_short(self, shelf: Shelf, threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_store_that_cuts_ranges_short(self, shelf: Shelf, threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
         data = large(1)
         shelf.put(data)
         answer: Any = lambda fs, path, start, end: data[start : end - (100 if start else 0)]  # noqa: E731
@@ -271,7 +273,7 @@ class TestOddStores:
         ("raised", "number"),
         [(RuntimeError("boom"), errno.EIO), (PermissionError("no"), errno.EACCES), (OSError(28, "full"), errno.ENOSPC)],
     )
-    def test_what_it_raises_is_an_os_error(
+    def test_errors_of_a_store_become_os_errors(
         self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, raised: Exception, number: int
     ) -> None:
         def fail(*_: Any, **__: Any) -> Any:

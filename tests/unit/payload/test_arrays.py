@@ -127,7 +127,7 @@ def test_more_large_buffers_than_sections() -> None:
     assert again[-1].shape == (9000,)
 
 
-def test_gaps_between_fields_carry_nothing_foreign() -> None:
+def test_gaps_between_fields_hold_no_foreign_memory() -> None:
     """They are the array's own bytes or zero, as numpy copies them; never what lay in fresh memory."""
     array = np.zeros(4000, dtype=np.dtype([("a", "u1"), ("b", "f8")], align=True))
     array.view("u1")[:] = 255
@@ -167,7 +167,7 @@ def test_one_array_in_two_places_is_one() -> None:
     assert left is right
 
 
-def test_what_has_no_plain_form_goes_numpy_s_own_way_and_needs_trust() -> None:
+def test_arrays_without_a_plain_form_are_pickled_by_numpy_and_need_trust() -> None:
     class_of_own = np.ma.masked_array([1, 2], mask=[True, False])
     data = pickleseal.pack(class_of_own)
     with pytest.raises(errors.UntrustedGlobalError) as caught:

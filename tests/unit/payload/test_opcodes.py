@@ -233,7 +233,7 @@ def test_the_structure_check_decides_as_the_spec_says(which: tuple[bytes, int], 
 
 
 @given(soups() | mutants())
-def test_what_is_accepted_is_one_program_for_pickletools(which: tuple[bytes, int]) -> None:
+def test_pickletools_reads_what_the_structure_check_accepts(which: tuple[bytes, int]) -> None:
     data, protocol = which
     assume(accepts(data, protocol, []))
     try:
@@ -267,7 +267,7 @@ def outcome(load: Any) -> tuple[bool, Any]:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Tell whether two values are alike, cycles and all: what a pickler makes of them is."""
+    """Return whether two values are alike, with their cycles: a pickler writes the same bytes for them."""
     try:
         return pickle.dumps(left, 4) == pickle.dumps(right, 4) or left == right
     except (TypeError, pickle.PicklingError, RecursionError, AttributeError):
@@ -275,7 +275,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 @given(soups() | mutants())
-def test_every_engine_makes_the_same_of_what_is_accepted(which: tuple[bytes, int]) -> None:
+def test_every_unpickler_loads_the_same_object(which: tuple[bytes, int]) -> None:
     data, protocol = which
     assume(accepts(data, protocol, []))
     bare, value = outcome(lambda: Plain(io.BytesIO(data)).load())
@@ -297,7 +297,7 @@ def test_every_engine_makes_the_same_of_what_is_accepted(which: tuple[bytes, int
 
 
 @given(values, st.sampled_from([3, 4, 5]))
-def test_what_honest_picklers_write_is_accepted_everywhere(value: Any, protocol: int) -> None:
+def test_every_check_accepts_honest_pickles(value: Any, protocol: int) -> None:
     written = pickle.dumps(value, protocol, fix_imports=False)
     for data in (written, in_python(value, protocol), pickletools.optimize(written)):
         check_envelope(data, protocol, [])
@@ -418,7 +418,7 @@ def test_a_state_does_not_make_nested_tuples_cheaper() -> None:
 
 
 @given(soups() | mutants())
-def test_the_walk_ends_in_a_verdict(which: tuple[bytes, int]) -> None:
+def test_the_hash_cost_of_any_pickle_is_found(which: tuple[bytes, int]) -> None:
     data, protocol = which
     assume(accepts(data, protocol, []))
     try:
@@ -428,7 +428,7 @@ def test_the_walk_ends_in_a_verdict(which: tuple[bytes, int]) -> None:
 
 
 @given(soups() | mutants())
-def test_the_walk_fails_only_where_the_unpickler_does(which: tuple[bytes, int]) -> None:
+def test_the_hash_cost_fails_only_if_the_unpickler_does(which: tuple[bytes, int]) -> None:
     data, protocol = which
     assume(accepts(data, protocol, []))
     bare, _ = outcome(lambda: InPython(io.BytesIO(data)).load())
@@ -468,7 +468,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.binary(max_size=300) | st.lists(PIECES).map(b"".join), st.sampled_from([4, 5]))
-def test_the_pattern_for_large_payloads_says_the_same(body: bytes, protocol: int) -> None:
+def test_the_pattern_for_large_payloads_finds_the_same_end(body: bytes, protocol: int) -> None:
     from pickleseal._payload import structure as scan
 
     payload = bytes((0x80, protocol)) + body + b"."
@@ -477,7 +477,7 @@ def test_the_pattern_for_large_payloads_says_the_same(body: bytes, protocol: int
 
 
 def _end_of(run: Any, payload: bytes) -> int:
-    """Return where nothing plain is left: one run may end within what another takes at once, so it is begun again."""
+    """Return the end of all plain opcodes. One call may end early, so calls are repeated until nothing is left."""
     position = 2
     while (end := run(payload, position, len(payload))) > position:
         position = end

@@ -126,7 +126,9 @@ def test_an_artifact_of_dump_becomes_a_stream_by_an_append(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("options", ["batch=100", "linger=60", "batch=100, linger=60", "fsync=0"])
-def test_a_writer_that_nobody_closed_writes_what_waits_when_the_program_ends(tmp_path: Path, options: str) -> None:
+def test_a_writer_that_was_not_closed_writes_waiting_records_when_the_program_ends(
+    tmp_path: Path, options: str
+) -> None:
     path = tmp_path / "forgotten.pseal"
     script = f"""
 import sys
@@ -139,7 +141,7 @@ for n in range(5):
     assert list(iter_load(path)) == [0, 1, 2, 3, 4]
 
 
-def test_a_writer_that_was_dropped_says_so_at_once_though_its_records_linger(tmp_path: Path) -> None:
+def test_a_dropped_writer_warns_at_once_although_its_records_linger(tmp_path: Path) -> None:
     path = tmp_path / "dropped.pseal"
     held = [StreamWriter(path, linger=60)]
     held[0].append(1)
@@ -157,12 +159,12 @@ def test_a_batch_of_several_types_is_refused_with_a_way_out(tmp_path: Path) -> N
         list(iter_load(path, expect=datetime.date))
     assert "a batch of records of several types" in str(caught.value)
     assert "formerly" not in str(caught.value)
-    with pytest.raises(errors.TypeMismatchError, match="accepts every batch"):
+    with pytest.raises(errors.TypeMismatchError, match="with it every batch"):
         list(iter_load(path, policy=Policy(types={"datetime:date": "*", "builtins:str": "*"})))
     assert len(list(iter_load(path, policy=Policy(types={"builtins:object": "*"})))) == 2
 
 
-def _tells_what_is_gone() -> bool:
+def _can_check_pages() -> bool:
     try:
         mmap.mmap(-1, mmap.PAGESIZE).madvise(22)  # MADV_POPULATE_READ
     except (OSError, ValueError, AttributeError):
@@ -170,7 +172,7 @@ def _tells_what_is_gone() -> bool:
     return sys.platform == "linux"
 
 
-@pytest.mark.skipif(not _tells_what_is_gone(), reason="the system does not say what is gone before it is used")
+@pytest.mark.skipif(not _can_check_pages(), reason="the system cannot check mapped pages before they are used")
 def test_a_file_that_is_cut_off_before_it_is_hashed_does_not_end_the_process(tmp_path: Path) -> None:
     path = tmp_path / "model.pseal"
     dump(pickle.PickleBuffer(bytes(2_000_000)), path)

@@ -304,7 +304,7 @@ def _mutate(value: Any, depth: int = 0) -> None:
         value.changed = True
 
 
-def test_a_record_counts_as_it_was_when_it_was_appended(path: str) -> None:
+def test_a_record_is_stored_as_it_was_when_it_was_appended(path: str) -> None:
     objects = _mutables()
     wanted = [shape(copy.deepcopy(obj)) for obj in objects]
     wanted_later = []
@@ -389,7 +389,9 @@ def test_large_records_split_batches(path: str) -> None:
 
 
 @pytest.mark.parametrize("batch", [None, 10])
-def test_what_cannot_be_packed_is_told_at_once_and_loses_nothing(path: str, batch: int | None) -> None:
+def test_an_object_that_cannot_be_packed_raises_at_once_and_no_other_record_is_lost(
+    path: str, batch: int | None
+) -> None:
     class Local:
         pass
 
@@ -410,7 +412,7 @@ def test_records_load_where_numpy_is_missing(path: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["append", "flush", "close", "large", "linger"])
-def test_one_that_cannot_be_packed_any_more_keeps_no_other_from_being_written(path: str, way: str) -> None:
+def test_a_record_that_can_no_longer_be_packed_does_not_block_the_others(path: str, way: str) -> None:
     bad = Plain()
     bad.__reduce_ex__ = 5  # which the pickler calls
     stream = StreamWriter(path, batch=5, linger=0.05 if way == "linger" else None)
@@ -435,7 +437,7 @@ def test_one_that_cannot_be_packed_any_more_keeps_no_other_from_being_written(pa
 
 
 @pytest.mark.parametrize("depth", [90, 110, 300, 450, 900])
-def test_what_was_taken_is_written_from_deep_within_calls_too(path: str, depth: int) -> None:
+def test_a_batch_can_be_written_from_deep_within_calls(path: str, depth: int) -> None:
     nested: Any = []
     for _ in range(depth):
         nested = [nested]
@@ -515,7 +517,7 @@ def test_any_flipped_bit_is_named_and_the_rest_comes_back(path: str) -> None:
         ]
 
 
-def test_wherever_it_is_cut_the_good_end_is_known(path: str) -> None:
+def test_a_cut_anywhere_reports_the_end_of_the_last_whole_frame(path: str) -> None:
     _numbers(path, 3)
     whole = Path(path).read_bytes()
     ends = [frame.offset for frame in _frames(path)] + [len(whole)]
@@ -544,7 +546,7 @@ def test_wherever_it_is_cut_the_good_end_is_known(path: str) -> None:
         assert list(iter_load(path)) == [*range(records), "more"]
 
 
-def test_corrupt_is_not_torn_and_repaired_only_if_told_twice(path: str) -> None:
+def test_a_corrupt_last_frame_is_cut_off_only_with_drop_corrupt(path: str) -> None:
     _numbers(path, 3)
     damaged = bytearray(Path(path).read_bytes())
     damaged[-1] ^= 1
@@ -568,7 +570,7 @@ def test_corrupt_is_not_torn_and_repaired_only_if_told_twice(path: str) -> None:
             refused()
 
 
-def test_damage_in_front_of_the_last_frame_does_not_stand_in_the_way(path: str) -> None:
+def test_damage_before_the_last_frame_does_not_prevent_appends(path: str) -> None:
     _numbers(path, 4)
     frames = _frames(path)
     for place, offset, error in ((2, 20, PreambleChecksumError), (1, 80, HeaderChecksumError)):
@@ -584,7 +586,7 @@ def test_damage_in_front_of_the_last_frame_does_not_stand_in_the_way(path: str) 
         assert (reader.seek(3), next(reader), reader.count()) == (3, 3, 6)
 
 
-def test_reading_on_behind_a_refused_record(path: str) -> None:
+def test_reading_goes_on_after_a_refused_record(path: str) -> None:
     _numbers(path, 3)
     frame = _frames(path)[1]
     damaged = bytearray(Path(path).read_bytes())
@@ -598,7 +600,7 @@ def test_reading_on_behind_a_refused_record(path: str) -> None:
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_a_refused_batch_takes_no_records_of_the_next_with_it(path: str, on_error: str) -> None:
+def test_a_refused_batch_does_not_drop_records_of_the_next_one(path: str, on_error: str) -> None:
     _numbers(path, 9, batch=3)
     frame = _frames(path)[1]
     damaged = bytearray(Path(path).read_bytes())
@@ -615,7 +617,7 @@ def test_a_refused_batch_takes_no_records_of_the_next_with_it(path: str, on_erro
                 assert list(reader) == [6, 7, 8]
 
 
-def test_how_many_records_were_lost_is_said_only_where_it_is_known(path: str) -> None:
+def test_the_number_of_lost_records_is_reported_only_if_it_is_known(path: str) -> None:
     """A frame that is missing may have been a batch."""
     batch = functools.partial(vectors._batch)
     damaged = bytearray(batch([1, 2, 3], 1).data)
@@ -665,7 +667,7 @@ def test_no_stale_bytes_of_a_torn_tail_are_used(path: str) -> None:
             assert other.seek(-1) == 2
 
 
-def test_numbers_begin_in_the_middle_of_any_mixture(path: str) -> None:
+def test_seeking_and_reading_agree_on_numbers_in_any_mixture_of_frames(path: str) -> None:
     batch = functools.partial(vectors._batch)
     standalone = vectors._one(1, 0, 0)
     for frames in (
@@ -748,7 +750,7 @@ def test_processes_append_at_once(path: str, method: str) -> None:
 
 @needs_fork
 @pytest.mark.parametrize("way", ["append", "flush", "nothing", "linger"])
-def test_a_child_does_not_write_what_waits_in_the_parent(path: str, way: str) -> None:
+def test_a_child_does_not_write_the_parents_waiting_records(path: str, way: str) -> None:
     with StreamWriter(path, batch=10, linger=60 if way == "linger" else None) as stream:
         stream.append("parent")
         with warnings.catch_warnings():
@@ -806,7 +808,7 @@ def test_lingering_records_are_written_in_time(path: str, batch: int | None) -> 
         ({"batch": 4, "fsync": 6}, 2),
     ],
 )
-def test_how_often_is_synced(path: str, settings: Any, syncs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_syncs(path: str, settings: Any, syncs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
     monkeypatch.setattr(writing, "_sync", done.append)
     with StreamWriter(path, **settings) as stream:
@@ -842,9 +844,7 @@ def test_a_sync_that_failed_is_never_forgotten(path: str, batch: int | None, mon
     assert list(iter_load(path))[:2] == [0, 1]
 
 
-def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_close_reports_a_sync_that_failed_in_the_timers_thread(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "_sync", _fails)
     stream = StreamWriter(path, linger=0.01)
     stream.append(1)
@@ -854,7 +854,7 @@ def test_a_sync_that_failed_in_the_lingering_thread_is_told_by_close(
     stream.close()
 
 
-def test_an_error_on_its_way_is_not_hidden_by_close(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_does_not_replace_the_error_of_an_append(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "_sync", _fails)
     with pytest.raises(OSError, match=r"^\[Errno 5\] input/output error: "), StreamWriter(path) as stream:
         stream.append(1)
@@ -876,9 +876,7 @@ def test_a_sync_that_failed_while_the_file_was_rotated_is_not_forgotten(
         stream.close()
 
 
-def test_a_write_that_failed_leaves_nothing_and_takes_the_right_record_back(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_nothing_and_removes_the_right_record(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from pickleseal._streams import writer as writing
 
     def partly(descriptor: int, parts: Any) -> None:
@@ -1096,7 +1094,7 @@ def test_a_follower_loses_nothing_that_was_appended_just_before_a_rotation(
     assert done
 
 
-def test_a_follower_does_not_wait_at_a_tear_that_nobody_will_mend(path: str) -> None:
+def test_a_follower_does_not_wait_at_a_torn_tail_of_a_replaced_file(path: str) -> None:
     append(path, 1)
     with open(path, "ab") as file:
         file.write(pack(2)[:100])
@@ -1113,7 +1111,7 @@ def test_a_follower_does_not_wait_at_a_tear_that_nobody_will_mend(path: str) -> 
             assert list(skipping) == [3]
 
 
-def test_follow_waits_for_a_tear_to_be_mended(path: str) -> None:
+def test_follow_waits_until_a_torn_tail_is_completed(path: str) -> None:
     append(path, 1)
     whole = Path(path).read_bytes()
     Path(path).write_bytes(whole[:200])
@@ -1160,7 +1158,7 @@ def test_records_come_out_of_a_pipe_as_they_arrive(path: str, piece: int) -> Non
         thread.join()
 
 
-def test_policy_trust_expect_and_keys_bind_for_each_record(path: str) -> None:
+def test_policy_trust_expect_and_keys_apply_to_each_record(path: str) -> None:
     ring = pickleseal.KeyRing([pickleseal.Key.hmac("k", b"k" * 32)])
     writer = pickleseal.Writer(keys=ring)
     with StreamWriter(path, batch=2, writer=writer, meta={"team": "risk"}) as stream:
@@ -1192,7 +1190,7 @@ def test_policy_trust_expect_and_keys_bind_for_each_record(path: str) -> None:
         list(load(path, policy=signed))
 
 
-def test_what_a_header_says_of_a_batch(path: str) -> None:
+def test_the_header_of_a_batch(path: str) -> None:
     with StreamWriter(path, batch=2) as stream:
         for record in (1, 2, "a", 3, stream_kinds.Data(1), stream_kinds.Data(2), 5):
             stream.append(record)
@@ -1240,7 +1238,7 @@ def test_a_file_that_was_emptied_is_followed_from_its_beginning_and_else_refused
         assert following.record == 1
 
 
-def test_a_function_is_told_of_what_is_lost(path: str) -> None:
+def test_a_function_gets_each_lost_part(path: str) -> None:
     for record in range(3):
         append(path, record)
     size = os.path.getsize(path)
@@ -1288,6 +1286,12 @@ def test_a_writer_without_records_leaves_an_empty_stream(path: str) -> None:
     with StreamWriter(path):
         pass
     assert list(iter_load(path)) == []
+
+
+def test_an_append_that_cannot_pack_leaves_no_file(path: str) -> None:
+    with pytest.raises(PackError):
+        append(path, lambda: None)
+    assert not os.path.exists(path)
 
 
 def test_a_long_text_does_not_wait(path: str) -> None:

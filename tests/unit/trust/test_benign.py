@@ -129,7 +129,7 @@ def test_all_of_them_at_once(level: str) -> None:
 
 
 @levels
-def test_what_is_shared_stays_shared(level: str) -> None:
+def test_shared_objects_stay_shared(level: str) -> None:
     for value in (
         SHARED,
         {1: 2},
@@ -192,7 +192,7 @@ def test_cycles(name: str, level: str) -> None:
 
 
 @levels
-def test_exceptions_with_what_they_hold(level: str) -> None:
+def test_exceptions_with_their_attributes(level: str) -> None:
     plain = ValueError("text", 7)
     plain.code = 3  # type: ignore[attr-defined]
     errors = [

@@ -1,4 +1,4 @@
-"""Trust levels: what each lets a payload do, and what stays of what it tried (spec section 8.2)."""
+"""Trust levels: what each one lets a payload do, and what it undoes (spec section 8.2)."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _quiet() -> Iterator[None]:
 
 
 class TestGuarded:
-    def test_a_class_is_what_it_was_after_a_payload_changed_it(self) -> None:
+    def test_a_change_of_a_class_is_undone(self) -> None:
         for state in (b"N}" + text("a") + b"K\x07s\x86", b"N}" + text("method") + b"Ns" + text("new") + b"Ns\x86"):
             for after in (b"b", b"bh\x63"):  # the payload ends well, or fails
                 error = refusal(artifact(PLAIN + state + after, *of_here("Plain")), trust=[Plain])
@@ -132,7 +132,7 @@ class TestGuarded:
                 assert Plain(3).method() == 3
                 assert not hasattr(Plain, "new")
 
-    def test_bases_and_names_of_classes_too(self) -> None:
+    def test_changes_of_bases_and_names_are_undone(self) -> None:
         class Base:
             pass
 
@@ -153,7 +153,7 @@ class TestGuarded:
         assert not hasattr(Color.RED, "extra")
         assert not snapshot.has_changed()
 
-    def test_a_class_that_changes_itself_is_left_alone(self) -> None:
+    def test_a_class_may_change_itself(self) -> None:
         before = Counted.loaded
         obj = pickle.loads(pickle.dumps(Counted()))
         obj.x = 1
@@ -162,7 +162,7 @@ class TestGuarded:
             pickleseal.unpack(data, trust=[Counted], policy=Policy(level=level))
         assert Counted.loaded == before + 2
 
-    def test_a_class_that_a_function_returned_stays_too(self) -> None:
+    def test_a_change_of_a_class_that_a_function_returned_is_undone(self) -> None:
         body = named(HERE, "the_class") + b")RN}" + text("a") + b"K\x09s\x86b0" + PLAIN
         for level in CHECKED:
             error = refusal(artifact(body, *of_here("the_class", "Plain")), level, [the_class, Plain])
@@ -174,7 +174,7 @@ class TestGuarded:
         pickleseal.unpack(data, trust=[counting, Counted])
         assert Counted.loaded == before + 1
 
-    def test_members_of_enums_stay(self) -> None:
+    def test_a_change_of_a_member_of_an_enum_is_undone(self) -> None:
         before = dict(Color.RED.__dict__)
         body = COLOR + b"K\x01\x85R}" + text("_value_") + b"K\x09sb"
         for level in CHECKED:
@@ -187,7 +187,7 @@ class TestGuarded:
             error = refusal(artifact(body, *of_here("Callable")), level, [Callable])
             assert isinstance(error, ForbiddenOperationError)
 
-    def test_names_made_of_other_texts_are_found(self) -> None:
+    def test_forbidden_names_made_from_other_texts_are_found(self) -> None:
         user_string = named("collections", "UserString")
         keys = {
             "str": (text("__setstate__"), []),
@@ -207,7 +207,7 @@ class TestGuarded:
             error = refusal(artifact(body, "collections:UserString", *of_here("Plain")), level, [Plain])
             assert error.code in ("limit-exceeded", "unpickle-failed")
 
-    def test_a_text_of_numpy_is_no_way_around(self) -> None:
+    def test_a_forbidden_name_as_a_numpy_text_is_found(self) -> None:
         pytest.importorskip("numpy")
         raw = "__setstate__".encode("utf-32-le")
         key = named("pickleseal", "rebuild_scalar") + text("<U12") + b"C" + bytes([len(raw)]) + raw + b"\x86R"
@@ -216,7 +216,7 @@ class TestGuarded:
         for level in CHECKED:
             assert isinstance(refusal(artifact(body, *names), level, [Plain, Callable]), ForbiddenOperationError)
 
-    def test_what_honest_pickles_need_of_dangerous_functions(self) -> None:
+    def test_honest_uses_of_dangerous_functions_load(self) -> None:
         for obj in (Plain(3).method, Plain.make, int | None, list[int], dict[str, int | str], Made(4)):
             data = pickleseal.pack(obj)
             for level in CHECKED:
@@ -229,7 +229,7 @@ class TestGuarded:
                     assert again == obj
 
     @pytest.mark.parametrize("name", ["secret", "__init__", "__class__", "no_such", "a"])
-    def test_getattr_gives_methods_only(self, name: str) -> None:
+    def test_getattr_returns_methods_only(self, name: str) -> None:
         getter = named("builtins", "getattr")
         for owner in (PLAIN + b")\x81", PLAIN):
             body = getter + owner + text(name) + b"\x86R"
@@ -255,7 +255,7 @@ class TestStrict:
         error = refusal(artifact(body, "canary:trip", "uuid:UUID"), "strict", [canary.trip])
         assert isinstance(error, ForbiddenOperationError)
 
-    def test_a_reader_s_check_has_the_dry_run(self) -> None:
+    def test_the_check_of_a_reader_makes_the_dry_run(self) -> None:
         data = artifact(CALLABLE + b")\x81)R", *of_here("Callable"))
         for fields in ({"level": "strict"}, {"level": "guarded"}):
             with pytest.raises(ForbiddenOperationError):
@@ -272,11 +272,11 @@ class TestStrict:
             data = pickleseal.pack(obj)
             assert pickleseal.unpack(data, trust=[Plain, Color], policy=Policy(level="strict")) == obj
 
-    def test_many_flat_tuples_are_no_tower(self) -> None:
+    def test_many_flat_tuples_load(self) -> None:
         obj = {(n, str(n), (n,)): [(n, n)] * 3 for n in range(5000)}
         assert pickleseal.unpack(pickleseal.pack(obj), policy=Policy(level="strict")) == obj
 
-    def test_depth_is_a_matter_of_the_policy(self) -> None:
+    def test_the_policy_sets_the_depth(self) -> None:
         key: Any = ()
         for _ in range(300):
             key = (key,)
@@ -303,7 +303,7 @@ class TestStrict:
         assert pickleseal.unpack(pickleseal.pack(many), policy=Policy(level="strict", limits=Limits(max_depth=100)))
 
 
-def test_a_function_is_no_container() -> None:
+def test_a_safe_function_among_arguments_does_no_harm() -> None:
     body = named("collections", "deque") + named("builtins", "bytearray") + b"\x85\x810]"
     data = artifact(body, "builtins:bytearray", "collections:deque")
     for level in CHECKED:
@@ -341,7 +341,7 @@ class TestVouchedFor:
         data = artifact(named("canary", "trip") + b")R")
         assert refusal(data, OWN).code == "undeclared-global"
 
-    def test_the_opposite_runs_everything_that_is_declared(self) -> None:
+    def test_never_left_my_hands_runs_everything_that_is_declared(self) -> None:
         data = artifact(named("canary", "quiet") + b")R", "canary:quiet")
         assert pickleseal.unpack(data, policy=Policy(level=OWN)) is None
         assert refusal(data, "guarded").code == "untrusted-global"
@@ -373,14 +373,14 @@ class TestIsolated:
             for level in (*CHECKED, OWN):
                 assert self.read(pickleseal.pack(obj), level) == obj
 
-    def test_buffers_stay_here(self) -> None:
+    def test_buffers_stay_with_the_caller(self) -> None:
         np = pytest.importorskip("numpy")
         obj = {"a": np.arange(100_000.0), "b": np.arange(5), "o": np.array([Plain(1), None])}
         again = self.read(pickleseal.pack(obj), "strict")
         assert (again["a"] == obj["a"]).all()
         assert again["o"][0] == Plain(1)
 
-    def test_refusals_come_back_as_they_are(self) -> None:
+    def test_refusals_come_back_unchanged(self) -> None:
         with pytest.raises(ForbiddenOperationError) as caught:
             self.read(artifact(CALLABLE + b")\x81)R", *of_here("Callable")))
         assert caught.value.step == 20
@@ -401,7 +401,7 @@ class TestIsolated:
             self.read(many, max_seconds=1, max_memory=8 * 10**9)
         assert self.read(pickleseal.pack([1])) == [1]
 
-    def test_numbers_that_collide_are_seen_in_the_child_as_well(self) -> None:
+    def test_numbers_with_the_same_hash_are_found_in_the_child(self) -> None:
         decimal = named("decimal", "Decimal")
         texts = b"".join(b"h\x02" + text(str(5 + k * (2**61 - 1))) + b"\x85R" for k in range(1, 1100))
         data = artifact(decimal + b"0\x8f(" + texts + b"\x90", "decimal:Decimal")
@@ -427,7 +427,7 @@ class TestIsolated:
         with pytest.raises(IsolationError, match=r"sys\.executable"):
             self.read(pickleseal.pack([1]))
 
-    def test_threads_share_it(self) -> None:
+    def test_threads_share_the_helper(self) -> None:
         found: list[Any] = []
 
         def work(number: int) -> None:
@@ -441,7 +441,7 @@ class TestIsolated:
             thread.join()
         assert found == [True] * 30
 
-    def test_a_forked_process_gets_its_own(self) -> None:
+    def test_a_forked_process_gets_its_own_helper(self) -> None:
         code = (
             "import os, pickleseal as p\n"
             "policy = p.Policy(isolated=True)\n"
@@ -482,7 +482,7 @@ class TestIsolated:
             else:
                 pytest.fail("the helper is still there")
 
-    def test_a_platform_without_limits_is_told_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_platform_without_resource_limits_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "resource", None)
         with pytest.raises(PolicyError, match="resource limits"):
             self.read(pickleseal.pack([1]))

@@ -1,4 +1,4 @@
-"""The allow-list: what a payload may import, what it gets, and what it is told when it may not."""
+"""The allow-list: what a payload may import, which object it gets, and the errors when it may not."""
 
 import builtins
 import collections
@@ -34,7 +34,7 @@ class TestRefusals:
         pasted = str(caught.value).split("trust=")[1]
         assert pickleseal.unpack(data, trust=eval(pasted))[0] == shapes.Job(1, "a")
 
-    def test_names_that_run_anything_come_with_a_warning_instead(self) -> None:
+    def test_the_hint_never_suggests_to_trust_dangerous_names(self) -> None:
         data = hostile(named("os", "system") + text("true") + b"\x85R", "os:system")
         with pytest.raises(errors.UntrustedGlobalError) as caught:
             pickleseal.unpack(data)
@@ -42,7 +42,7 @@ class TestRefusals:
         assert "trust=[" not in str(caught.value)
 
     @pytest.mark.parametrize("trust", [True, False, "shapes:Job", b"shapes:Job", shapes.Job, 7, None])
-    def test_a_trust_switch_takes_names(self, trust: Any) -> None:
+    def test_trust_takes_names_only(self, trust: Any) -> None:
         with pytest.raises(TypeError, match="trust: expected a list"):
             pickleseal.unpack(pickleseal.pack(1), trust=trust)
 
@@ -50,7 +50,7 @@ class TestRefusals:
         with pytest.raises(TypeError, match="did you mean 'shapes:Job'"):
             pickleseal.unpack(pickleseal.pack(1), trust=["shapes.Job"])
 
-    def test_an_alias_of_a_dangerous_function_is_no_way_around(self) -> None:
+    def test_an_alias_of_a_dangerous_function_is_refused(self) -> None:
         data = hostile(named("logging", "os.system"), "logging:os.system")
         with pytest.raises(errors.UntrustedGlobalError, match="do not load this"):
             pickleseal.unpack(data)
@@ -68,12 +68,12 @@ class TestRefusals:
         assert again.args == done.args
         assert pickleseal.unpack(pickleseal.pack(os.stat(".")), trust=[os.stat_result]).st_size >= 0
 
-    def test_a_refusal_of_other_bytes_inside_a_payload_is_not_ours(self) -> None:
+    def test_a_refusal_of_other_bytes_inside_a_payload_is_an_unpickle_error(self) -> None:
         data = pickleseal.pack(shapes.LoadsGarbage())
         with pytest.raises(errors.UnpickleError, match="NotAnArtifactError"):
             pickleseal.unpack(data, expect=shapes.LoadsGarbage)
 
-    def test_a_guard_says_when_it_refused(self) -> None:
+    def test_a_safe_function_refuses_at_step_20(self) -> None:
         body = named("builtins", "type") + b"K\x01\x85R"
         with pytest.raises(errors.UntrustedGlobalError, match="type of an object") as caught:
             pickleseal.unpack(hostile(body, "builtins:type"))
@@ -111,11 +111,11 @@ class TestRefusals:
         ],
         ids=str,
     )
-    def test_what_runs_its_arguments_is_never_listed(self, item: Any) -> None:
+    def test_functions_that_run_their_arguments_are_never_trusted(self, item: Any) -> None:
         with pytest.raises(ValueError, match="runs what its arguments say"):
             pickleseal.unpack(pickleseal.pack(1), trust=[item])
 
-    def test_dotted_names_below_a_trusted_one_are_other_names(self) -> None:
+    def test_a_trusted_name_does_not_cover_dotted_names_below_it(self) -> None:
         for name in ("Job.__init__", "Job.__init__.__globals__", "function.__globals__", "Outer.Inner"):
             data = hostile(named("shapes", name), f"shapes:{name}")
             with pytest.raises(errors.UntrustedGlobalError):
@@ -129,7 +129,7 @@ class TestRefusals:
             assert caught.value.found == name
             assert caught.value.code == ("policy" if name.endswith("digits") else "class-missing")
 
-    def test_a_value_that_pickles_as_its_name_can_be_trusted_and_is_left_alone(self) -> None:
+    def test_a_value_that_is_pickled_by_its_name_can_be_trusted_and_not_changed(self) -> None:
         name = "shapes:SINGLETON"
         data = pickleseal.pack([shapes.SINGLETON])
         assert pickleseal.unpack(data, trust=[name]) == [shapes.SINGLETON]
@@ -220,8 +220,8 @@ def imported_by_pickle(data: bytes) -> set[str]:
     return asked
 
 
-class TestSubstitutes:
-    """Guarded stand-ins: the payload gets the one harmless thing, and nothing of the original."""
+class TestSafeFunctions:
+    """A payload gets the one harmless use of a function, and nothing of the original."""
 
     @pytest.mark.parametrize(
         ("body", "names"),
@@ -240,11 +240,11 @@ class TestSubstitutes:
         ],
         ids=["getattr-dict", "getattr-zoneinfo-init", "type-of-value", "type-three-arguments", "bytearray-by-size"],
     )
-    def test_nothing_else_is_given(self, body: bytes, names: list[str]) -> None:
+    def test_other_uses_are_refused(self, body: bytes, names: list[str]) -> None:
         with pytest.raises((errors.UntrustedGlobalError, errors.UnpickleError)):
             pickleseal.unpack(hostile(body, *names))
 
-    def test_what_honest_pickles_need_is_given(self) -> None:
+    def test_honest_uses_load(self) -> None:
         class_of_none, zone = type(None), zoneinfo.ZoneInfo("UTC")
         assert pickleseal.unpack(pickleseal.pack([class_of_none, zone])) == [class_of_none, zone]
         assert pickleseal.unpack(
@@ -261,7 +261,7 @@ class TestSubstitutes:
             assert got is not value
 
 
-def test_a_warm_extension_cache_is_no_way_in() -> None:
+def test_the_extension_registry_is_refused_with_a_warm_cache() -> None:
     """EXT1 with a warm cache never asks find_class; the opcode is refused before anything runs."""
     copyreg.add_extension("os", "system", 241)
     copyreg._extension_cache[241] = os.system  # type: ignore[attr-defined]
@@ -276,7 +276,7 @@ def test_a_warm_extension_cache_is_no_way_in() -> None:
 class TestMemorySafety:
     """What the rebuild functions hand out must not become a way to foreign memory (each of these once was one)."""
 
-    def test_another_object_s_memory_is_no_buffer(self) -> None:
+    def test_memory_of_another_object_is_refused_as_a_buffer(self) -> None:
         np = pytest.importorskip("numpy")
         import array
 
@@ -314,7 +314,7 @@ class TestMemorySafety:
                 with pytest.raises(ValueError, match="outside its item"):
                     pickleseal.rebuild_array(described, (1,), "C", bytearray(8))
 
-    def test_expecting_an_array_hands_out_no_constructor(self) -> None:
+    def test_expecting_an_array_does_not_trust_its_constructor(self) -> None:
         np = pytest.importorskip("numpy")
         import struct
 
@@ -323,7 +323,7 @@ class TestMemorySafety:
         with pytest.raises(errors.UntrustedGlobalError):
             pickleseal.unpack(data, expect=np.ndarray)
 
-    def test_trusting_a_scalar_class_keeps_the_guard(self) -> None:
+    def test_trusting_a_scalar_class_keeps_the_safe_function(self) -> None:
         np = pytest.importorskip("numpy")
         state = b"(K\x03" + text("|") + b"NNNJ@B\x0f\x00K\x01K\x00tb"
         body = named("pickleseal", "rebuild_dtype") + text("|V8") + b"\x85R" + state + b"0" + named("numpy", "float64")
@@ -338,7 +338,7 @@ class TestMemorySafety:
         assert (again[2] == obj[2]).all()
         again[2][0] = 1
 
-    def test_a_small_description_is_no_bomb(self) -> None:
+    def test_a_small_description_with_shared_parts_is_refused(self) -> None:
         pytest.importorskip("numpy")
         described: Any = "<f8"
         for _ in range(25):
@@ -347,7 +347,7 @@ class TestMemorySafety:
             pickleseal.rebuild_dtype(described)
 
 
-class TestSubstitutesStayAsTheyAre:
+class TestSafeFunctionsDoNotChange:
     @pytest.mark.parametrize(
         "name", ["builtins:getattr", "builtins:type", "builtins:bytearray", "re:_compile", "pickleseal:rebuild_array"]
     )
@@ -382,7 +382,7 @@ class TestSubstitutesStayAsTheyAre:
             pickleseal.unpack(hostile(body, "builtins:getattr"))
 
 
-class TestNamesThatWereHard:
+class TestNamesThatNeedCare:
     def test_private_twins_of_dangerous_functions(self) -> None:
         import functools
         import importlib
@@ -422,7 +422,7 @@ class TestNamesThatWereHard:
             else:
                 assert pickleseal.unpack(data, trust=[function]) is function
 
-    def test_what_no_reader_will_take_is_reported_when_packing(self) -> None:
+    def test_globals_that_no_reader_takes_are_reported_when_packing(self) -> None:
         import functools
         import operator
 

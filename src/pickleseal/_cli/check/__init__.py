@@ -6,7 +6,7 @@ those that --import names and those below them are imported. The current folder 
 `python -m`. Without --trust and --policy, every class and function that is found counts as trusted.
 
     pickleseal check data/ --import myapp
-    pickleseal check data/ --import myapp --policy policy.toml --sarif check.sarif
+    pickleseal check data/ --import myapp --policy policy.toml --sarif ci.sarif
 """
 
 import argparse

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from ..._io.atomic import replace_file
 from ..._version import __version__
 from ...catalog import HeaderEntry
-from ...errors import ReadError, printable
+from ...errors import ReadError, one_line, printable
 from ..output import as_json
 from .evaluation import BREAKS, Problem
 
@@ -170,7 +170,7 @@ def write_junit(path: str, report: Report) -> None:
 
     refused: dict[str, list[str]] = {}
     for name, error in report.unreadable:
-        refused.setdefault(name, []).append(str(error))
+        refused.setdefault(name, []).append(one_line(error))
     names = list(dict.fromkeys([*report.files, *refused]))
     failed = [name for name in names if report.files.get(name)]
     counts = {"tests": len(names), "failures": len(failed), "errors": len(refused)}

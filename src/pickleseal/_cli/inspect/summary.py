@@ -298,13 +298,19 @@ def _frame_lines(frames: list[Frame], count: int, out: Output) -> list[str]:
     """Return a table of frames."""
     if not frames:
         return []
-    lines = [out.style(f"  {'record':>15}  {'offset':>13}  {'bytes':>11}  {'created':<19}  type", "dim")]
+    rows = [("record", "offset", "bytes", f"{'created':<19}", "type")]
     for frame in frames:
         last = frame.record + frame.records - 1
-        which = f"{frame.record:,}" if frame.records == 1 else f"{frame.record:,}-{last:,}"
-        kind = cut_start(printable(frame.header.type), max(columns() - 69, 16))
+        records = f"{frame.record:,}" if frame.records == 1 else f"{frame.record:,}-{last:,}"
         created = frame.header.created[:19].replace("T", " ")
-        lines.append(f"  {which:>15}  {frame.offset:>13,}  {frame.length:>11,}  {created}  {kind}")
+        rows.append((records, f"{frame.offset:,}", f"{frame.length:,}", created, printable(frame.header.type)))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    room = max(columns() - sum(widths) - 10, 16)
+    lines = []
+    for *cells, kind in rows:
+        start = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        lines.append(f"  {start}  {cut_start(kind, room)}")
+    lines[0] = out.style(lines[0], "dim")
     if count > len(frames):
         after = frames[-1].record + frames[-1].records
         lines.append(f"  ... and {plural(count - len(frames), 'more frame')}: --records {after}:")

@@ -1,8 +1,10 @@
 """Find every place in a code base that pickles or unpickles, and say what to ask there.
 
 `map` reads the syntax trees of Python files and notebooks. It imports and runs nothing of them. Names are followed
-through imports, aliases, attributes of `self`, defaults of parameters, and from module to module. The comment
-`# pickleseal: ok REASON`, in the line of a place or alone in the line above, accepts that place.
+through imports, aliases, attributes of `self`, defaults of parameters, and from module to module. A comment with a
+reason, in the line of a place or alone in the line above, accepts that place:
+
+    # pickleseal: ok REASON
 
     pickleseal map src
     pickleseal map src --markdown > docs/pickles.md
