@@ -23,7 +23,7 @@ from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
-from ._schema.header_entries import in_header
+from ._schema.header_entries import name_in_header
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
     Trusted,
@@ -468,7 +468,7 @@ def _is_mixed(fields: Fields) -> bool:
 def _check_expected(fields: Fields, request: Request) -> ReadError | None:
     """The type is the one that the caller expects."""
     found, expect, name_today = fields["type"], request.expect, request.compiled.name_today
-    wanted = expect if isinstance(expect, str) else in_header(expect, request.policy.registry).name  # type: ignore[arg-type]  # only where there is one
+    wanted = expect if isinstance(expect, str) else name_in_header(expect, request.policy.registry)  # type: ignore[arg-type]  # only where there is one
     if found == wanted or name_today(found) == wanted:
         return None
     where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # if found is no name known here

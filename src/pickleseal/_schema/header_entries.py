@@ -10,7 +10,7 @@ from .distributions import packages_of_bases
 from .names import global_name, type_name
 from .registry import Registry, RegistryIndex, index_of, is_registered_elsewhere
 
-__all__ = ["ClassInHeader", "in_header"]
+__all__ = ["ClassInHeader", "in_header", "name_in_header"]
 
 _attribute = type.__getattribute__  # past a metaclass's own
 
@@ -39,6 +39,12 @@ def in_header(cls: type, registry: Registry) -> ClassInHeader:
         found = _in_header(cls, index)._replace(module=module, qualname=qualname)
         index.headers.keep(cls, found)
     return found
+
+
+def name_in_header(cls: type, registry: Registry) -> str:
+    """Return the name of a class in a header: its registered name, or its global."""
+    registered = index_of(registry).by_class(cls)
+    return type_name(cls) if registered is None else registered.name
 
 
 def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:

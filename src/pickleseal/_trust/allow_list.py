@@ -10,7 +10,6 @@ code does (SECURITY.md).
 
 import builtins
 import functools
-import re
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import Any
@@ -110,7 +109,7 @@ def _is_class_or_function(value: object) -> bool:
 
 
 def _is_numpy(cls: type) -> bool:
-    return re.match(r"numpy[.:]", global_name(cls)) is not None
+    return global_name(cls).startswith(("numpy.", "numpy:"))
 
 
 def _makes_classes(value: object) -> bool:
@@ -132,7 +131,7 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object
     """
     if expect is not None and not isinstance(expect, type | str):
         raise TypeError(f"expect: expected a class or a type's name, found {expect!r}")
-    if isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable):
+    if trust != () and (isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable)):
         raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
     trusted: Trusted = {}
     # Arrays are made by our own functions. `expect=numpy.ndarray` is about the type of the object, and must not give
