@@ -218,6 +218,16 @@ def test_keys_and_policies_are_applied(data: Path, tmp_path: Path) -> None:
     assert (said.code, "policy.toml:1: nonsense: unknown key" in said.err) == (2, True)
 
 
+def test_all_that_a_policy_refuses_is_listed(data: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('protocols = [2]\n[types]\n"builtins:list" = "*"\n[meta]\nteam = "*"\n', "utf-8")
+    said = cli("verify", data / "minimal.pseal", "--policy", policy, "--json")
+    assert said.code == 1
+    (first,) = said.json["results"]
+    assert (first["code"], first["where"]) == ("policy", "pickle.protocol")
+    assert [line.split(": ")[0] for line in first["others"]] == ["type-mismatch", "policy"]
+
+
 def test_a_policy_that_names_imports_is_applied_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if sys.version_info < (3, 11):
         need("tomli")

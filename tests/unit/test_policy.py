@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, Policy, Registry, Writer, pack, unpack, verify
-from pickleseal._policy import compiled, evaluate_header, request_of
+from pickleseal._policy import Decision, TrustedImports, compiled, evaluate, evaluate_header, request_of
 from pickleseal.errors import (
     LimitExceededError,
     MissingExtraError,
@@ -601,3 +601,27 @@ def test_policies_and_readers_go_to_other_processes() -> None:
         pickle.dumps(Policy(registry=Registry()))
     with pytest.raises(TypeError, match="KeyRing"):
         pickle.dumps(Policy(keys=KeyRing([Key.generate("a")])))
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_imported_for_an_artifact_that_is_refused_before(tmp_path: Path) -> None:
+    (tmp_path / "not_yet_imported.py").write_text("class Thing: pass\n", "utf-8")
+    fields = {"type": "a:B", "version": 0, "pickle": {"protocol": 5}, "globals": ["not_yet_imported:Thing"]}
+    request = request_of(str, ["not_yet_imported:Thing"], Policy(types={"a:C": "*"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        found = iter(evaluate(fields, request, TrustedImports(), decision := Decision()))
+        reasons = [next(found).error.reason for _ in range(2)]  # type: ignore[union-attr]  # they are refusals
+        assert reasons == ["not the expected type", "a type that the policy does not list"]
+        assert "not_yet_imported" not in sys.modules
+        assert list(found) == []
+        assert decision.resolved["not_yet_imported", "Thing"] is sys.modules.pop("not_yet_imported").Thing
+
+
+def test_packages_count_for_a_header_without_globals() -> None:
+    fields = {"type": "builtins:dict", "version": 0, "pickle": {"protocol": 5}, "globals": [], "packages": {"x": "1"}}
+    request = request_of(policy=Policy(packages={"x": "refuse"}))
+    found = list(evaluate(fields, request, TrustedImports(), Decision()))
+    assert [(finding.error.code, finding.subject) for finding in found] == [("package-version", "packages.x")]  # type: ignore[union-attr]

@@ -384,7 +384,7 @@ class TestHardCases:
         header = pickleseal.peek(data)
         assert "a" in [name for name, _ in header.types[f"{MODULE}:Task"].fields]
 
-    def test_a_class_whose_name_changed_is_recorded_by_its_new_name(self) -> None:
+    def test_a_class_whose_name_changed_is_recorded_by_its_new_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with installed(MODULE, task("a: int", "", "class Other: pass\n")) as module:
             pickleseal.pack(module.Task(1))
             module.Task.__qualname__ = "Renamed"
@@ -392,6 +392,10 @@ class TestHardCases:
             header = pickleseal.peek(pickleseal.pack(module.Task(1)))
             assert header.globals == (f"{MODULE}:Renamed",)
             assert header.types[f"{MODULE}:Renamed"].global_ == f"{MODULE}:Renamed"
+            monkeypatch.setitem(sys.modules, "evolving_elsewhere", module)
+            module.Task.__module__ = "evolving_elsewhere"
+            header = pickleseal.peek(pickleseal.pack(module.Task(1)))
+            assert header.globals == tuple(header.types) == ("evolving_elsewhere:Renamed",)
 
     def test_schemas_too_large_for_a_header_are_left_out_with_a_warning(self) -> None:
         text = "class Task:\n    __annotations__ = {f'f{i}' + 'x' * 900: int for i in range(1300)}\n"
