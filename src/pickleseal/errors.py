@@ -68,8 +68,9 @@ def printable(value: object, limit: int = _SHOWN) -> str:
     """Render a value of unknown origin on one line: control, bidi and surrogate characters escaped, length bounded."""
     text = value if isinstance(value, str) else repr(value)
     cut = text[:limit]
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
-    return safe if len(text) <= limit else f"{safe}... ({len(text)} characters)"
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return cut if len(text) <= limit else f"{cut}... ({len(text)} characters)"
 
 
 def shown(value: object, limit: int = 200) -> str:

@@ -66,6 +66,13 @@ def append_and_die(faults: Faults | None, tear: int, path: Path, *arguments: Any
                 append_for_ever(path, *arguments)
 
 
+def wait_for_end(child: int) -> None:
+    """Wait until a child ended, for some seconds at most. Its status is left for another call."""
+    end = time.monotonic() + 5
+    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def tell(descriptor: int, appender: int, count: int) -> None:
     os.write(descriptor, _TOLD.pack(appender, count))
 
@@ -108,14 +115,18 @@ def kills(folder: Path, rounds: int, seed: int) -> dict[str, int]:
 
         with_repair = is_torn  # of the round before: this round's writers have to repair it
         tears = rng.randrange(APPENDERS) if faults is not None else -1
-        children = []
+        children, torn = [], 0
         for appender in range(APPENDERS):
             if with_repair and (round + appender) % 5 == 0:
                 continue  # `append` repairs nothing
             tear = rng.randint(1, 40) if appender == tears else 0
             arguments = path, round, appender, with_repair, functools.partial(tell, writing, appender)
             children.append(forked(functools.partial(append_and_die, faults, tear, *arguments)))
+            if tear:
+                torn = children[-1]
         os.close(writing)
+        if torn and round % 4 == 0:
+            wait_for_end(torn)  # so that some writes are torn on a busy machine, too
         time.sleep(rng.random() * 0.03)
         rng.shuffle(children)
         for child in children:

@@ -6,6 +6,7 @@ import pickle
 import queue
 import socket
 import sqlite3
+import sys
 import threading
 import types
 import weakref
@@ -105,7 +106,7 @@ def refused() -> Any:
         "file": (io.FileIO(0, closefd=False), "FileIO", "open it again"),
         "lock": (threading.Lock(), "lock", "__getstate__"),
         "rlock": (threading.RLock(), "RLock", "__getstate__"),
-        "thread": (thread, "lock", "__getstate__"),
+        "thread": (thread, "_ThreadHandle" if sys.version_info >= (3, 13) else "lock", "__getstate__"),
         "queue": (queue.Queue(), "lock", "__getstate__"),
         "connection": (connection, "sqlite3.Connection", "connect again"),
         "lambda": (lambda: 1, "the lambda", "top of a module"),

@@ -233,9 +233,9 @@ def test_limits_of_single_sections() -> None:
     payload = len(pickle.dumps(bytes(1000), 5))
     data = pack(bytes(1000))
     unpack(data, policy=Policy(limits=Limits(max_section=payload)))
-    for judge in (unpack, pickleseal.peek, pickleseal.verify):
+    for read_one in (unpack, pickleseal.peek, pickleseal.verify):
         with pytest.raises(LimitExceededError) as caught:
-            judge(data, policy=Policy(limits=Limits(max_section=payload - 1)))  # type: ignore[operator]
+            read_one(data, policy=Policy(limits=Limits(max_section=payload - 1)))  # type: ignore[operator]
         assert (caught.value.step, caught.value.where, caught.value.found) == (12, "sections[0].len", payload)
 
 
