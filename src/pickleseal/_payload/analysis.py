@@ -13,8 +13,6 @@ from .._format.header import is_global
 from ..errors import PickleEnvelopeError
 from .opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode
 
-__all__ = ["LOAD", "Outline", "outline", "todays_name"]
-
 LOAD = "--load --trust NAME... unpickles it under an allow-list and packs it anew"
 _LONGEST = 1023  # bytes of a name (spec 6)
 
