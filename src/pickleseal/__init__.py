@@ -23,8 +23,8 @@ from ._policy import Policy
 from ._reading import unpack
 from ._schema.drift import Change
 from ._schema.registry import Registry, artifact, default_registry, migration, register
-from ._streams.reader import Frame, StreamReader, iter_load
-from ._streams.scanner import Lost
+from ._streams.reader import StreamReader, iter_load
+from ._streams.scanner import Frame, Lost
 from ._streams.writer import StreamWriter, append
 from ._version import __version__
 from .catalog import HeaderEntry, iter_headers, scan_partition

@@ -25,8 +25,6 @@ from ._policy import Policy, Trust, check_is_policy, request_of
 from ._reading import read_header, read_object, unpack, verify_source
 from .errors import ReadError
 
-__all__ = ["dump", "dumps", "load", "loads", "peek", "verify"]
-
 T = TypeVar("T")
 Input = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 

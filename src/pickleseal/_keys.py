@@ -18,8 +18,6 @@ from ._format.seal import Sign, Signature, Verify, decode_base64, is_purpose, pr
 from ._io.atomic import naming, replace_with, write_all
 from .errors import MissingExtraError, SignatureError
 
-__all__ = ["Key", "KeyRing", "check_keys", "read_key_file", "signer", "verifier", "write_key_file"]
-
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
 _LEAST_SECRET = 32  # bytes: as long as the hash, RFC 2104 section 3

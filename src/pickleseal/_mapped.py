@@ -15,8 +15,6 @@ from ._policy import Policy, Trust, request_of
 from ._reading import accept, load_accepted
 from .errors import ReadError
 
-__all__ = ["Mapped", "check_verify"]
-
 
 class Mapped:
     """An artifact file whose arrays are views of a memory map: pages that are not used are not read.

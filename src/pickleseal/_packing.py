@@ -31,22 +31,6 @@ from ._trust.allow_list import is_dangerous, methods_not_loaded
 from ._version import __version__
 from .errors import PackError, PackWarning, frames_up
 
-__all__ = [
-    "Writer",
-    "add_schemas",
-    "check_globals",
-    "check_members",
-    "check_writer",
-    "defer_object",
-    "describe_root",
-    "encode_object",
-    "encode_pickled",
-    "pack",
-    "pack_parts",
-    "pickle_or_explain",
-    "place_frame",
-]
-
 _DEFER_FROM = 1 << 22  # bytes of buffers; fewer are in the processor's cache when they are written
 _IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # `platform` says so too, 3 ms later
 _BUILD = {

@@ -50,28 +50,6 @@ if TYPE_CHECKING:
 
     from ._schema.plans import Plan
 
-__all__ = [
-    "DEFAULT_POLICY",
-    "DEFAULT_REQUEST",
-    "CompiledPolicy",
-    "Decision",
-    "Finding",
-    "Imports",
-    "Policy",
-    "Request",
-    "Trust",
-    "TrustedImports",
-    "advice",
-    "as_tuple",
-    "check_is_policy",
-    "compiled",
-    "evaluate",
-    "evaluate_classes",
-    "evaluate_header",
-    "origin",
-    "request_of",
-]
-
 Trust = Iterable[type | Callable[..., Any] | str]
 Fields = Mapping[str, Any]  # of a validated header
 Resolved = dict[tuple[str, str], Any]  # (module, qualname) of each global -> what it is here

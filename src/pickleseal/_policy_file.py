@@ -18,8 +18,6 @@ from ._keys import KeyRing
 from ._trust.levels import LEVELS
 from .errors import MissingExtraError, printable
 
-__all__ = ["read_policy"]
-
 P = TypeVar("P")
 Key = tuple[str, ...]
 

@@ -43,20 +43,6 @@ from .errors import (
     printable,
 )
 
-__all__ = [
-    "Accepted",
-    "accept",
-    "body_sections",
-    "check_body",
-    "check_codecs",
-    "dry_run",
-    "load_accepted",
-    "read_header",
-    "read_object",
-    "unpack",
-    "verify_source",
-]
-
 T = TypeVar("T")
 
 

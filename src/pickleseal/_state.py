@@ -8,8 +8,6 @@ imported has no state.
 import sys
 from typing import NamedTuple
 
-__all__ = ["STATE", "State", "clear"]
-
 
 class State(NamedTuple):
     """One thing that lives as long as the process."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .._format.header import Header
     from ..convert import Adopted
 
-__all__ = ["add_arguments", "run"]
-
 _PICKLES = tuple(
     stem + suffix
     for stem in (".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jbl", ".dill")

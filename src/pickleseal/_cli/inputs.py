@@ -18,12 +18,10 @@ from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from .._io.source import FileSource
 from .._io.url import import_fsspec, is_url, local_path, masked, os_error
 from .._policy import Policy
-from .._streams.reader import Frame, StreamReader, frames_of_pipe
-from .._streams.scanner import Lost
+from .._streams.reader import StreamReader, frames_of_pipe
+from .._streams.scanner import Frame, Lost
 from ..errors import ReadError, StreamWarning
 from .output import UsageError
-
-__all__ = ["STDIN", "Subject", "Target", "expand", "local_files", "lost_facts", "opened", "quietly"]
 
 STDIN = "-"
 _ENDINGS = (".pseal",)

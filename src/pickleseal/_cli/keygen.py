@@ -15,8 +15,6 @@ from .._keys import ED25519, HMAC, Key, KeyRing
 from ..errors import text_of
 from .output import Output, UsageError, path_text
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

@@ -16,8 +16,6 @@ from .._version import __version__
 from ..errors import MissingExtraError, one_line
 from .output import EXIT_INTERNAL, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, Output, OutputError, UsageError
 
-__all__ = ["COMMANDS", "main", "run"]
-
 # Name of the command, which is also the name of its module: what the command does, in one line.
 COMMANDS = {
     "inspect": "show what an artifact or stream says about itself, without running anything",

@@ -11,20 +11,6 @@ from .._policy import DEFAULT_POLICY, Policy
 from ..errors import UntrustedGlobalError, text_of
 from .output import UsageError
 
-__all__ = [
-    "FORMS",
-    "PATHS",
-    "add_import_arguments",
-    "add_key_arguments",
-    "add_policy_arguments",
-    "add_trust_arguments",
-    "import_all",
-    "import_problem",
-    "policy_of",
-    "ring_of",
-    "suggest_trust",
-]
-
 PATHS = "a file, folder, pattern, URL, or - for standard input"  # the help of an argument
 FORMS = ("auto", "artifact", "stream")
 

@@ -26,32 +26,6 @@ from ..errors import (
     printable,
 )
 
-__all__ = [
-    "EXIT_FINDING",
-    "EXIT_INTERNAL",
-    "EXIT_OK",
-    "EXIT_UNREADABLE",
-    "EXIT_USAGE",
-    "Output",
-    "OutputError",
-    "Progress",
-    "UsageError",
-    "age_text",
-    "as_json",
-    "bar",
-    "columns",
-    "cut",
-    "cut_start",
-    "exit_code_of",
-    "path_text",
-    "plural",
-    "progress",
-    "row",
-    "signatures_text",
-    "size_text",
-    "wrap",
-]
-
 EXIT_OK, EXIT_FINDING, EXIT_USAGE, EXIT_UNREADABLE, EXIT_INTERNAL = range(5)
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _REFUSALS = frozenset({"limit-exceeded", "signature-invalid"})  # before step 15, but a rule of the caller, not damage

@@ -19,8 +19,6 @@ from .inputs import Subject, local_files, quietly
 from .inspect.frame import check_section
 from .output import EXIT_FINDING, Output, path_text, plural
 
-__all__ = ["add_arguments", "run"]
-
 _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 
 

@@ -27,8 +27,6 @@ from ..errors import MissingExtraError, printable
 from .inputs import STDIN, Target, expand
 from .output import EXIT_UNREADABLE, Output, UsageError, columns, cut, exit_code_of, plural, progress, size_text
 
-__all__ = ["SqliteCatalog", "add_arguments", "run"]
-
 _ENDINGS = (".sqlite", ".jsonl", ".parquet")
 _SETTLE = 2.0  # seconds: on a coarse clock, a file that changed just now may change again with the same time
 _SHOWN = 20  # types in the table for people

@@ -16,8 +16,6 @@ from .inputs import local_files
 from .options import add_key_arguments, ring_of
 from .output import Output, UsageError, path_text, plural, signatures_text
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

@@ -30,8 +30,6 @@ from ..errors import PackError, PackWarning, ReadError
 from .inspect.frame import regions
 from .output import Output, bar, columns, signatures_text
 
-__all__ = ["add_arguments", "run"]
-
 _LABEL = 16
 
 

@@ -29,8 +29,6 @@ from .options import (
 )
 from .output import Output, UsageError, path_text, plural, progress
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

@@ -27,8 +27,6 @@ from .inputs import Subject, Target, expand, lost_facts, opened, quietly
 from .options import FORMS, PATHS, add_policy_arguments, policy_of
 from .output import Output, path_text, plural, progress, signatures_text, size_text
 
-__all__ = ["add_arguments", "run"]
-
 _LISTED = 20  # up to so many files, whole ones are listed too
 _THREADS = 4
 _AHEAD = 64  # targets in the queue of the threads

@@ -12,8 +12,6 @@ import orjson
 from ..errors import HeaderEncodingError, ReadError
 from .limits import ALIGNMENT, MAX_DEPTH, MAX_INTEGER
 
-__all__ = ["check_values", "decode", "encode"]
-
 
 def encode(value: dict[str, Any]) -> bytes:
     """Encode an object as canonical JSON, padded with spaces to a multiple of 64 (spec 5).

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from xxhash import xxh3_64, xxh3_64_hexdigest, xxh3_64_intdigest
 
-__all__ = ["Digest", "checksum", "checksum_hex", "new_digest"]
-
 checksum = xxh3_64_intdigest  # bytes-like -> int, as in binary structures
 checksum_hex = xxh3_64_hexdigest  # bytes-like -> 16 lowercase hex digits, as in the header
 

@@ -11,8 +11,6 @@ from typing import Any
 from ..errors import CodecDataError, MissingExtraError, PackError, UnsupportedCodecError
 from .limits import MAX_ZSTD_WINDOW
 
-__all__ = ["CODECS", "check_codec", "check_level", "compressed_chunks", "decompressed_chunks", "foreign_chunks"]
-
 CODECS = ("zstd",)  # spec 7.2
 _STEP = 1 << 20  # bytes that go into a compressor at once
 _BLOCK = 1 << 17  # what goes into and comes out of a decompressor at once: Zstandard's largest block, fits into a cache

@@ -33,18 +33,6 @@ from .limits import ALIGNMENT, MAX_INTEGER, Limits
 from .preamble import MAGIC, PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
 from .seal import Sign, Verify, decode_seal, encode_seal, signed_body
 
-__all__ = [
-    "DeferredFrame",
-    "EncodedFrame",
-    "SectionCheck",
-    "check_section",
-    "decode_head",
-    "decode_plain",
-    "encode_frame",
-    "frame_parts",
-    "padding_of",
-]
-
 Part = bytes | bytearray | memoryview
 
 _ZEROS = bytes(ALIGNMENT)

@@ -16,19 +16,6 @@ from .limits import MAX_INTEGER, MAX_NAME, MAX_RECORDS, MAX_SECTIONS
 from .preamble import VERSION_MAJOR, VERSION_MINOR, Preamble
 from .timestamps import check_timestamp
 
-__all__ = [
-    "SECTION_MEMBERS",
-    "ClassSchema",
-    "Header",
-    "Section",
-    "check_labels",
-    "fields_of",
-    "is_global",
-    "is_key",
-    "is_name",
-    "validate",
-]
-
 # --- words of spec section 6 ------------------------------------------------------------------------------------------
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,255}", re.ASCII)

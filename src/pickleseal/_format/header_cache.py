@@ -15,8 +15,6 @@ from typing import Any
 from .limits import MAX_INTEGER
 from .timestamps import is_timestamp
 
-__all__ = ["HeaderCache", "header_cache"]
-
 _CREATED = b'"created":"'
 _SECTION = b'"sections":[{"len":'
 _XXH3 = b',"xxh3":"'

@@ -9,8 +9,6 @@ from typing import NamedTuple
 from .checksum import checksum
 from .limits import ALIGNMENT
 
-__all__ = ["ENTRY_SIZE", "EVERY_BYTES", "EVERY_FRAMES", "Entry", "decode_entries", "encode_entry", "is_index"]
-
 ENTRY_SIZE = 32
 EVERY_FRAMES = 64  # what an append or a seek goes through at most, some 50 KB of small records
 EVERY_BYTES = 1 << 20

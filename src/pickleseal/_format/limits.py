@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
-
 ALIGNMENT = 64  # spec 4: NumPy's and Arrow's alignment, one cache line
 MAX_INTEGER = 2**53 - 1  # spec 5: exact in every JSON library
 MAX_FRAME = MAX_INTEGER // ALIGNMENT * ALIGNMENT  # spec 4.1

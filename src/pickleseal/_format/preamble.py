@@ -15,8 +15,6 @@ from ..errors import (
 from .checksum import checksum
 from .limits import ALIGNMENT, MAX_HEADER, MAX_INTEGER, MAX_SEAL, Limits
 
-__all__ = ["MAGIC", "PREAMBLE_SIZE", "Preamble", "check_limits", "decode_preamble", "encode_preamble"]
-
 MAGIC = b"\xf7PSL\r\n\x1a\n"
 PREAMBLE_SIZE = 64
 VERSION_MAJOR = 1

@@ -17,18 +17,6 @@ from .header import is_key
 from .limits import ALIGNMENT, MAX_SEAL, MAX_SIGNATURES
 from .preamble import MAGIC, VERSION_MAJOR, Preamble
 
-__all__ = [
-    "Sign",
-    "Signature",
-    "Verify",
-    "decode_base64",
-    "decode_seal",
-    "encode_seal",
-    "is_purpose",
-    "pre_authentication",
-    "signed_body",
-]
-
 _ALG = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _SIGNATURE_LEN = {"hmac-sha256": 32, "ed25519": 64}
 _TYPE = "application/vnd.pickleseal.head.v1"  # spec 10, as in DSSE

@@ -7,16 +7,6 @@ import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
-__all__ = [
-    "check_timestamp",
-    "duration_text",
-    "is_timestamp",
-    "parse_timestamp",
-    "timestamp",
-    "timestamp_of",
-    "timestamp_of_file",
-]
-
 FORM = "YYYY-MM-DDTHH:MM:SS.ffffffZ"
 _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1)

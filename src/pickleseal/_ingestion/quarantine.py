@@ -18,8 +18,6 @@ from .._io.atomic import open_folder, sync_folder
 from .._io.processes import release, try_acquire
 from .rereadable import RereadableSource
 
-__all__ = ["Kept", "QuarantineFolder"]
-
 _LOCK = ".lock"
 _TEMPORARY = ".incoming-"
 _WAIT = 10.0  # seconds for the lock: a refusal must not wait for ever for a process that was stopped

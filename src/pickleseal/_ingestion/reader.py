@@ -22,8 +22,6 @@ from .rereadable import RereadableSource
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Artifact", "Event", "Quarantine", "Reader", "reason_of"]
-
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as `logging` has them
 
 

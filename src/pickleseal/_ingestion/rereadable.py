@@ -21,8 +21,6 @@ from .._policy import Policy
 from .._reading import read_header
 from ..errors import ReadError
 
-__all__ = ["RereadableSource"]
-
 _CHUNK = 1 << 20
 
 

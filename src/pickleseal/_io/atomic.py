@@ -12,18 +12,6 @@ from contextlib import contextmanager, suppress
 
 from .._format.frame import Part
 
-__all__ = [
-    "is_replaceable",
-    "name_file",
-    "naming",
-    "open_folder",
-    "replace_file",
-    "replace_with",
-    "sync_folder",
-    "write_all",
-    "write_parts",
-]
-
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -21,8 +21,6 @@ from .._format.limits import DEFAULT_MAX_DECODED
 from ..errors import PackWarning, frames_up
 from .threads import ThreadPool, pays
 
-__all__ = ["check_compression", "compress_sections", "decompress_sections"]
-
 _SMALLEST = 1024  # bytes; below, padding and the entry in the header take what is gained
 _LEAST_GAIN = 8  # an eighth of the section, as ZFS has it; random floats lose a sixteenth and are not worth it
 _SAMPLED_FROM = 1 << 20  # bytes; compressing less than this takes a few milliseconds

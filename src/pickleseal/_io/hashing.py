@@ -10,8 +10,6 @@ from typing import Any
 from .._format.frame import Part, SectionCheck, check_section
 from .threads import THREAD_FROM, ThreadPool, pays
 
-__all__ = ["check_in_memory", "sha256_hex", "sha256_of_all"]
-
 
 def check_in_memory(
     pool: ThreadPool | None, index: int, entry: dict[str, Any], stored: bytes | memoryview, padding: bytes

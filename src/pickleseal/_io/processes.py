@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-__all__ = ["ForkAware", "acquire", "call_after_fork", "fork_aware", "fork_count", "locked", "release", "try_acquire"]
-
 fcntl: Any
 msvcrt: Any
 try:

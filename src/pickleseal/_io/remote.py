@@ -25,8 +25,6 @@ from .stores import open_store
 from .threads import ThreadPool
 from .url import masked
 
-__all__ = ["RangeFile", "RangeSource", "read_url", "write_url"]
-
 T = TypeVar("T")
 _HEAD = 8192  # spec 12: what a reader asks for first
 _CHUNK = 1 << 23  # bytes of a range in the body: large beside a round trip, small beside memory

@@ -24,8 +24,6 @@ from ..errors import TruncatedError
 from .hashing import check_in_memory, sha256_hex
 from .threads import THREAD_FROM, ThreadPool, cores, pays
 
-__all__ = ["BytesSource", "FileSource", "MapSource", "Source", "allocate", "artifact_source", "bytes_left", "read_at"]
-
 _SMALL_FILE = 1 << 16  # bytes of a file that is read at once
 _CHUNK = 1 << 18  # bytes that are hashed while they are in the cache
 _MOST_PARTS = 1024  # chunks that one call keeps in a list: a pipe gives 16 MiB in 256

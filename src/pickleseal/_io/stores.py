@@ -38,9 +38,6 @@ from .url import error_text, import_fsspec, masked, os_error
 # The fsspec store has no conditional read either (`if_match`), and its files cannot give up an upload in parts: when
 # the program is interrupted, the upload stays in the bucket.
 
-
-__all__ = ["Store", "open_store"]
-
 _PART = 1 << 23  # bytes in a part of a multipart upload, unless there would be too many; S3 takes 5 MiB to 5 GiB
 _MOST_PARTS = 9000  # S3 takes 10,000
 _S3_OPTIONS = {"anon", "client_kwargs", "endpoint_url", "key", "secret", "token"}

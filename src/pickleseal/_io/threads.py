@@ -24,8 +24,6 @@ from . import processes
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["THREAD_FROM", "ThreadPool", "cores", "pays"]
-
 T = TypeVar("T")
 THREAD_FROM = 1 << 16  # bytes of a piece that gets a thread: some 40 us of hashing, a few times what handing over costs
 _POOL_FROM = 1 << 20  # bytes of all such pieces, from which starting threads pays

@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import MissingExtraError, text_of
 
-__all__ = ["check_options", "error_text", "import_fsspec", "is_url", "local_path", "masked", "os_error", "refuse_url"]
-
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one letter is a drive of Windows
 _LOCAL = re.compile(r"(file|local)://")
 _USER = re.compile(

@@ -11,8 +11,6 @@ from typing import BinaryIO, Protocol
 from .source import BytesSource, FileSource, Source, read_at
 from .stores import Store
 
-__all__ = ["HEAD", "BytesWindow", "FileWindow", "PipeWindow", "RangeWindow", "Window"]
-
 HEAD = 8192  # bytes that a reader asks for first (spec 12)
 _BLOCK = 1 << 18  # bytes that are read ahead
 _SMALL = 1 << 18  # bytes of a frame that is taken from the window

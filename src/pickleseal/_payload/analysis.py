@@ -13,8 +13,6 @@ from .._format.header import is_global
 from ..errors import PickleEnvelopeError
 from .opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode
 
-__all__ = ["LOAD", "Outline", "outline", "todays_name"]
-
 LOAD = "--load --trust NAME... unpickles it under an allow-list and packs it anew"
 _LONGEST = 1023  # bytes of a name (spec 6)
 
@@ -105,7 +103,11 @@ class _Walk:
         return self.data[start:end]
 
     def number(self, width: int, signed: bool = False) -> int:
-        return int.from_bytes(self.take(width), "little", signed=signed)
+        start = self.position
+        self.position = end = start + width
+        if end > len(self.data):
+            raise self.error("an opcode's argument reaches beyond the end")
+        return int.from_bytes(self.data[start:end], "little", signed=signed)
 
     def skip(self, count: int) -> None:
         self.position += count
@@ -120,10 +122,7 @@ class _Walk:
         self.position = end + 1
         return found
 
-    def index(self, opcode: Opcode) -> int:
-        """Return the index of a place in the memo: the argument of PUT, GET and their binary forms."""
-        if opcode.argument.form == "fixed":
-            return self.number(opcode.argument.size)
+    def index(self) -> int:
         text = self.line()
         if not text.isdigit() or len(text) > 18:
             raise self.error("not a number")
@@ -188,7 +187,7 @@ class _Walk:
 # What single opcodes do beyond taking and giving objects.
 
 
-def _string(walk: _Walk, opcode: Opcode) -> None:
+def _string(walk: _Walk) -> None:
     import codecs
 
     raw = walk.line().strip()
@@ -201,63 +200,94 @@ def _string(walk: _Walk, opcode: Opcode) -> None:
     walk.push_old_text(decoded if isinstance(decoded, bytes) else raw)
 
 
-def _old_text(walk: _Walk, opcode: Opcode) -> None:
-    walk.push_old_text(walk.take(walk.number(opcode.argument.size, opcode.argument.is_signed)))
+def _old_text(opcode: Opcode) -> Callable[[_Walk], None]:
+    size, is_signed = opcode.argument.size, opcode.argument.is_signed
+
+    def step(walk: _Walk) -> None:
+        walk.push_old_text(walk.take(walk.number(size, is_signed)))
+
+    return step
 
 
-def _unicode(walk: _Walk, opcode: Opcode) -> None:
+def _unicode(walk: _Walk) -> None:
     try:
         walk.push_text(walk.line().decode("raw-unicode-escape").encode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:
         raise walk.error("text with a wrong escape") from None
 
 
-def _text(walk: _Walk, opcode: Opcode) -> None:
-    walk.push_text(walk.take(walk.number(opcode.argument.size)))
+def _text(opcode: Opcode) -> Callable[[_Walk], None]:
+    size = opcode.argument.size
+
+    def step(walk: _Walk) -> None:
+        walk.push_text(walk.take(walk.number(size)))
+
+    return step
 
 
-def _mark(walk: _Walk, opcode: Opcode) -> None:
+def _mark(walk: _Walk) -> None:
     walk.marks.append(len(walk.stack))
 
 
-def _pop(walk: _Walk, opcode: Opcode) -> None:
+def _pop(walk: _Walk) -> None:
     if walk.marks and walk.marks[-1] == len(walk.stack):
         walk.marks.pop()
     else:
         walk.pop()
 
 
-def _dup(walk: _Walk, opcode: Opcode) -> None:
+def _dup(walk: _Walk) -> None:
     walk.stack.append(walk.top())
 
 
-def _tuple(walk: _Walk, opcode: Opcode) -> None:
-    if opcode.takes == ITEMS:
-        items = walk.pop_mark()
-        walk.stack.append(_Tuple(items[0] if items else None))
-    else:
-        first = None
-        for _ in range(opcode.takes):
-            first = walk.pop()
-        walk.stack.append(_Tuple(first))
+def _tuple(opcode: Opcode) -> Callable[[_Walk], None]:
+    takes = opcode.takes
+
+    def step(walk: _Walk) -> None:
+        if takes == ITEMS:
+            items = walk.pop_mark()
+            walk.stack.append(_Tuple(items[0] if items else None))
+        else:
+            first = None
+            for _ in range(takes):
+                first = walk.pop()
+            walk.stack.append(_Tuple(first))
+
+    return step
 
 
-def _put(walk: _Walk, opcode: Opcode) -> None:
-    walk.memo[walk.index(opcode)] = walk.top()
+def _memo_index(opcode: Opcode) -> Callable[[_Walk], int]:
+    """Return what reads the index of a place in the memo: the argument of PUT, GET and their binary forms."""
+    size = opcode.argument.size
+    return _Walk.index if opcode.argument.form == "lines" else lambda walk: walk.number(size)
 
 
-def _get(walk: _Walk, opcode: Opcode) -> None:
-    try:
-        walk.stack.append(walk.memo[walk.index(opcode)])
-    except KeyError:
-        raise walk.error("takes from the memo what is not in it") from None
+def _put(opcode: Opcode) -> Callable[[_Walk], None]:
+    index = _memo_index(opcode)
+
+    def step(walk: _Walk) -> None:
+        walk.memo[index(walk)] = walk.top()
+
+    return step
 
 
-def _memoize(walk: _Walk, opcode: Opcode) -> None:
+def _get(opcode: Opcode) -> Callable[[_Walk], None]:
+    index = _memo_index(opcode)
+
+    def step(walk: _Walk) -> None:
+        try:
+            walk.stack.append(walk.memo[index(walk)])
+        except KeyError:
+            raise walk.error("takes from the memo what is not in it") from None
+
+    return step
+
+
+def _memoize(walk: _Walk) -> None:
     walk.memo[len(walk.memo)] = walk.top()
 
 
-def _global(walk: _Walk, opcode: Opcode) -> None:
+def _global(walk: _Walk) -> None:
     try:
         module, qualname = walk.line().decode(), walk.line().decode()
     except UnicodeDecodeError:
@@ -265,39 +295,44 @@ def _global(walk: _Walk, opcode: Opcode) -> None:
     walk.stack.append(walk.import_name(module, qualname))
 
 
-def _stack_global(walk: _Walk, opcode: Opcode) -> None:
+def _stack_global(walk: _Walk) -> None:
     qualname, module = walk.pop(), walk.pop()
     walk.stack.append(walk.import_name(module, qualname))
 
 
-def _inst(walk: _Walk, opcode: Opcode) -> None:
-    _global(walk, opcode)
+def _inst(walk: _Walk) -> None:
+    _global(walk)
     cls = walk.stack.pop()
     walk.pop_mark()
     walk.stack.append(walk.make(cls, None))
 
 
-def _obj(walk: _Walk, opcode: Opcode) -> None:
+def _obj(walk: _Walk) -> None:
     items = walk.pop_mark()
     if not items:
         raise walk.error("takes more from the stack than there is")
     walk.stack.append(walk.make(items[0], None))
 
 
-def _reduce(walk: _Walk, opcode: Opcode) -> None:
+def _reduce(walk: _Walk) -> None:
     arguments, function = walk.pop(), walk.pop()
     walk.stack.append(walk.make(function, arguments.first if type(arguments) is _Tuple else None))
 
 
-def _new(walk: _Walk, opcode: Opcode) -> None:
-    cls: Any = None
-    for _ in range(opcode.takes):
-        cls = walk.pop()
-    named = type(cls) is _Global and cls.name is not None
-    walk.stack.append(_Shadow(todays_name(cls.name, walk.protocol)) if named else _UNKNOWN)
+def _new(opcode: Opcode) -> Callable[[_Walk], None]:
+    takes = opcode.takes
+
+    def step(walk: _Walk) -> None:
+        cls: Any = None
+        for _ in range(takes):
+            cls = walk.pop()
+        named = type(cls) is _Global and cls.name is not None
+        walk.stack.append(_Shadow(todays_name(cls.name, walk.protocol)) if named else _UNKNOWN)
+
+    return step
 
 
-def _proto(walk: _Walk, opcode: Opcode) -> None:
+def _proto(walk: _Walk) -> None:
     protocol = walk.number(1)
     if protocol > 5:
         raise walk.error(f"protocol {protocol} is not known")
@@ -305,71 +340,83 @@ def _proto(walk: _Walk, opcode: Opcode) -> None:
         walk.protocol = protocol
 
 
-def _frame(walk: _Walk, opcode: Opcode) -> None:
+def _frame(walk: _Walk) -> None:
     walk.frames.append(walk.opcode_at)
     if walk.number(8) > len(walk.data) - walk.position:
         raise walk.error("FRAME reaches beyond the end")
 
 
-def _buffer(walk: _Walk, opcode: Opcode) -> None:
+def _buffer(walk: _Walk) -> None:
     walk.buffers.append(walk.opcode_at)
     walk.stack.append(_UNKNOWN)
 
 
-def _persistent(walk: _Walk, opcode: Opcode) -> None:
+def _persistent(walk: _Walk) -> None:
     raise walk.error("uses a persistent id, which only the program that wrote it can look up", "load it there")
 
 
-def _extension(walk: _Walk, opcode: Opcode) -> None:
+def _extension(walk: _Walk) -> None:
     reason = "uses the extension registry, whose codes mean something else in other processes"
     raise walk.error(reason, "load it there")
 
 
-_FUNCTIONS: dict[str, Callable[[_Walk, Opcode], None]] = {
+_FUNCTIONS: dict[str, Callable[[_Walk], None]] = {
     "STRING": _string,
-    "BINSTRING": _old_text,
-    "SHORT_BINSTRING": _old_text,
     "UNICODE": _unicode,
-    **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), _text),
     "MARK": _mark,
     "POP": _pop,
     "DUP": _dup,
     "MEMOIZE": _memoize,
-    **dict.fromkeys(("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"), _tuple),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
     "GLOBAL": _global,
     "STACK_GLOBAL": _stack_global,
     "INST": _inst,
     "OBJ": _obj,
     "REDUCE": _reduce,
-    "NEWOBJ": _new,
-    "NEWOBJ_EX": _new,
     "PROTO": _proto,
     "FRAME": _frame,
     "NEXT_BUFFER": _buffer,
     **dict.fromkeys(("PERSID", "BINPERSID"), _persistent),
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),
 }
+# Functions that make such a function for an opcode.
+_FUNCTIONS_OF: dict[str, Callable[[Opcode], Callable[[_Walk], None]]] = {
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING"), _old_text),
+    **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), _text),
+    **dict.fromkeys(("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"), _tuple),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
+    **dict.fromkeys(("NEWOBJ", "NEWOBJ_EX"), _new),
+}
 
 
-def _step(opcode: Opcode) -> Callable[[_Walk, Opcode], None]:
+def _step(opcode: Opcode) -> Callable[[_Walk], None]:
     """Return what an opcode does to the machine: a function for it, or what the table of opcodes says."""
     if opcode.name in _FUNCTIONS:
         return _FUNCTIONS[opcode.name]
-    takes, gives, argument = opcode.takes, opcode.gives, opcode.argument
-    shadow = _Shadow(gives) if ":" in gives else _UNKNOWN
-    if argument.form == "fixed" and not argument.size and not takes and gives not in (NOTHING, BELOW):
-        return lambda walk, opcode: walk.stack.append(shadow)
+    if opcode.name in _FUNCTIONS_OF:
+        return _FUNCTIONS_OF[opcode.name](opcode)
+    takes, gives, form, size = opcode.takes, opcode.gives, opcode.argument.form, opcode.argument.size
+    is_signed, shadow = opcode.argument.is_signed, _Shadow(gives) if ":" in gives else _UNKNOWN
 
-    def step(walk: _Walk, opcode: Opcode) -> None:
-        if argument.form == "counted":
-            walk.skip(walk.number(argument.size, argument.is_signed))
-        elif argument.form == "lines":
-            for _ in range(argument.size):
+    def push(walk: _Walk) -> None:
+        walk.skip(size)
+        walk.stack.append(shadow)
+
+    def change(walk: _Walk) -> None:
+        if takes == ITEMS:
+            walk.pop_mark()
+        for _ in range(takes):
+            walk.pop()
+        walk.top()
+
+    def step(walk: _Walk) -> None:
+        if form == "counted":
+            walk.skip(walk.number(size, is_signed))
+        elif form == "lines":
+            for _ in range(size):
                 walk.line()
-        elif argument.size:
-            walk.skip(argument.size)
+        elif size:
+            walk.skip(size)
         if takes == ITEMS:
             walk.pop_mark()
         for _ in range(takes):
@@ -379,10 +426,14 @@ def _step(opcode: Opcode) -> Callable[[_Walk, Opcode], None]:
         elif gives != NOTHING:
             walk.stack.append(shadow)
 
+    if form == "fixed" and not takes and gives not in (NOTHING, BELOW):  # a shorter way for the most frequent
+        return push if size else lambda walk: walk.stack.append(shadow)
+    if form == "fixed" and not size and gives == BELOW:
+        return change
     return step
 
 
-_STEPS = {opcode.code: (_step(opcode), opcode) for opcode in OPCODES}
+_STEPS = {opcode.code: _step(opcode) for opcode in OPCODES}
 _STOP = CODE["STOP"]
 
 
@@ -421,8 +472,8 @@ def outline(data: bytes) -> Outline:
             name = "builtins:str" if isinstance(root, str) else None if type(root) is _Global else root.name
             names = sorted(walk.names, key=str.encode)
             return Outline(walk.protocol, names, name, walk.texts, walk.buffers, walk.frames, walk.position)
-        found = _STEPS.get(code)
-        if found is None:
+        step = _STEPS.get(code)
+        if step is None:
             raise walk.error(f"no opcode of a pickle: {code:#04x}")
-        found[0](walk, found[1])
+        step(walk)
     raise walk.error("ends without STOP")

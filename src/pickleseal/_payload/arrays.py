@@ -7,6 +7,7 @@ is optional: it is imported when the first array comes.
 """
 
 import re
+from collections.abc import Callable
 from math import prod
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,6 @@ from ..errors import MissingExtraError
 
 if TYPE_CHECKING:
     import numpy as np
-
-__all__ = ["fill_object_array", "rebuild_array", "rebuild_dtype", "rebuild_object_array", "rebuild_scalar"]
 
 _SIMPLE = re.compile(r"[<>|](?:[biufcSUV]\d{1,10}|[Mm]8(?:\[\d{0,9}[A-Za-zμ]{1,2}\])?)", re.ASCII)
 _MAX_ITEMSIZE = 2**31 - 1  # a C int in numpy
@@ -259,3 +258,13 @@ def _order(order: object) -> str:
 
 for _function in (fill_object_array, rebuild_array, rebuild_dtype, rebuild_object_array, rebuild_scalar):
     _function.__module__ = "pickleseal"  # the name under which artifacts import them, whatever this module is called
+
+
+# What payloads name for numpy's objects (spec 8.1), as `pickleseal:NAME`.
+REBUILD_FUNCTIONS: "tuple[Callable[..., Any], ...]" = (
+    fill_object_array,
+    rebuild_array,
+    rebuild_dtype,
+    rebuild_object_array,
+    rebuild_scalar,
+)

@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import PackError, printable, text_of
 
-__all__ = ["explain", "path_to"]
-
 _ATOMS = frozenset({int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented)})
 _MOST_OBJECTS = 2_000_000  # visited before the walk gives up, which takes a minute at most
 

@@ -16,8 +16,6 @@ from typing import Any, ClassVar
 from ..errors import MissingExtraError, ReadError, UnpickleError, text_of
 from .states import check_slots
 
-__all__ = ["load_mixed"]
-
 FindGlobal = Callable[[str, str], Any]  # module and qualified name -> the object, or an error
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _MOST_DIMENSIONS = 64

@@ -6,8 +6,6 @@ does more than take objects and put one in their place, it also needs a function
 in `_trust/hash_cost` if it hashes something. This module imports nothing.
 """
 
-__all__ = ["BELOW", "BY_CODE", "CODE", "ITEMS", "MARK", "NOTHING", "OPCODES", "UNKNOWN", "Argument", "Opcode", "end_of"]
-
 
 class Argument:
     """What follows the code of an opcode.

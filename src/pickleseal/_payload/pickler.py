@@ -17,8 +17,6 @@ from typing import Any
 from ..errors import PackError
 from .arrays import reduce_numpy
 
-__all__ = ["Pickled", "Reductions", "is_plain", "not_portable", "pickle_object", "pickle_one", "taking"]
-
 # Bytes. A smaller buffer stays in the pickle: its entry in the header and its padding would cost about 100 bytes, and
 # with at most some 130 buffers the header ends within the first 8 KiB of the file (spec 12, step 1).
 OUT_OF_BAND_MIN = 16_384

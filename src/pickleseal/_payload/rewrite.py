@@ -6,8 +6,6 @@ from ..errors import PickleEnvelopeError
 from .analysis import Outline, outline
 from .opcodes import CODE
 
-__all__ = ["in_band", "transcoded"]
-
 _FRAME_SIZE = 9
 _BYTEARRAY8, _BINBYTES8, _BINUNICODE, _BINBYTES = (
     bytes((CODE[name],)) for name in ("BYTEARRAY8", "BINBYTES8", "BINUNICODE", "BINBYTES")

@@ -18,8 +18,6 @@ from typing import Any
 from .._schema.plans import Plan, makes_others
 from .states import check_slots
 
-__all__ = ["CanNotStandInError", "StandIns", "can_stand_in"]
-
 SMALLEST = 16_384  # bytes of payload; below, making classes costs more than it saves
 _MARK = "__pickleseal_stand_in__"
 _HEAP, _BASE = 1 << 9, 1 << 10  # CPython's Py_TPFLAGS_HEAPTYPE and Py_TPFLAGS_BASETYPE

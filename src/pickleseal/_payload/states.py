@@ -7,8 +7,6 @@ from typing import Any
 
 from ..errors import UnpickleError
 
-__all__ = ["check_slots", "check_state"]
-
 
 def check_state(state: Any) -> None:
     """Check that a state is made of dicts, as the unpickler in C does. The one in Python calls any `items`."""

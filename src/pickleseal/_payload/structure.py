@@ -15,8 +15,6 @@ from typing import Any
 from ..errors import PickleEnvelopeError
 from .opcodes import BY_CODE, CODE, OPCODES, Opcode
 
-__all__ = ["check_envelope", "plain_run"]
-
 _LARGE = 1 << 17  # bytes
 _POSSESSIVE = sys.version_info >= (3, 11)
 # Without possessive repetition (3.10) the engine keeps a mark for each round: bounded, so that memory is bounded too.

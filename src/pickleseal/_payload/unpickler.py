@@ -19,8 +19,6 @@ from .states import check_slots, check_state
 if TYPE_CHECKING:
     from .._schema.plans import Plan
 
-__all__ = ["Resolved", "load_object", "new_unpickler", "undeclared"]
-
 Resolved = Mapping[tuple[str, str], Any]  # module and qualified name -> the object that the payload gets
 
 

@@ -14,8 +14,6 @@ import types
 import typing
 from typing import Any
 
-__all__ = ["annotation_text"]
-
 _LONGEST = 1000  # characters of an annotation that is kept
 _DEEPEST = 20
 _RENAMED = {

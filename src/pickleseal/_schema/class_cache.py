@@ -7,8 +7,6 @@ metaclass.
 from typing import Any, Generic, TypeVar
 from weakref import ref
 
-__all__ = ["ClassCache"]
-
 T = TypeVar("T")
 _HASH: Any = type.__hash__
 _EQ: Any = type.__eq__

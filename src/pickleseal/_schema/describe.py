@@ -14,8 +14,6 @@ from .names import is_standard
 if TYPE_CHECKING:
     from .adapters import Adapter
 
-__all__ = ["Description", "describe", "describe_any", "descriptions", "field_names", "is_library_class"]
-
 _METHODS = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 _MISSING: Any = object()
 

@@ -12,8 +12,6 @@ from .._format.header import is_name
 from ..errors import MissingExtraError, PackageVersionError, PackageWarning, printable
 from .names import global_name, is_standard
 
-__all__ = ["check_packages", "check_rules", "installed_version", "package_of", "packages_of", "packages_of_bases"]
-
 ACTIONS = ("ignore", "warn", "refuse")
 # Distributions with another name than their module.
 _DISTRIBUTIONS = {

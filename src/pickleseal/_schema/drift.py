@@ -14,8 +14,6 @@ from .registry import Registered
 if TYPE_CHECKING:
     from .adapters import Adapter
 
-__all__ = ["REFUSED", "RESOLVED", "WARNED", "Change", "ChangedClass", "Fixes", "compare", "fixes_of", "refusal"]
-
 RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 _SHOWN = 120  # characters of a name or text out of a header
 _CLASSES, _FIXES = 6, 4  # shown in full in a refusal

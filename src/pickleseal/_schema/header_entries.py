@@ -10,8 +10,6 @@ from .distributions import packages_of_bases
 from .names import global_name, type_name
 from .registry import Registry, RegistryIndex, index_of, is_registered_elsewhere
 
-__all__ = ["ClassInHeader", "in_header", "name_in_header"]
-
 _attribute = type.__getattribute__  # past a metaclass's own
 
 

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["global_name", "is_standard", "resolve", "spellings", "type_name"]
-
 # Only CPython 3.13 says `pathlib._local`; older and newer releases say `pathlib`.
 _MOVED = {"pathlib._local": "pathlib"}
 # numpy 2 renamed its core. Both names lead to what old pickles need in every numpy; numpy 2 warns of the old one.

@@ -18,8 +18,6 @@ from .describe import Description, describe, describe_any, is_library_class
 from .drift import REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
 from .registry import Migration, Registered, RegistryIndex, State
 
-__all__ = ["Plan", "make_plans", "makes_others"]
-
 _NO_FIELDS = frozenset({"__class__", "__dict__"})
 _SHOWN = 120  # characters of an object that is no longer valid
 

@@ -18,21 +18,6 @@ from .class_cache import ClassCache
 from .describe import field_names
 from .names import global_name
 
-__all__ = [
-    "Migration",
-    "Registered",
-    "Registry",
-    "RegistryIndex",
-    "State",
-    "artifact",
-    "default_registry",
-    "index_of",
-    "is_registered_elsewhere",
-    "migration",
-    "register",
-    "registries",
-]
-
 State = dict[str, Any]  # what a migration takes and returns: values by field name
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[[State], State])

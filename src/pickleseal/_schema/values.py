@@ -8,8 +8,6 @@ from typing import Any
 from .._format.checksum import checksum_hex
 from .names import global_name
 
-__all__ = ["value_text"]
-
 _LONGEST = 1000  # characters of a text that is kept as it is
 _DEEPEST = 8
 _ITEMS = 100  # of a tuple or frozenset

@@ -23,8 +23,6 @@ from .._payload.structure import plain_run
 from .._schema.header_entries import ClassInHeader
 from ..errors import PackError
 
-__all__ = ["LARGEST", "LONGEST", "Pending", "Taker", "merge"]
-
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
 LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
 _MOST = 64  # items of a container that is copied: for more, pickling is the faster copy

@@ -16,8 +16,6 @@ from .._io.window import Window
 from ..errors import ReadError
 from .scanner import FrameExtent, Scanner
 
-__all__ = ["INDEX_ENDING", "IndexWriter", "entry_of", "is_true", "read_index"]
-
 INDEX_ENDING = ".idx"
 _MOST_BYTES = 1 << 26  # bytes of an index that are read: two million entries
 _NEWEST_BYTES = 1 << 13  # bytes of an index that an append reads: to read all would take longer than one append

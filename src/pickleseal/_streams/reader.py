@@ -31,8 +31,6 @@ from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError, fr
 from .index import entry_of, is_true, read_index
 from .scanner import Frame, FrameExtent, Lost, Read, Scanner, is_damage
 
-__all__ = ["Frame", "StreamReader", "frames_of_pipe", "iter_load"]
-
 _POLL = 0.05  # seconds
 
 

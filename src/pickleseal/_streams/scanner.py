@@ -25,8 +25,6 @@ from .._io.source import read_at
 from .._io.window import Window
 from ..errors import HeaderChecksumError, NotAnArtifactError, ReadError, StreamOrderError, TornTailError, TruncatedError
 
-__all__ = ["Frame", "FrameExtent", "Lost", "Read", "Scanner", "Search", "is_damage"]
-
 _UNLIMITED = Limits()
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 _MOST_ZEROS = 1 << 20  # bytes that are compared with zero at once

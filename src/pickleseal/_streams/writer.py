@@ -33,8 +33,6 @@ from .batches import LONGEST, Pending
 from .index import IndexWriter, entry_of
 from .scanner import FrameExtent, Lost, Scanner
 
-__all__ = ["StreamWriter", "Tail", "append"]
-
 _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _sync = getattr(os, "fdatasync", os.fsync)

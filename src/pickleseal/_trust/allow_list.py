@@ -18,11 +18,6 @@ from .._schema.names import global_name, resolve, spellings
 from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, printable, text_of
 from .safe_functions import SAFE_FUNCTIONS, method_of
 
-__all__ = [
-    *("LISTED", "VALUE_TYPES", "Trusted", "build_trust", "check_trusted", "is_dangerous", "is_listed"),
-    *("methods_not_loaded", "resolve_all", "resolve_globals"),
-]
-
 Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
 
 # Value types of the standard library that every reader hands out, by the module that a payload imports them from.

@@ -14,11 +14,6 @@ from weakref import ref
 from .._schema.names import global_name
 from ..errors import ForbiddenOperationError, LimitExceededError
 
-__all__ = [
-    *("CLASSES", "FUNCTIONS", "MOST_COLLISIONS", "NESTED", "NUMBERS", "Kind", "Meter", "check_of", "kind_of", "kinds"),
-    *("note_number", "out_of_proportion", "spend_for_nested", "survey", "too_deep"),
-]
-
 MOST_COLLISIONS = 1000  # different numbers with the same hash: honest payloads have none
 
 

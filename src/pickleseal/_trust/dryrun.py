@@ -22,8 +22,6 @@ from .allow_list import is_listed
 from .calls import Meter, too_deep
 from .safe_functions import SAFE_FUNCTIONS
 
-__all__ = ["InertObject", "Traits", "check_operations", "inert", "run_inert", "stand_in", "traits_of"]
-
 TAKING = ("append", "extend", "__setitem__", "add")  # methods by which opcodes put items into objects
 
 

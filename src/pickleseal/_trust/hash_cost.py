@@ -14,8 +14,6 @@ from .._payload.structure import plain_run
 from ..errors import LimitExceededError, UnpickleError
 from .calls import MOST_COLLISIONS, out_of_proportion, too_deep
 
-__all__ = ["HashCost", "check_hashes", "is_suspect"]
-
 _FEW = 4  # so many tuples of three take 81 steps at most, each time that they are hashed
 _LONG1, _LONG4, _TUPLE = CODE["LONG1"], CODE["LONG4"], CODE["TUPLE"]
 _TUPLES = bytes((_TUPLE, *(CODE[name] for name in ("TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET"))))

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .._payload.unpickler import Resolved
     from .._schema.plans import Plan
 
-__all__ = ["LEVELS", "Isolation", "Level", "Snapshot", "check_payload", "load_at"]
-
 LEVELS = ("guarded", "strict", "signed", "never-left-my-hands")
 _BUILD, _EMPTY_SET = bytes((CODE["BUILD"],)), bytes((CODE["EMPTY_SET"],))
 _GETATTR, _DTYPE = ("builtins", "getattr"), ("pickleseal", "rebuild_dtype")

@@ -16,8 +16,6 @@ from typing import Any
 from .._payload import arrays
 from ..errors import LimitExceededError, UntrustedGlobalError
 
-__all__ = ["OLD_SAFE_FUNCTIONS", "SAFE_FUNCTIONS", "attributes_of", "method_of", "object_arrays"]
-
 _LONGEST_PATTERN = 16_384  # characters
 _TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
 # Classes whose values stand beside the state of an object.
@@ -173,7 +171,7 @@ SAFE_FUNCTIONS: dict[str, Any] = {
     "_operator:getitem": _safe("getitem", _getitem),
     "_operator:or_": _safe("or_", _or),
     "re:_compile": _safe("_compile", _re_compile),
-    **{f"pickleseal:{name}": _safe(name, getattr(arrays, name)) for name in arrays.__all__},
+    **{f"pickleseal:{function.__name__}": _safe(function.__name__, function) for function in arrays.REBUILD_FUNCTIONS},
 }
 # What pickles of protocols 0 to 2 call where later ones have opcodes. No artifact gets these; `convert` hands them out.
 OLD_SAFE_FUNCTIONS: dict[str, Any] = {

@@ -25,8 +25,6 @@ from ..errors import IsolationError, PolicyError, ReadError
 from .dryrun import Traits, inert, run_inert, traits_of
 from .hash_cost import check_hashes
 
-__all__ = ["Helper", "check_isolated", "helper", "serve"]
-
 _START = "import sys; sys.path[:] = sys.argv[1:]; from pickleseal._trust.sandbox import serve; serve()"
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # what an interpreter may need to start
 _MOST = 65_536  # bytes of an answer

@@ -9,8 +9,6 @@ from typing import Any
 from ..._schema.names import global_name, spellings
 from ..options import import_all, import_problem
 
-__all__ = ["Code", "shown_path", "source_of"]
-
 
 class Code:
     """The modules that `--import` names, and those below them.

@@ -28,8 +28,6 @@ from ...errors import (
 from .code import Code, source_of
 from .fixes import Fix, fixes_for_drift, fixes_for_moved, fixes_for_versions, fixes_for_warned
 
-__all__ = ["BREAKS", "WARNS", "Evaluator", "Problem"]
-
 BREAKS, WARNS = "breaks", "warns"
 _MOST = 4096  # answers that are kept
 

@@ -9,8 +9,6 @@ from ..._schema.names import global_name
 from ..._schema.registry import Registered
 from ...errors import printable
 
-__all__ = ["Fix", "fixes_for_drift", "fixes_for_moved", "fixes_for_versions", "fixes_for_warned"]
-
 _BY_FIELDS = frozenset({"added", "removed", "value", "reordered"})
 
 

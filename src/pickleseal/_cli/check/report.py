@@ -11,8 +11,6 @@ from ...errors import ReadError, one_line, printable
 from ..output import as_json
 from .evaluation import BREAKS, Problem
 
-__all__ = ["Finding", "Report", "text_of", "write_junit", "write_sarif"]
-
 
 class Finding:
     """A problem, the number of artifacts that have it, and one of them as an example."""

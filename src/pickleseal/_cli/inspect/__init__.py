@@ -16,8 +16,7 @@ from collections.abc import Iterator
 
 from ..._files import peek
 from ..._policy import Policy
-from ..._streams.reader import Frame
-from ..._streams.scanner import Lost
+from ..._streams.scanner import Frame, Lost
 from ...errors import LayoutError, ReadError
 from ..inputs import STDIN, Subject, Target, expand, opened, quietly
 from ..options import FORMS, PATHS, add_key_arguments, ring_of

@@ -14,13 +14,11 @@ from ..._format.header import Header, fields_of
 from ..._format.limits import Limits
 from ..._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
 from ..._io.source import FileSource
-from ..._streams.reader import Frame
+from ..._streams.scanner import Frame
 from ...errors import ReadError, printable
 from ..inputs import Subject
 from ..output import Output, bar, columns, cut, path_text, plural, size_text
 from .opcodes import Instruction, Take, instructions
-
-__all__ = ["check_section", "regions", "section_bytes", "show_hex", "show_layout", "show_pickle"]
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20

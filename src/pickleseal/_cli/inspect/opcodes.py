@@ -10,8 +10,6 @@ from typing import NamedTuple
 from ..._payload.opcodes import BY_CODE, ITEMS, MARK, Argument
 from ...errors import printable
 
-__all__ = ["Instruction", "Take", "instructions"]
-
 Take = Callable[[int, int], bytes]  # offset and count -> these bytes, or fewer if the pickle ends
 _SHOWN = 60  # characters of an argument
 _LINE = 1 << 16  # bytes of the longest line

@@ -8,8 +8,7 @@ from ..._files import peek
 from ..._format.header import ClassSchema, Header
 from ..._format.preamble import Preamble
 from ..._policy import Policy
-from ..._streams.reader import Frame
-from ..._streams.scanner import Lost
+from ..._streams.scanner import Frame, Lost
 from ...errors import ReadError, TornTailError, TrailingBytesError, TruncatedError, printable
 from ..inputs import Subject, lost_facts
 from ..output import (
@@ -25,8 +24,6 @@ from ..output import (
     signatures_text,
     size_text,
 )
-
-__all__ = ["select", "show_artifact", "show_stream"]
 
 _MOST_NAMES = 40  # globals, labels, packages or fields
 _MOST_CLASSES = 20

@@ -15,8 +15,6 @@ from .names import parse
 from .places import Module, Place
 from .rules import WORDS
 
-__all__ = ["File", "find_places", "read_files"]
-
 _ENDINGS = (".py", ".pyw", ".ipynb")
 _SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages"))
 _MOST_ROUNDS = 5  # of following names from module to module

@@ -13,23 +13,6 @@ from typing import NamedTuple
 
 from .rules import RULES, canonical
 
-__all__ = [
-    "Binding",
-    "Function",
-    "Names",
-    "Scope",
-    "called_name",
-    "children",
-    "first_argument",
-    "has_call",
-    "is_shared",
-    "makes_objects",
-    "may_be_true",
-    "name_of",
-    "parse",
-    "third_argument",
-]
-
 # --- scopes -----------------------------------------------------------------------------------------------------------
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

@@ -26,8 +26,6 @@ from .names import (
 )
 from .rules import BACKENDS, METHODS, PICKLE_NAMES, RULES, SETTINGS, Rule, offer, questions
 
-__all__ = ["Module", "Place", "Source", "guess"]
-
 # --- where the data of a read comes from: a guess by the names in its argument, and by what they are bound to ---------
 
 

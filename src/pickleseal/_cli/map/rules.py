@@ -4,23 +4,6 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = [
-    "ALIASES",
-    "BACKENDS",
-    "METHODS",
-    "MODULES",
-    "OFFERS",
-    "PICKLE_NAMES",
-    "QUESTIONS",
-    "RULES",
-    "SETTINGS",
-    "WORDS",
-    "Rule",
-    "canonical",
-    "offer",
-    "questions",
-]
-
 
 class Rule(NamedTuple):
     """What a function, class or setting does with pickles.

@@ -5,8 +5,6 @@ from typing import Any
 from .base import Adapter, Default, Fill, Missing, Recorded, Target, Values, constant, static, text_of_annotation
 from .dataclass import undecorated_fields
 
-__all__ = ["AttrsAdapter"]
-
 _HASH = "_attrs_cached_hash"  # where attrs caches the hash of an object
 
 

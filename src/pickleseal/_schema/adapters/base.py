@@ -14,23 +14,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from ...errors import MigrationError
 
-__all__ = [
-    "Adapter",
-    "Default",
-    "Fill",
-    "Make",
-    "Missing",
-    "Recorded",
-    "Target",
-    "Values",
-    "annotated",
-    "constant",
-    "instance_annotations",
-    "slots_of",
-    "static",
-    "text_of_annotation",
-]
-
 Values = dict[str, Any]  # values by field name
 Default = Callable[[Any], Any]  # from the object that lacks a field to the value of the field
 Missing = Mapping[str, Default]  # the fields that an object lacks, and their defaults

@@ -5,8 +5,6 @@ from typing import Any
 from .base import Adapter, Default, annotated, constant, instance_annotations, slots_of, static, text_of_annotation
 from .pydantic import default_of_field
 
-__all__ = ["DataclassAdapter", "declared_names", "is_frozen", "undecorated_fields"]
-
 
 class DataclassAdapter(Adapter):
     """Classes that `@dataclass` decorated."""

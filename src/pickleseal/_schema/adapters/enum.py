@@ -8,8 +8,6 @@ from ...errors import MigrationError, shown
 from ..values import value_text
 from .base import Adapter, Default, Make, Missing, Recorded, Target, Values
 
-__all__ = ["REDUCERS", "EnumAdapter"]
-
 # Ways to pickle a member that CPython gives to enums: Flag had its own in 3.11.0 to 3.11.3.
 REDUCERS = tuple(vars(cls)["__reduce_ex__"] for cls in (enum.Enum, enum.Flag) if "__reduce_ex__" in vars(cls))
 

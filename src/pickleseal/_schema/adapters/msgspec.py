@@ -4,8 +4,6 @@ from typing import Any
 
 from .base import Adapter, Default, Make, Missing, Target, Values, annotated, constant
 
-__all__ = ["MsgspecAdapter"]
-
 
 class MsgspecAdapter(Adapter):
     """Subclasses of `Struct`. They are made by a call with all values: in order, or by name."""

@@ -4,8 +4,6 @@ from typing import Any
 
 from .base import Adapter, Default, Make, Missing, Recorded, Target, Values, annotated, constant, static
 
-__all__ = ["NamedTupleAdapter"]
-
 
 class NamedTupleAdapter(Adapter):
     """Named tuples and their subclasses. They are made of their values in order."""

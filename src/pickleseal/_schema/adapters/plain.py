@@ -4,8 +4,6 @@ from typing import Any
 
 from .base import Adapter, annotated, instance_annotations, slots_of
 
-__all__ = ["PlainAdapter", "SlotsAdapter"]
-
 
 class PlainAdapter(Adapter):
     """Plain classes with annotations. They may hold anything beside."""

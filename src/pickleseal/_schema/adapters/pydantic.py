@@ -4,8 +4,6 @@ from typing import Any
 
 from .base import Adapter, Default, Fill, Missing, Recorded, Target, Values, static, text_of_annotation
 
-__all__ = ["PydanticAdapter", "default_of_field"]
-
 _EXTRA, _WERE_SET, _PRIVATE = "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__"
 
 
