@@ -20,8 +20,6 @@ from ._schema.names import type_name
 from ._schema.registry import Registry
 from .errors import TypeMismatchError, printable, shown
 
-__all__ = ["ClassOf", "Expectation", "expectation", "imported_class"]
-
 ClassOf = Callable[[str], type | None]
 
 _ACCEPTED = (

@@ -20,8 +20,6 @@ from ._streams.reader import iter_load
 from ._streams.writer import append
 from .errors import PackError, ReadError
 
-__all__ = ["Serializer"]
-
 _File = str | os.PathLike[str] | BinaryIO
 _OnRefuse = str | Callable[[Any, ReadError], Any]
 

@@ -25,8 +25,6 @@ from typing import Any, NamedTuple
 from ..errors import printable, shown, text_of
 from .values import is_value
 
-__all__ = ["Difference", "first_difference"]
-
 
 class Difference(NamedTuple):
     """Where two graphs differ first.

@@ -26,8 +26,6 @@ from .explain import path_to
 from .pickler import Pickled, Reductions, taking
 from .values import is_value
 
-__all__ = ["pickle_reproducibly"]
-
 # The types that the C pickler writes before it asks for a reduction.
 _BUILT_IN = frozenset(
     map(

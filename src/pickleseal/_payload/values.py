@@ -7,8 +7,6 @@ object, and nothing is imported.
 import copyreg
 from typing import Any
 
-__all__ = ["is_value"]
-
 _attribute = type.__getattribute__  # past a metaclass's own ways
 
 # Immutable types of the standard library and of numpy: `module:qualname`, as most of them need not be imported.
