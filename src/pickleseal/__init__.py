@@ -11,9 +11,11 @@ Everything here is re-exported; the modules behind are private, save `pickleseal
 """
 
 from . import errors
+from ._async import receive, send
 from ._files import dump, dumps, load, loads, peek, verify
 from ._format.header import ClassSchema, Header, Section
 from ._format.limits import Limits
+from ._incremental import IncrementalReader
 from ._ingestion.reader import Artifact, Event, Quarantine, Reader
 from ._keys import Key, KeyRing
 from ._mapped import Mapped
@@ -38,6 +40,7 @@ __all__ = [
     "Frame",
     "Header",
     "HeaderEntry",
+    "IncrementalReader",
     "Key",
     "KeyRing",
     "Limits",
@@ -71,10 +74,12 @@ __all__ = [
     "rebuild_dtype",
     "rebuild_object_array",
     "rebuild_scalar",
+    "receive",
     "register",
     "repair",
     "scan_partition",
     "seal",
+    "send",
     "unpack",
     "upgrade",
     "verify",

@@ -19,7 +19,7 @@ LAYERS = [
     {"_trust"},
     {"_policy", "_policy_file"},
     {"_packing", "_reading"},
-    {"_files", "_mapped"},
+    {"_async", "_files", "_incremental", "_mapped"},
     {"_streams"},
     {"_ingestion", "catalog", "maintenance", "convert"},
     {"_serializer"},
