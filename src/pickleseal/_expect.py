@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ._schema.header_entries import in_header
+from ._schema.header_entries import name_in_header
 from ._schema.names import type_name
 from ._schema.registry import Registry
 from .errors import TypeMismatchError, printable, shown
@@ -243,7 +243,7 @@ class Expectation:
             class_of: the class that a recorded global is today, if it is trusted and imported already; else None.
         """
         found = fields["type"]
-        wanted = [self.name] if self.name is not None else [in_header(cls, registry).name for cls in self.classes]
+        wanted = [self.name] if self.name is not None else [name_in_header(cls, registry) for cls in self.classes]
         if found in wanted or name_today(found) in wanted:
             return None
         is_mixed = "records" in fields and found == "builtins:object"  # a batch whose records have no type in common
@@ -254,13 +254,13 @@ class Expectation:
             cls = class_of(where)
             if cls is not None and any(_is_subclass(cls, expected) for expected in self.classes):
                 return None
-        hint = f'if that is right: expect="{found}"'
+        hint = f'to accept it, pass expect="{found}"'
         if is_mixed:
-            hint = "a batch of records of several types: read it without expect, and trust each of them"
+            hint = "it is a batch of records of several types; read it without expect, and trust each type"
         elif self.name is None:
-            hint = f'if it is the same class, moved or renamed: register it with formerly=["{found}"]; else: '
-            hint += f'expect="{found}"'
-        return TypeMismatchError("another type", " | ".join(wanted), found, hint, "type")
+            hint = f'if the class was moved or renamed, register it with formerly=["{found}"]; '
+            hint += f'else pass expect="{found}"'
+        return TypeMismatchError("not the expected type", " | ".join(wanted), found, hint, "type")
 
     def check(self, obj: Any) -> None:
         """Refuse a loaded object that is not what was expected, or an element that is not (spec 11, step 20).
@@ -273,6 +273,19 @@ class Expectation:
         node = self._node
         if node is None or (type(node) is _Class and isinstance(obj, node.origin)):
             return
+        self._check(node, obj)
+
+    def check_all(self, records: Iterable[Any]) -> None:
+        """Check each record of a batch, as `check` does."""
+        node = self._node
+        if node is None:
+            return
+        cls: Any = node.origin if type(node) is _Class else ()
+        for record in records:
+            if not isinstance(record, cls):
+                self._check(node, record)
+
+    def _check(self, node: _Node, obj: Any) -> None:
         found = node.mismatch(obj, {})
         if found is None:
             return
@@ -302,7 +315,7 @@ def expectation(expect: Any) -> Expectation:
     >>> expectation(list[int]).check([1, "2"])
     Traceback (most recent call last):
     ...
-    pickleseal.errors.TypeMismatchError: type-mismatch: $[1]: an element is of another type: expected int, found str
+    pickleseal.errors.TypeMismatchError: type-mismatch: an element is of another type ($[1]), expected int, found str
     """
     if isinstance(expect, str):
         return Expectation(expect, None)

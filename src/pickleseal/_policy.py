@@ -18,18 +18,19 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from ._expect import Expectation, expectation, imported_class
 from ._format.codec import CODECS
 from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
-from ._schema.header_entries import name_in_header
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
     Trusted,
     build_trust,
     check_trusted,
     is_dangerous,
+    is_listed,
     resolve_all,
     resolve_globals,
 )
@@ -397,7 +398,7 @@ class Request(NamedTuple):
 
     Attributes:
         policy, compiled: the policy, and what reading needs of it.
-        expect: the class or type that the caller expects, or None.
+        expect: what the caller expects, or None.
         trusted: what a payload may import: by the policy's `trust`, the call's own, and `expect`.
         takes_batches: whether an artifact may be a batch of records although `expect` is one record's type (spec 9.2).
         now: the time in seconds since 1970 that ages are compared with; None: this machine's clock, at that moment.
@@ -405,10 +406,21 @@ class Request(NamedTuple):
 
     policy: Policy
     compiled: CompiledPolicy
-    expect: "type[Any] | str | None"
+    expect: Expectation | None
     trusted: Trusted
     takes_batches: bool = False
     now: float | None = None
+
+    def trusted_class(self, name: str) -> type | None:
+        """Return the class that a recorded global is today, if it is trusted and imported already. Imports nothing."""
+        place = self.compiled.places([name], _NO_TYPES).get(name, name)
+        if isinstance(place, type):
+            return place
+        trusted = self.trusted
+        if place not in trusted and name not in trusted and not is_listed(place) and self.compiled.level.is_checked:
+            return None
+        found = trusted.get(place) or imported_class(place)
+        return found if isinstance(found, type) else None
 
 
 def request_of(
@@ -427,10 +439,11 @@ def request_of(
         raise TypeError(f"policy: expected a Policy, found {policy!r}")
     of_policy: CompiledPolicy = policy._compiled
     trusted = of_policy.trusted
-    if expect is not None or trust != ():
-        added = build_trust(trust, expect)
+    expected = None if expect is None else expectation(expect)
+    if expected is not None or trust != ():
+        added = build_trust(trust, () if expected is None else expected.trusts)
         trusted = {**trusted, **added} if trusted else added
-    return Request(policy, of_policy, expect, trusted, takes_batches)  # type: ignore[arg-type]  # build_trust checks it
+    return Request(policy, of_policy, expected, trusted, takes_batches)
 
 
 # --- rules about the header alone -------------------------------------------------------------------------------------
@@ -441,23 +454,6 @@ Rule = Callable[[Fields, Request], Iterator[ReadError]]
 def _is_mixed(fields: Fields) -> bool:
     """Return whether this is the header of a batch whose records have no type in common (spec 6)."""
     return "records" in fields and fields["type"] == "builtins:object"
-
-
-def _check_expected(fields: Fields, request: Request) -> ReadError | None:
-    """The type is the one that the caller expects."""
-    found, expect, name_today = fields["type"], request.expect, request.compiled.name_today
-    wanted = expect if isinstance(expect, str) else name_in_header(expect, request.policy.registry)  # type: ignore[arg-type]  # only where there is one
-    if found == wanted or name_today(found) == wanted:
-        return None
-    where = fields.get("types", _NO_TYPES).get(found, _NO_TYPES).get("global", found)  # if found is no name known here
-    if isinstance(expect, type) and name_today(where) == wanted:
-        return None
-    hint = f'to accept it, pass expect="{found}"'
-    if _is_mixed(fields):
-        hint = "it is a batch of records of several types; read it without expect, and trust each type"
-    elif isinstance(expect, type):
-        hint = f'if the class was moved or renamed, register it with formerly=["{found}"]; else pass expect="{found}"'
-    return TypeMismatchError("not the expected type", wanted, found, hint, "type")
 
 
 def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
@@ -624,8 +620,11 @@ def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
         hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
         where = "pickle.protocol"
         errors.append(PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, where))
-    if request.expect is not None and (unexpected := _check_expected(fields, request)) is not None:
-        errors.append(unexpected)
+    if request.expect is not None:
+        name_today = request.compiled.name_today
+        unexpected = request.expect.mismatch(fields, policy.registry, name_today, request.trusted_class)
+        if unexpected is not None:
+            errors.append(unexpected)
     for rule in request.compiled.rules:
         errors += rule(fields, request)
     return [Finding(error, error.where or error.code) for error in errors] if errors else ()

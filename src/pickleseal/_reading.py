@@ -27,7 +27,6 @@ from ._policy import (
     origin,
     request_of,
 )
-from ._schema.names import type_name
 from ._trust.levels import check_payload, load_at
 from .errors import (
     ClassMissingError,
@@ -205,11 +204,11 @@ def _run(
         raise
     if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
         raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
-    if isinstance(expect, type):
-        for item in obj if "records" in fields else (obj,):
-            if not isinstance(item, expect):
-                found = type_name(type(item))
-                raise TypeMismatchError("the header lied about the type", type_name(expect), found).at(20)
+    if expect is not None:
+        if "records" in fields:
+            expect.check_all(obj)
+        else:
+            expect.check(obj)
     for warning in decision.warnings:
         import warnings
 
@@ -257,8 +256,10 @@ def unpack(
 
     Args:
         data: exactly one artifact. Arrays come back writable, in memory of their own, unless they were read-only.
-        expect: a class: the header must name it, the object must be one, and it is trusted. A string: the header's
-            `type` must be that.
+        expect: what the object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`,
+            `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`. The header must name that class, or a subclass that is
+            trusted; elements are checked once the object is there. Each class that it names is trusted, save numpy's.
+            A string: the header's `type` must be that.
         trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call.
         policy: what is accepted; None: `Policy()`.
 

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Header, Policy, Registry
+from pickleseal import Header, Policy, Registry, pack, unpack
 from pickleseal import _expect as module
 from pickleseal._expect import Expectation, expectation, imported_class
 from pickleseal._policy import compiled as compiled_policy
 from pickleseal._policy import evaluate_header, request_of
-from pickleseal._trust.allow_list import build_trust, is_listed
+from pickleseal._schema.header_entries import name_in_header
 from pickleseal.errors import TypeMismatchError
 
 NONE = type(None)
@@ -337,30 +337,17 @@ def test_an_expected_class_is_kept_alive_by_nothing() -> None:
 # --- the header -------------------------------------------------------------------------------------------------------
 
 
-def class_of(policy: Policy, trusted: dict[str, Any]) -> Callable[[str], type | None]:
-    """Look up a trusted class as a policy has it."""
-
-    def find(name: str) -> type | None:
-        place = compiled_policy(policy).places([name], {}).get(name, name)
-        if isinstance(place, type):
-            return place
-        known = {**compiled_policy(policy).trusted, **trusted}
-        if place in known or name in known or is_listed(place):
-            found = known.get(place) or known.get(name) or imported_class(place)
-            return found if isinstance(found, type) else None
-        return None
-
-    return find
+def mismatch(header: Header, expect: Any, policy: Policy, trust: Any = ()) -> TypeMismatchError | None:
+    errors = [found.error for found in evaluate_header(header._fields, request_of(expect, trust, policy))]
+    assert len(errors) <= 1
+    return errors[0] if errors else None  # type: ignore[return-value]
 
 
 def passes(header: Header, expect: Any, policy: Policy, trust: Any = ()) -> bool:
-    asked = expectation(expect)
-    trusted = build_trust((*trust, *asked.trusts))
-    name_today = compiled_policy(policy).name_today
-    error = asked.mismatch(header._fields, policy.registry, name_today, class_of(policy, trusted))
+    error = mismatch(header, expect, policy, trust)
     if error is None:
         return True
-    assert (error.step, error.where, error.found) == (15, "type", header.type)
+    assert (type(error), error.step, error.where, error.found) == (TypeMismatchError, 15, "type", header.type)
     return False
 
 
@@ -442,7 +429,7 @@ def test_names_of_today_and_of_before_pass() -> None:
     st.booleans(),
     st.sampled_from([{}, {__name__: "new.place"}, {"new.place": __name__}, {f"{__name__}:Line": f"{__name__}:Other"}]),
 )
-def test_classes_and_names_pass_as_they_do_without_aliases(
+def test_a_class_passes_by_any_of_its_names_and_a_name_by_its_own(
     cls: type, expect: Any, writer_knows: bool, reader_knows: bool, renames: dict[str, str]
 ) -> None:
     registry = Registry()
@@ -450,15 +437,16 @@ def test_classes_and_names_pass_as_they_do_without_aliases(
     writer = pickleseal.Writer(registry=registry if writer_knows else Registry())
     obj = cls("a") if issubclass(cls, Line) else cls()
     data = pickleseal.pack(obj, writer=writer)
-    policy = Policy(registry=registry if reader_knows else Registry(), renames=renames, level="never-left-my-hands")
-    said = [
-        str(finding.error)
-        for finding in evaluate_header(pickleseal.peek(data)._fields, request_of(expect, (), policy))
-        if isinstance(finding.error, TypeMismatchError)
-    ]
-    fields, name_today = pickleseal.peek(data)._fields, compiled_policy(policy).name_today
-    error = expectation(expect).mismatch(fields, policy.registry, name_today, lambda name: None)
-    assert said == ([] if error is None else [str(error)])
+    policy = Policy(registry=registry if reader_knows else Registry(), renames=renames)
+    header, name_today = pickleseal.peek(data), compiled_policy(policy).name_today
+    names = {header.type, name_today(header.type)}
+    if isinstance(expect, type):
+        types = header._fields.get("types", {})
+        names.add(name_today(types[header.type]["global"] if header.type in types else header.type))
+    wanted = expect if isinstance(expect, str) else name_in_header(expect, policy.registry)
+    error = mismatch(header, expect, policy)
+    assert (error is None) is (wanted in names)
+    assert error is None or (error.expected, error.found) == (wanted, header.type)
 
 
 # --- trust ------------------------------------------------------------------------------------------------------------
@@ -476,3 +464,60 @@ def test_a_class_is_looked_up_among_imported_modules_alone() -> None:
     assert imported_class(f"{__name__}:Line") is Line
     for name in ("not_imported_at_all:Cls", f"{__name__}:line", f"{__name__}:passes", f"{__name__}:Line.text", "", "x"):
         assert imported_class(name) is None
+
+
+# --- unpack -----------------------------------------------------------------------------------------------------------
+
+
+def test_unpack_takes_what_can_be_expected() -> None:
+    lines = [Line("a"), Line("b")]
+    assert unpack(pack(lines), expect=list[Line]) == lines
+    assert unpack(pack({"a": lines}), expect=dict[str, list[Line]]) == {"a": lines}
+    assert unpack(pack(Line("a")), expect=(Other, Line)) == Line("a")
+    assert unpack(pack(Line("a")), expect=Other | Line) == Line("a")
+    assert unpack(pack(None), expect=Line | None) is None
+    assert unpack(pack(LongLine("a", 2)), expect=Line, trust=[LongLine]) == LongLine("a", 2)
+    assert unpack(pack(True), expect=int) is True
+    assert unpack(pack(collections.OrderedDict(a=1)), expect=dict[str, int]) == {"a": 1}
+
+
+def test_unpack_refuses_elements_after_the_payload_ran() -> None:
+    with pytest.raises(TypeMismatchError) as caught:
+        unpack(pack([1, "2"]), expect=list[int])
+    assert (caught.value.step, caught.value.where) == (20, "$[1]")
+
+
+def test_unpack_refuses_another_class_before_the_payload_runs() -> None:
+    for expect in (dict[str, int], (dict, set), int | None, "builtins:dict"):
+        with pytest.raises(TypeMismatchError) as caught:
+            unpack(pack([1]), expect=expect)
+        assert (caught.value.step, caught.value.where) == (15, "type")
+
+
+def test_an_expected_array_gives_a_payload_no_constructor_of_arrays() -> None:
+    np = pytest.importorskip("numpy")
+    asked = request_of(dict[str, np.ndarray], (), None)
+    assert set(asked.trusted) == {"builtins:dict", "builtins:str"}
+    assert unpack(pack({"a": np.arange(2)}), expect=dict[str, np.ndarray])["a"].tolist() == [0, 1]
+
+
+def test_each_record_of_a_batch_is_compared_with_an_alias(tmp_path: Any) -> None:
+    path = tmp_path / "records.pseal"
+    with pickleseal.StreamWriter(path, batch=3) as stream:
+        for record in ([1], [2], ["x"]):
+            stream.append(record)
+    with pytest.raises(TypeMismatchError) as caught:
+        list(pickleseal.iter_load(path, expect=list[int]))
+    assert (caught.value.step, caught.value.where) == (20, "$[0]")
+    assert list(pickleseal.iter_load(path, expect=list[int | str])) == [[1], [2], ["x"]]
+
+
+def test_a_batch_of_several_types_passes_where_several_are_expected(tmp_path: Any) -> None:
+    path = tmp_path / "records.pseal"
+    with pickleseal.StreamWriter(path, batch=2) as stream:
+        stream.append(Line("a"))
+        stream.append(3)
+    assert list(pickleseal.iter_load(path, expect=Line | int)) == [Line("a"), 3]
+    for expect in (Line, Line | str):
+        with pytest.raises(TypeMismatchError):
+            list(pickleseal.iter_load(path, expect=expect))

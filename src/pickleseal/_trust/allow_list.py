@@ -112,27 +112,23 @@ def _makes_classes(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, type)
 
 
-def build_trust(trust: Iterable[type | Callable[..., Any] | str], expect: object = None) -> Trusted:
+def build_trust(trust: Iterable[type | Callable[..., Any] | str], expected: tuple[type, ...] = ()) -> Trusted:
     """Check what a caller trusts and index it by name. Imports nothing.
 
     Args:
         trust: classes, functions, or exact `"module:qualname"` strings.
-        expect: a class to trust as well; or the name of a type, which is not used here.
+        expected: classes to trust as well, because the caller expects them.
 
     Raises:
-        TypeError: `expect` is something else; `trust` is `True` or a single string; an element is neither a class nor
-            a function nor a string.
+        TypeError: `trust` is `True` or a single string; an element is neither a class nor a function nor a string.
         ValueError: an element names something that no value needs and that runs what its arguments say.
     """
-    if expect is not None and not isinstance(expect, type | str):
-        raise TypeError(f"expect: expected a class or a type's name, found {expect!r}")
     if trust != () and (isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable)):
         raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
     trusted: Trusted = {}
     # Arrays are made by our own functions. `expect=numpy.ndarray` is about the type of the object, and must not give
     # the payload a constructor that reads any memory as objects.
-    expected = [expect] if isinstance(expect, type) and not _is_numpy(expect) else []
-    for item in (*trust, *expected):
+    for item in (*trust, *(cls for cls in expected if not _is_numpy(cls))):
         if isinstance(item, str):
             if item.count(":") != 1 or not all(item.split(":")):
                 hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
