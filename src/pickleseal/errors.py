@@ -15,7 +15,9 @@ from typing import Any, ClassVar, TypeVar
 __all__ = [
     "ClassMissingError",
     "CodecDataError",
+    "CorruptError",
     "ForbiddenOperationError",
+    "ForeignError",
     "HeaderChecksumError",
     "HeaderEncodingError",
     "HeaderSchemaError",
@@ -30,12 +32,14 @@ __all__ = [
     "PackWarning",
     "PackageVersionError",
     "PackageWarning",
+    "PayloadError",
     "PickleEnvelopeError",
     "PicklesealError",
     "PolicyError",
     "PreambleChecksumError",
     "PreambleFieldError",
     "ReadError",
+    "RefusedError",
     "RegistryError",
     "SchemaDriftError",
     "SchemaVersionError",
@@ -54,6 +58,7 @@ __all__ = [
     "UnpickleError",
     "UnsupportedCodecError",
     "UnsupportedCriticalError",
+    "UnsupportedError",
     "UnsupportedFlagsError",
     "UnsupportedVersionError",
     "UntrustedGlobalError",
@@ -203,12 +208,16 @@ class MissingExtraError(PicklesealError, ImportError):
 
 
 class ReadError(PicklesealError, UnpicklingError):
-    """Base of all refusals. `step` is the step of the reader algorithm that refused, 1 to 20.
+    """Base of all refusals. Every error of reading belongs to one family, a subclass; the family follows the code.
 
-    `quarantined` is the path where a `Reader` kept the refused bytes, or None.
+    Attributes:
+        is_retryable: whether newer code or a mended setting would accept the same bytes. A queue keeps such a message.
+        step: the step of the reader algorithm that refused, 1 to 20.
+        quarantined: the path where a `Reader` kept the refused bytes, or None.
     """
 
     code = "read-error"
+    is_retryable: ClassVar[bool] = False
     step: int = 0
     quarantined: str | None = None
 
@@ -218,14 +227,38 @@ class ReadError(PicklesealError, UnpicklingError):
         return self
 
 
-class NotAnArtifactError(ReadError):
+class CorruptError(ReadError):
+    """The bytes break the format: they are damaged or cut off, or their writer has an error."""
+
+
+class ForeignError(ReadError):
+    """The input is something else than an artifact."""
+
+
+class UnsupportedError(ReadError):
+    """The artifact needs a version, a feature, an extension or a codec that this reader lacks."""
+
+    is_retryable = True
+
+
+class RefusedError(ReadError):
+    """The artifact is whole, and a rule refuses it: policy, trust, keys, limits, changed classes, opcodes."""
+
+    is_retryable = True
+
+
+class PayloadError(ReadError):
+    """The payload, or code that runs while it loads, did what it may not do, or failed."""
+
+
+class NotAnArtifactError(ForeignError):
     """The input does not begin with the magic. `found` says what it looks like, if that is known."""
 
     code = "not-an-artifact"
     step = 1
 
 
-class TruncatedError(ReadError):
+class TruncatedError(CorruptError):
     """The input ends before the frame does. `expected` and `found` are bytes, counted from the frame's start."""
 
     code = "truncated"
@@ -253,7 +286,7 @@ class TornTailError(TruncatedError):
     good_end: int = 0
 
 
-class PreambleChecksumError(ReadError):
+class PreambleChecksumError(CorruptError):
     """The 64 bytes of the preamble are damaged."""
 
     code = "preamble-checksum"
@@ -261,7 +294,7 @@ class PreambleChecksumError(ReadError):
     default_hint = "the bytes changed after they were written; restore them from another copy"
 
 
-class UnsupportedVersionError(ReadError):
+class UnsupportedVersionError(UnsupportedError):
     """A format version that this reader does not know."""
 
     code = "unsupported-version"
@@ -269,7 +302,7 @@ class UnsupportedVersionError(ReadError):
     default_hint = "upgrade pickleseal"
 
 
-class UnsupportedFlagsError(ReadError):
+class UnsupportedFlagsError(UnsupportedError):
     """An incompatible feature that this reader does not know."""
 
     code = "unsupported-flags"
@@ -277,21 +310,21 @@ class UnsupportedFlagsError(ReadError):
     default_hint = "upgrade pickleseal"
 
 
-class PreambleFieldError(ReadError):
+class PreambleFieldError(CorruptError):
     """A length or sequence number in the preamble breaks its rule, and the checksum is correct: the writer is wrong."""
 
     code = "preamble-field"
     step = 5
 
 
-class StreamOrderError(ReadError):
+class StreamOrderError(CorruptError):
     """A frame of a stream is missing or in another place: its seq does not follow that of the frame before."""
 
     code = "stream-order"
     step = 5
 
 
-class LimitExceededError(ReadError):
+class LimitExceededError(RefusedError):
     """Larger than the caller's limits allow."""
 
     code = "limit-exceeded"
@@ -299,7 +332,7 @@ class LimitExceededError(ReadError):
     default_hint = "raise the limit in Policy(limits=Limits(...)) if this size is expected"
 
 
-class HeaderChecksumError(ReadError):
+class HeaderChecksumError(CorruptError):
     """The header is damaged."""
 
     code = "header-checksum"
@@ -307,70 +340,72 @@ class HeaderChecksumError(ReadError):
     default_hint = "the bytes changed after they were written; restore them from another copy"
 
 
-class SealError(ReadError):
+class SealError(CorruptError):
     """The seal is damaged or malformed."""
 
     code = "seal-invalid"
     step = 9
 
 
-class SignatureError(ReadError):
+class SignatureError(RefusedError):
     """No signature verifies with the caller's keys, or one that the caller requires is missing. `hint` has the ids."""
 
     code = "signature-invalid"
+    is_retryable = False
     step = 9
 
 
-class HeaderEncodingError(ReadError):
+class HeaderEncodingError(CorruptError):
     """The header is not canonical JSON, and the checksum is correct: the writer is wrong."""
 
     code = "header-encoding"
     step = 10
 
 
-class HeaderSchemaError(ReadError):
+class HeaderSchemaError(CorruptError):
     """A header member is missing, unknown, mistyped or out of range. `where` names it."""
 
     code = "header-schema"
     step = 11
 
 
-class LayoutError(ReadError):
+class LayoutError(CorruptError):
     """The sections do not add up to the frame."""
 
     code = "layout"
     step = 12
 
 
-class UnsupportedCriticalError(ReadError):
+class UnsupportedCriticalError(UnsupportedError):
     """`crit` names an extension that this reader does not understand."""
 
     code = "unsupported-critical"
     step = 13
 
 
-class UnsupportedCodecError(ReadError):
+class UnsupportedCodecError(UnsupportedError):
     """A section is compressed with a codec that this reader does not know, or that is not installed."""
 
     code = "unsupported-codec"
     step = 14
 
 
-class PolicyError(ReadError):
+class PolicyError(RefusedError):
     """The caller's policy refuses the artifact."""
 
     code = "policy"
     step = 15
 
 
-class TypeMismatchError(ReadError):
+class TypeMismatchError(RefusedError):
     """Not the type that the caller expects."""
 
     code = "type-mismatch"
+    is_retryable = False
     step = 15
 
 
-class UntrustedGlobalError(ReadError):
+class UntrustedGlobalError(RefusedError):
     """The payload imports names that the caller does not trust.
 
     At step 15 the header alone shows it, and nothing was imported or run. At step 20 a running payload has used a
@@ -386,28 +421,28 @@ class UntrustedGlobalError(ReadError):
         return tuple(self.found) if isinstance(self.found, tuple) else ()
 
 
-class ClassMissingError(ReadError):
+class ClassMissingError(RefusedError):
     """A trusted class or function can't be imported: its module is missing, or no longer has it."""
 
     code = "class-missing"
     step = 15
 
 
-class PackageVersionError(ReadError):
+class PackageVersionError(RefusedError):
     """A distribution that the payload needs has another version than when it was written, and the policy refuses."""
 
     code = "package-version"
     step = 15
 
 
-class SchemaVersionError(ReadError):
+class SchemaVersionError(RefusedError):
     """The recorded version of a class is newer than the class, or older and no chain of migrations leads to it."""
 
     code = "schema-version"
     step = 15
 
 
-class SchemaDriftError(ReadError):
+class SchemaDriftError(RefusedError):
     """Classes changed since the artifact was written, and the changes can't be resolved. Nothing was unpickled.
 
     Attributes:
@@ -423,7 +458,7 @@ class SchemaDriftError(ReadError):
         return tuple(self.found) if isinstance(self.found, tuple) else ()
 
 
-class SectionChecksumError(ReadError):
+class SectionChecksumError(CorruptError):
     """A section is damaged. `where` names it."""
 
     code = "section-checksum"
@@ -431,42 +466,43 @@ class SectionChecksumError(ReadError):
     default_hint = "the bytes changed after they were written; restore them from another copy"
 
 
-class SectionPaddingError(ReadError):
+class SectionPaddingError(CorruptError):
     """A padding byte after a section is not zero."""
 
     code = "section-padding"
     step = 16
 
 
-class TrailingBytesError(ReadError):
+class TrailingBytesError(CorruptError):
     """Bytes follow the frame where one artifact was expected."""
 
     code = "trailing-bytes"
     step = 17
 
 
-class CodecDataError(ReadError):
+class CodecDataError(CorruptError):
     """A compressed section does not decode to what the header says."""
 
     code = "codec-data"
     step = 18
 
 
-class PickleEnvelopeError(ReadError):
+class PickleEnvelopeError(RefusedError):
     """The pickle's opcodes break a rule of spec section 8. No opcode was run."""
 
     code = "pickle-envelope"
+    is_retryable = False
     step = 19
 
 
-class UndeclaredGlobalError(ReadError):
+class UndeclaredGlobalError(PayloadError):
     """The payload asks for a name that is not in the header's `globals`. It was not imported."""
 
     code = "undeclared-global"
     step = 20
 
 
-class ForbiddenOperationError(ReadError):
+class ForbiddenOperationError(PayloadError):
     """The payload does to an object what no honest pickle does: for instance it changes a class, or calls an object.
 
     Either only CPython's unpickler ran, on inert objects, or the change was undone.
@@ -477,21 +513,22 @@ class ForbiddenOperationError(ReadError):
     default_hint = "do not load this; it tries to do more than it is allowed"
 
 
-class IsolationError(ReadError):
+class IsolationError(PayloadError):
     """The dry run in a child process failed: it took too much time or memory, crashed, or could not start."""
 
     code = "isolation-failed"
     step = 20
 
 
-class MigrationError(ReadError):
+class MigrationError(PayloadError):
     """A migration raised (see `__cause__`), or its result does not fit the class. `where` names the class."""
 
     code = "migration-failed"
+    is_retryable = True
     step = 20
 
 
-class InvalidObjectError(ReadError):
+class InvalidObjectError(PayloadError):
     """A loaded object does not pass the `validate` of its class. If that raised, it is the `__cause__`.
 
     `found` is the object's `repr`, cut at 120 characters.
@@ -501,7 +538,7 @@ class InvalidObjectError(ReadError):
     step = 20
 
 
-class UnpickleError(ReadError):
+class UnpickleError(PayloadError):
     """The payload passed every check, ran, and raised. The original exception is the `__cause__`."""
 
     code = "unpickle-failed"

@@ -89,9 +89,17 @@ def test_the_reference_lists_the_allow_list() -> None:
     assert shown.split() == " ".join(lines).split()
 
 
-def test_the_reference_lists_codes_and_steps_of_the_errors() -> None:
+def test_the_reference_lists_codes_families_and_whether_an_error_is_retryable() -> None:
     text = (ROOT / "docs" / "reference.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `(\w+Error)` \| `([a-z-]+)` \|", text, re.MULTILINE))
+    found = re.findall(
+        r"^\| `(\w+Error)` \| `([a-z-]+)` \|[^|]*\|(?: `(\w+)`)? \|(?: (yes|no))? \|$", text, re.MULTILINE
+    )
+    rows = {name: code for name, code, _, _ in found}
+    for name, _, family, retryable in found:
+        cls = getattr(pickleseal.errors, name)
+        if issubclass(cls, pickleseal.errors.ReadError):
+            assert issubclass(cls, getattr(pickleseal.errors, family)), name
+            assert cls.is_retryable == (retryable == "yes"), name
     in_code = {
         cls.__name__: cls.code
         for cls in vars(pickleseal.errors).values()

@@ -4,12 +4,14 @@ import decimal
 import io
 import pickle
 import queue
+import re
 import socket
 import sqlite3
 import sys
 import threading
 import types
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,19 @@ import shapes
 import pickleseal
 from pickleseal import errors
 
+SPEC = Path(__file__).resolve().parents[2] / "spec" / "format.md"
+FAMILIES = {
+    errors.CorruptError: """preamble-checksum preamble-field header-checksum header-encoding header-schema truncated
+        torn-tail section-checksum section-padding trailing-bytes layout codec-data stream-order seal-invalid""",
+    errors.ForeignError: "not-an-artifact",
+    errors.UnsupportedError: "unsupported-version unsupported-flags unsupported-critical unsupported-codec",
+    errors.RefusedError: """policy type-mismatch untrusted-global class-missing package-version schema-version
+        schema-drift limit-exceeded pickle-envelope signature-invalid""",
+    errors.PayloadError: """undeclared-global forbidden-operation isolation-failed migration-failed invalid-object
+        unpickle-failed""",
+}
+RETRYABLE = """unsupported-version unsupported-flags unsupported-critical unsupported-codec policy untrusted-global
+    class-missing package-version schema-version schema-drift limit-exceeded migration-failed"""
 TREE = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.PicklesealError)]
 
 
@@ -38,8 +53,25 @@ class TestTree:
         assert cls.__name__ in errors.__all__
 
     def test_codes_are_unique(self) -> None:
-        codes = [cls.code for cls in TREE]
+        codes = [cls.code for cls in TREE if cls not in FAMILIES]
         assert len(set(codes)) == len(codes)
+
+    def test_every_code_of_the_spec_has_one_family_and_says_whether_it_is_retryable(self) -> None:
+        registry = SPEC.read_text("utf-8").split("\n## 15 ")[1].split("\n## 16 ")[0]
+        families = {code: family for family, codes in FAMILIES.items() for code in codes.split()}
+        assert families.keys() == set(re.findall(r"^\| `([a-z-]+)` \|", registry, re.MULTILINE))
+        reading = [
+            cls for cls in TREE if issubclass(cls, errors.ReadError) and cls not in (errors.ReadError, *FAMILIES)
+        ]
+        assert {cls.code: [family for family in FAMILIES if issubclass(cls, family)] for cls in reading} == {
+            code: [family] for code, family in families.items()
+        }
+        assert {cls.code for cls in reading if cls.is_retryable} == set(RETRYABLE.split())
+
+    def test_the_family_does_not_depend_on_the_step(self) -> None:
+        error = errors.UntrustedGlobalError("no").at(20)
+        assert isinstance(error, errors.RefusedError)
+        assert error.is_retryable
 
     def test_hosts_catch_ours_with_pickle_s(self) -> None:
         assert issubclass(errors.ReadError, pickle.UnpicklingError)

@@ -113,7 +113,9 @@ def test_all_kinds_of_input_give_the_same(make: Any) -> None:
     assert isinstance(artifact, Artifact)
     assert (header, obj) == (pickleseal.peek(GOOD), {"id": 7})
     assert reader.check(make(GOOD)) == header
-    assert reject(reader, make(OTHER)).code == "type-mismatch"
+    refusal = reject(reader, make(OTHER))
+    assert refusal.code == "type-mismatch"
+    assert [event.error for event in events] == [None, None, refusal]
     assert [(e.outcome, e.code, e.type, e.version, e.size, e.quarantined) for e in events] == [
         ("accepted", None, "builtins:dict", 0, len(GOOD), None),
         ("accepted", None, "builtins:dict", 0, len(GOOD), None),

@@ -44,6 +44,7 @@ class Event(NamedTuple):
         seconds: how long it took, with the quarantine.
         quarantined: path of the kept bytes, or None.
         name: path or name of the file, or None.
+        error: the refusal, with `is_retryable`, `step` and what disagrees, or None. It holds its traceback.
     """
 
     outcome: str
@@ -54,6 +55,7 @@ class Event(NamedTuple):
     seconds: float
     quarantined: str | None
     name: str | None
+    error: ReadError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class Reader:
             self._keep(exc, source, self.quarantine, kind, version, extra)
         _log(_WARNING, "rejected: %s", one_line(exc), extra=extra)
         seconds, size = time.perf_counter() - start, source.frame_len()
-        self._report(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, source.name))
+        self._report(Event("rejected", exc.code, kind, version, size, seconds, exc.quarantined, source.name, exc))
 
     def _keep(
         self,
