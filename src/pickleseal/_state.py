@@ -3,6 +3,11 @@
 Each row says how its entries stay right. `clear` empties all of it, which tests need and programs do not. Nothing else
 in the package keeps state between two calls. This module imports nothing of what it lists: a module that was never
 imported has no state.
+
+All threads share this state, with few locks. What holds instead: each access is one operation of a built-in container,
+which is atomic with and without the GIL; nothing iterates over a container that another thread may change; what two
+threads compute at the same time is equal, so either of the two may stay; an object that only one thread can use is
+taken out of its list meanwhile. A bound may be exceeded by one entry for each thread.
 """
 
 import sys

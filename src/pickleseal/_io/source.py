@@ -359,9 +359,9 @@ _MAP_FROM = 1 << 25  # below, fresh pages cost more than zeroing memory that mal
 
 def allocate(length: int) -> memoryview:
     """Return writable memory of `length` bytes that nobody else sees. Its content is arbitrary."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and length >= _NUMPY_FROM:
-        block = numpy.empty(length + ALIGNMENT, numpy.uint8)
+    empty = getattr(sys.modules.get("numpy"), "empty", None)  # another thread may be importing numpy
+    if empty is not None and length >= _NUMPY_FROM:
+        block = empty(length + ALIGNMENT, "u1")
         skip = -block.__array_interface__["data"][0] % ALIGNMENT
         return memoryview(block)[skip : skip + length]
     if length >= _MAP_FROM and hasattr(mmap, "MAP_ANONYMOUS"):

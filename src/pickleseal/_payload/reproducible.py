@@ -97,7 +97,7 @@ class _ReproduciblePickler(Reductions, PythonPickler):
         if id(cls) in _BUILT_IN:
             return NotImplemented
         numpy: Any = sys.modules.get("numpy")
-        if numpy is not None and (cls is numpy.ndarray or issubclass(cls, numpy.void)):
+        if hasattr(numpy, "void") and (cls is numpy.ndarray or issubclass(cls, numpy.void)):
             obj = _without_gaps(obj)
         reduced = super().reducer_override(obj)
         if _is_reduced_as_a_set(cls):

@@ -97,7 +97,7 @@ def _state_of(cls: type, adapter: "Adapter") -> str:
     """Return whether pickle stores the objects of a class in the standard way of its sort."""
     from .adapters.base import static
 
-    if any(known is cls for known in copyreg.dispatch_table):
+    if any(known is cls for known in tuple(copyreg.dispatch_table)):  # another thread may add to it
         return "custom"
     for name in _METHODS:
         method = static(cls, name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, is_
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from .._format.header import is_global, is_name
 from .._format.limits import MAX_INTEGER
@@ -141,7 +141,9 @@ class RegistryIndex:
             unchanged[tuple(resolved)] = types, tuple(resolved.values())
 
 
-registries: "WeakSet[Registry]" = WeakSet()  # all of this process; each leaves when it is garbage
+# All registries of this process; each leaves when it is garbage. `keyrefs` makes its list in one step, so that other
+# threads may make registries meanwhile. (To iterate over a WeakSet takes many steps, and fails then.)
+registries: "WeakKeyDictionary[Registry, None]" = WeakKeyDictionary()
 
 
 class Registry:
@@ -169,7 +171,7 @@ class Registry:
     def __init__(self) -> None:
         self._lock = Lock()
         self._index = RegistryIndex({}, {}, {})  # replaced as a whole, so reading it takes no lock
-        registries.add(self)
+        registries[self] = None
 
     def __repr__(self) -> str:
         names = sorted(self._index.names)
@@ -331,8 +333,13 @@ index_of: Callable[[Registry], RegistryIndex] = attrgetter("_index")
 
 def is_registered_elsewhere(cls: type, index: RegistryIndex) -> bool:
     """Return whether another registry of this process knows a class."""
-    others = [index_of(registry) for registry in list(registries) if index_of(registry) is not index]
-    return any(found is not None and found.cls is cls for found in (other.by_class(cls) for other in others))
+    for reference in registries.keyrefs():
+        registry = reference()
+        other = index if registry is None else index_of(registry)
+        found = None if other is index else other.by_class(cls)
+        if found is not None and found.cls is cls:
+            return True
+    return False
 
 
 # Checks of what a registry is given.

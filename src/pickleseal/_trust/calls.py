@@ -332,7 +332,7 @@ def kind_of(cls: type) -> Kind:
 
 def _forget(key: int, gone: ref[type]) -> None:
     if (found := kinds.get(key)) is not None and found[0] is gone:
-        del kinds[key]
+        kinds.pop(key, None)
 
 
 # Functions that check their arguments themselves, and return nothing that can be called or is shared.
