@@ -1,6 +1,6 @@
-"""Many threads pack, read and register at once.
+"""Many threads pack, read and register at once; a subinterpreter gets a clear error.
 
-Each test runs a program of its own, because it changes the default registry.
+Each test runs a program of its own, because it changes the default registry, or may leave an interpreter that crashes.
 The threads take turns after every few instructions.
 """
 
@@ -163,3 +163,47 @@ def test_sections_are_read_while_another_thread_imports_numpy(monkeypatch: pytes
     file = io.BytesIO(pickleseal.pack([bytearray(100_000), pickle.PickleBuffer(bytearray(200_000))]))
     monkeypatch.setitem(sys.modules, "numpy", types.ModuleType("numpy"))
     assert len(pickleseal.load(file)[1]) == 200_000
+
+
+SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters  # Python 3.13
+except ImportError:
+    import _xxsubinterpreters as interpreters
+
+def run_in(interpreter, code):
+    if hasattr(interpreters, "exec"):
+        failure = interpreters.exec(interpreter, code)
+        return "" if failure is None else failure.formatted
+    try:
+        interpreters.run_string(interpreter, code)
+    except interpreters.RunFailedError as exc:
+        return str(exc)
+    return ""
+
+def create(config):
+    if hasattr(interpreters, "exec"):
+        return interpreters.create(config)
+    return interpreters.create(isolated=config == "isolated")
+
+code = f"import sys; sys.path[:] = {sys.path!r}; import pickleseal"
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="older versions do not say which interpreter runs")
+@pytest.mark.parametrize("config", ["legacy", "isolated"])
+def test_a_subinterpreter_gets_a_clear_error_and_does_no_harm(config: str) -> None:
+    code = f"""
+        for turn in range(3):
+            interpreter = create({config!r})
+            said = run_in(interpreter, code)
+            assert "pickleseal does not work in a subinterpreter" in said, said
+            assert run_in(interpreter, "x = 1") == ""
+            interpreters.destroy(interpreter)
+            assert pickleseal.unpack(pickleseal.pack([turn])) == [turn]
+            try:
+                pickleseal.unpack(b"x" * 100)
+            except pickleseal.errors.NotAnArtifactError:
+                pass
+    """
+    run(SUBINTERPRETER + textwrap.dedent(code))

@@ -5,7 +5,12 @@ again and compares bytes. `check_values` finds what orjson accepts and the spec 
 2^53-1, too much depth. It is separate because a header that passes its schema can have such values only in `ext`.
 """
 
+import _thread
 from typing import Any
+
+if not getattr(_thread, "_is_main_interpreter", lambda: True)():  # new in Python 3.12
+    # orjson keeps pointers to objects of the interpreter that imports it first. When that one ends, the others crash.
+    raise ImportError("pickleseal does not work in a subinterpreter, because orjson does not: use the main interpreter")
 
 import orjson
 
