@@ -99,10 +99,10 @@ def small_levels(compare: Compare, quick: bool) -> list[Any]:
     ):
         sealed = pickleseal.pack(obj)
 
-        def unpack(level: str, sealed: bytes = sealed) -> Callable[[], Any]:
+        def unpack(level: Any, sealed: bytes = sealed) -> Callable[[], Any]:
             policy = Policy(level=level)
             return lambda: pickleseal.unpack(sealed, trust=[Job], policy=policy)
 
-        base = unpack("never-left-my-hands")
+        base = unpack("unchecked")
         results += [compare(f"{name}, {level}", base, unpack(level), rounds, 500) for level in ("guarded", "strict")]
     return results

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 from ._expect import Expectation, expectation, imported_class
 from ._format.codec import CODECS
@@ -34,7 +34,7 @@ from ._trust.allow_list import (
     resolve_all,
     resolve_globals,
 )
-from ._trust.levels import LEVELS, Isolation, Level
+from ._trust.levels import LEVELS, Isolation, Level, LevelName
 from .errors import (
     ClassMissingError,
     PackageVersionError,
@@ -55,7 +55,8 @@ Trust = Iterable[type | Callable[..., Any] | str]
 Fields = Mapping[str, Any]  # of a validated header
 Resolved = dict[tuple[str, str], Any]  # (module, qualname) of each global -> what it is here
 ANY = "*"
-DRIFT_MODES = ("resolve", "strict", "ignore")
+DriftMode = Literal["resolve", "strict", "ignore"]
+DRIFT_MODES: tuple[str, ...] = get_args(DriftMode)
 
 
 # --- what a user writes -----------------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ class Policy:
         level: what a payload may do. `guarded`: what its allow-list of classes and functions permits. It changes none
             of them, and calls none in a way that no honest pickle does. `strict`, for sources that are not yours: the
             payload first runs on inert objects, with limits for hashing and nesting. `signed`: everything that the
-            holder of a key signed, so `keys` are needed. `never-left-my-hands`: everything, for bytes that nobody else
+            holder of a key signed, so `keys` are needed. `unchecked`: everything, for bytes that nobody else
             could have written to. The last two import every module that the header names, and run what it says.
         isolated: whether a payload first runs on inert objects in a child process, with `limits.max_seconds` of
             processor time and `limits.max_memory`. Works with every level. Needs a POSIX system.
@@ -112,11 +113,11 @@ class Policy:
 
     limits: Limits = field(default_factory=Limits)
     protocols: tuple[int, ...] = (4, 5)
-    drift: str = "resolve"
+    drift: DriftMode = "resolve"
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     registry: Registry = default_registry
-    level: str = "guarded"
+    level: LevelName = "guarded"
     isolated: bool = False
     keys: KeyRing | None = None
     signed_by: tuple[str, ...] = ()
@@ -240,7 +241,8 @@ def _check_protocols(protocols: object) -> None:
 
 def _level_of(name: object, isolated: object, limits: Limits) -> Level:
     if not isinstance(name, str) or name not in LEVELS:
-        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, found {name!r}")
+        hint = "; it is called 'unchecked' now" if name == "never-left-my-hands" else ""
+        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, found {name!r}{hint}")
     if not isinstance(isolated, bool):
         raise TypeError(f"isolated: expected a bool, found {isolated!r}")
     isolation = Isolation(limits.max_seconds, limits.max_memory) if isolated else None

@@ -18,6 +18,7 @@ from ._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_
 from ._reading import read_bytes
 from ._streams.reader import iter_load
 from ._streams.writer import append
+from ._trust.levels import LevelName
 from .errors import PackError, ReadError
 
 _File = str | os.PathLike[str] | BinaryIO
@@ -59,7 +60,7 @@ class Serializer:
     options: Writer | None = None
     _: KW_ONLY
     keys: KeyRing | None = None
-    level: str | None = None
+    level: LevelName | None = None
     trust: Trust = ()
     expect: Any = None
     on_refuse: _OnRefuse = "raise"

@@ -16,7 +16,7 @@ POLICIES = {
     "strict": Policy(level="strict"),
     "signed": Policy(level="signed", keys=RING),
     "guarded-with-keys": Policy(keys=RING),
-    "never-left-my-hands": Policy(level="never-left-my-hands"),
+    "unchecked": Policy(level="unchecked"),
 }
 if os.name == "posix":
     POLICIES["isolated"] = Policy(isolated=True)

@@ -95,7 +95,7 @@ def test_every_vector_gets_its_verdict_and_its_bytes_are_kept(entry: dict[str, A
         ("rejected", error.code, error.quarantined, error.path)
     ]
     try:
-        reader.check(data)
+        reader.accepts(data)
         found = None
     except ReadError as refused:
         found = refused.code
@@ -112,7 +112,8 @@ def test_all_kinds_of_input_give_the_same(make: Any) -> None:
     header, obj = artifact = reader.read(make(GOOD))
     assert isinstance(artifact, Artifact)
     assert (header, obj) == (pickleseal.peek(GOOD), {"id": 7})
-    assert reader.check(make(GOOD)) == header
+    assert reader.accepts(make(GOOD)) == header
+    assert Reader.check is Reader.accepts  # its former name
     refusal = reject(reader, make(OTHER))
     assert refusal.code == "type-mismatch"
     assert [event.error for event in events] == [None, None, refusal]
@@ -131,7 +132,7 @@ def test_expect_and_trust_are_those_of_unpack(tmp_path: Path) -> None:
     assert reject(Reader(expect=list), path).code == "type-mismatch"
     assert reject(Reader(expect="jobs.Task"), path).path == str(path)
     lists = Reader(trust=iter([Raises.now]))
-    assert lists.check(pack(Raises())).type.endswith(":Raises")
+    assert lists.accepts(pack(Raises())).type.endswith(":Raises")
     error = reject(lists, pack(Raises()))
     assert type(error) is UnpickleError
     assert str(error.__cause__) == "boom"

@@ -334,7 +334,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
         optional={name: st.integers(0, 100) for name in ("max_sections", "max_depth", "max_seconds")}
         | dict.fromkeys(("max_frame", "max_decoded", "max_section", "max_header", "max_memory"), SIZES),
     ),
-    "level": st.sampled_from(["guarded", "strict", "never-left-my-hands"]),
+    "level": st.sampled_from(["guarded", "strict", "unchecked"]),
     "isolated": st.booleans(),
 }
 
@@ -443,8 +443,9 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("drift = 1", "drift: expected a string, found 1"),
     (
         "level = 'strikt'",
-        "level: expected one of guarded, strict, signed, never-left-my-hands, found 'strikt'; did you",
+        "level: expected one of guarded, strict, signed, unchecked, found 'strikt'; did you",
     ),
+    ("level = 'never-left-my-hands'", "found 'never-left-my-hands'; it is called 'unchecked' now"),
     ("level = 'signed'", "level: signed needs keys="),
     ("isolated = 1", "isolated: expected true or false, found 1"),
     ("keys = 'x'", "keys: expected a table, found 'x'"),

@@ -114,12 +114,12 @@ class Reader:
     Raises:
         TypeError, ValueError: the arguments are not what they should be.
 
-    `read` and `check` say what can run. Spec section 11.
+    `read` and `accepts` say what can run. Spec section 11.
 
     >>> reader = Reader(Policy(types={"builtins:dict": "*"}))
     >>> reader.read(pack({"id": 7})).object
     {'id': 7}
-    >>> reader.check(pack({"id": 7})).type
+    >>> reader.accepts(pack({"id": 7})).type
     'builtins:dict'
     """
 
@@ -161,16 +161,18 @@ class Reader:
         """
         return self._take(data, load_accepted)
 
-    def check(self, data: Input) -> Header:
-        """Check everything that can be checked without unpickling: policy, trust, sections, the pickle's structure.
+    def accepts(self, data: Input) -> Header:
+        """Check all that can be checked without unpickling, and return the header.
 
         Spec section 11, steps 1 to 19, and of step 20 what the policy's level checks before a payload runs (a dry run
-        on inert objects). Imports what is trusted, as step 15 does: at the levels `signed` and `never-left-my-hands`
-        that is every module that the header names. Runs no other code of the artifact.
+        on inert objects). Imports what is trusted, as step 15 does: at the levels `signed` and `unchecked` that is
+        every module that the header names. Runs no other code of the artifact.
 
         Args, Raises: as for `read`.
         """
         return self._take(data, dry_run).header
+
+    check = accepts  # its former name
 
     def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> Artifact:
         start, folder = time.perf_counter(), self.quarantine

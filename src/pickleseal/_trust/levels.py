@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from operator import is_
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .._payload.opcodes import CODE
 from .._payload.unpickler import load_object
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .._payload.unpickler import Resolved
     from .._schema.plans import Plan
 
-LEVELS = ("guarded", "strict", "signed", "never-left-my-hands")
+LevelName = Literal["guarded", "strict", "signed", "unchecked"]
+LEVELS: tuple[str, ...] = get_args(LevelName)
 _BUILD, _EMPTY_SET = bytes((CODE["BUILD"],)), bytes((CODE["EMPTY_SET"],))
 _GETATTR, _DTYPE = ("builtins", "getattr"), ("pickleseal", "rebuild_dtype")
 _OBJECTS, _SCALAR = ("pickleseal", "rebuild_object_array"), ("pickleseal", "rebuild_scalar")

@@ -127,7 +127,7 @@ class TestWhatComesBack:
         data = bytearray(large(3))
         shelf.put(bytes(data))
         assert content(reader.read(URL).object) == content(pickleseal.unpack(data))
-        assert reader.check(URL).frame_len == len(data)
+        assert reader.accepts(URL).frame_len == len(data)
         data[-50_000] ^= 1
         shelf.put(bytes(data))
         with pytest.raises(errors.SectionChecksumError) as caught:
@@ -344,7 +344,7 @@ class TestLocal:
         assert os.listdir(tmp_path) == [path.name]
         assert stat.S_IMODE(path.stat().st_mode) == (0o640 if os.name == "posix" else 0o666)
         assert pickleseal.load(url) == pickleseal.load(path) == "new"
-        assert pickleseal.peek(url) == pickleseal.verify(url) == pickleseal.Reader().check(url)
+        assert pickleseal.peek(url) == pickleseal.verify(url) == pickleseal.Reader().accepts(url)
         path.write_bytes(b"x" * 100)
         with pytest.raises(errors.NotAnArtifactError) as caught:
             pickleseal.load(url)

@@ -40,7 +40,7 @@ from pickleseal.errors import (
 
 posix = pytest.mark.skipif(os.name != "posix", reason="fork and resource limits")
 CHECKED = ["guarded", "strict"]
-OWN = "never-left-my-hands"
+OWN = "unchecked"
 
 
 @dataclass
