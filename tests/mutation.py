@@ -36,11 +36,11 @@ class Part(NamedTuple):
 VECTORS = ("tests/conformance/test_vectors.py", "tests/conformance/test_stream_vectors.py")
 PARTS = {
     "format": Part(
-        ("_format/*",), ("tests/unit/format", "tests/unit/test_compress.py", "tests/unit/test_seals.py", *VECTORS)
+        ("_format/*",), ("tests/unit/format", "tests/unit/test_compress.py", "tests/unit/test_seals.py", "tests/unit/test_keys.py", *VECTORS)
     ),
     "schema": Part(("_schema/*",), ("tests/unit/schema",)),
     "policy": Part(("_policy.py",), ("tests/unit/test_policy.py", *VECTORS)),
-    "reading": Part(("_reading.py",), ("tests/unit/test_api.py", "tests/unit/test_seals.py", *VECTORS)),
+    "reading": Part(("_reading.py",), ("tests/unit/test_api.py", "tests/unit/test_seals.py", "tests/unit/test_keys.py", *VECTORS)),
 }
 
 
