@@ -188,12 +188,8 @@ class Policy:
     def __reduce__(self) -> tuple[Any, ...]:
         names = [name for name, own in type(self).__dataclass_fields__.items() if own.init]
         given = {name: getattr(self, name) for name in names}
-        return _policy_of, ({name: dict(v) if isinstance(v, Mapping) else v for name, v in given.items()},)
-
-
-def _policy_of(fields: Mapping[str, Any]) -> Policy:
-    """Make a policy again from its fields: how a pickled one comes back."""
-    return Policy(**fields)
+        fields: dict[str, Any] = {name: dict(v) if isinstance(v, Mapping) else v for name, v in given.items()}
+        return functools.partial(Policy, **fields), ()  # names no function of this module, which may move
 
 
 def check_is_policy(policy: object) -> Policy:

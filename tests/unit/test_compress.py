@@ -225,6 +225,20 @@ class TestFrames:
             with pytest.raises(CodecDataError, match="cut off"):  # our reader takes the header, and misses the rest
                 list(codec.decompressed_chunks({"raw_len": length}, begun, "x"))
 
+    @pytest.mark.parametrize(("exponent", "mantissa"), [(13, 0), (12, 7), (13, 1), (13, 7), (14, 0), (21, 0)])
+    @pytest.mark.parametrize("flags", [0x40, 0x41])  # without a dictionary, and with one whose id is 0
+    def test_the_window_of_a_frame_is_compared_with_8_mib(self, exponent: int, mantissa: int, flags: int) -> None:
+        window = (8 + mantissa) << exponent + 7
+        identity = b"\0" if flags & 1 else b""
+        content = (2**15).to_bytes(2, "little")  # of 256 + this many bytes
+        stored = b"\x28\xb5\x2f\xfd" + bytes((flags, exponent << 3 | mantissa)) + identity + content
+        with pytest.raises(CodecDataError) as caught:
+            list(codec.decompressed_chunks({"raw_len": 2**15 + 256}, stored, "x"))
+        if window > 8 << 20:
+            assert (caught.value.found, caught.value.expected) == (window, "at most 8388608")
+        else:
+            assert "cut off" in str(caught.value)
+
     @pytest.mark.parametrize("level", [3, 22])
     def test_more_than_a_window_comes_back(self, level: int) -> None:
         raw = bytes(9_000_000) if level > 3 else (NOISE + bytes(50_000)) * 100

@@ -380,7 +380,13 @@ class Header:
         self._verified = verified
 
     def __reduce__(self) -> tuple[Any, ...]:  # without `verified`: a pickle can say anything
-        return Header, (self._fields, self._preamble, self._signatures)
+        return Header._restored, (self._fields, tuple(self._preamble), self._signatures)
+
+    @classmethod
+    def _restored(
+        cls, fields: dict[str, Any], preamble: tuple[int, ...], signatures: tuple[tuple[str, str], ...]
+    ) -> "Header":
+        return cls(fields, Preamble(*preamble), signatures)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Header):

@@ -109,7 +109,7 @@ def decode_base64(text: Any) -> bytes | None:
     if type(text) is not str:
         return None
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text)  # the comparison below refuses what this passes over
     except (binascii.Error, ValueError):
         return None
     return raw if base64.b64encode(raw).decode() == text else None

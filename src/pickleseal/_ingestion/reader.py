@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._files import Input
@@ -143,8 +144,13 @@ class Reader:
             raise TypeError(f"on_event: expected a function of an Event, found {self.on_event!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        given = (self.expect, self.trust, self.quarantine, self.on_event)
-        return _reader_of, (self.policy, *given)
+        given: dict[str, Any] = {
+            "expect": self.expect,
+            "trust": self.trust,
+            "quarantine": self.quarantine,
+            "on_event": self.on_event,
+        }
+        return partial(Reader, self.policy, **given), ()  # names no function of this module, which may move
 
     def read(self, data: Input) -> Artifact:
         """Read one artifact: return the header and the object after all checks (steps 1 to 20).
@@ -251,11 +257,6 @@ class Reader:
                 self.on_event(event)
             except Exception as failure:
                 _log(_ERROR, "on_event raised", exc_info=failure)
-
-
-def _reader_of(policy: Policy, expect: Any, trust: Trust, quarantine: Any, on_event: Any) -> Reader:
-    """Make a reader again from its arguments: how a pickled one comes back."""
-    return Reader(policy, expect=expect, trust=trust, quarantine=quarantine, on_event=on_event)
 
 
 def _logger() -> "logging.Logger":

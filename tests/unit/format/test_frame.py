@@ -45,9 +45,10 @@ class TestWriting:
         assert joined(found) == expected.data
         assert frame.length == len(expected.data) - 64 == len(frame.header) + len(joined(frame.parts))
 
-    @given(sections)
-    def test_a_deferred_frame_is_the_same(self, parts: list[list[bytes]]) -> None:
-        frame = DeferredFrame(fields(len(parts)), parts)
+    @given(sections, st.integers(0, 64))
+    def test_a_deferred_frame_is_the_same(self, parts: list[list[bytes]], length: int) -> None:
+        build = {"python": "x" * length}  # headers of any length: one too many would be a block of padding more
+        frame = DeferredFrame({**fields(len(parts)), "build": build}, parts)
         body = b""
         for index, section in enumerate(parts):
             frame.hash(index)
@@ -55,7 +56,13 @@ class TestWriting:
         head = frame.head()
         assert len(head) == 64 + frame.header_len
         assert frame.length == len(head) + len(body)
-        assert head + body == Frame(*map(b"".join, parts)).data
+        assert head + body == Frame(*map(b"".join, parts), build=build).data
+
+    def test_there_is_an_entry_for_each_section(self) -> None:
+        for make in (encode_frame, DeferredFrame):
+            for count in (1, 3):
+                with pytest.raises(ValueError, match="zip"):
+                    make(fields(count), [[b"N."], [b"x"]])
 
     def test_a_seal_signs_the_place_and_the_header(self) -> None:
         signed: list[bytes] = []

@@ -294,6 +294,16 @@ class TestView:
         assert header.created == "2026-01-02T03:04:05.678901Z"
         assert "type='C' version=3" in repr(header)
 
+    def test_a_copy_can_be_changed(self) -> None:
+        header = self.header()
+        for copied in (header.as_dict(), header.as_dict()):
+            assert copied["globals"] == ["m:C"]
+            copied["globals"].append("changed")
+            copied["ext"]["a.b"][0]["c"] = 2
+            copied["meta"]["k"] = "changed"
+        header.ext["a.b"].append("changed")
+        assert header.ext == {"a.b": [{"c": 1}]}
+
     def test_what_is_absent(self) -> None:
         header = peek()
         assert (header.records, dict(header.meta), dict(header.packages)) == (None, {}, {})
@@ -310,6 +320,7 @@ class TestView:
         header = self.header()
         assert header == self.header()
         assert hash(header) == hash(self.header())
+        assert hash(header) != hash(peek())
         assert header != peek()
         other = Frame(**header.as_dict())
         assert pickleseal.peek(other.data) == header

@@ -9,23 +9,26 @@ from hypothesis import strategies as st
 from pickleseal._format.index import ENTRY_SIZE, Entry, decode_entries, encode_entry, is_index
 
 ENTRIES = [Entry(0, 0, 7), Entry(64, 1, 2**64 - 1), Entry(640, 9, 0)]
-DATA = b"".join(map(encode_entry, ENTRIES))
+
+
+def data() -> bytes:
+    return b"".join(map(encode_entry, ENTRIES))
 
 
 def test_entries_come_back() -> None:
-    assert len(DATA) == 3 * ENTRY_SIZE
-    assert decode_entries(DATA) == ENTRIES
+    assert len(data()) == 3 * ENTRY_SIZE
+    assert decode_entries(data()) == ENTRIES
     assert decode_entries(b"") == []
 
 
-@given(st.integers(0, len(DATA)))
+@given(st.integers(0, len(ENTRIES) * ENTRY_SIZE))
 def test_an_incomplete_entry_is_left_out(length: int) -> None:
-    assert decode_entries(DATA[:length]) == ENTRIES[: length // ENTRY_SIZE]
+    assert decode_entries(data()[:length]) == ENTRIES[: length // ENTRY_SIZE]
 
 
 def test_decoding_ends_at_the_first_damage() -> None:
-    for position in range(len(DATA)):
-        damaged = bytearray(DATA)
+    for position in range(len(data())):
+        damaged = bytearray(data())
         damaged[position] ^= 1
         assert decode_entries(bytes(damaged)) == ENTRIES[: position // ENTRY_SIZE]
 
@@ -39,10 +42,10 @@ def test_decoding_ends_where_the_order_does(second: Any) -> None:
 
 
 def test_what_is_an_index() -> None:
-    assert is_index(DATA)
-    assert is_index(DATA[:ENTRY_SIZE])
+    assert is_index(data())
+    assert is_index(data()[:ENTRY_SIZE])
     assert is_index(b"")
     assert is_index(bytes(100))
-    assert not is_index(DATA[: ENTRY_SIZE - 1])
-    assert not is_index(b"x" + DATA)
+    assert not is_index(data()[: ENTRY_SIZE - 1])
+    assert not is_index(b"x" + data())
     assert not is_index(bytes(ENTRY_SIZE) + b"x")

@@ -1,5 +1,6 @@
 """Time stamps and durations as text."""
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -37,6 +38,18 @@ def test_another_time_zone_becomes_utc() -> None:
     assert timestamp_of(datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone)) == "2026-01-01T21:34:05.000000Z"
     with pytest.raises(OverflowError):
         timestamp_of(datetime(1, 1, 1, tzinfo=zone))
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no tzset here")
+def test_the_time_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "XYZ-9")
+            time.tzset()
+            assert timestamp_of(datetime(2026, 1, 2, tzinfo=timezone.utc)) == "2026-01-02T00:00:00.000000Z"
+            assert timestamp(0) == "1970-01-01T00:00:00.000000Z"
+    finally:
+        time.tzset()
 
 
 def test_the_years_1_to_9999_have_time_stamps() -> None:
