@@ -25,6 +25,7 @@ from ._policy import Policy
 from ._reading import unpack
 from ._schema.drift import Change
 from ._schema.registry import Registry, artifact, default_registry, migration, register
+from ._serializer import Serializer
 from ._streams.reader import StreamReader, iter_load
 from ._streams.scanner import Frame, Lost
 from ._streams.writer import StreamWriter, append
@@ -51,6 +52,7 @@ __all__ = [
     "Reader",
     "Registry",
     "Section",
+    "Serializer",
     "StreamReader",
     "StreamWriter",
     "Writer",

@@ -9,7 +9,7 @@ import builtins
 import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import time_ns
@@ -41,6 +41,10 @@ _BUILD = {
 }
 
 
+# What is called with each frame that is made of an object: the frame, what signs it, and the object. Raises PackError.
+Check = Callable[[EncodedFrame, Sign | None, Any], None]
+
+
 # --- how artifacts are written ----------------------------------------------------------------------------------------
 
 
@@ -60,6 +64,14 @@ class Writer:
             section is compressed.
         compress_level: the level of Zstandard, from fast (negative numbers, 1) to small (19, at most 22). It is not
             recorded, and readers do not need it.
+        read_back: whether each artifact is read back when it is made, with trust for just the names in its own header,
+            and compared with the object: types, attributes, items, shared objects, and leaves bit by bit. Packing then
+            raises PackError where the two differ, or where they can't be compared. It takes some ten times as long, and
+            the memory of a second object and of the artifact. A `StreamWriter` makes no batches then.
+        reproducible: whether equal objects give equal bytes, in every process of one Python version on one platform:
+            sets are written in a fixed order, equal values are written once, and `created` is 1970 unless the argument
+            or the environment gives it. A set whose members have no order is a PackError. Dicts and attributes keep
+            their order, which counts. It takes some ten times as long. A `StreamWriter` makes no batches then.
 
     The environment is read once, when the Writer is made. The default writer is made when it is first used.
 
@@ -80,9 +92,12 @@ class Writer:
     keys: KeyRing | None = None
     compress: str | None = None
     compress_level: int = 3
+    read_back: bool = False
+    reproducible: bool = False
     _build: dict[str, str] = field(init=False, repr=False, compare=False)
     _created: str | None = field(init=False, repr=False, compare=False)
     _sign: Sign | None = field(init=False, repr=False, compare=False)
+    _checks: tuple[Check, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.registry, Registry):
@@ -91,13 +106,46 @@ class Writer:
         given = {key: value for key, value in env.items() if value}
         labels = {**_BUILD, **given, **_checked_labels("build", self.build)}
         object.__setattr__(self, "_build", labels)
-        object.__setattr__(self, "_created", _fixed_time(self.created))
+        object.__setattr__(self, "_created", _fixed_time(self.created, self.reproducible))
         check_keys(self.keys, ())
         check_compression(self.compress, self.compress_level)
+        for name in ("read_back", "reproducible"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name}: expected a bool, found {getattr(self, name)!r}")
         object.__setattr__(self, "_sign", None if self.keys is None else signer(self.keys))
+        object.__setattr__(self, "_checks", (_read_back_of(self.registry),) if self.read_back else ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = {name: getattr(self, name) for name, own in type(self).__dataclass_fields__.items() if own.init}
+        return _writer_of, ({**given, "build": dict(self.build)},)
 
 
-def _fixed_time(created: datetime | None) -> str | None:
+def _writer_of(given: Mapping[str, Any]) -> Writer:
+    """Make a writer again from its arguments: how a pickled one comes back."""
+    return Writer(**given)
+
+
+def _read_back_of(registry: Registry) -> Check:
+    from ._written import ReadBack  # imports the reader
+
+    return ReadBack(registry)
+
+
+def with_check(writer: Writer, check: Check) -> Writer:
+    """Return a copy of a writer that calls a check with each frame that it makes of an object."""
+    copied = object.__new__(Writer)
+    for name in type(writer).__dataclass_fields__:
+        object.__setattr__(copied, name, getattr(writer, name))
+    object.__setattr__(copied, "_checks", (*writer._checks, check))
+    return copied
+
+
+def makes_batches(writer: Writer) -> bool:
+    """Return whether records may share a frame. They may not where each object is checked, or has bytes of its own."""
+    return not (writer._checks or writer.reproducible)
+
+
+def _fixed_time(created: datetime | None, is_reproducible: bool) -> str | None:
     """Return the fixed time stamp that argument or environment ask for, or None for the clock."""
     if created is not None:
         if not isinstance(created, datetime) or created.utcoffset() is None:
@@ -105,7 +153,7 @@ def _fixed_time(created: datetime | None) -> str | None:
         return timestamp_of(created)
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if not epoch:
-        return None
+        return timestamp(0) if is_reproducible else None
     try:
         return timestamp(int(epoch) * 1_000_000_000)
     except ValueError:
@@ -208,22 +256,31 @@ def encode_object(
         created: the time stamp; None: as the writer says.
     """
     root = describe_root(type(obj), name, writer.registry)
-    pickled = pickle_or_explain(obj)
+    pickled = pickle_or_explain(obj, writer.reproducible)
     if pickled.globals or pickled.methods:
         check_globals(pickled, writer.registry)
-    return encode_pickled(pickled, root, name, members, writer, created)
+    frame = encode_pickled(pickled, root, name, members, writer, created)
+    for check in writer._checks:
+        check(frame, writer._sign, obj)
+    return frame
 
 
 def defer_object(obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer) -> DeferredFrame | list[Part]:
     """Pack an object so that its sections are hashed while they are written, if that pays; else return its parts."""
     root = describe_root(type(obj), name, writer.registry)
-    pickled = pickle_or_explain(obj)
+    pickled = pickle_or_explain(obj, writer.reproducible)
     check_globals(pickled, writer.registry)
-    if writer._sign is None and sum(view.nbytes for view in pickled.buffers) >= _DEFER_FROM:
+    is_large = sum(view.nbytes for view in pickled.buffers) >= _DEFER_FROM
+    if is_large and writer._sign is None and not writer.read_back:
         deferred = DeferredFrame(*_header_and_sections(pickled, root, name, members, writer, None))
         if deferred.header_len <= MAX_HEADER:
+            for check in writer._checks:  # of the header, in which checksums are still missing
+                check(deferred.without_sections(), None, obj)
             return deferred
-    return frame_parts(encode_pickled(pickled, root, name, members, writer), writer._sign)
+    frame = encode_pickled(pickled, root, name, members, writer)
+    for check in writer._checks:
+        check(frame, writer._sign, obj)
+    return frame_parts(frame, writer._sign)
 
 
 def place_frame(frame: EncodedFrame, writer: Writer, stream_id: int = 0, seq: int = 0) -> list[Part]:
@@ -256,13 +313,17 @@ def describe_root(cls: type, name: str | None, registry: Registry) -> ClassInHea
     return found
 
 
-def pickle_or_explain(obj: Any) -> Pickled:
+def pickle_or_explain(obj: Any, is_reproducible: bool = False) -> Pickled:
     """Pickle an object, or say which part of it can't be.
 
     Raises:
         PackError: it can't; `where` is the path to the part that can't.
     """
     try:
+        if is_reproducible:
+            from ._payload.reproducible import pickle_reproducibly
+
+            return pickle_reproducibly(obj)
         return pickle_object(obj)
     except (MemoryError, PackError):
         raise

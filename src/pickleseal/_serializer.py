@@ -6,54 +6,73 @@ Packing and reading are done by the functions of `_packing`, `_reading` and `_fi
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, BinaryIO, ClassVar
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import Any, BinaryIO, ClassVar, Literal, TypeVar, overload
 
 from ._files import Input, dump, load, peek, verify
 from ._format.header import Header
 from ._ingestion.reader import Event, Quarantine, Reader
+from ._io.source import BytesSource
 from ._keys import KeyRing
-from ._packing import Writer, check_writer, pack
+from ._packing import Writer, check_writer, pack, with_check
 from ._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_of
-from ._reading import read_bytes
+from ._reading import read_bytes, read_object
 from ._streams.reader import iter_load
 from ._streams.writer import append
 from ._trust.levels import LevelName
 from .errors import PackError, ReadError
 
+T = TypeVar("T")
+_Data = bytes | bytearray | memoryview
 _File = str | os.PathLike[str] | BinaryIO
-_OnRefuse = str | Callable[[Any, ReadError], Any]
+_OnRefuse = Literal["raise", "miss"] | Callable[[Any, ReadError], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Serializer:
-    """Packs and unpacks with one policy and one set of options. Immutable; threads share one.
+    """Packs and unpacks with one policy and one set of options, for hosts of pickle too. Immutable, shared freely.
 
-    It has the names and the positional arguments that hosts call on a module like pickle: `dumps`, `loads`, `dump`,
-    `load`, `Pickler`, `Unpickler` and pickle's errors; also `encode` and `decode`, `serialize` and `deserialize`.
-    Pickle's own keywords are accepted and have no effect. Any other keyword is a TypeError.
+    A project makes one, and gives it to every host that takes something like pickle. It has the names and the
+    positional arguments that such hosts call: `dumps`, `loads`, `dump`, `load`, `Pickler`, `Unpickler`,
+    `HIGHEST_PROTOCOL`, `DEFAULT_PROTOCOL`, `PickleError`, `PicklingError`, `UnpicklingError`; also `encode` and
+    `decode`, `serialize` and `deserialize`. `as_class` makes a class of it, for hosts that take a dotted path. Pickle's
+    own keywords are accepted and have no effect; a buffer argument other than None, and any other keyword, is a
+    TypeError. It can be pickled if its parts can: a key ring, and functions without a name, can't.
 
-    Reading runs the code of the classes that are trusted, after every check that `unpack` makes.
+    Packing runs the pickling methods of the object. Reading makes every check that `unpack` makes, and then runs the
+    code of the classes that are trusted. `peek` and `verify` run nothing.
 
     Args:
         policy: what is accepted; None: `Policy()`.
         options: how artifacts are written; None: `Writer()`.
-        keys: sign what is written, and verify what is read. Give them here or in policy and options.
-        level: the policy's level, if no policy is given.
-        trust, expect: as for `unpack`, for every call.
+        keys: sign what is written, and require a signature of what is read. Beside a policy or options with keys this
+            is a TypeError: give the keys there.
+        level: the policy's level. Beside a policy this is a TypeError: write `Policy(keys=..., level=...)`.
+        trust, expect: as for `unpack`, for every call. A call's own `expect` takes the place of this one.
+        check_writes: whether packing refuses what this serializer could not read: a name that is not trusted, a type or
+            label that the policy does not accept, a missing signature. Nothing is unpickled. So a mistake in the trust
+            list is a PackError where the object is written, and no cache that never hits. Its `where` is the path to
+            the object, its `hint` has what to add to the trust list. For a header like an earlier one this costs less
+            than a microsecond.
         on_refuse: what a refusal is: `"raise"`, `"miss"` (the call returns `default`), or a function of the input and
-            the error, whose result the call returns.
+            the error, whose result the call returns. It applies to `unpack`, `load` and their other names.
         default: what a miss returns.
-        quarantine, on_event: as for `Reader`.
+        quarantine, on_event: as for `Reader`: refused bytes are kept, and each read is logged and reported.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or two arguments contradict each other.
 
-    >>> serializer = Serializer()
+    >>> serializer = Serializer(check_writes=True)
     >>> serializer.loads(serializer.dumps({"id": 7}))
     {'id': 7}
     >>> Serializer(on_refuse="miss", default=0).loads(b"no artifact")
     0
+    >>> from argparse import Namespace
+    >>> serializer.dumps({"options": Namespace(verbose=True)})
+    Traceback (most recent call last):
+    ...
+    pickleseal.errors.PackError: pack-failed: this serializer could not read it; ... ($['options']), found ...
+    help: to allow it, give the serializer trust=["argparse:Namespace"]
     """
 
     policy: Policy | None = None
@@ -63,76 +82,116 @@ class Serializer:
     level: LevelName | None = None
     trust: Trust = ()
     expect: Any = None
+    check_writes: bool = False
     on_refuse: _OnRefuse = "raise"
     default: Any = None
     quarantine: Quarantine | str | os.PathLike[str] | None = None
     on_event: Callable[[Event], None] | None = None
+    _policy: Policy = field(init=False, repr=False)
+    _writer: Writer = field(init=False, repr=False)
     _request: Request = field(init=False, repr=False)
     _reader: Reader | None = field(init=False, repr=False)
 
     HIGHEST_PROTOCOL: ClassVar[int] = 5
     DEFAULT_PROTOCOL: ClassVar[int] = 5
     # Pickle's own errors, of which ours are subclasses.
-    PicklingError: ClassVar[type] = PackError.__bases__[1]
-    UnpicklingError: ClassVar[type] = ReadError.__bases__[1]
-    PickleError: ClassVar[type] = UnpicklingError.__bases__[0]
-    encoding: ClassVar[None] = None  # aiocache: its servers return bytes
+    PicklingError: ClassVar[type[Exception]] = PackError.__bases__[1]
+    UnpicklingError: ClassVar[type[Exception]] = ReadError.__bases__[1]
+    PickleError: ClassVar[type[Exception]] = UnpicklingError.__bases__[0]
+    encoding: ClassVar[None] = None  # what aiocache asks for: its servers shall return bytes
 
     def __post_init__(self) -> None:
-        policy, options = check_is_policy(self.policy), check_writer(self.options)
+        policy, writer = check_is_policy(self.policy), _check_options(self.options)
         if self.level is not None:
             if self.policy is not None:
-                raise TypeError("level: expected none beside a policy; give it there: Policy(level=...)")
+                raise TypeError("level: expected none beside a policy; write Policy(keys=..., level=...)")
             policy = Policy(level=self.level, keys=self.keys)
         elif self.keys is not None:
-            if policy.keys is not None or options.keys is not None:
-                raise TypeError("keys: expected none beside a policy or options with keys")
+            if policy.keys is not None:
+                raise TypeError("keys: expected none beside a policy with keys; write Policy(keys=..., level=...)")
             policy = replace(policy, keys=self.keys)
         if self.keys is not None:
-            options = replace(options, keys=self.keys)
+            if writer.keys is not None:
+                raise TypeError("keys: expected none beside options with keys; give them in policy and options")
+            writer = replace(writer, keys=self.keys)
         if self.on_refuse not in ("raise", "miss") and not callable(self.on_refuse):
             raise ValueError(f"on_refuse: expected 'raise', 'miss' or a function, found {self.on_refuse!r}")
+        if not isinstance(self.check_writes, bool):
+            raise TypeError(f"check_writes: expected a bool, found {self.check_writes!r}")
         set_field = object.__setattr__
-        set_field(self, "policy", policy)
-        set_field(self, "options", options)
         set_field(self, "trust", as_tuple(self.trust))
-        set_field(self, "_request", request_of(self.expect, self.trust, policy))
-        told = self.quarantine is not None or self.on_event is not None
-        reader = Reader(
-            policy, expect=self.expect, trust=self.trust, quarantine=self.quarantine, on_event=self.on_event
-        )
-        set_field(self, "_reader", reader if told else None)
+        request = request_of(self.expect, self.trust, policy)
+        set_field(self, "_policy", policy)
+        set_field(self, "_writer", _checking(writer, request) if self.check_writes else writer)
+        set_field(self, "_request", request)
+        reader = None
+        if self.quarantine is not None or self.on_event is not None:
+            reader = Reader(
+                policy, expect=self.expect, trust=self.trust, quarantine=self.quarantine, on_event=self.on_event
+            )
+        set_field(self, "_reader", reader)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return _serializer_of, (given,)
 
     # --- our own names ------------------------------------------------------------------------------------------------
 
     def pack(self, obj: Any, *, type: str | None = None, meta: Mapping[str, str] | None = None) -> bytes:
-        """Pack an object into the bytes of an artifact, as `pickleseal.pack` does."""
-        return pack(obj, type=type, meta=meta, writer=self.options)
+        """Pack an object into the bytes of an artifact, as `pickleseal.pack` does.
 
-    def unpack(self, data: bytes | bytearray | memoryview) -> Any:
+        Raises:
+            PackError: the object can't be packed, or with `check_writes`, this serializer could not read it.
+        """
+        return pack(obj, type=type, meta=meta, writer=self._writer)
+
+    @overload
+    def unpack(self, data: _Data, *, expect: type[T]) -> T: ...
+    @overload
+    def unpack(self, data: _Data, *, expect: Any = None) -> Any: ...
+    def unpack(self, data: _Data, *, expect: Any = None) -> Any:
         """Unpack an object from the bytes of one artifact, as `pickleseal.unpack` does, or as `on_refuse` says."""
         try:
             if self._reader is not None:
-                return self._reader.read(bytes(data)).object
-            return read_bytes(data if isinstance(data, bytes) else bytes(data), self._request)
+                return self._read(self._reader, data if isinstance(data, bytes) else memoryview(data), expect)
+            request = self._request_for(expect)
+            return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)
         except ReadError as exc:
             return self._refused(data, exc)
 
-    def peek(self, data: Input) -> Header:
-        """Return the header, as `pickleseal.peek` does. Runs nothing."""
-        return peek(data, policy=self.policy)
+    def peek(self, data: Input, *, storage_options: Mapping[str, Any] | None = None) -> Header:
+        """Return the header, as `pickleseal.peek` does. Runs nothing. A refusal is raised."""
+        return peek(data, policy=self._policy, storage_options=storage_options)
 
-    def verify(self, data: Input) -> Header:
-        """Check all checksums, as `pickleseal.verify` does. Runs nothing."""
-        return verify(data, policy=self.policy)
+    def verify(self, data: Input, *, storage_options: Mapping[str, Any] | None = None) -> Header:
+        """Check all checksums, as `pickleseal.verify` does. Runs nothing. A refusal is raised."""
+        return verify(data, policy=self._policy, storage_options=storage_options)
 
-    def append(self, path: str | os.PathLike[str], obj: Any) -> None:
+    def append(
+        self,
+        path: str | os.PathLike[str],
+        obj: Any,
+        *,
+        type: str | None = None,
+        meta: Mapping[str, str] | None = None,
+    ) -> None:
         """Append a record to a stream, as `pickleseal.append` does."""
-        append(path, obj, writer=self.options)
+        append(path, obj, type=type, meta=meta, writer=self._writer)
 
-    def iter_load(self, file: _File) -> Iterator[Any]:
+    @overload
+    def iter_load(self, file: _File, *, expect: type[T]) -> Iterator[T]: ...
+    @overload
+    def iter_load(self, file: _File, *, expect: Any = None) -> Iterator[Any]: ...
+    def iter_load(self, file: _File, *, expect: Any = None) -> Iterator[Any]:
         """Iterate over the records of a stream, as `pickleseal.iter_load` does. A refusal is raised."""
-        return iter_load(file, expect=self.expect, trust=self.trust, policy=self.policy)
+        expect = self.expect if expect is None else expect
+        return iter_load(file, expect=expect, trust=self.trust, policy=self._policy)
+
+    def _request_for(self, expect: Any) -> Request:
+        return self._request if expect is None else request_of(expect, self.trust, self._policy)
+
+    def _read(self, reader: Reader, data: Any, expect: Any) -> Any:
+        return (reader if expect is None else replace(reader, expect=expect)).read(data).object
 
     def _refused(self, data: Any, error: ReadError) -> Any:
         if self.on_refuse == "raise":
@@ -142,25 +201,36 @@ class Serializer:
     # --- the names of hosts -------------------------------------------------------------------------------------------
 
     def dumps(
-        self, obj: Any, protocol: object = None, *, fix_imports: object = True, buffer_callback: None = None
+        self,
+        obj: Any,
+        protocol: object = None,
+        *,
+        type: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        fix_imports: object = True,
+        buffer_callback: None = None,
     ) -> bytes:
         """Pack an object, as `pickle.dumps` is called. The arguments of pickle have no effect."""
         _check_no_buffers("buffer_callback", buffer_callback)
-        return pack(obj, writer=self.options)
+        return pack(obj, type=type, meta=meta, writer=self._writer)
 
     def loads(
         self,
         data: Any,
         /,
         *,
+        expect: Any = None,
         fix_imports: object = True,
         encoding: object = "ASCII",
         errors: object = "strict",
         buffers: None = None,
     ) -> Any:
-        """Unpack an object, as `pickle.loads` is called. None, which some caches have for a miss, stays None."""
+        """Unpack an object, as `pickle.loads` is called, or as `on_refuse` says. Pickle's arguments have no effect.
+
+        None, which some caches have in place of data that is not there, stays None.
+        """
         _check_no_buffers("buffers", buffers)
-        return None if data is None else self.unpack(data)
+        return None if data is None else self.unpack(data, expect=expect)
 
     def dump(
         self,
@@ -175,27 +245,34 @@ class Serializer:
         fix_imports: object = True,
         buffer_callback: None = None,
     ) -> None:
-        """Pack an object into a file, as `pickleseal.dump` does. It may be called as `pickle.dump` is."""
+        """Pack an object into a path, URL or binary file, as `pickleseal.dump` does, or as `pickle.dump` is called."""
         _check_no_buffers("buffer_callback", buffer_callback)
-        options = {"type": type, "meta": meta, "durable": durable, "storage_options": storage_options}
-        dump(obj, file, writer=self.options, **options)  # type: ignore[arg-type]
+        dump(obj, file, type=type, meta=meta, durable=durable, storage_options=storage_options, writer=self._writer)
 
     def load(
         self,
         file: _File,
         *,
+        expect: Any = None,
         storage_options: Mapping[str, Any] | None = None,
         fix_imports: object = True,
         encoding: object = "ASCII",
         errors: object = "strict",
         buffers: None = None,
     ) -> Any:
-        """Load an object from a file, as `pickleseal.load` does, or as `on_refuse` says."""
+        """Load an object from a path, URL or binary file, as `pickleseal.load` does, or as `on_refuse` says.
+
+        With a quarantine or events, `storage_options` is a TypeError, as for a `Reader`: a URL's credentials are in the
+        environment. A file that is not there is an OSError, whatever `on_refuse` says.
+        """
         _check_no_buffers("buffers", buffers)
+        if self._reader is not None and storage_options is not None:
+            raise TypeError("storage_options: expected none beside a quarantine or on_event")
+        expected = self.expect if expect is None else expect
         try:
-            if self._reader is not None and storage_options is None:
-                return self._reader.read(file).object
-            return load(file, expect=self.expect, trust=self.trust, policy=self.policy, storage_options=storage_options)
+            if self._reader is not None and not isinstance(file, bytes | bytearray | memoryview):
+                return self._read(self._reader, file, expect)
+            return load(file, expect=expected, trust=self.trust, policy=self._policy, storage_options=storage_options)
         except ReadError as exc:
             return self._refused(file, exc)
 
@@ -225,7 +302,12 @@ class Serializer:
     def as_class(self) -> type:
         """Return a class for hosts that take one by its dotted path. The class and its objects are this serializer.
 
-        Assign it to a name in a module: `Serializer = serializer.as_class()`.
+        Assign it to a name in a module, and give the host the path of that name. What the host calls the class with is
+        ignored.
+
+        >>> JobSerializer = Serializer().as_class()
+        >>> JobSerializer.loads(JobSerializer().dumps(7))
+        7
         """
         names = [name for name in dir(self) if not name.startswith("_")]
         space: dict[str, Any] = {name: getattr(self, name) for name in names}
@@ -233,7 +315,13 @@ class Serializer:
         def __init__(self: object, *args: object, **options: object) -> None:  # noqa: N807  # hosts give their options
             pass
 
-        return type("Serializer", (), {**space, "__init__": __init__, "__slots__": ()})
+        doc = "A serializer as a class: what it and its objects do is what that serializer does."
+        return type("Serializer", (), {**space, "__init__": __init__, "__slots__": (), "__doc__": doc})
+
+
+def _serializer_of(given: Mapping[str, Any]) -> Serializer:
+    """Make a serializer again from its arguments: how a pickled one comes back."""
+    return Serializer(**given)
 
 
 class _Pickler:
@@ -252,6 +340,18 @@ class _Unpickler:
 
     def load(self) -> Any:
         return self._serializer.load(self._file)
+
+
+def _checking(writer: Writer, request: Request) -> Writer:
+    from ._written import AcceptedWrites  # not needed to import the library
+
+    return with_check(writer, AcceptedWrites(request, writer.compress is not None))
+
+
+def _check_options(options: object) -> Writer:
+    if options is not None and not isinstance(options, Writer):
+        raise TypeError(f"options: expected a Writer, found {type(options).__name__}")
+    return check_writer(options)
 
 
 def _check_no_buffers(name: str, value: object) -> None:

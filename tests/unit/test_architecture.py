@@ -18,7 +18,7 @@ LAYERS = [
     {"_expect", "_keys"},
     {"_trust"},
     {"_policy", "_policy_file"},
-    {"_packing", "_reading"},
+    {"_packing", "_reading", "_written"},
     {"_async", "_files", "_incremental", "_mapped"},
     {"_streams"},
     {"_ingestion", "catalog", "maintenance", "convert"},

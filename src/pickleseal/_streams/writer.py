@@ -25,7 +25,7 @@ from .._io.atomic import name_file, naming, open_folder, sync_folder, write_all
 from .._io.source import read_at
 from .._io.url import refuse_url
 from .._io.window import FileWindow
-from .._packing import Writer, check_members, check_writer, encode_object, place_frame
+from .._packing import Writer, check_members, check_writer, encode_object, makes_batches, place_frame
 from .._policy import Policy
 from .._reading import read_header
 from ..errors import NotAnArtifactError, PackError, ReadError, TornTailError
@@ -348,7 +348,7 @@ class StreamWriter:
         self._members = check_members(type, meta)
         self._writer = check_writer(writer)
         self._tail = Tail(os.fsdecode(path))
-        waits = batch is not None or linger is not None
+        waits = (batch is not None or linger is not None) and makes_batches(self._writer)
         self._pending = Pending(type, self._members, self._writer) if waits else None
         self._start()
         processes.call_after_fork(self)
