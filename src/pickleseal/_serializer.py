@@ -68,7 +68,7 @@ class Serializer:
     >>> Serializer(on_refuse="miss", default=0).loads(b"no artifact")
     0
     >>> from argparse import Namespace
-    >>> serializer.dumps({"options": Namespace(verbose=True)})
+    >>> serializer.dumps({"options": Namespace(verbose=True)})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     pickleseal.errors.PackError: pack-failed: this serializer could not read it; ... ($['options']), found ...

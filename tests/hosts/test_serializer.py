@@ -1,6 +1,7 @@
 """One Serializer in the places where hosts take something like pickle, called as these hosts call it."""
 
 import asyncio
+import dataclasses
 import io
 import pickle
 import shelve
@@ -9,17 +10,13 @@ import types
 from typing import Any
 
 import pytest
+from _helpers.support import need
 
-from pickleseal import Key, KeyRing, Policy, Writer, errors
-from pickleseal._serializer import Serializer
+from pickleseal import Key, KeyRing, Policy, Serializer, Writer, errors
 
 SERIALIZER = Serializer()
 RING = KeyRing([Key.generate("k2026")])
 VALUE = {"id": 7, "tags": ["a", "b"], "raw": b"\x00\xff"}
-
-
-def host(name: str) -> Any:
-    return pytest.importorskip(name)
 
 
 @pytest.fixture
@@ -32,26 +29,26 @@ def dotted(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_django_cache_and_sessions_take_a_dotted_class(dotted: str) -> None:
-    import_string = host("django.utils.module_loading").import_string
+    import_string = need("django.utils.module_loading").import_string
     made = import_string(dotted)()
     assert made.loads(made.dumps(VALUE)) == VALUE
-    client = host("django.core.cache.backends.redis").RedisCacheClient([], serializer=dotted)
+    client = need("django.core.cache.backends.redis").RedisCacheClient([], serializer=dotted)
     assert client._serializer.loads(client._serializer.dumps(VALUE)) == VALUE
     assert import_string(dotted)(options={"SERIALIZER": dotted}).loads(SERIALIZER.dumps(1)) == 1  # django-redis
-    signer = host("django.core.signing").Signer(key="secret", fallback_keys=[])  # sessions in cookies
+    signer = need("django.core.signing").Signer(key="secret", fallback_keys=[])  # sessions in cookies
     text = signer.sign_object(VALUE, serializer=import_string(dotted))
     assert signer.unsign_object(text, serializer=import_string(dotted)) == VALUE
 
 
 def test_rq_takes_the_class_and_the_object(dotted: str) -> None:
-    resolve = host("rq.serializers").resolve_serializer
+    resolve = need("rq.serializers").resolve_serializer
     for given in (dotted, SERIALIZER, SERIALIZER.as_class()):
         found = resolve(given)
         assert found.loads(found.dumps(VALUE)) == VALUE
 
 
 def test_sqlalchemy_takes_it_as_pickler() -> None:
-    sa = host("sqlalchemy")
+    sa = need("sqlalchemy")
     engine = sa.create_engine("sqlite://")
     table = sa.Table("t", sa.MetaData(), sa.Column("value", sa.PickleType(pickler=SERIALIZER)))
     with engine.begin() as connection:
@@ -61,7 +58,7 @@ def test_sqlalchemy_takes_it_as_pickler() -> None:
 
 
 def test_aiocache_takes_it_as_serializer() -> None:
-    cache = host("aiocache").SimpleMemoryCache(serializer=SERIALIZER)
+    cache = need("aiocache").SimpleMemoryCache(serializer=SERIALIZER)
 
     async def run() -> Any:
         await cache.set("key", VALUE)
@@ -71,7 +68,7 @@ def test_aiocache_takes_it_as_serializer() -> None:
 
 
 def test_cachelib_takes_it_as_serializer(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    cachelib = host("cachelib")
+    cachelib = need("cachelib")
     for cls, arguments in ((cachelib.SimpleCache, ()), (cachelib.FileSystemCache, (str(tmp_path),))):
         monkeypatch.setattr(cls, "serializer", Serializer(on_refuse="miss"))
         cache = cls(*arguments)
@@ -80,13 +77,13 @@ def test_cachelib_takes_it_as_serializer(tmp_path: Any, monkeypatch: pytest.Monk
 
 
 def test_kombu_takes_its_functions() -> None:
-    serialization = host("kombu.serialization")
+    serialization = need("kombu.serialization")
     registry = serialization.SerializerRegistry()
     registry.register("pickleseal", SERIALIZER.dumps, SERIALIZER.loads, "application/x-pickleseal", "binary")
     content_type, encoding, body = registry.dumps(VALUE, "pickleseal")
     assert registry.loads(body, content_type, encoding, accept={content_type}) == VALUE
     assert registry.loads(memoryview(body), content_type, encoding, accept={content_type}) == VALUE
-    with pytest.raises(host("kombu.exceptions").DecodeError):
+    with pytest.raises(need("kombu.exceptions").DecodeError):
         registry.loads(b"\x80\x05N.", content_type, encoding, accept={content_type})
 
 
@@ -157,6 +154,45 @@ def test_a_refusal_is_raised_or_a_miss_or_the_result_of_a_function(tmp_path: Any
     assert asked.loads(SERIALIZER.dumps(1)) == 1
     with pytest.raises(ValueError, match="on_refuse"):
         Serializer(on_refuse="ignore")
+
+
+def test_a_call_may_expect_its_own_type(tmp_path: Any) -> None:
+    for serializer in (SERIALIZER, Serializer(on_event=lambda event: None)):
+        data = serializer.dumps(VALUE, type="job", meta={"a": "b"})
+        assert serializer.loads(data, expect="job") == VALUE
+        serializer.dump(1, tmp_path / "x")
+        assert serializer.load(tmp_path / "x", expect=int) == 1
+        for call in (
+            lambda serializer=serializer, data=data: serializer.loads(data, expect=int),
+            lambda serializer=serializer: serializer.load(tmp_path / "x", expect=str),
+        ):
+            with pytest.raises(errors.TypeMismatchError):
+                call()
+
+
+@pytest.mark.parametrize("serializer", [SERIALIZER, Serializer(on_event=lambda event: None)])
+@pytest.mark.parametrize("data", ["text", 7, ["a"]])
+def test_what_is_no_bytes_is_a_type_error(serializer: Serializer, data: Any) -> None:
+    with pytest.raises(TypeError):
+        serializer.loads(data)
+    if data == 7:
+        with pytest.raises(TypeError):
+            serializer.load(data)
+
+
+def test_it_can_be_pickled_and_replaced() -> None:
+    given = Serializer(
+        Policy(build={}), Writer(build={"app": "billing"}), trust=["argparse:Namespace"], check_writes=True
+    )
+    for made in (pickle.loads(pickle.dumps(given)), dataclasses.replace(given, on_refuse="miss")):
+        assert made.trust == ("argparse:Namespace",)
+        assert made.check_writes
+        assert made.options.build == {"app": "billing"}
+        assert made.loads(made.dumps(VALUE)) == VALUE
+    keyed = dataclasses.replace(Serializer(keys=RING, level="signed"), on_refuse="miss")
+    assert keyed.loads(SERIALIZER.dumps(1)) is None
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SERIALIZER.trust = ()  # type: ignore[misc]
 
 
 def test_streams_and_files(tmp_path: Any) -> None:
