@@ -86,7 +86,7 @@ def _pickleseal() -> Peer:
         "pickleseal",
         lambda array, path: pickleseal.dump(array, path, durable=False),
         pickleseal.load,
-        lambda path: pickleseal.load(path, mmap="r", verify="header"),
+        lambda path: pickleseal.Mapped(path, verify="header").object,
         lambda path: pickleseal.load(path, mmap="r"),
         pickleseal.peek,
     )

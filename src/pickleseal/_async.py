@@ -5,16 +5,18 @@ caller gives, so that neither asyncio nor a framework is imported.
 """
 
 from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from ._format.frame import Part
 from ._incremental import IncrementalReader
 from ._packing import Writer, pack_parts
 from ._policy import Policy, Trust
 
+if TYPE_CHECKING:
+    from ._typing import A, B, C, D, E, TypeForm, Untyped
+
 __all__ = ["receive", "send"]
 
-T = TypeVar("T")
 _CHUNK = 1 << 16  # bytes that are read or written at once: asyncio's own limit and high-water mark
 
 
@@ -32,30 +34,76 @@ class _AsyncWritable(Protocol):
     def drain(self) -> Awaitable[None]: ...
 
 
-@overload
+if TYPE_CHECKING:
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: None = None,
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> Any: ...
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: type[A],
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> A: ...
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: tuple[type[A], type[B]],
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> A | B: ...
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: tuple[type[A], type[B], type[C]],
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> A | B | C: ...
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: tuple[type[A], type[B], type[C], type[D]],
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> A | B | C | D: ...
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: Untyped,
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> Any: ...
+
+    @overload
+    async def receive(
+        stream: _AsyncReadable | AsyncIterable[bytes],
+        *,
+        expect: TypeForm[E],
+        trust: Trust = (),
+        policy: Policy | None = None,
+    ) -> E: ...
+
+
 async def receive(
     stream: _AsyncReadable | AsyncIterable[bytes],
     *,
-    expect: type[T],
-    trust: Trust = (),
-    policy: Policy | None = None,
-) -> T: ...
-
-
-@overload
-async def receive(
-    stream: _AsyncReadable | AsyncIterable[bytes],
-    *,
-    expect: str | None = None,
-    trust: Trust = (),
-    policy: Policy | None = None,
-) -> Any: ...
-
-
-async def receive(
-    stream: _AsyncReadable | AsyncIterable[bytes],
-    *,
-    expect: type[Any] | str | None = None,
+    expect: Any = None,
     trust: Trust = (),
     policy: Policy | None = None,
 ) -> Any:

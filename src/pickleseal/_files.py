@@ -9,21 +9,28 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, BinaryIO, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 from ._format.frame import DeferredFrame, Part
 from ._format.header import Header
 from ._format.preamble import PREAMBLE_SIZE
 from ._io.atomic import is_replaceable, name_file, replace_file, replace_with, write_all, write_parts
+from ._io.compression import Compression
 from ._io.remote import read_url, write_url
 from ._io.source import BytesSource, FileSource, Source, artifact_source
 from ._io.threads import ThreadPool
 from ._io.url import check_options, is_url, local_path
-from ._mapped import Mapped, check_verify
-from ._packing import Writer, check_members, check_writer, defer_object, pack, pack_parts
-from ._policy import Policy, Trust, check_is_policy, request_of
+from ._keys import KeyRing
+from ._mapped import MapMode, Mapped
+from ._packing import Writer, check_members, defer_object, pack, pack_parts, writer_with
+from ._policy import Policy, Trust, check_is_policy, policy_with, request_of
 from ._reading import read_header, read_object, unpack, verify_source
+from ._trust.levels import LevelName
+from ._typing import File
 from .errors import ReadError
+
+if TYPE_CHECKING:
+    from ._typing import A, B, C, D, E, TypeForm, Untyped
 
 T = TypeVar("T")
 Input = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
@@ -35,9 +42,11 @@ def dump(
     *,
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
+    compress: Compression | None = None,
+    keys: KeyRing | None = None,
     durable: bool = True,
-    writer: Writer | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    writer: Writer | None = None,
 ) -> None:
     """Pack an object into a file.
 
@@ -46,13 +55,22 @@ def dump(
     flushed or synced. An object at a URL is replaced as a whole, if its store can do so.
 
     Args:
-        obj, type, meta, writer: as for `pack`.
+        obj: any picklable object. Its own pickling methods run, as with pickle.
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file object.
+        type: name for the header instead of `module:qualname` of the object's class.
+        meta: labels for the header.
+        compress: `"zstd"`: sections are compressed where that pays, as `Writer` says.
+        keys: the newest of these keys that can sign signs the artifact.
         durable: whether a path is synced to the disk (fsync of file and folder).
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
+        writer: the other settings, as for `pack`.
+
+    Returns:
+        None.
 
     Raises:
-        PackError, TypeError, ValueError: as for `pack`, before anything is written.
+        PackError: the object cannot be packed: `where` and `hint` say why. Nothing was written.
+        TypeError, ValueError: an argument is not what it should be. Nothing was written.
         OSError: from the operating system (`filename` is the path) or the store. An old file is left as it was. There
             is one exception: if only the last sync of the folder failed, the new file is there already.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
@@ -64,6 +82,7 @@ def dump(
     {'rows': 3}
     """
     check_options(file, storage_options)
+    writer = writer_with(writer, keys, compress)
     if not isinstance(file, str | os.PathLike):
         write_parts(file, pack_parts(obj, type=type, meta=meta, writer=writer))
         return
@@ -71,7 +90,7 @@ def dump(
     if path is None:
         write_url(str(file), storage_options, pack_parts(obj, type=type, meta=meta, writer=writer))
     else:
-        packed = defer_object(obj, type, check_members(type, meta), check_writer(writer))
+        packed = defer_object(obj, type, check_members(type, meta), writer)
         if not isinstance(packed, DeferredFrame):
             replace_file(path, packed, durable)
         elif is_replaceable(path):
@@ -101,43 +120,116 @@ def _write_deferred(frame: DeferredFrame, descriptor: int) -> None:
     write_all(descriptor, [frame.head()])
 
 
-@overload
+if TYPE_CHECKING:
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: None = None,
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> Any: ...
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: type[A],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> A: ...
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: tuple[type[A], type[B]],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> A | B: ...
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: tuple[type[A], type[B], type[C]],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> A | B | C: ...
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: tuple[type[A], type[B], type[C], type[D]],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> A | B | C | D: ...
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: Untyped,
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> Any: ...
+
+    @overload
+    def load(
+        file: File,
+        *,
+        expect: TypeForm[E],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        mmap: MapMode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+    ) -> E: ...
+
+
 def load(
-    file: str | os.PathLike[str] | BinaryIO,
+    file: File,
     *,
-    expect: type[T],
+    expect: Any = None,
     trust: Trust = (),
-    policy: Policy | None = None,
-    mmap: str | None = None,
-    verify: str = "full",
+    keys: KeyRing | None = None,
+    level: LevelName | None = None,
+    mmap: MapMode | None = None,
     storage_options: Mapping[str, Any] | None = None,
-) -> T: ...
-
-
-@overload
-def load(
-    file: str | os.PathLike[str] | BinaryIO,
-    *,
-    expect: str | None = None,
-    trust: Trust = (),
     policy: Policy | None = None,
-    mmap: str | None = None,
-    verify: str = "full",
-    storage_options: Mapping[str, Any] | None = None,
-) -> Any: ...
-
-
-def load(
-    file: str | os.PathLike[str] | BinaryIO,
-    *,
-    expect: type[Any] | str | None = None,
-    trust: Trust = (),
-    policy: Policy | None = None,
-    mmap: str | None = None,
-    verify: str = "full",
-    storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Load an object from a file, after everything about it was checked. Arguments and guarantees as for `unpack`.
+    """Load an object from a file, after everything about it was checked.
+
+    Header, checksums, type, imports and the pickle's structure are checked first; a refusal has run no opcode. Then the
+    payload runs. It can import only what the header declares and the caller allows, and the code of those classes runs.
+    This does not make a pickle from an unknown source safe: see SECURITY.md.
 
     A path or URL must hold exactly one artifact. From a binary file object one frame is read, and the file is left
     right after it. So several objects that were dumped into one file can be loaded one after the other. The file need
@@ -145,19 +237,30 @@ def load(
 
     Args:
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file.
-        expect, trust, policy: as for `unpack`.
-        storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
+        expect: what the object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`,
+            `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`, or the name of a type. Each class that it names is
+            trusted, save numpy's.
+        trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call, in
+            addition to those of the policy.
+        keys: at least one of them must have signed the artifact. What the payload may do does not change: for that,
+            give `level="signed"` as well. Then whoever holds a key is trusted, and can run any code here.
+        level: what the payload may do, as for `Policy`. None: the policy's level.
         mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
             it. The file must not be cut off while the arrays are used. None: arrays have private memory.
-        verify: `"header"`, only with `mmap`: mapped buffers are not checked. `Mapped` can check them later.
+        storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
+        policy: what is accepted; None: `Policy()`. It has no keys if `keys` are given; `level` goes without a policy.
+
+    Returns:
+        The object.
 
     Raises:
-        ReadError: as for `unpack`; `path` names the file, or the URL without user, password and query.
+        ReadError: a subclass for each reason; `code` names it, and `path` the file, or the URL without user, password
+            and query.
         OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced
             while it was read.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
-        TypeError, ValueError: as for `unpack`, and with `mmap` as for `Mapped`. `verify="header"` is given without
-            `mmap`. `storage_options` are given, but not a URL.
+        TypeError, ValueError: as for `unpack`, and with `mmap` as for `Mapped`. `storage_options` are given, but not a
+            URL.
 
     >>> import io
     >>> file = io.BytesIO(pack("first") + pack("second"))
@@ -169,11 +272,10 @@ def load(
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; {way}")
     check_options(file, storage_options)
     if mmap is not None:
-        return Mapped(file, mmap=mmap, verify=verify, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # Mapped checks it
-    request = request_of(expect, trust, policy)
-    check_verify(verify)
-    if verify == "header":
-        raise ValueError('verify: "header" is for mmap="r" and "c": reading costs more than hashing')
+        if keys is not None or level is not None:
+            policy = policy_with(policy, keys, level)
+        return Mapped(file, mmap=mmap, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # Mapped checks it
+    request = request_of(expect, trust, policy, keys, level)
     return _with(file, storage_options, lambda source: read_object(source, request))
 
 
@@ -290,7 +392,7 @@ def loads(
     data: bytes | bytearray | memoryview,
     /,
     *,
-    expect: type[Any] | str | None = None,
+    expect: Any = None,
     trust: Trust = (),
     policy: Policy | None = None,
     fix_imports: object = None,

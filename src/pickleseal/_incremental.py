@@ -5,18 +5,20 @@ says when which step of the reader algorithm can be taken; `_reading` has the st
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 from ._format.header import Header, fields_of
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._io.fed import FedSource
 from ._policy import Policy, Trust, request_of
 from ._reading import Accepted, accept, check_body, dry_run, load_accepted
+from ._typing import A, T
+
+if TYPE_CHECKING:
+    from ._typing import B, C, D, E, TypeForm, Untyped
+
 
 __all__ = ["IncrementalReader"]
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 class IncrementalReader(Generic[T]):
@@ -53,30 +55,82 @@ class IncrementalReader(Generic[T]):
 
     __slots__ = ("_accepted", "_header", "_keep_buffers", "_needed", "_request", "_source")
 
-    @overload
-    def __init__(
-        self: "IncrementalReader[A]",
-        *,
-        expect: type[A],
-        trust: Trust = (),
-        policy: Policy | None = None,
-        keep_buffers: bool = True,
-    ) -> None: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def __init__(
-        self: "IncrementalReader[Any]",
-        *,
-        expect: str | None = None,
-        trust: Trust = (),
-        policy: Policy | None = None,
-        keep_buffers: bool = True,
-    ) -> None: ...
+        @overload
+        def __init__(
+            self: "IncrementalReader[Any]",
+            *,
+            expect: None = None,
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "IncrementalReader[A]",
+            *,
+            expect: type[A],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "IncrementalReader[A | B]",
+            *,
+            expect: tuple[type[A], type[B]],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "IncrementalReader[A | B | C]",
+            *,
+            expect: tuple[type[A], type[B], type[C]],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "IncrementalReader[A | B | C | D]",
+            *,
+            expect: tuple[type[A], type[B], type[C], type[D]],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "IncrementalReader[Any]",
+            *,
+            expect: Untyped,
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "IncrementalReader[E]",
+            *,
+            expect: TypeForm[E],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            keep_buffers: bool = True,
+        ) -> None: ...
 
     def __init__(
         self,
         *,
-        expect: type[Any] | str | None = None,
+        expect: Any = None,
         trust: Trust = (),
         policy: Policy | None = None,
         keep_buffers: bool = True,

@@ -5,7 +5,7 @@
 
 import io
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from ._format.header import Header
 from ._io.atomic import naming
@@ -13,10 +13,17 @@ from ._io.source import MapSource
 from ._io.url import is_url
 from ._policy import Policy, Trust, request_of
 from ._reading import accept, load_accepted
+from ._typing import T
 from .errors import ReadError
 
+if TYPE_CHECKING:
+    from ._typing import A, B, C, D, E, TypeForm, Untyped
 
-class Mapped:
+MapMode = Literal["r", "c"]
+Verification = Literal["full", "header"]
+
+
+class Mapped(Generic[T]):
     """An artifact file whose arrays are views of a memory map: pages that are not used are not read.
 
     Header and pickle are read and checked as by `load`. Buffers stay in the file, aligned to 64 bytes. They are hashed
@@ -58,24 +65,111 @@ class Mapped:
     ('pickle:PickleBuffer', 100000)
     """
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: "Mapped[Any]",
+            path: str | os.PathLike[str],
+            *,
+            expect: None = None,
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Mapped[A]",
+            path: str | os.PathLike[str],
+            *,
+            expect: type[A],
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Mapped[A | B]",
+            path: str | os.PathLike[str],
+            *,
+            expect: tuple[type[A], type[B]],
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Mapped[A | B | C]",
+            path: str | os.PathLike[str],
+            *,
+            expect: tuple[type[A], type[B], type[C]],
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Mapped[A | B | C | D]",
+            path: str | os.PathLike[str],
+            *,
+            expect: tuple[type[A], type[B], type[C], type[D]],
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Mapped[Any]",
+            path: str | os.PathLike[str],
+            *,
+            expect: Untyped,
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Mapped[E]",
+            path: str | os.PathLike[str],
+            *,
+            expect: TypeForm[E],
+            mmap: MapMode = "r",
+            verify: Verification = "full",
+            trust: Trust = (),
+            policy: Policy | None = None,
+        ) -> None: ...
+
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        mmap: str = "r",
-        verify: str = "full",
-        expect: type[Any] | str | None = None,
+        expect: Any = None,
+        mmap: MapMode = "r",
+        verify: Verification = "full",
         trust: Trust = (),
         policy: Policy | None = None,
     ) -> None:
         if mmap not in ("r", "c"):
             raise ValueError(f'mmap: expected "r" or "c", found {mmap!r}')
-        check_verify(verify)
+        if verify not in ("full", "header"):
+            raise ValueError(f'verify: expected "full" or "header", found {verify!r}')
         if not isinstance(path, str | os.PathLike):
             raise TypeError(
                 f"path: expected a path, found {type(path).__name__}: what is no path is loaded without mmap"
             )
-        self.path = os.fsdecode(path)
+        self.path: str = os.fsdecode(path)
         if is_url(self.path):
             raise ValueError("mmap: a URL can't be mapped: load it without mmap")
         request = request_of(expect, trust, policy)
@@ -83,7 +177,7 @@ class Mapped:
             with naming(self.path), io.FileIO(self.path, opener=_open) as file:
                 source = MapSource(file, mmap, copies=_needs_copies(request.policy), unchecked=verify == "header")
                 accepted = accept(source, request)
-                self.header = accepted.header
+                self.header: Header = accepted.header
                 self._object = load_accepted(accepted)
         except ReadError as exc:
             exc.path = self.path
@@ -91,14 +185,15 @@ class Mapped:
         self._source: MapSource | None = source
 
     @property
-    def object(self) -> Any:
+    def object(self) -> T:
         """The object.
 
         Raises:
             ValueError: this is closed.
         """
         self._opened()
-        return self._object
+        obj: T = self._object
+        return obj
 
     def verify(self) -> Header:
         """Hash the buffers of this map as they are now, and return the header. Runs no code.
@@ -129,7 +224,7 @@ class Mapped:
             raise ValueError(f"{self.path}: closed: take out what you need before you close it")
         return self._source
 
-    def __enter__(self) -> "Mapped":
+    def __enter__(self) -> "Mapped[T]":
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -137,16 +232,6 @@ class Mapped:
 
     def __repr__(self) -> str:
         return f"<Mapped {self.path!r}{', closed' if self._source is None else ''}>"
-
-
-def check_verify(verify: str) -> None:
-    """Check the argument `verify`.
-
-    Raises:
-        ValueError: it is neither `"full"` nor `"header"`.
-    """
-    if verify not in ("full", "header"):
-        raise ValueError(f'verify: expected "full" or "header", found {verify!r}')
 
 
 def _needs_copies(policy: Policy) -> bool:

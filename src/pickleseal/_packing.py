@@ -10,7 +10,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import time_ns
 from typing import Any
@@ -20,7 +20,7 @@ from ._format.header import check_labels, is_global, is_name
 from ._format.limits import MAX_HEADER
 from ._format.seal import Sign
 from ._format.timestamps import timestamp, timestamp_of
-from ._io.compression import check_compression, compress_sections
+from ._io.compression import Compression, check_compression, compress_sections
 from ._io.hashing import sha256_of_all
 from ._keys import KeyRing, check_keys, signer
 from ._payload.pickler import Pickled, not_portable, pickle_object
@@ -90,7 +90,7 @@ class Writer:
     created: datetime | None = None
     registry: Registry = default_registry
     keys: KeyRing | None = None
-    compress: str | None = None
+    compress: Compression | None = None
     compress_level: int = 3
     read_back: bool = False
     reproducible: bool = False
@@ -183,6 +183,23 @@ def check_writer(writer: Writer | None) -> Writer:
     return writer
 
 
+def writer_with(writer: Writer | None, keys: KeyRing | None, compress: Compression | None) -> Writer:
+    """Return the writer of a call that may give keys and compression itself.
+
+    Raises:
+        TypeError: it is no Writer, or it has what the call gives as well.
+        ValueError: as for `Writer`.
+    """
+    writer = check_writer(writer)
+    if keys is None and compress is None:
+        return writer
+    given = {name: value for name, value in (("keys", keys), ("compress", compress)) if value is not None}
+    for name in given:
+        if getattr(writer, name) is not None:
+            raise TypeError(f"{name}: expected none beside a writer that has it; give it there: Writer({name}=...)")
+    return replace(writer, **given)  # type: ignore[arg-type]  # a Writer checks them
+
+
 @functools.cache  # for the life of the process: the environment is read once
 def default_writer() -> Writer:
     """Return the writer of calls that name none."""
@@ -204,42 +221,63 @@ def check_members(type: object, meta: Mapping[str, str] | None) -> dict[str, Any
 
 
 def pack(
-    obj: Any, *, type: str | None = None, meta: Mapping[str, str] | None = None, writer: Writer | None = None
+    obj: Any,
+    *,
+    type: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    compress: Compression | None = None,
+    keys: KeyRing | None = None,
+    writer: Writer | None = None,
 ) -> bytes:
-    """Pack an object into the bytes of an artifact. Arguments, errors and guarantees as for `pack_parts`.
+    """Pack an object into the bytes of an artifact.
+
+    Runs the object's own pickling methods, as pickle does. Warns with `PackWarning` if a global will not load
+    elsewhere.
+
+    Args:
+        obj: any picklable object.
+        type: name for the header instead of `module:qualname` of the object's class.
+        meta: labels for the header.
+        compress: `"zstd"`: sections are compressed where that pays, as `Writer` says.
+        keys: the newest of these keys that can sign signs the artifact.
+        writer: the other settings: build labels, time stamp, registry; None: the default `Writer()`. It has no keys if
+            `keys` are given, and no compression if `compress` is given.
+
+    Returns:
+        The bytes of one artifact. `unpack` reads them; `pack_parts` gives them without joining them.
+
+    Raises:
+        PackError: the object cannot be pickled (`where` is the path to the part that cannot, `hint` what to store
+            instead), or its header would break the format's limits.
+        TypeError, ValueError: an argument is not what it should be, or two contradict each other.
+        MissingExtraError: `compress` is given, and no Zstandard library is installed.
 
     >>> unpack(pack({"id": 1, "tags": ["a", "b"]}))
     {'id': 1, 'tags': ['a', 'b']}
     """
-    return b"".join(pack_parts(obj, type=type, meta=meta, writer=writer))
+    return b"".join(pack_parts(obj, type=type, meta=meta, compress=compress, keys=keys, writer=writer))
 
 
 def pack_parts(
-    obj: Any, *, type: str | None = None, meta: Mapping[str, str] | None = None, writer: Writer | None = None
+    obj: Any,
+    *,
+    type: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    compress: Compression | None = None,
+    keys: KeyRing | None = None,
+    writer: Writer | None = None,
 ) -> list[Part]:
     """Pack an object into an artifact, as a list of buffers to be written one after the other.
 
     Nothing is joined. Large bytes objects, PickleBuffers and contiguous arrays are not copied unless they are
     compressed: the parts refer to the object's own memory, so write them before it changes.
 
-    Args:
-        obj: any picklable object.
-        type: name for the header instead of `module:qualname` of the object's class.
-        meta: labels for the header.
-        writer: build labels, time stamp, keys and compression; None: the default `Writer()`.
-
-    Raises:
-        PackError: the object cannot be pickled (`where` is the path to the part that cannot, `hint` what to store
-            instead), or its header would break the format's limits.
-        TypeError, ValueError: `type` or `meta` are not what the header takes.
-
-    Runs the object's own pickling methods, as pickle does. Warns with `PackWarning` if a global will not load
-    elsewhere. Spec section 12.
+    Arguments, errors and guarantees as for `pack`. Spec section 12.
 
     >>> sum(len(part) for part in pack_parts({"id": 1})) % 64
     0
     """
-    writer = check_writer(writer)
+    writer = writer_with(writer, keys, compress) if keys is not None or compress is not None else check_writer(writer)
     members = {} if type is None and meta is None else check_members(type, meta)
     return frame_parts(encode_object(obj, type, members, writer), writer._sign)
 
@@ -247,10 +285,10 @@ def pack_parts(
 def encode_object(
     obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
 ) -> EncodedFrame:
-    """Pack an object as a frame whose place is still open. Errors as for `pack_parts`.
+    """Pack an object as a frame whose place is still open. Errors as for `pack`.
 
     Args:
-        obj, writer: as for `pack_parts`.
+        obj, writer: as for `pack`.
         name: the header's `type`; None: the name of the object's class.
         members: further members of the header, as they are.
         created: the time stamp; None: as the writer says.

@@ -12,7 +12,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
@@ -203,6 +203,25 @@ def check_is_policy(policy: object) -> Policy:
     if isinstance(policy, Policy):
         return policy
     raise TypeError(f"policy: expected a Policy, found {policy!r}")
+
+
+def policy_with(policy: Policy | None, keys: KeyRing | None, level: LevelName | None) -> Policy:
+    """Return the policy of a call that gives keys or a level beside its policy, or without one.
+
+    Raises:
+        TypeError: the policy has keys already, or there is a level beside any policy.
+        ValueError: the level is unknown.
+    """
+    policy = check_is_policy(policy) if policy is not None else None
+    if policy is not None and level is not None:
+        raise TypeError("level: expected none beside a policy; give it there: Policy(keys=..., level=...)")
+    if policy is not None and policy.keys is not None and keys is not None:
+        raise TypeError(
+            "keys: expected none beside a policy that has keys; give them there: Policy(keys=..., level=...)"
+        )
+    if policy is not None:
+        return policy if keys is None else replace(policy, keys=keys)
+    return Policy(keys=keys) if level is None else Policy(keys=keys, level=level)
 
 
 def as_tuple(trust: Any) -> Any:
@@ -422,13 +441,21 @@ class Request(NamedTuple):
 
 
 def request_of(
-    expect: object = None, trust: Trust = (), policy: Policy | None = None, *, takes_batches: bool = False
+    expect: object = None,
+    trust: Trust = (),
+    policy: Policy | None = None,
+    keys: KeyRing | None = None,
+    level: LevelName | None = None,
+    *,
+    takes_batches: bool = False,
 ) -> Request:
     """Make the request of a call from its arguments.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument is not what it should be, or two contradict each other.
     """
+    if keys is not None or level is not None:
+        policy = policy_with(policy, keys, level)
     if policy is None:
         if expect is None and trust == () and not takes_batches:
             return DEFAULT_REQUEST

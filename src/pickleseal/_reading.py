@@ -5,7 +5,7 @@ so that bytes, files, maps and pipes get the same verdict: `read_header` is step
 `load_accepted` from there to step 20. No step looks back, and this module opens nothing.
 """
 
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ._format.codec import check_codec
 from ._format.frame import decode_head, decode_plain
@@ -14,6 +14,7 @@ from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._io.compression import decompress_sections
 from ._io.source import BytesSource, Source
 from ._io.threads import ThreadPool, pays
+from ._keys import KeyRing
 from ._payload.structure import check_envelope
 from ._policy import (
     Decision,
@@ -27,7 +28,8 @@ from ._policy import (
     origin,
     request_of,
 )
-from ._trust.levels import check_payload, load_at
+from ._trust.levels import LevelName, check_payload, load_at
+from ._typing import Data
 from .errors import (
     ClassMissingError,
     InvalidObjectError,
@@ -42,7 +44,8 @@ from .errors import (
     printable,
 )
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from ._typing import A, B, C, D, E, TypeForm, Untyped
 
 
 class Accepted(NamedTuple):
@@ -228,23 +231,93 @@ def _bind(view: Any, entry: dict[str, Any], readonly: bool) -> memoryview:
     return memoryview(bytearray(buffer)) if buffer.readonly else buffer
 
 
-@overload
+if TYPE_CHECKING:
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: None = None,
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> Any: ...
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: type[A],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> A: ...
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: tuple[type[A], type[B]],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> A | B: ...
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: tuple[type[A], type[B], type[C]],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> A | B | C: ...
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: tuple[type[A], type[B], type[C], type[D]],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> A | B | C | D: ...
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: Untyped,
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> Any: ...
+
+    @overload
+    def unpack(
+        data: Data,
+        *,
+        expect: TypeForm[E],
+        trust: Trust = (),
+        keys: KeyRing | None = None,
+        level: LevelName | None = None,
+        policy: Policy | None = None,
+    ) -> E: ...
+
+
 def unpack(
-    data: bytes | bytearray | memoryview, *, expect: type[T], trust: Trust = (), policy: Policy | None = None
-) -> T: ...
-
-
-@overload
-def unpack(
-    data: bytes | bytearray | memoryview, *, expect: str | None = None, trust: Trust = (), policy: Policy | None = None
-) -> Any: ...
-
-
-def unpack(
-    data: bytes | bytearray | memoryview,
+    data: Data,
     *,
-    expect: type[Any] | str | None = None,
+    expect: Any = None,
     trust: Trust = (),
+    keys: KeyRing | None = None,
+    level: LevelName | None = None,
     policy: Policy | None = None,
 ) -> Any:
     """Unpack an object from the bytes of one artifact, after everything about it was checked.
@@ -260,16 +333,24 @@ def unpack(
             `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`. The header must name that class, or a subclass that is
             trusted; elements are checked once the object is there. Each class that it names is trusted, save numpy's.
             A string: the header's `type` must be that.
-        trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call.
-        policy: what is accepted; None: `Policy()`.
+        trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call, in
+            addition to those of the policy.
+        keys: at least one of them must have signed the artifact, as for `Policy`, if the policy has no keys. What the
+            payload may do does not change: for that, give `level="signed"` as well. Then whoever holds a key is
+            trusted, and can run any code here.
+        level: what the payload may do, as for `Policy`, if there is no policy. None: `"guarded"`.
+        policy: what is accepted; None: `Policy()`. Make a policy once for settings that many calls share.
+
+    Returns:
+        The object.
 
     Raises:
         ReadError: a subclass for each reason, as spec section 11 lists them; `code` and `step` name it.
         TypeError, ValueError: the arguments are not what they should be, or `trust` names something that runs what its
-            arguments say (`eval`, `getattr`, ...).
+            arguments say (`eval`, `getattr`, ...), or two arguments contradict each other.
 
     >>> unpack(pack({1, 2, 3}), expect=set)
     {1, 2, 3}
     """
-    request = request_of(expect, trust, policy)
+    request = request_of(expect, trust, policy, keys, level)
     return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)

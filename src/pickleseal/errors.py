@@ -157,7 +157,7 @@ class PicklesealError(Exception):
         self.reason = reason
         self.expected = expected
         self.found = found
-        self.hint = hint if hint is not None else self.default_hint
+        self.hint: str | None = hint if hint is not None else self.default_hint
         self.where = where
         self.path: str | None = None
 
@@ -264,7 +264,7 @@ class TruncatedError(CorruptError):
     code = "truncated"
     step = 7
     _unit = " bytes"
-    default_hint = "the write or the transfer did not finish; fetch it or write it again"
+    default_hint: ClassVar[str | None] = "the write or the transfer did not finish; fetch it or write it again"
 
     @property
     def missing(self) -> int:
@@ -282,7 +282,7 @@ class TornTailError(TruncatedError):
 
     code = "torn-tail"
     step = 7
-    default_hint = "the last append did not finish; repair(path) cuts off what it left"
+    default_hint: ClassVar[str | None] = "the last append did not finish; repair(path) cuts off what it left"
     good_end: int = 0
 
 
@@ -291,7 +291,7 @@ class PreambleChecksumError(CorruptError):
 
     code = "preamble-checksum"
     step = 2
-    default_hint = "the bytes changed after they were written; restore them from another copy"
+    default_hint: ClassVar[str | None] = "the bytes changed after they were written; restore them from another copy"
 
 
 class UnsupportedVersionError(UnsupportedError):
@@ -299,7 +299,7 @@ class UnsupportedVersionError(UnsupportedError):
 
     code = "unsupported-version"
     step = 3
-    default_hint = "upgrade pickleseal"
+    default_hint: ClassVar[str | None] = "upgrade pickleseal"
 
 
 class UnsupportedFlagsError(UnsupportedError):
@@ -307,7 +307,7 @@ class UnsupportedFlagsError(UnsupportedError):
 
     code = "unsupported-flags"
     step = 4
-    default_hint = "upgrade pickleseal"
+    default_hint: ClassVar[str | None] = "upgrade pickleseal"
 
 
 class PreambleFieldError(CorruptError):
@@ -329,7 +329,7 @@ class LimitExceededError(RefusedError):
 
     code = "limit-exceeded"
     step = 6
-    default_hint = "raise the limit in Policy(limits=Limits(...)) if this size is expected"
+    default_hint: ClassVar[str | None] = "raise the limit in Policy(limits=Limits(...)) if this size is expected"
 
 
 class HeaderChecksumError(CorruptError):
@@ -337,7 +337,7 @@ class HeaderChecksumError(CorruptError):
 
     code = "header-checksum"
     step = 8
-    default_hint = "the bytes changed after they were written; restore them from another copy"
+    default_hint: ClassVar[str | None] = "the bytes changed after they were written; restore them from another copy"
 
 
 class SealError(CorruptError):
@@ -463,7 +463,7 @@ class SectionChecksumError(CorruptError):
 
     code = "section-checksum"
     step = 16
-    default_hint = "the bytes changed after they were written; restore them from another copy"
+    default_hint: ClassVar[str | None] = "the bytes changed after they were written; restore them from another copy"
 
 
 class SectionPaddingError(CorruptError):
@@ -510,7 +510,7 @@ class ForbiddenOperationError(PayloadError):
 
     code = "forbidden-operation"
     step = 20
-    default_hint = "do not load this; it tries to do more than it is allowed"
+    default_hint: ClassVar[str | None] = "do not load this; it tries to do more than it is allowed"
 
 
 class IsolationError(PayloadError):

@@ -1,12 +1,12 @@
 """A user's program: the types that `expect=` gives, for every checker."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import assert_type
 
-from pickleseal import Header, Reader, Serializer, StreamReader, iter_load, load, unpack
+from pickleseal import Header, IncrementalReader, Mapped, Reader, StreamReader, iter_load, load, receive, unpack
 
 
 @dataclass
@@ -60,20 +60,21 @@ assert_type(Reader(expect=(Report, Invoice)).read(data).object, Report | Invoice
 assert_type(Reader().read(data).object, Any)
 assert_type(Reader(expect="shop.Report").read(data).object, Any)
 
+assert_type(Mapped("report.pseal", expect=Report).object, Report)
+assert_type(IncrementalReader(expect=Report).finish(), Report)
+
+
+async def from_a_body(body: AsyncIterator[bytes]) -> None:
+    assert_type(await receive(body, expect=Report), Report)
+
+
 with StreamReader("all.pseal", expect=Report) as stream:
     for record in stream:
         assert_type(record, Report)
 
-assert_type(Serializer(expect=Report).loads(data), Report)
-assert_type(Serializer(expect=list[Report]).load("x"), list[Report])
-assert_type(Serializer(expect=Report, on_refuse="miss").loads(data), Report | None)
-assert_type(Serializer(expect=Report, on_refuse="miss", default=0).loads(data), Report | int)
-assert_type(Serializer().loads(data), Any)
 
-
-def with_bare_annotations(serializer: Serializer, reader: Reader) -> None:
+def with_bare_annotations(reader: Reader) -> None:
     """Bare names of generic classes are fine under strict rules."""
-    assert_type(serializer.loads(data), Any)
     assert_type(reader.read(data).object, Any)
 
 
@@ -98,4 +99,3 @@ unpack(data, expect=[Report])  # type: ignore[call-overload]
 unpack(data, expects=Report)  # type: ignore[call-overload]
 load("x", level="strickt")  # type: ignore[call-overload]
 wrong: Invoice = unpack(data, expect=Report)  # type: ignore[assignment]
-Serializer(expect=Report).dumps(1, fix_import=True)  # type: ignore[call-arg]

@@ -4,9 +4,12 @@ import builtins
 import datetime
 import io
 import pickle
+import statistics
 import sys
+import textwrap
 import threading
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -401,3 +404,82 @@ class TestIdlePicklers:
         for thread in threads:
             thread.join()
         assert results == [True] * 1800
+
+
+RING = pickleseal.KeyRing([pickleseal.Key.hmac("test", b"k" * 32)])
+
+
+class TestArgumentsBesidePolicies:
+    def test_packing_takes_keys_and_compression(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.pseal"
+        text = "x" * 5000
+        pickleseal.dump(text, path, keys=RING, compress="zstd")
+        parts = pickleseal.pack_parts(text, keys=RING, compress="zstd")
+        for data in (pickleseal.pack(text, keys=RING, compress="zstd"), path.read_bytes(), b"".join(parts)):
+            header = pickleseal.peek(data)
+            assert (header.signatures, header.sections[0].codec) == ((("hmac-sha256", "test"),), "zstd")
+            assert pickleseal.unpack(data, keys=RING) == text
+        writer = pickleseal.Writer(build={"app": "billing"}, compress="zstd")
+        header = pickleseal.peek(pickleseal.pack(text, keys=RING, writer=writer))
+        assert (header.build["app"], header.sections[0].codec, len(header.signatures)) == ("billing", "zstd", 1)
+
+    def test_reading_takes_keys_and_a_level(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.pseal"
+        pickleseal.dump(Fraction(1, 2), path, keys=RING)
+        signed = path.read_bytes()
+        for level in (None, "strict", "signed"):
+            assert pickleseal.unpack(signed, keys=RING, level=level) == Fraction(1, 2)
+            assert pickleseal.load(path, keys=RING, level=level) == Fraction(1, 2)
+        assert pickleseal.unpack(signed, keys=RING, policy=pickleseal.Policy(types={"fractions:Fraction": "*"}))
+        for how in ({"keys": RING}, {"keys": RING, "mmap": "r"}, {"keys": RING, "level": "strict"}):
+            pickleseal.dump(Fraction(1, 2), path)
+            with pytest.raises(errors.SignatureError):
+                pickleseal.load(path, **how)
+        assert pickleseal.load(path, level="unchecked") == Fraction(1, 2)
+
+    def test_keys_do_not_make_the_level_weaker(self) -> None:
+        data = pickleseal.pack(textwrap.dedent, keys=RING)
+        with pytest.raises(errors.UntrustedGlobalError):
+            pickleseal.unpack(data, keys=RING)
+        assert pickleseal.unpack(data, keys=RING, level="signed") is textwrap.dedent
+
+    def test_trust_adds_to_the_list_of_the_policy(self) -> None:
+        data = pickleseal.pack([textwrap.dedent, statistics.mean])
+        policy = pickleseal.Policy(trust=[textwrap.dedent])
+        assert pickleseal.unpack(data, trust=[statistics.mean], policy=policy) == [textwrap.dedent, statistics.mean]
+
+    def test_one_setting_in_two_places_is_a_type_error(self, tmp_path: Path) -> None:
+        keyed, path = pickleseal.Policy(keys=RING), tmp_path / "x.pseal"
+        path.write_bytes(pickleseal.pack(1, keys=RING))
+        for how in (
+            {"keys": RING, "policy": keyed},
+            {"level": "strict", "policy": pickleseal.Policy()},
+            {"level": "strict", "keys": RING, "policy": pickleseal.Policy()},
+        ):
+            for call in (pickleseal.load, lambda file, **how: pickleseal.unpack(file.read_bytes(), **how)):
+                with pytest.raises(TypeError, match=r"Policy\(keys=\.\.\., level=\.\.\.\)"):
+                    call(path, **how)
+            with pytest.raises(TypeError, match=r"Policy\(keys=\.\.\., level=\.\.\.\)"):
+                pickleseal.load(path, mmap="r", **how)
+        for how in (
+            {"keys": RING, "writer": pickleseal.Writer(keys=RING)},
+            {"compress": "zstd", "writer": pickleseal.Writer(compress="zstd")},
+        ):
+            for pack in (pickleseal.pack, pickleseal.pack_parts, lambda obj, **how: pickleseal.dump(obj, path, **how)):
+                with pytest.raises(TypeError, match=r"Writer\((keys|compress)=\.\.\.\)"):
+                    pack(1, **how)
+
+    def test_wrong_values_are_refused(self) -> None:
+        data = pickleseal.pack(1)
+        for how, kind in (
+            ({"keys": "k"}, TypeError),
+            ({"level": "strikt"}, ValueError),
+            ({"level": "signed"}, ValueError),
+            ({"policy": "x", "level": "strict"}, TypeError),
+            ({"policy": "x", "keys": RING}, TypeError),
+        ):
+            with pytest.raises(kind):
+                pickleseal.unpack(data, **how)
+        for how, kind in (({"keys": "k"}, TypeError), ({"compress": "gzip"}, ValueError), ({"writer": 1}, TypeError)):
+            with pytest.raises(kind):
+                pickleseal.pack(1, **how)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, overload
 
 from .._files import Input
 from .._format.header import Header
@@ -16,6 +16,7 @@ from .._io.atomic import naming
 from .._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_of
 from .._reading import Accepted, accept, dry_run, load_accepted
 from .._schema.drift import Change
+from .._typing import T
 from .._version import __version__
 from ..errors import ReadError, one_line, printable, shown
 from .rereadable import RereadableSource
@@ -23,14 +24,26 @@ from .rereadable import RereadableSource
 if TYPE_CHECKING:
     import logging
 
+    from .._typing import A, B, C, D, E, TypeForm, Untyped
+
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as `logging` has them
 
 
-class Artifact(NamedTuple):
-    """What `Reader.read` returns: the header, and the object that it describes."""
+if TYPE_CHECKING:
 
-    header: Header
-    object: Any
+    class Artifact(NamedTuple, Generic[T]):
+        """What `Reader.read` returns: the header, and the object that it describes."""
+
+        header: Header
+        object: T
+
+else:  # Python 3.10 has no generic NamedTuple
+
+    class Artifact(NamedTuple):
+        """What `Reader.read` returns: the header, and the object that it describes."""
+
+        header: Header
+        object: Any
 
 
 class Event(NamedTuple):
@@ -48,7 +61,7 @@ class Event(NamedTuple):
         error: the refusal, with `is_retryable`, `step` and what disagrees, or None. It holds its traceback.
     """
 
-    outcome: str
+    outcome: Literal["accepted", "rejected"]
     code: str | None
     type: str | None
     version: int | None
@@ -98,7 +111,7 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reader:
+class Reader(Generic[T]):
     """Read what comes in under one policy: refuse with a reason, keep what is refused, log and report.
 
     Immutable; threads may share one. It accepts what `unpack` with the same policy accepts. Each artifact makes one
@@ -126,11 +139,100 @@ class Reader:
 
     policy: Policy | None = None
     _: KW_ONLY
-    expect: type[Any] | str | None = None
+    expect: Any = None
     trust: Trust = ()
     quarantine: Quarantine | str | os.PathLike[str] | None = None
     on_event: Callable[[Event], None] | None = None
     _request: Request = field(init=False, repr=False)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: "Reader[Any]",
+            policy: Policy | None = None,
+            *,
+            expect: None = None,
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Reader[A]",
+            policy: Policy | None = None,
+            *,
+            expect: type[A],
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Reader[A | B]",
+            policy: Policy | None = None,
+            *,
+            expect: tuple[type[A], type[B]],
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Reader[A | B | C]",
+            policy: Policy | None = None,
+            *,
+            expect: tuple[type[A], type[B], type[C]],
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Reader[A | B | C | D]",
+            policy: Policy | None = None,
+            *,
+            expect: tuple[type[A], type[B], type[C], type[D]],
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Reader[Any]",
+            policy: Policy | None = None,
+            *,
+            expect: Untyped,
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Reader[E]",
+            policy: Policy | None = None,
+            *,
+            expect: TypeForm[E],
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        def __init__(
+            self,
+            policy: Policy | None = None,
+            *,
+            expect: Any = None,
+            trust: Trust = (),
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", check_is_policy(self.policy))
@@ -152,7 +254,7 @@ class Reader:
         }
         return partial(Reader, self.policy, **given), ()  # names no function of this module, which may move
 
-    def read(self, data: Input) -> Artifact:
+    def read(self, data: Input) -> Artifact[T]:
         """Read one artifact: return the header and the object after all checks (steps 1 to 20).
 
         Runs the code of the classes that are trusted, as `unpack` does.
@@ -180,7 +282,7 @@ class Reader:
 
     check = accepts  # its former name
 
-    def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> Artifact:
+    def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> Artifact[T]:
         start, folder = time.perf_counter(), self.quarantine
         most = folder.max_bytes if isinstance(folder, Quarantine) else None
         with (

@@ -13,7 +13,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from .._format.codec import CODECS, check_level, compressed_chunks, decompressed_chunks
 from .._format.frame import Part
@@ -26,6 +26,9 @@ _LEAST_GAIN = 8  # an eighth of the section, as ZFS has it; random floats lose a
 _SAMPLED_FROM = 1 << 20  # bytes; compressing less than this takes a few milliseconds
 _SAMPLES, _SAMPLE = 8, 1 << 15  # evenly spaced: a quarter of a megabyte, half a millisecond
 _SAMPLE_LEVEL = 1
+
+
+Compression = Literal["zstd"]
 
 
 def check_compression(compress: object, level: object) -> None:

@@ -60,7 +60,7 @@ class ThreadPool:
             pass
         self._fork_count = processes.fork_count
         self._checks: list[Callable[[], None]] = []
-        self.is_stopped = False
+        self.is_stopped: bool = False
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
         """Start some work, and return the function that waits for its result."""

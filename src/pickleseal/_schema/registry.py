@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, is_
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._format.header import is_global, is_name
@@ -470,7 +470,7 @@ def _nothing_to_decorate(function: Any) -> Any:
     raise RegistryError("the migration is complete: renames= needs no function", None, shown(function))
 
 
-default_registry = Registry()  # of this process; it only grows
-artifact = default_registry.artifact
-register = default_registry.register
-migration = default_registry.migration
+default_registry: Registry = Registry()  # of this process; it only grows
+artifact: Final = default_registry.artifact
+register: Final = default_registry.register
+migration: Final = default_registry.migration

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeAlias, overload
 
 from .._format.header import Header
 from .._format.index import EVERY_FRAMES, Entry
@@ -27,9 +27,15 @@ from .._io.url import check_options, is_url, local_path, refuse_url
 from .._io.window import FileWindow, PipeWindow
 from .._policy import Policy, Request, Trust, request_of
 from .._reading import accept, check_body, check_codecs, load_accepted, read_header
+from .._typing import File, T
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
 from .index import entry_of, is_true, read_index
 from .scanner import Frame, FrameExtent, Lost, Read, Scanner, is_damage
+
+if TYPE_CHECKING:
+    from .._typing import A, B, C, D, E, TypeForm, Untyped
+
+OnError: TypeAlias = Literal["raise", "skip"] | Callable[[Lost], object]
 
 _POLL = 0.05  # seconds
 
@@ -209,7 +215,7 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
-class StreamReader:
+class StreamReader(Generic[T]):
     """Iterate over the records of a stream. Each frame is checked as `load` checks an artifact.
 
     A record that is refused raises an error. Its `offset` and `end` say which part of the file is left out, and the
@@ -246,14 +252,107 @@ class StreamReader:
     (22, [22, 23, 24])
     """
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: "StreamReader[Any]",
+            path: str | os.PathLike[str],
+            *,
+            expect: None = None,
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "StreamReader[A]",
+            path: str | os.PathLike[str],
+            *,
+            expect: type[A],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "StreamReader[A | B]",
+            path: str | os.PathLike[str],
+            *,
+            expect: tuple[type[A], type[B]],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "StreamReader[A | B | C]",
+            path: str | os.PathLike[str],
+            *,
+            expect: tuple[type[A], type[B], type[C]],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "StreamReader[A | B | C | D]",
+            path: str | os.PathLike[str],
+            *,
+            expect: tuple[type[A], type[B], type[C], type[D]],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "StreamReader[Any]",
+            path: str | os.PathLike[str],
+            *,
+            expect: Untyped,
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "StreamReader[E]",
+            path: str | os.PathLike[str],
+            *,
+            expect: TypeForm[E],
+            trust: Trust = (),
+            policy: Policy | None = None,
+            on_error: OnError = "raise",
+            follow: bool = False,
+            timeout: float | None = None,
+        ) -> None: ...
+
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        expect: type[Any] | str | None = None,
+        expect: Any = None,
         trust: Trust = (),
         policy: Policy | None = None,
-        on_error: str | Callable[[Lost], object] = "raise",
+        on_error: OnError = "raise",
         follow: bool = False,
         timeout: float | None = None,
     ) -> None:
@@ -265,7 +364,7 @@ class StreamReader:
         if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
             raise ValueError(f"timeout: expected a number of seconds, found {timeout!r}")
         self.lost: list[Lost] = []
-        self.path = os.fsdecode(path)
+        self.path: str = os.fsdecode(path)
         self._request = request_of(expect, trust, policy, takes_batches=True)
         self._report = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
         self._torn_at: int | None = None
@@ -280,7 +379,7 @@ class StreamReader:
         """Close the file. Records that were read stay valid."""
         self._file.close()
 
-    def __enter__(self) -> "StreamReader":
+    def __enter__(self) -> "StreamReader[T]":
         return self
 
     def __exit__(
@@ -288,7 +387,7 @@ class StreamReader:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> "StreamReader":
+    def __iter__(self) -> "StreamReader[T]":
         return self
 
     @property
@@ -301,7 +400,7 @@ class StreamReader:
         """The frame of the record that was returned last, with its header; None before the first."""
         return self._frame
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         """Return the next record.
 
         Raises:
@@ -314,7 +413,8 @@ class StreamReader:
                 raise StopIteration
             at = self._at
         self._at = at + 1
-        return self._records[at]
+        record: T = self._records[at]
+        return record
 
     def _load_frame(self) -> bool:
         """Load the records of the next frame. Return whether there was one."""
@@ -326,7 +426,7 @@ class StreamReader:
         self._at, self._skip = self._skip, 0
         return True
 
-    def all_records(self) -> Iterator[Any]:
+    def all_records(self) -> Iterator[T]:
         """Iterate faster: the reader moves on by batches, not by records. It is closed at the end."""
         records = self._all_records()
         next(records)
@@ -446,13 +546,93 @@ def _read_frame(source: Source, policy: Policy, verify: bool) -> Header:
     return header
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: None = None,
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[Any]: ...
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: type[A],
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[A]: ...
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: tuple[type[A], type[B]],
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[A | B]: ...
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: tuple[type[A], type[B], type[C]],
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[A | B | C]: ...
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: tuple[type[A], type[B], type[C], type[D]],
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[A | B | C | D]: ...
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: Untyped,
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[Any]: ...
+
+    @overload
+    def iter_load(
+        file: File,
+        *,
+        expect: TypeForm[E],
+        trust: Trust = (),
+        policy: Policy | None = None,
+        on_error: OnError = "raise",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Iterator[E]: ...
+
+
 def iter_load(
-    file: str | os.PathLike[str] | BinaryIO,
+    file: File,
     *,
-    expect: type[Any] | str | None = None,
+    expect: Any = None,
     trust: Trust = (),
     policy: Policy | None = None,
-    on_error: str | Callable[[Lost], object] = "raise",
+    on_error: OnError = "raise",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
     """Iterate over the records of a stream: of a file, or of frames end to end from a URL, a pipe or a socket.
