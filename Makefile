@@ -54,6 +54,7 @@ lint: $(DEV)
 
 types: $(DEV)
 	$(RUN) -m mypy
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(RUN) -m pyright --verifytypes pickleseal --ignoreexternal
 
 check: test test-all lint types
 

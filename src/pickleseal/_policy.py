@@ -22,6 +22,7 @@ from ._expect import Expectation, expectation, imported_class
 from ._format.codec import CODECS
 from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
+from ._format.units import seconds_of
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
@@ -94,8 +95,9 @@ class Policy:
         types: the types of artifacts that are accepted, by the header's `type` or its name today, each with its schema
             versions: `"*"` for all, `"3"`, `"!=4"`, `">=2"`, or several that must all hold, `">=2,<5"` (also `==`,
             `<=`, `>`). Empty: all types.
-        max_age: how long ago `created` may be, as a timedelta or in seconds, by this machine's clock. None: not
-            checked. `created` is what the writer said: this finds stale artifacts and is no protection.
+        max_age: how long ago `created` may be, by this machine's clock: a timedelta, a number of seconds, or a text
+            such as `"30d"`, `"12h"`, `"15m"`, `"90s"`. None: not checked. `created` is what the writer said: this finds
+            stale artifacts and is no protection.
         max_skew: how far in the future `created` may be, likewise. None: an artifact from the future is accepted,
             with or without `max_age`.
         build, meta: labels that must be there, each with its exact value, or `"*"` for any value.
@@ -123,8 +125,8 @@ class Policy:
     signed_by: tuple[str, ...] = ()
     trust: Trust = ()
     types: Mapping[str, str] = field(default_factory=dict, hash=False)
-    max_age: "timedelta | float | None" = None
-    max_skew: "timedelta | float | None" = None
+    max_age: "timedelta | float | str | None" = None
+    max_skew: "timedelta | float | str | None" = None
     build: Mapping[str, str] = field(default_factory=dict, hash=False)
     meta: Mapping[str, str] = field(default_factory=dict, hash=False)
     codecs: tuple[str, ...] = CODECS
@@ -309,13 +311,20 @@ def _check_duration(name: str, value: object) -> "timedelta | None":
         return None
     from datetime import timedelta
 
+    if isinstance(value, str):
+        try:
+            value = seconds_of(value, "a number")
+        except ValueError as exc:
+            raise ValueError(f"{name}: {exc}") from None
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             value = timedelta(seconds=value)
         except (OverflowError, ValueError):
             raise ValueError(f"{name}: expected fewer than 8.6e13 seconds, found {value!r}") from None
     if not isinstance(value, timedelta):
-        raise TypeError(f"{name}: expected a timedelta or a number of seconds, found {value!r}")
+        raise TypeError(
+            f"{name}: expected a timedelta, a number of seconds or a duration such as '30d', found {value!r}"
+        )
     if value < timedelta(0):
         raise ValueError(f"{name}: expected no negative time, found {value!r}")
     return value

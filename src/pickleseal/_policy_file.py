@@ -14,17 +14,13 @@ from typing import Any, TypeVar
 
 from ._format.limits import Limits
 from ._format.seal import is_purpose
+from ._format.units import DURATION, SIZE, bytes_of, seconds_of
 from ._keys import KeyRing
 from ._trust.levels import LEVELS
 from .errors import MissingExtraError, printable
 
 P = TypeVar("P")
 Key = tuple[str, ...]
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_BYTES = {"B": 1}
-_BYTES |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)} | {"kB": 1000}
-_BYTES |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
 
 
 class _WrongError(Exception):
@@ -202,23 +198,16 @@ def _keys(value: Any) -> KeyRing:
 
 
 def _duration(value: Any) -> int:
-    return _with_unit(value, _SECONDS, 'a duration such as "30d", "12h", "15m", "90s", or an integer of seconds')
+    return _with_unit(value, seconds_of, DURATION.format("an integer"))
 
 
 def _size(value: Any) -> int:
-    return _with_unit(value, _BYTES, 'a size such as "10MB" or "64KiB", or an integer of bytes')
+    return _with_unit(value, bytes_of, SIZE)
 
 
-def _with_unit(value: Any, units: Mapping[str, int], expected: str) -> int:
+def _with_unit(value: Any, parse: Callable[[str], int], expected: str) -> int:
     if isinstance(value, str):
-        match = re.fullmatch(r"([0-9]{1,16}) ?([A-Za-z]+)", value, re.ASCII)
-        if match is None:
-            raise ValueError(f"expected {expected}, found {_found(value)}")
-        if match[2] not in units:
-            meant = [match[1] + unit for unit in units if unit.lower() == match[2].lower()]
-            hint = f"; did you mean {meant[0]!r}?" if meant else ""
-            raise ValueError(f"expected {expected}, found {_found(value)}{hint}")
-        return int(match[1]) * units[match[2]]
+        return parse(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"expected {expected}, found {_found(value)}")
     return value

@@ -7,7 +7,7 @@ Packing and reading are done by the functions of `_packing`, `_reading` and `_fi
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
-from typing import Any, BinaryIO, ClassVar, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, TypeAlias, overload
 
 from ._files import Input, dump, load, peek, verify
 from ._format.header import Header
@@ -20,16 +20,17 @@ from ._reading import read_bytes, read_object
 from ._streams.reader import iter_load
 from ._streams.writer import append
 from ._trust.levels import LevelName
+from ._typing import A, Data, File, T
 from .errors import PackError, ReadError
 
-T = TypeVar("T")
-_Data = bytes | bytearray | memoryview
-_File = str | os.PathLike[str] | BinaryIO
-_OnRefuse = Literal["raise", "miss"] | Callable[[Any, ReadError], Any]
+if TYPE_CHECKING:
+    from ._typing import B, C, D, E, TypeForm, Untyped
+
+OnRefuse: TypeAlias = Literal["raise", "miss"] | Callable[[Any, ReadError], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Serializer:
+class Serializer(Generic[T]):
     """Packs and unpacks with one policy and one set of options, for hosts of pickle too. Immutable, shared freely.
 
     A project makes one, and gives it to every host that takes something like pickle. It has the names and the
@@ -83,14 +84,197 @@ class Serializer:
     trust: Trust = ()
     expect: Any = None
     check_writes: bool = False
-    on_refuse: _OnRefuse = "raise"
+    on_refuse: OnRefuse = "raise"
     default: Any = None
     quarantine: Quarantine | str | os.PathLike[str] | None = None
     on_event: Callable[[Event], None] | None = None
     _policy: Policy = field(init=False, repr=False)
     _writer: Writer = field(init=False, repr=False)
     _request: Request = field(init=False, repr=False)
-    _reader: Reader | None = field(init=False, repr=False)
+    _reader: Reader[Any] | None = field(init=False, repr=False)
+
+    # The order of the overloads is that of `_typing`. With "miss" a read may return `default`.
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: "Serializer[Any]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: None = None,
+            check_writes: bool = False,
+            on_refuse: OnRefuse = "raise",
+            default: Any = None,
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[A]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: type[A],
+            check_writes: bool = False,
+            on_refuse: Literal["raise"] = "raise",
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[A | B]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: tuple[type[A], type[B]],
+            check_writes: bool = False,
+            on_refuse: Literal["raise"] = "raise",
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[A | B | C]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: tuple[type[A], type[B], type[C]],
+            check_writes: bool = False,
+            on_refuse: Literal["raise"] = "raise",
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[A | B | C | D]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: tuple[type[A], type[B], type[C], type[D]],
+            check_writes: bool = False,
+            on_refuse: Literal["raise"] = "raise",
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[A | None]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: type[A],
+            check_writes: bool = False,
+            on_refuse: Literal["miss"],
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[A | B]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: type[A],
+            check_writes: bool = False,
+            on_refuse: Literal["miss"],
+            default: B,
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[Any]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: Untyped,
+            check_writes: bool = False,
+            on_refuse: OnRefuse = "raise",
+            default: Any = None,
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[E]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: TypeForm[E],
+            check_writes: bool = False,
+            on_refuse: Literal["raise"] = "raise",
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "Serializer[Any]",
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: Any,
+            check_writes: bool = False,
+            on_refuse: OnRefuse = "raise",
+            default: Any = None,
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
+
+        def __init__(
+            self,
+            policy: Policy | None = None,
+            options: Writer | None = None,
+            *,
+            keys: KeyRing | None = None,
+            level: LevelName | None = None,
+            trust: Trust = (),
+            expect: Any = None,
+            check_writes: bool = False,
+            on_refuse: OnRefuse = "raise",
+            default: Any = None,
+            quarantine: Quarantine | str | os.PathLike[str] | None = None,
+            on_event: Callable[[Event], None] | None = None,
+        ) -> None: ...
 
     HIGHEST_PROTOCOL: ClassVar[int] = 5
     DEFAULT_PROTOCOL: ClassVar[int] = 5
@@ -145,11 +329,18 @@ class Serializer:
         """
         return pack(obj, type=type, meta=meta, writer=self._writer)
 
-    @overload
-    def unpack(self, data: _Data, *, expect: type[T]) -> T: ...
-    @overload
-    def unpack(self, data: _Data, *, expect: Any = None) -> Any: ...
-    def unpack(self, data: _Data, *, expect: Any = None) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def unpack(self, data: Data, *, expect: None = None) -> T: ...
+
+        @overload
+        def unpack(self, data: Data, *, expect: type[A]) -> A: ...
+
+        @overload
+        def unpack(self, data: Data, *, expect: Any) -> Any: ...
+
+    def unpack(self, data: Data, *, expect: Any = None) -> Any:
         """Unpack an object from the bytes of one artifact, as `pickleseal.unpack` does, or as `on_refuse` says."""
         try:
             if self._reader is not None:
@@ -178,11 +369,18 @@ class Serializer:
         """Append a record to a stream, as `pickleseal.append` does."""
         append(path, obj, type=type, meta=meta, writer=self._writer)
 
-    @overload
-    def iter_load(self, file: _File, *, expect: type[T]) -> Iterator[T]: ...
-    @overload
-    def iter_load(self, file: _File, *, expect: Any = None) -> Iterator[Any]: ...
-    def iter_load(self, file: _File, *, expect: Any = None) -> Iterator[Any]:
+    if TYPE_CHECKING:
+
+        @overload
+        def iter_load(self, file: File, *, expect: None = None) -> Iterator[T]: ...
+
+        @overload
+        def iter_load(self, file: File, *, expect: type[A]) -> Iterator[A]: ...
+
+        @overload
+        def iter_load(self, file: File, *, expect: Any) -> Iterator[Any]: ...
+
+    def iter_load(self, file: File, *, expect: Any = None) -> Iterator[Any]:
         """Iterate over the records of a stream, as `pickleseal.iter_load` does. A refusal is raised."""
         expect = self.expect if expect is None else expect
         return iter_load(file, expect=expect, trust=self.trust, policy=self._policy)
@@ -190,7 +388,7 @@ class Serializer:
     def _request_for(self, expect: Any) -> Request:
         return self._request if expect is None else request_of(expect, self.trust, self._policy)
 
-    def _read(self, reader: Reader, data: Any, expect: Any) -> Any:
+    def _read(self, reader: Reader[Any], data: Any, expect: Any) -> Any:
         return (reader if expect is None else replace(reader, expect=expect)).read(data).object
 
     def _refused(self, data: Any, error: ReadError) -> Any:
@@ -214,6 +412,47 @@ class Serializer:
         _check_no_buffers("buffer_callback", buffer_callback)
         return pack(obj, type=type, meta=meta, writer=self._writer)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def loads(
+            self,
+            data: Any,
+            /,
+            *,
+            expect: None = None,
+            fix_imports: object = True,
+            encoding: object = "ASCII",
+            errors: object = "strict",
+            buffers: None = None,
+        ) -> T: ...
+
+        @overload
+        def loads(
+            self,
+            data: Any,
+            /,
+            *,
+            expect: type[A],
+            fix_imports: object = True,
+            encoding: object = "ASCII",
+            errors: object = "strict",
+            buffers: None = None,
+        ) -> A: ...
+
+        @overload
+        def loads(
+            self,
+            data: Any,
+            /,
+            *,
+            expect: Any,
+            fix_imports: object = True,
+            encoding: object = "ASCII",
+            errors: object = "strict",
+            buffers: None = None,
+        ) -> Any: ...
+
     def loads(
         self,
         data: Any,
@@ -235,7 +474,7 @@ class Serializer:
     def dump(
         self,
         obj: Any,
-        file: _File,
+        file: File,
         protocol: object = None,
         *,
         type: str | None = None,
@@ -249,9 +488,50 @@ class Serializer:
         _check_no_buffers("buffer_callback", buffer_callback)
         dump(obj, file, type=type, meta=meta, durable=durable, storage_options=storage_options, writer=self._writer)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def load(
+            self,
+            file: File,
+            *,
+            expect: None = None,
+            storage_options: Mapping[str, Any] | None = None,
+            fix_imports: object = True,
+            encoding: object = "ASCII",
+            errors: object = "strict",
+            buffers: None = None,
+        ) -> T: ...
+
+        @overload
+        def load(
+            self,
+            file: File,
+            *,
+            expect: type[A],
+            storage_options: Mapping[str, Any] | None = None,
+            fix_imports: object = True,
+            encoding: object = "ASCII",
+            errors: object = "strict",
+            buffers: None = None,
+        ) -> A: ...
+
+        @overload
+        def load(
+            self,
+            file: File,
+            *,
+            expect: Any,
+            storage_options: Mapping[str, Any] | None = None,
+            fix_imports: object = True,
+            encoding: object = "ASCII",
+            errors: object = "strict",
+            buffers: None = None,
+        ) -> Any: ...
+
     def load(
         self,
-        file: _File,
+        file: File,
         *,
         expect: Any = None,
         storage_options: Mapping[str, Any] | None = None,
@@ -276,8 +556,10 @@ class Serializer:
         except ReadError as exc:
             return self._refused(file, exc)
 
-    encode = serialize = dumps
-    decode = deserialize = loads
+    encode = dumps
+    serialize = dumps
+    decode = loads
+    deserialize = loads
 
     def Pickler(  # noqa: N802
         self, file: BinaryIO, protocol: object = None, *, fix_imports: object = True, buffer_callback: None = None
@@ -319,13 +601,13 @@ class Serializer:
         return type("Serializer", (), {**space, "__init__": __init__, "__slots__": (), "__doc__": doc})
 
 
-def _serializer_of(given: Mapping[str, Any]) -> Serializer:
+def _serializer_of(given: Mapping[str, Any]) -> Serializer[Any]:
     """Make a serializer again from its arguments: how a pickled one comes back."""
     return Serializer(**given)
 
 
 class _Pickler:
-    def __init__(self, serializer: Serializer, file: BinaryIO) -> None:
+    def __init__(self, serializer: Serializer[Any], file: BinaryIO) -> None:
         self._serializer = serializer
         self._file = file
 
@@ -334,7 +616,7 @@ class _Pickler:
 
 
 class _Unpickler:
-    def __init__(self, serializer: Serializer, file: BinaryIO) -> None:
+    def __init__(self, serializer: Serializer[Any], file: BinaryIO) -> None:
         self._serializer = serializer
         self._file = file
 

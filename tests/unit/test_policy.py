@@ -262,7 +262,8 @@ def test_what_a_policy_refuses_is_accepted_without_its_rules(entry: dict[str, An
         ({"types": {"a": ""}}, ValueError, "types: 'a': expected"),
         ({"types": {"a": "*,3"}}, ValueError, "types: 'a': expected"),
         ({"types": {"a": "٣"}}, ValueError, "types: 'a': expected"),
-        ({"max_age": "30d"}, TypeError, "max_age: expected a timedelta"),
+        ({"max_age": "30D"}, ValueError, "found '30D'; did you mean '30d'?"),
+        ({"max_age": b"30d"}, TypeError, "max_age: expected a timedelta"),
         ({"max_age": True}, TypeError, "max_age: expected a timedelta"),
         ({"max_age": -1}, ValueError, "max_age: expected no negative"),
         ({"max_skew": float("nan")}, ValueError, "max_skew: expected fewer"),
@@ -478,6 +479,41 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
 BEFORE = (
     '# a comment\n\nmax_skew = "5m" # """\nmeta = {a = "x", "b.c" = \'[limits]\'}\nbuild.app = """\nmax_age = 3\n"""\n'
 )
+
+
+@needs_toml
+@pytest.mark.parametrize(
+    "text", ["90d", "12h", "15 m", "0s", "10MB", "64KiB", "3kB", "7 B", "30D", "1.5d", "d", "-1s", ""]
+)
+def test_python_takes_the_units_that_toml_takes(tmp_path: Path, text: str) -> None:
+    def in_toml(line: str) -> Policy | str:
+        path = tmp_path / "policy.toml"
+        path.write_text(line)
+        try:
+            return Policy.from_toml(path)
+        except ValueError as exc:
+            return str(exc).rpartition(": expected")[2].partition(", or")[0]
+
+    def in_python(make: Callable[[], Policy]) -> Policy | str:
+        try:
+            return make()
+        except ValueError as exc:
+            return str(exc).rpartition(": expected")[2].partition(", or")[0]
+
+    assert in_python(lambda: Policy(max_age=text)) == in_toml(f"max_age = {text!r}")
+    assert in_python(lambda: Policy(max_skew=text)) == in_toml(f"max_skew = {text!r}")
+    for name in ("max_frame", "max_decoded", "max_section", "max_memory", "max_seconds"):
+        limit: dict[str, Any] = {name: text}
+        assert in_python(lambda limit=limit: Policy(limits=Limits(**limit))) == in_toml(f"limits.{name} = {text!r}")
+
+
+def test_units_have_their_values() -> None:
+    assert Policy(max_age="90d").max_age == timedelta(days=90)
+    assert Limits(max_frame="10MB") == Limits(max_frame=10_000_000)
+    assert Limits(max_memory="64 KiB", max_seconds="15m") == Limits(max_memory=65536, max_seconds=900)
+    for how in ({"max_sections": "3"}, {"max_depth": "3B"}, {"max_frame": 1.5}):
+        with pytest.raises(TypeError, match="expected an int"):
+            Limits(**how)  # type: ignore[arg-type]
 
 
 @needs_toml
