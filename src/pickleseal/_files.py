@@ -23,8 +23,8 @@ from ._io.url import check_options, is_url, local_path
 from ._keys import KeyRing
 from ._mapped import MapMode, Mapped
 from ._packing import Writer, check_members, defer_object, pack, pack_parts, writer_with
-from ._policy import Policy, Trust, check_is_policy, policy_with, request_of
-from ._reading import read_header, read_object, unpack, verify_source
+from ._policy import DEFAULT_POLICY, Policy, Request, Trust, check_is_policy, policy_with, request_of
+from ._reading import read_header, read_object, unpack, verify_request, verify_source
 from ._trust.levels import LevelName
 from ._typing import File
 from .errors import ReadError
@@ -311,23 +311,40 @@ def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[
 def verify(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
 
-    Imports nothing and unpickles nothing. Trust is not checked. Buffers are hashed and not kept. Intact does not mean
-    authentic: whoever can write the bytes can write the checksums. Give keys to know who wrote them.
+    Imports nothing and unpickles nothing. Buffers are hashed and not kept. Intact does not mean authentic: whoever can
+    write the bytes can write the checksums. Give keys to know who wrote them.
 
     Args:
         data: bytes of exactly one artifact, a path or URL of one, or a binary file, of which one frame is read.
-        policy: only its limits and keys are used. With keys the signatures are verified, and `Header.verified` names
-            the valid ones.
+        policy: what is accepted. With keys the signatures are verified, and `Header.verified` names the valid ones. All
+            that needs no import is checked: protocol, type, version, age, labels, codecs, packages, and the names that
+            the payload imports, if the policy has `trust`. `Header.left_out` of the result has the codes of what was
+            not checked. None: the artifact is checked alone, by the limits of the format.
         storage_options: for URLs, as for `load`.
 
     Raises:
-        ReadError: steps 1 to 14 and 16 to 19 of spec section 11.
+        ReadError: steps 1 to 14 and 16 to 19 of spec section 11; with a policy, also what of step 15 needs no import.
         OSError, MissingExtraError, ValueError: as for `load`.
 
     >>> verify(pack("report")).type
     'builtins:str'
+    >>> from argparse import Namespace
+    >>> verify(pack(Namespace(id=7)), policy=Policy(max_age="1h")).left_out
+    ('untrusted-global', 'class-missing')
     """
-    policy = check_is_policy(policy)
+    if policy is None:
+        return verify_intact(data, DEFAULT_POLICY, storage_options)
+    return verify_for(data, request_of(policy=policy), storage_options)
+
+
+def verify_for(data: Input, request: Request, storage_options: Mapping[str, Any] | None = None) -> Header:
+    """Verify an artifact, and of what a request asks, check all that needs no import."""
+    check_options(data, storage_options)
+    return _with(data, storage_options, lambda source: verify_request(source, request))
+
+
+def verify_intact(data: Input, policy: Policy, storage_options: Mapping[str, Any] | None = None) -> Header:
+    """Verify an artifact by the limits and keys of a policy alone."""
     check_options(data, storage_options)
     return _with(data, storage_options, lambda source: verify_source(source, policy))
 

@@ -619,13 +619,29 @@ class TrustedImports:
 
 
 class NoImports:
-    """How `verify` does it: it imports nothing. Names are compared with a list of trusted names, if there is one."""
+    """How `verify` does it: it imports nothing. Names are compared with a list of trusted names, if there is one.
+
+    `left_out` says which findings this can't give.
+    """
 
     one_by_one = False
 
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
         if request.trusted and request.compiled.level.is_checked:
             check_trusted(names, request.trusted, places)
+
+    def left_out(self, fields: Fields, request: Request) -> tuple[str, ...]:
+        """Return the codes of step 15 that a reader may find in this header and that need imports, or a list."""
+        errors: list[type[ReadError]] = []
+        if fields["globals"]:
+            if request.compiled.level.is_checked and not request.trusted:
+                errors.append(UntrustedGlobalError)
+            errors.append(ClassMissingError)
+        # A class without an entry in `types` may be registered here, or be refused by drift="strict".
+        has_classes = "types" in fields or not all(map(is_listed, fields["globals"]))
+        if has_classes and request.policy.drift != "ignore":
+            errors += [SchemaVersionError, SchemaDriftError]
+        return tuple(error.code for error in errors)
 
 
 def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decision) -> Iterable[Finding]:
@@ -677,11 +693,11 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
             yield Finding(exc, group[0] if imports.one_by_one else "globals")
         else:
             resolved = None if found is None or resolved is None else {**resolved, **found} if resolved else found
+    if "packages" in fields:
+        yield from _packages(fields["packages"], policy, imports.one_by_one, decision)
     if resolved is None:
         return
     decision.resolved = resolved
-    if "packages" in fields:
-        yield from _packages(fields["packages"], policy, imports.one_by_one, decision)
     index = index_of(policy.registry)  # as it is now: modules that were imported may have registered classes
     if not resolved or index.is_unchanged(types, resolved, policy.drift):
         return

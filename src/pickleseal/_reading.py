@@ -18,6 +18,8 @@ from ._keys import KeyRing
 from ._payload.structure import check_envelope
 from ._policy import (
     Decision,
+    Imports,
+    NoImports,
     Policy,
     Request,
     Trust,
@@ -46,6 +48,9 @@ from .errors import (
 
 if TYPE_CHECKING:
     from ._typing import A, B, C, D, E, TypeForm, Untyped
+
+
+_TRUSTED_IMPORTS, _NO_IMPORTS = TrustedImports(), NoImports()
 
 
 class Accepted(NamedTuple):
@@ -79,10 +84,10 @@ def accept(source: Source, request: Request) -> Accepted:
     return Accepted(source, request, header, decide(fields_of(header), request))
 
 
-def decide(fields: dict[str, Any], request: Request) -> Decision:
+def decide(fields: dict[str, Any], request: Request, imports: Imports = _TRUSTED_IMPORTS) -> Decision:
     """Step 15: raise the first refusal that `evaluate` finds, or return the decision."""
     decision = Decision()
-    for error, _, _ in evaluate(fields, request, _TRUSTED_IMPORTS, decision):
+    for error, _, _ in evaluate(fields, request, imports, decision):
         if isinstance(error, ReadError):
             if isinstance(error, _ABOUT_CLASSES):
                 error.hint = advice(error, fields, request.policy.registry)
@@ -93,7 +98,6 @@ def decide(fields: dict[str, Any], request: Request) -> Decision:
     return decision
 
 
-_TRUSTED_IMPORTS = TrustedImports()
 _ABOUT_CLASSES = (UntrustedGlobalError, TypeMismatchError, ClassMissingError, SchemaDriftError)
 
 
@@ -113,6 +117,17 @@ def verify_source(source: Source, policy: Policy) -> Header:
     check_codecs(header)
     check_body(source, header)
     return header
+
+
+def verify_request(source: Source, request: Request) -> Header:
+    """Steps 1 to 19, of step 15 what needs no import. The header says what was left out."""
+    header = read_header(source, request.policy)
+    check_codecs(header)
+    fields = fields_of(header)
+    decide(fields, request, _NO_IMPORTS)
+    check_body(source, header)
+    left_out = _NO_IMPORTS.left_out(fields, request)
+    return Header(fields, header.preamble, header.signatures, header.verified, left_out)
 
 
 def _read_sections(source: Source, header: Header, keep_buffers: bool, is_checked: bool = True) -> list[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, TypeAlias, overload
 
-from ._files import Input, dump, load, peek, verify
+from ._files import Input, dump, load, peek, verify_for
 from ._format.header import Header
 from ._ingestion.reader import Event, Quarantine, Reader
 from ._io.source import BytesSource
@@ -355,8 +355,11 @@ class Serializer(Generic[T]):
         return peek(data, policy=self._policy, storage_options=storage_options)
 
     def verify(self, data: Input, *, storage_options: Mapping[str, Any] | None = None) -> Header:
-        """Check all checksums, as `pickleseal.verify` does. Runs nothing. A refusal is raised."""
-        return verify(data, policy=self._policy, storage_options=storage_options)
+        """Check all checksums, and all of the policy that needs no import, as `pickleseal.verify` does. Runs nothing.
+
+        A refusal is raised.
+        """
+        return verify_for(data, self._request, storage_options)
 
     def append(
         self,

@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 from _helpers.support import cases, policy_of, read
+from frames import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Key, KeyRing, Limits, Policy, Registry, Writer, pack, unpack, verify
+from pickleseal import Key, KeyRing, Limits, Policy, Registry, Writer, pack, peek, unpack, verify
 from pickleseal._policy import Decision, TrustedImports, compiled, evaluate, evaluate_header, request_of
 from pickleseal.errors import (
     LimitExceededError,
@@ -662,3 +663,70 @@ def test_packages_count_for_a_header_without_globals() -> None:
     request = request_of(policy=Policy(packages={"x": "refuse"}))
     found = list(evaluate(fields, request, TrustedImports(), Decision()))
     assert [(finding.error.code, finding.subject) for finding in found] == [("package-version", "packages.x")]  # type: ignore[union-attr]
+
+
+# --- verify with a policy ---------------------------------------------------------------------------------------------
+
+
+class Verified:
+    def __init__(self) -> None:
+        self.a = 1
+
+
+def test_verify_with_a_policy_checks_what_needs_no_import() -> None:
+    data = pack(Verified(), meta={"a": "b"})
+    name = f"{__name__}:Verified"
+    for policy, code in (
+        (Policy(types={"x": "*"}), "type-mismatch"),
+        (Policy(types={name: ">=1"}), "policy"),
+        (Policy(protocols=(4,)), "policy"),
+        (Policy(max_age=0), "policy"),
+        (Policy(build={"app": "*"}), "policy"),
+        (Policy(meta={"a": "c"}), "policy"),
+        (Policy(trust=["x:y"]), "untrusted-global"),
+    ):
+        with pytest.raises(ReadError) as caught:
+            verify(data, policy=policy)
+        assert (caught.value.code, caught.value.step) == (code, 15)
+    assert verify(data, policy=Policy(types={name: "0"}, max_age="1h", meta={"a": "*"}, trust=[name])).meta == {
+        "a": "b"
+    }
+    assert verify(data).type == name
+
+
+def test_verify_with_a_policy_compares_packages() -> None:
+    data = Frame(packages={"numpy": "0.1"}).data
+    assert verify(data, policy=Policy()).packages == {"numpy": "0.1"}
+    for rule in ("refuse", ">=1"):
+        if rule != "refuse":
+            pytest.importorskip("packaging")
+        with pytest.raises(ReadError) as caught:
+            verify(data, policy=Policy(packages={"numpy": rule}))
+        assert caught.value.code == "package-version"
+
+
+def test_a_refusal_by_the_policy_comes_before_damage_of_the_sections() -> None:
+    data = bytearray(pack("x" * 100))
+    data[-1] ^= 1
+    for policy, step in ((None, 16), (Policy(), 16), (Policy(types={"x": "*"}), 15)):
+        with pytest.raises(ReadError) as caught:
+            verify(data, policy=policy)
+        assert caught.value.step == step
+
+
+def test_what_verify_left_out_is_in_its_result() -> None:
+    name = f"{__name__}:Verified"
+    schemas = ("class-missing", "schema-version", "schema-drift")
+    for source, trust, left_out in (
+        (pack({"a": 1}), "x:y", ()),
+        (pack(Verified()), name, schemas),
+        (Frame(globals=["not.there:Cls"]).data, "not.there:Cls", schemas),
+        (pack(Fraction(1, 2)), "x:y", ("class-missing",)),
+    ):
+        assert verify(source).left_out is None
+        assert peek(source).left_out is None
+        assert verify(source, policy=Policy()).left_out == (("untrusted-global", *left_out) if left_out else ())
+        assert verify(source, policy=Policy(trust=[trust])).left_out == left_out
+        assert verify(source, policy=Policy(level="unchecked")).left_out == left_out
+    assert verify(pack(Verified()), policy=Policy(drift="ignore", trust=[name])).left_out == ("class-missing",)
+    assert "not.there" not in sys.modules

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from .._files import verify
+from .._files import verify_intact
 from .._format.header import Header, fields_of
 from .._io.threads import ThreadPool
 from .._policy import Decision, NoImports, Policy, evaluate, request_of
@@ -132,7 +132,7 @@ def _check(
 ) -> int | None:
     if form != "stream":
         try:
-            header = verify(subject.source, policy=policy)
+            header = verify_intact(subject.source, policy)
         except ReadError:
             if form == "artifact" or not subject.is_stream():
                 raise

@@ -365,7 +365,7 @@ class Header:
     not that it is authentic.
     """
 
-    __slots__ = ("_fields", "_preamble", "_signatures", "_verified")
+    __slots__ = ("_fields", "_left_out", "_preamble", "_signatures", "_verified")
 
     def __init__(
         self,
@@ -373,8 +373,10 @@ class Header:
         preamble: Preamble,
         signatures: tuple[tuple[str, str], ...] = (),
         verified: tuple[tuple[str, str], ...] = (),
+        left_out: tuple[str, ...] | None = None,
     ) -> None:
         self._fields = fields
+        self._left_out = left_out
         self._preamble = preamble
         self._signatures = signatures
         self._verified = verified
@@ -416,6 +418,14 @@ class Header:
         They cover the sections only if the sections were checked too, as `verify` and `load` do.
         """
         return self._verified
+
+    @property
+    def left_out(self) -> tuple[str, ...] | None:
+        """Codes of the refusals that `verify` with a policy can't find, as it imports nothing, and `load` may find.
+
+        None where no policy was compared: in what `peek`, and `verify` without a policy, return.
+        """
+        return self._left_out
 
     @property
     def type(self) -> str:

@@ -28,11 +28,17 @@ def test_the_bounds_are_accepted_and_no_more(name: str) -> None:
             Limits(**{name: value})
 
 
-@pytest.mark.parametrize("value", [True, 1.5, "1", None])
+@pytest.mark.parametrize("value", [True, 1.5, b"1", None])
 def test_a_limit_is_an_int(value: Any) -> None:
     for name in MOST:
         with pytest.raises(TypeError, match=f"{name}: expected an int, found {type(value).__name__}"):
             Limits(**{name: value})
+
+
+def test_a_text_without_a_unit_is_no_limit() -> None:
+    for name in MOST:
+        with pytest.raises((TypeError, ValueError), match=f"{name}: expected "):
+            Limits(**{name: "1"})
 
 
 def test_every_limit_is_tried() -> None:
