@@ -60,6 +60,7 @@ check: test test-all lint types
 
 soak: $(DEV)
 	$(RUN) tests/soak.py --seconds $(or $(SECONDS),300)
+	$(RUN) tests/mutation.py --seconds $(or $(SECONDS),1200)
 
 bench: $(DEV)
 	$(RUN) benchmarks/run.py

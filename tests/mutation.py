@@ -39,11 +39,19 @@ class Part(NamedTuple):
 
 VECTORS = ("tests/conformance/test_vectors.py", "tests/conformance/test_stream_vectors.py")
 KEYS = ("tests/unit/test_keys.py", "tests/unit/test_seals.py")
+CLASSES = tuple(
+    f"tests/unit/schema/test_{name}.py"
+    for name in ("migrations", "packages", "refusals", "two_loads", "unusual_classes")
+)
 PARTS = {
     "format": Part(("_format/*",), ("tests/unit/format", "tests/unit/test_compress.py", *KEYS, *VECTORS)),
     "schema": Part(("_schema/*",), ("tests/unit/schema",)),
-    "policy": Part(("_policy.py",), ("tests/unit/test_policy.py", *KEYS, *VECTORS)),
-    "reading": Part(("_reading.py",), ("tests/unit/test_api.py", *KEYS, *VECTORS)),
+    "policy": Part(
+        ("_policy.py",), ("tests/unit/test_policy.py", "tests/unit/trust/test_trust.py", *CLASSES, *KEYS, *VECTORS)
+    ),
+    "reading": Part(
+        ("_reading.py",), ("tests/unit/test_api.py", "tests/unit/test_policy.py", *CLASSES, *KEYS, *VECTORS)
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from ._format.header import Header
 from ._io.atomic import naming
-from ._io.source import MapSource
+from ._io.source import MapSource, open_at_once
 from ._io.url import is_url
 from ._policy import Policy, Trust, request_of
 from ._reading import accept, load_accepted
@@ -174,7 +174,7 @@ class Mapped(Generic[T]):
             raise ValueError("mmap: a URL can't be mapped: load it without mmap")
         request = request_of(expect, trust, policy)
         try:
-            with naming(self.path), io.FileIO(self.path, opener=_open) as file:
+            with naming(self.path), io.FileIO(self.path, opener=open_at_once) as file:
                 source = MapSource(file, mmap, copies=_needs_copies(request.policy), unchecked=verify == "header")
                 accepted = accept(source, request)
                 self.header: Header = accepted.header
@@ -237,8 +237,3 @@ class Mapped(Generic[T]):
 def _needs_copies(policy: Policy) -> bool:
     """Return whether the checked bytes must be the ones that are used, even if others can write to the file."""
     return policy.level in ("strict", "signed") or policy.isolated or policy.keys is not None
-
-
-def _open(path: str, flags: int) -> int:
-    """Open a file. Do not wait for the other end of a pipe; the pipe is refused later."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -469,8 +469,8 @@ def request_of(
         if expect is None and trust == () and not takes_batches:
             return DEFAULT_REQUEST
         policy = DEFAULT_POLICY
-    elif not isinstance(policy, Policy):
-        raise TypeError(f"policy: expected a Policy, found {policy!r}")
+    elif type(policy) is not Policy:
+        policy = check_is_policy(policy)
     of_policy: CompiledPolicy = policy._compiled
     trusted = of_policy.trusted
     expected = None if expect is None else expectation(expect)
@@ -601,15 +601,15 @@ class Imports(Protocol):
     """Whether names and classes are looked at one by one, so that all findings are listed and not only the first."""
 
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved | None:
-        """Return what the names are here, or None if that is not to be known. `places` is where some are today.
+        """Return what the names are here, or None if nothing is imported. `places` says where some of them are today.
 
         Raises:
-            UntrustedGlobalError, ClassMissingError, PolicyError: a name can't be had.
+            UntrustedGlobalError, ClassMissingError, PolicyError: a name is refused, or nothing has it.
         """
 
 
 class TrustedImports:
-    """How a reader does it: it imports what is trusted, or at the levels without an allow-list, everything."""
+    """For readers. Imports the names that are trusted; at the levels without an allow-list, all names."""
 
     one_by_one = False
 
@@ -619,7 +619,7 @@ class TrustedImports:
 
 
 class NoImports:
-    """How `verify` does it: it imports nothing. Names are compared with a list of trusted names, if there is one.
+    """For `verify`. Imports nothing. Names are compared with the list of trusted names, if there is one.
 
     `left_out` says which findings this can't give.
     """

@@ -20,7 +20,7 @@ class State(NamedTuple):
     module: str
     name: str
     clear: str
-    """The attribute of the thing whose call empties it. Empty if there is nothing to empty."""
+    """The name of the method that empties it, or "" if there is nothing to empty."""
     rule: str
     """How its entries stay right, and what bounds it."""
 

@@ -1,4 +1,4 @@
-"""Options that several commands share: keys, policies, trust, modules to import. And what their values mean."""
+"""Options that several commands share (keys, policies, trust, modules to import), and what their values mean."""
 
 import argparse
 import dataclasses

@@ -10,16 +10,11 @@ take, so it does not touch what is being written. Nothing is unpickled. --dry-ru
 import argparse
 import os
 
-from .._format.limits import MAX_INTEGER, Limits
-from .._policy import Policy
-from .._streams.scanner import Lost
+from .._streams.writer import bytes_to_cut
 from ..errors import ReadError, TornTailError
 from ..maintenance import repair
-from .inputs import Subject, local_files, quietly
-from .inspect.frame import check_section
+from .inputs import local_files
 from .output import EXIT_FINDING, Output, path_text, plural
-
-_ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +36,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
             if target.error is not None:
                 raise target.error
             if options.dry_run:
-                with quietly():
-                    cut = _torn_bytes(target.path, options.drop_corrupt)
+                cut = bytes_to_cut(target.path, options.drop_corrupt)
                 end = os.stat(target.path).st_size - cut
             else:
                 cut = repair(target.path, drop_corrupt=options.drop_corrupt)
@@ -60,32 +54,3 @@ def run(options: argparse.Namespace, out: Output) -> None:
             if options.dry_run:
                 out.worsen(EXIT_FINDING)
         out.result(found, f"{path_text(target.path)}: {text}", path=target.path if cut else None)
-
-
-def _torn_bytes(path: str, drop_corrupt: bool) -> int:
-    """Return how many bytes `repair` would cut off. Writes nothing.
-
-    Raises:
-        ReadError: the end is corrupt, and `drop_corrupt` is false.
-        OSError: from the operating system.
-    """
-    subject, lost, last = Subject(path, path), list[Lost](), None
-    for frame in subject.frames(_ANY_SIZE, False, lost):
-        last = frame
-    size = os.stat(path).st_size
-    begin, error = size, None
-    while lost and lost[-1].end == begin:
-        begin, error = lost[-1].offset, lost.pop().error
-    if error is None and last is not None and last.offset + last.length == size:
-        with subject.open() as file:
-            try:
-                for index in range(len(last.header.sections)):
-                    check_section(file, last.offset, last.header, index)
-            except ReadError as exc:
-                exc.offset, exc.record = last.offset, last.record
-                begin, error = last.offset, exc
-    if error is None:
-        return 0
-    if not isinstance(error, TornTailError) and not drop_corrupt:
-        raise error
-    return size - begin

@@ -67,6 +67,11 @@ def read_at(descriptor: int, count: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def open_at_once(path: str, flags: int) -> int:
+    """Open a file to read it, as `opener` of `io.FileIO`. For a pipe, this does not wait for the other end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _cut_off(index: int, expected: int, found: int | None, text: str = "the input ends within a section") -> Exception:
     """Return the error for a section that is not there as a whole."""
     return TruncatedError(text, expected, found, None, f"sections[{index}]").at(16)

@@ -14,9 +14,8 @@ from ..errors import MissingExtraError, text_of
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one letter is a drive of Windows
 _LOCAL = re.compile(r"(file|local)://")
-_USER = re.compile(
-    r"://(?:[^/\s]*|[^/\s@:]*:(?!:|\d{1,5}/)[^\s@]*)@"
-)  # a password may have a slash, though the standard forbids it
+# A password may have a slash, though the standard forbids it.
+_USER = re.compile(r"://(?:[^/\s]*|[^/\s@:]*:(?!:|\d{1,5}/)[^\s@]*)@")
 _QUERY = re.compile(r"(https?://[^?\s]*)\?.*?(?=::|\s|$)", re.IGNORECASE)  # signed URLs have their key there
 _NUMBERS = (
     (FileNotFoundError, errno.ENOENT),

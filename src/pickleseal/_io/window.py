@@ -85,7 +85,7 @@ class FileWindow:
 
 
 class _Unchanging:
-    """What the windows have in common to which nobody appends."""
+    """What the windows share whose bytes do not change."""
 
     descriptor = -1
     known_end = 0
@@ -94,7 +94,7 @@ class _Unchanging:
         return False
 
     def forget(self) -> None:
-        pass  # it stays as it was read
+        pass  # bytes that were read stay right
 
 
 class BytesWindow(_Unchanging):

@@ -9,7 +9,7 @@ from ..errors import UnpickleError
 
 
 def check_state(state: Any) -> None:
-    """Check that a state is made of dicts, as the unpickler in C does. The one in Python calls any `items`."""
+    """Check that a state is made of dicts. CPython's unpickler in C checks this; the one in Python does not."""
     parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
     if not all(part is None or isinstance(part, dict) for part in parts):
         raise UnpickleError("a state is not a dictionary", "a dict, or two", type(state).__name__)
@@ -18,4 +18,5 @@ def check_state(state: Any) -> None:
 def check_slots(slots: Any) -> None:
     """Check that slots, which BUILD sets one by one, do not change the class of the object."""
     if type(slots) is not dict or "__class__" in slots or "__dict__" in slots:
-        raise UnpickleError("the payload sets the class of an object, or may", "slots by name", type(slots).__name__)
+        found = type(slots).__name__
+        raise UnpickleError("a state may set the class of an object", "slots by name", found)

@@ -26,7 +26,7 @@ from ..errors import PackError
 LARGEST = 16_384  # bytes of a pickle: larger records gain nothing from a batch
 LONGEST = 1024  # characters or bytes of a text that is copied along: a longer one may make its record large
 _MOST = 64  # items of a container that is copied: for more, pickling is the faster copy
-_MOST_CONTAINERS = 100  # one in the other, they can be pickled wherever the batch is written, deep in calls too
+_MOST_CONTAINERS = 100  # so few that, all nested, they can be pickled even if the batch is written deep in calls
 _ATOMS = {type(None), bool, int, float, complex}
 # Immutable types of the standard library: `module.qualname`, as none of them is imported here.
 _VALUES = frozenset(
@@ -116,8 +116,8 @@ class Taker:
             if type(key) is not str and type(key) not in atoms:
                 raise _NoCopyError
             kind = type(item)
-            is_plain = kind in atoms or (kind is str and len(item) <= LONGEST)
-            copied[key] = item if is_plain else self._copy(item, seen)
+            is_atom = kind in atoms or (kind is str and len(item) <= LONGEST)
+            copied[key] = item if is_atom else self._copy(item, seen)
         return copied
 
     def _are_atoms(self, values: Any) -> bool:
@@ -161,8 +161,8 @@ def _kind_of(cls: type) -> int:
     slots = set(slots_of(cls.__mro__))
     if issubclass(cls, tuple):
         return _TUPLE if hasattr(cls, "_fields") and not cls.__dictoffset__ and not slots else _OTHER
-    has_own_base = any(base is not object and not base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
-    if has_own_base or hasattr(cls, "__getnewargs__") or hasattr(cls, "__getnewargs_ex__"):
+    has_c_base = any(base is not object and not base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
+    if has_c_base or hasattr(cls, "__getnewargs__") or hasattr(cls, "__getnewargs_ex__"):
         return _OTHER
     getstate = getattr(cls, "__getstate__", None)
     is_default = getstate is getattr(object, "__getstate__", None)

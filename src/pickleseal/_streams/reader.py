@@ -22,7 +22,7 @@ from .._format.index import EVERY_FRAMES, Entry
 from .._format.limits import Limits
 from .._io.atomic import name_file, naming
 from .._io.remote import RangeFile
-from .._io.source import Source
+from .._io.source import Source, open_at_once
 from .._io.url import check_options, is_url, local_path, refuse_url
 from .._io.window import FileWindow, PipeWindow
 from .._policy import Policy, Request, Trust, request_of
@@ -62,7 +62,7 @@ class StreamFile:
             self._begin(self._open())
 
     def _open(self) -> io.FileIO:
-        file = io.FileIO(self._where, opener=_open_at_once)
+        file = io.FileIO(self._where, opener=open_at_once)
         try:
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return file
@@ -208,11 +208,6 @@ class StreamFile:
                     exc.path = self.path
                     raise
                 scanner.skip(exc)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file. If it is a pipe, do not wait for the other end."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 class StreamReader(Generic[T]):

@@ -5,12 +5,13 @@ wait for a batch, syncs, and takes care of threads and forks. This module runs n
 """
 
 import errno
+import io
 import os
 import stat
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,7 @@ from .._format.limits import MAX_INTEGER, Limits
 from .._format.preamble import PREAMBLE_SIZE
 from .._io import processes
 from .._io.atomic import name_file, naming, open_folder, sync_folder, write_all
-from .._io.source import read_at
+from .._io.source import open_at_once, read_at
 from .._io.url import refuse_url
 from .._io.window import FileWindow
 from .._packing import Writer, check_members, check_writer, encode_object, makes_batches, place_frame
@@ -105,9 +106,7 @@ class Tail:
                 raise
             self._descriptor = os.open(self.path, _OPEN | os.O_CREAT, 0o666)
         try:
-            status = os.fstat(self._descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", self.path)
+            status = _check_regular(self._descriptor, self.path)
             if not status.st_size:  # whoever made it may have died before its name was on the disk
                 self._sync_folder()
         except BaseException:
@@ -200,56 +199,21 @@ class Tail:
             entry = self._index.resume(self.path, window)
             if entry is not None:
                 scanner.move(entry.offset, entry.record)
-        lost, last = self._walk_to_end(scanner, window)
+        lost, last = _walk_to_end(scanner, window, self._note)
         if lost is not None:
-            error = lost.error
-            may_cut = repair if isinstance(error, TornTailError) else drop_corrupt
-            is_foreign = not lost.offset and isinstance(error, NotAnArtifactError)
-            if is_foreign or not may_cut:
-                raise error
+            _check_cut(lost, repair, drop_corrupt)
             os.ftruncate(self._descriptor, lost.offset)
             os.fsync(self._descriptor)
-            scanner.move(lost.offset, error.record or 0, last)
+            scanner.move(lost.offset, lost.error.record or 0, last)
         self._end, self._record, self._last = scanner.offset, scanner.record, scanner.last
         return 0 if lost is None else size - lost.offset
 
-    def _walk_to_end(self, scanner: Scanner, window: FileWindow) -> tuple[Lost | None, tuple[int, int] | None]:
-        """Walk to the end. Return what is wrong at the end, if anything, and stream_id and seq of the last good frame.
-
-        Damage that a good frame follows does not stand in the way of an append.
-        """
-        size = window.size()
-        lost: Lost | None = None
-        last = scanner.last
-        while True:
-            try:
-                extent = scanner.look()
-                if extent is None:
-                    return lost, last
-                if extent.end >= size:
-                    self._check_last_frame(extent, window)
-            except ReadError as exc:
-                found = scanner.skip(exc)
-                lost = found if lost is None or lost.end < found.offset else lost._replace(end=found.end)
-                continue
-            scanner.enter(extent)
-            lost, last = None, scanner.last
-            if self._index.is_due(extent.offset):
-                self._index.write(self.path, entry_of(extent, window))
-            if extent.end >= size:
-                self._mark = _mark_of(extent.offset, window.take(extent.offset, PREAMBLE_SIZE))
-
-    @staticmethod
-    def _check_last_frame(extent: FrameExtent, window: FileWindow) -> None:
-        """Check the last frame, which somebody else wrote: steps 1 to 13 and 16."""
-        source = window.source(extent.offset, extent.preamble.frame_len)
-        try:
-            header = read_header(source, _ANY_SIZE)
-            for index, entry in enumerate(fields_of(header)["sections"]):
-                source.section(index, entry, False)
-        except ReadError as exc:
-            exc.offset, exc.record = extent.offset, extent.record
-            raise
+    def _note(self, extent: FrameExtent, window: FileWindow, is_last: bool) -> None:
+        """Remember a good frame: in the index if an entry is due, and its mark if it is the last one."""
+        if self._index.is_due(extent.offset):
+            self._index.write(self.path, entry_of(extent, window))
+        if is_last:
+            self._mark = _mark_of(extent.offset, window.take(extent.offset, PREAMBLE_SIZE))
 
     def _write(self, body: EncodedFrame, writer: Writer, records: int) -> None:
         """Write a frame at the end. If that fails, nothing of it stays. Only after `validate`."""
@@ -280,6 +244,77 @@ class Tail:
 def _mark_of(offset: int, preamble: bytes) -> tuple[int, bytes]:
     """Return where the checksum of a preamble lies, and the checksum: another frame there has another one."""
     return offset + 56, preamble[56:64]
+
+
+def _walk_to_end(
+    scanner: Scanner, window: FileWindow, note: Callable[[FrameExtent, FileWindow, bool], None]
+) -> tuple[Lost | None, tuple[int, int] | None]:
+    """Walk to the end. Return what is wrong at the end, if anything, and stream_id and seq of the last good frame.
+
+    `note` is called with each good frame, and with whether it is the last one. Damage that a good frame follows does
+    not stand in the way of an append.
+    """
+    size = window.size()
+    lost: Lost | None = None
+    last = scanner.last
+    while True:
+        try:
+            extent = scanner.look()
+            if extent is None:
+                return lost, last
+            is_last = extent.end >= size
+            if is_last:
+                _check_last_frame(extent, window)
+        except ReadError as exc:
+            found = scanner.skip(exc)
+            lost = found if lost is None or lost.end < found.offset else lost._replace(end=found.end)
+            continue
+        scanner.enter(extent)
+        lost, last = None, scanner.last
+        note(extent, window, is_last)
+
+
+def _check_last_frame(extent: FrameExtent, window: FileWindow) -> None:
+    """Check the last frame, which somebody else wrote: steps 1 to 13 and 16."""
+    source = window.source(extent.offset, extent.preamble.frame_len)
+    try:
+        header = read_header(source, _ANY_SIZE)
+        for index, entry in enumerate(fields_of(header)["sections"]):
+            source.section(index, entry, False)
+    except ReadError as exc:
+        exc.offset, exc.record = extent.offset, extent.record
+        raise
+
+
+def _check_cut(lost: Lost, repair: bool, drop_corrupt: bool) -> None:
+    """Check that a damaged end may be cut off. Raises its error if not, and always if the file is no stream."""
+    may_cut = repair if isinstance(lost.error, TornTailError) else drop_corrupt
+    if not may_cut or (not lost.offset and isinstance(lost.error, NotAnArtifactError)):
+        raise lost.error
+
+
+def _check_regular(descriptor: int, path: str) -> os.stat_result:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file: a stream that is appended to must be one", path)
+    return status
+
+
+def bytes_to_cut(path: str, drop_corrupt: bool) -> int:
+    """Return how many bytes `repair` would cut off. Takes no lock and writes nothing.
+
+    Raises:
+        ReadError: the last frame is corrupt, and `drop_corrupt` is false. Or the file is no stream.
+        OSError: from the operating system.
+    """
+    with naming(path), io.FileIO(path, opener=open_at_once) as file:
+        _check_regular(file.fileno(), path)
+        window = FileWindow(file.fileno())
+        lost, _ = _walk_to_end(Scanner(window, is_shared=True), window, lambda *_: None)
+        if lost is None:
+            return 0
+        _check_cut(lost, True, drop_corrupt)
+        return window.size() - lost.offset
 
 
 class StreamWriter:

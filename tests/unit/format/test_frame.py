@@ -132,7 +132,7 @@ class TestSectionCheck:
             assert len(str(error.found)) == 64
 
     def test_padding_that_is_not_zero_is_refused(self) -> None:
-        for padding in (bytes(27) + b"\1", b"\1" + bytes(27)):
+        for padding in (bytes(27) + b"\1", b"\1" + bytes(27), *(bytes([value]) * 28 for value in range(1, 256))):
             for error in self.refusals(self.entry(), padding):
                 assert isinstance(error, errors.SectionPaddingError)
                 assert (error.where, error.found) == ("sections[3]", padding.hex())
@@ -151,6 +151,7 @@ class TestSectionCheck:
 
 def seen() -> bytes:
     """Return an artifact whose header is in the cache."""
+    header_cache.clear()
     data = Frame(b"x" * 100).data
     pickleseal.peek(data)
     return data
@@ -200,6 +201,8 @@ class TestPlain:
             flipped[length] ^= 1
             assert decode_plain(bytes(flipped)) is None
         assert decode_plain(data + bytes(64)) is None
+        for value in range(1, 256):
+            assert decode_plain(data[:-28] + bytes([value]) * 28) is None
 
     def test_lengths_that_do_not_add_up_go_the_long_way(self) -> None:
         seen()

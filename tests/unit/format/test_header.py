@@ -60,7 +60,7 @@ RIGHT = [
     {"meta": {"a": ""}},
     {"created": "0001-01-01T00:00:00.000000Z"},
     {"created": "9999-12-31T23:59:59.999999Z"},
-    {"globals": ["a:b", "a:c", "b:a"]},
+    {"globals": ["A:b", "a:b", "a:c", "b:a"]},
     {"packages": {}},
     {"packages": {"x": "1", "y": "1" * 255, "z": "é" * 127}},
     {"pickle": {"protocol": 2}},
@@ -220,6 +220,15 @@ class TestNewerMinor:
         found = pickleseal.peek(frame.data)
         assert all(name in found.as_dict() for name in fields)
         assert found.sections == tuple(Section(len=s.len, xxh3=s.xxh3) for s in found.sections)
+
+    def test_its_header_is_refused_in_a_frame_of_this_minor(self) -> None:
+        frame = Frame(format="pickleseal/1.1")
+        frame.minor = 1
+        pickleseal.peek(frame.data)
+        frame.minor = 0
+        with pytest.raises(errors.HeaderSchemaError) as caught:
+            pickleseal.peek(frame.data)
+        assert caught.value.where == "format"
 
     @pytest.mark.parametrize(
         ("fields", "where"),

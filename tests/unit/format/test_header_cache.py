@@ -52,7 +52,20 @@ class TestFind:
         [
             *(
                 {"length": value}
-                for value in ("", "05", "00", "-5", "+5", "5.0", "5 ", "\u0665", "5x", MAX_INTEGER + 1, "1" * 17)
+                for value in (
+                    "",
+                    "05",
+                    "00",
+                    "-5",
+                    "+5",
+                    "5.0",
+                    "5 ",
+                    "\u0665",
+                    "5x",
+                    MAX_INTEGER + 1,
+                    "1" * 17,
+                    "1" * 5000,
+                )
             ),
             *({"xxh3": value} for value in ("", HEX[1:], HEX + "0", HEX.upper(), "g" * 16, HEX + '"', 'f" ' + HEX[3:])),
             *(

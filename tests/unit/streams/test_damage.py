@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import streams as vectors
 from _helpers.streams import SHORT, frames_of, write_frames, write_numbers
+from _helpers.support import manifest, read
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, repair
+from pickleseal._streams.writer import bytes_to_cut
 from pickleseal.errors import (
     HeaderChecksumError,
     NotAnArtifactError,
@@ -230,3 +232,30 @@ def test_what_the_caller_refuses_is_never_skipped(path: str) -> None:
             with pytest.raises(errors.LimitExceededError):
                 next(stream)
         assert list(stream) == []
+
+
+@pytest.mark.parametrize("drop_corrupt", [False, True])
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry["file"]) for entry in manifest()["streams"]])
+def test_what_a_dry_run_would_cut_off_is_what_repair_cuts_off(
+    path: str, entry: dict[str, Any], drop_corrupt: bool
+) -> None:
+    data = read(entry)
+    Path(path).write_bytes(data)
+
+    def outcome(run: Any) -> tuple[Any, ...]:
+        try:
+            return (run(path, drop_corrupt=drop_corrupt),)
+        except ReadError as error:
+            return type(error), error.offset, error.record
+
+    told = outcome(bytes_to_cut)
+    assert Path(path).read_bytes() == data
+    assert outcome(repair) == told
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a FIFO")
+def test_a_dry_run_refuses_a_pipe_and_does_not_wait_for_it(tmp_path: Path) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        bytes_to_cut(pipe, drop_corrupt=False)

@@ -1,6 +1,6 @@
 """What `inspect` shows of one frame: its layout to scale, its bytes with their meaning, its opcodes, one section.
 
-Bytes are read and drawn here. Nothing is unpickled. `repair` and `tour` use it too.
+Bytes are read and drawn here. Nothing is unpickled. `tour` uses it too.
 """
 
 from collections.abc import Iterator
@@ -8,8 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from ..._format.checksum import checksum
 from ..._format.codec import check_codec, decompressed_chunks
-from ..._format.frame import SectionCheck, padding_of
-from ..._format.frame import check_section as check_stored
+from ..._format.frame import SectionCheck, check_section, padding_of
 from ..._format.header import Header, fields_of
 from ..._format.limits import Limits
 from ..._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, decode_preamble
@@ -65,11 +64,11 @@ def section_bytes(file: BinaryIO, start: int, header: Header, index: int) -> Ite
         ReadError: steps 14, 16 and 18 of spec section 11, for this section.
     """
     entry = fields_of(header)["sections"][index]
-    offset = check_section(file, start, header, index)
+    offset = _check_in_file(file, start, header, index)
     if "codec" in entry:
         check_codec(entry["codec"], f"sections[{index}]")
         stored = _read_at(file, offset, entry["len"])
-        check_stored(index, entry, stored, b"")  # the file may have changed after the first check
+        check_section(index, entry, stored, b"")  # the file may have changed after the first check
         yield from decompressed_chunks(entry, stored, f"sections[{index}]")
         return
     again, left = SectionCheck(index, entry), entry["len"]
@@ -83,7 +82,7 @@ def section_bytes(file: BinaryIO, start: int, header: Header, index: int) -> Ite
     again.finish(b"")
 
 
-def check_section(file: BinaryIO, start: int, header: Header, index: int) -> int:
+def _check_in_file(file: BinaryIO, start: int, header: Header, index: int) -> int:
     """Check a section of the frame at `start`, and return its offset in the file.
 
     Raises:
@@ -379,7 +378,7 @@ def show_pickle(subject: Subject, frame: Frame, limit: int, out: Output) -> None
     header = frame.header
     entry = fields_of(header)["sections"][0]
     with subject.open() as file:
-        offset = check_section(file, frame.offset, header, 0)
+        offset = _check_in_file(file, frame.offset, header, 0)
         is_whole = True
         if "codec" in entry:
             check_codec(entry["codec"], "sections[0]")

@@ -191,7 +191,7 @@ def constant(value: Any) -> Default:
     return lambda _: value
 
 
-# What is written on a class, past descriptors and past what a metaclass answers.
+# --- what is written on a class: no descriptor and no metaclass is asked ----------------------------------------------
 
 
 def static(cls: type, name: str, default: Any = None) -> Any:
