@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from ._format.header import is_key
 from ._format.seal import Sign, Signature, Verify, decode_base64, is_purpose, pre_authentication
 from ._io.atomic import naming, replace_with, write_all
-from .errors import MissingExtraError, SignatureError
+from .errors import Hint, MissingExtraError, SignatureError
 
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
@@ -498,15 +498,18 @@ def _signature_error(
     """Return the error that says why the signatures are not enough, with the ids in seal and ring."""
     has = ", ".join(f"{key.id} ({key.alg})" for key in ring.keys)
     if not signatures:
-        hint = "seal(path, keys) adds a signature. Do this only if you know who wrote the file."
+        hint = Hint(
+            "seal(path, keys) adds a signature. Do this only if you know who wrote the file.",
+            "`pickleseal seal FILE --key KEYFILE` adds a signature. Do this only if you know who wrote the file.",
+        )
         return SignatureError("the artifact has no seal", f"a signature by one of {has}", None, hint)
     claims = ", ".join(f"{id} ({alg})" for alg, id, _ in signatures)
-    hint = f"the seal names {claims}; the ring has {has}, " + (
+    ids = f"the seal names {claims}; the ring has {has}, " + (
         f"for the purpose {ring.purpose}" if ring.purpose else "without a purpose"
     )
     if missing:
-        return SignatureError("not signed by all who have to", ", ".join(missing), None, hint)
+        return SignatureError("not signed by all who have to", ", ".join(missing), None, ids)
     if known:
         reason = "the signature does not verify: another key of that id, another purpose, or the artifact was changed"
-        return SignatureError(reason, hint=hint)
-    return SignatureError("signed by no key of the ring", hint=hint)
+        return SignatureError(reason, hint=ids)
+    return SignatureError("signed by no key of the ring", hint=ids)

@@ -38,6 +38,7 @@ from ._trust.allow_list import (
 from ._trust.levels import LEVELS, Isolation, Level, LevelName
 from .errors import (
     ClassMissingError,
+    Hint,
     PackageVersionError,
     PolicyError,
     ReadError,
@@ -45,6 +46,7 @@ from .errors import (
     SchemaVersionError,
     TypeMismatchError,
     UntrustedGlobalError,
+    join_hints,
 )
 
 if TYPE_CHECKING:
@@ -497,13 +499,20 @@ def _listed_type(fields: Fields, request: Request) -> Iterator[ReadError]:
     if rule is None:
         rule = types.get(request.compiled.name_today(found))
     if rule is None:
-        hint = f'Policy(types={{"{found}": "*", ...}}) accepts it'
+        more = ""
         if _is_mixed(fields):
-            hint += ", and with it every batch of records of several types, whose types are not in the header"
+            more = ", and with it every batch of records of several types, whose types are not in the header"
+        hint = Hint(
+            f'Policy(types={{"{found}": "*", ...}}) accepts it{more}',
+            f'"{found}" = "*" under [types] in the --policy file accepts it{more}',
+        )
         yield TypeMismatchError("a type that the policy does not list", ", ".join(sorted(types)), found, hint, "type")
         return
     if not all(_COMPARE[operator](version, number) for operator, number in version_clauses(rule)):
-        hint = f'Policy(types={{"{found}": ...}}) says which versions are accepted'
+        hint = Hint(
+            f'Policy(types={{"{found}": ...}}) says which versions are accepted',
+            f'"{found}" under [types] in the --policy file says which versions are accepted',
+        )
         yield PolicyError("a version that the policy does not accept", rule, version, hint, "version")
 
 
@@ -518,11 +527,16 @@ def _age(fields: Fields, request: Request) -> Iterator[ReadError]:
     now = datetime.fromtimestamp(time.time() if request.now is None else request.now, timezone.utc)
     age = now - parse_timestamp(created)
     if max_age is not None and age > max_age:
-        hint = "write it again, or raise Policy(max_age=...)"
+        hint = Hint(
+            "write it again, or raise Policy(max_age=...)", "write it again, or raise max_age in the --policy file"
+        )
         expected, found = f"at most {duration_text(max_age)} old", f"{duration_text(age)} ({created})"
         yield PolicyError("too old", expected, found, hint, "created")
     if max_skew is not None and -age > max_skew:
-        hint = "compare the clocks of writer and reader, or raise Policy(max_skew=...)"
+        hint = Hint(
+            "compare the clocks of writer and reader, or raise Policy(max_skew=...)",
+            "compare the clocks of writer and reader, or raise max_skew in the --policy file",
+        )
         expected, found = f"at most {duration_text(max_skew)} ahead", f"{duration_text(age)} ({created})"
         yield PolicyError("from the future", expected, found, hint, "created")
 
@@ -536,11 +550,14 @@ def _labels(name: str, to_set: str) -> Rule:
             where = f"{name}.{key}"
             if key not in found:
                 expected = "any value" if value == ANY else value
-                hint = f"the writer sets it with {to_set}"
+                hint = Hint(f"the writer sets it with {to_set}", f"the program that writes it sets {name}")
                 yield PolicyError("a label that the policy asks for is missing", expected, None, hint, where)
             elif value != ANY and found[key] != value:
-                hint = f"Policy({name}={{...}}) says what is accepted"
-                yield PolicyError("a label has another value", value, found[key], hint, where)
+                said = Hint(
+                    f"Policy({name}={{...}}) says what is accepted",
+                    f"[{name}] in the --policy file says what is accepted",
+                )
+                yield PolicyError("a label has another value", value, found[key], said, where)
 
     return rule
 
@@ -550,7 +567,10 @@ def _accepted_codecs(fields: Fields, request: Request) -> Iterator[ReadError]:
     codecs = request.policy.codecs
     for index, entry in enumerate(fields["sections"]):
         if "codec" in entry and entry["codec"] not in codecs:
-            expected, hint = ", ".join(codecs) or "none", "Policy(codecs=...) says which are accepted"
+            expected = ", ".join(codecs) or "none"
+            hint = Hint(
+                "Policy(codecs=...) says which are accepted", "codecs in the --policy file says which are accepted"
+            )
             where = f"sections[{index}].codec"
             yield PolicyError("a codec that the policy does not accept", expected, entry["codec"], hint, where)
 
@@ -656,7 +676,7 @@ def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decis
         found = chain(found, of_classes) if found else of_classes
     if request.expect is not None and not request.takes_batches and "records" in fields:
         count = f"a batch of {fields['records']} records"
-        hint = "iter_load() reads streams"
+        hint = Hint("iter_load() reads streams", "--as stream reads streams")
         error = TypeMismatchError("not a single object", None, count, hint, "records")
         found = chain(found, [Finding(error, "records")])
     return found
@@ -667,7 +687,10 @@ def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
     policy, protocol = request.policy, fields["pickle"]["protocol"]
     errors: list[ReadError] = []
     if protocol not in policy.protocols:
-        hint = f"Policy(protocols={tuple(sorted({*policy.protocols, protocol}))}) accepts it"
+        accepted = sorted({*policy.protocols, protocol})
+        hint = Hint(
+            f"Policy(protocols={tuple(accepted)}) accepts it", f"protocols = {accepted} in a --policy file accepts it"
+        )
         where = "pickle.protocol"
         errors.append(PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, where))
     if request.expect is not None:
@@ -769,31 +792,40 @@ def origin(fields: Fields) -> str:
 
 def advice(error: ReadError, fields: Fields, registry: Registry) -> str | None:
     """Return the hint of a refusal that is about classes, with what the header and the registry know about them."""
-    hints = []
+    hints = list[str]()
     # Registered names have no colon; `type` alone may be any label.
     index = index_of(registry)
     unknown = [name for name in fields.get("types", ()) if ":" not in name and not index.by_name(name)]
     if unknown and not isinstance(error, TypeMismatchError):
         names = ", ".join(unknown)
-        hints.append(f"import the module that registers {names}, or give its registry in Policy(registry=...)")
+        hints.append(
+            Hint(
+                f"import the module that registers {names}, or give its registry in Policy(registry=...)",
+                f"--import MODULE imports the module that registers {names}",
+                f"import the module that registers {names}",
+            )
+        )
     if isinstance(error, ClassMissingError) and error.hint is None:
         hints.append(_hint_for_missing(str(error.found), registry))
     if error.hint is not None:
         hints.append(error.hint)
     if isinstance(error, SchemaDriftError):
         hints.append(f"if newer code wrote it ({origin(fields)}), deploy that code")
-    return "; else ".join(hints) if unknown else "; ".join(hints)
+    return join_hints("; else " if unknown else "; ", hints)
 
 
 def _hint_for_missing(name: str, registry: Registry) -> str:
     module = name.partition(":")[0]
-    text = (
-        f'if it moved, register it with formerly=["{name}"], or give Policy(renames={{"{module}": "its.module.today"}})'
-    )
+    moved = f'if it moved, register it with formerly=["{name}"], or give '
+    texts = [
+        f'{moved}Policy(renames={{"{module}": "its.module.today"}})',
+        f'{moved}"{module}" = "its.module.today" under [renames] in a --policy file',
+    ]
+    more = ""
     same = index_of(registry).with_class_name(name.rpartition(":")[2].rpartition(".")[2])
     if same:
-        text += f"; a class of that name is registered as {', '.join(same)}"
-    return f"{text}; else install or import the module that defines it"
+        more = f"; a class of that name is registered as {', '.join(same)}"
+    return Hint(*(f"{text}{more}; else install or import the module that defines it" for text in texts))
 
 
 DEFAULT_POLICY = Policy()

@@ -34,6 +34,7 @@ from ._trust.levels import LevelName, check_payload, load_at
 from ._typing import Data
 from .errors import (
     ClassMissingError,
+    Hint,
     InvalidObjectError,
     MigrationError,
     ReadError,
@@ -141,7 +142,7 @@ def _read_sections(source: Source, header: Header, keep_buffers: bool, is_checke
     else:
         stored, is_compressed, readonly = _take_sections(source, entries, keep_buffers)
     if not source.at_end():
-        hint = "if it is a stream, iter_load() reads it"
+        hint = Hint("if it is a stream, iter_load() reads it", "if it is a stream, --as stream reads it")
         raise TrailingBytesError("bytes follow the frame", f"{header.frame_len} bytes", "more", hint)
     if is_compressed:
         decompress_sections(entries, stored, keep_buffers)

@@ -8,7 +8,9 @@ Each class has a stable `code` (spec section 15) and, for reading, the `step` of
 All errors survive `pickle.dumps` / `pickle.loads`: constructor arguments go to `Exception` positionally.
 """
 
+import itertools
 import sys
+from collections.abc import Sequence
 from pickle import PicklingError, UnpicklingError
 from typing import Any, ClassVar, TypeVar
 
@@ -100,6 +102,35 @@ def frames_up() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "pickleseal":
         level, frame = level + 1, frame.f_back
     return level
+
+
+class Hint(str):
+    """Help that reads in another way on the command line: `Policy(max_age=...)` for callers, `max_age` in a file there.
+
+    Attributes:
+        commands: the same help in words of the command line, best first. A command shows the first one whose options it
+            has. FILE stands for the file that was read.
+    """
+
+    commands: tuple[str, ...]
+
+    def __new__(cls, text: str, *commands: str) -> "Hint":
+        """Make a hint of the text for callers, and of those for the command line."""
+        hint = super().__new__(cls, text)
+        hint.commands = commands
+        return hint
+
+    def __reduce__(self) -> tuple[type["Hint"], tuple[str, ...]]:
+        return Hint, (str(self), *self.commands)
+
+
+def join_hints(separator: str, hints: Sequence[str]) -> str:
+    """Return one hint for several, for callers and for the command line."""
+    text = separator.join(hints)
+    if not any(isinstance(hint, Hint) for hint in hints):
+        return text
+    ways = itertools.product(*(hint.commands if isinstance(hint, Hint) else (hint,) for hint in hints))
+    return Hint(text, *map(separator.join, ways))
 
 
 class PackWarning(UserWarning):
@@ -282,7 +313,10 @@ class TornTailError(TruncatedError):
 
     code = "torn-tail"
     step = 7
-    default_hint: ClassVar[str | None] = "the last append did not finish; repair(path) cuts off what it left"
+    default_hint = Hint(
+        "the last append did not finish; repair(path) cuts off what it left",
+        "the last append did not finish; `pickleseal repair FILE` cuts off what it left",
+    )
     good_end: int = 0
 
 
@@ -329,7 +363,10 @@ class LimitExceededError(RefusedError):
 
     code = "limit-exceeded"
     step = 6
-    default_hint: ClassVar[str | None] = "raise the limit in Policy(limits=Limits(...)) if this size is expected"
+    default_hint = Hint(
+        "raise the limit in Policy(limits=Limits(...)) if this size is expected",
+        "raise the limit under [limits] in a --policy file if this size is expected",
+    )
 
 
 class HeaderChecksumError(CorruptError):

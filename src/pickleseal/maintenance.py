@@ -25,7 +25,7 @@ from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
 from ._streams.writer import Tail
-from .errors import HeaderChecksumError, PackError, PolicyError, ReadError, TruncatedError
+from .errors import HeaderChecksumError, Hint, PackError, PolicyError, ReadError, TruncatedError
 
 __all__ = ["remove_signatures", "repair", "seal", "upgrade"]
 
@@ -262,7 +262,10 @@ def upgrade(
             accepted = accept(source, request)
             header = accepted.header
             if header.preamble.seal_len and not (header.verified and writer.keys is not None):
-                hint = "give Policy(keys=...) that verify it, and Writer(keys=...) that sign it anew"
+                hint = Hint(
+                    "give Policy(keys=...) that verify it, and Writer(keys=...) that sign it anew",
+                    "--key FILE verifies the seal and signs the new file",
+                )
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
             if _is_current(accepted):
                 return False

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _helpers.cli_support import cli, compare
-from _helpers.support import VECTORS, key_of, manifest, need, read
+from _helpers.cli_support import PYTHON, SHELL, cli, compare
+from _helpers.support import VECTORS, key_of, manifest, need, policy_of, read
 
 import pickleseal
 from pickleseal._cli.output import Output, Progress, progress
+from pickleseal.errors import ReadError
 
 WORDS = ("policy", "type-mismatch", "untrusted-global")
 FOUND_BY_WORDS = ("types", "build", "meta", "codecs", "protocols")
@@ -192,6 +193,21 @@ def test_unreadable_folders_make_the_run_incomplete(data: Path, monkeypatch: pyt
     assert said.out.endswith("incomplete: not everything could be read\n")
     assert cli("verify", data, "--json").json["complete"] is False
     assert cli("verify", data / "minimal.pseal", data / "none").code == 3
+
+
+def test_help_is_for_callers_in_python_and_for_the_command_line_in_its_own_words(tmp_path: Path) -> None:
+    need("cryptography")
+    if sys.version_info < (3, 11):
+        need("tomli")
+    texts = 0
+    for entry in manifest()["invalid"]:
+        said = cli("verify", VECTORS / entry["file"], *options_of(entry, tmp_path))
+        assert not PYTHON.search(said.out.partition("help:")[2]), (entry["file"], said.out)
+        with pytest.raises(ReadError) as caught:
+            pickleseal.unpack(read(entry), **policy_of(entry))
+        assert not SHELL.search(str(caught.value.hint)), entry["file"]
+        texts += caught.value.hint is not None
+    assert texts > 100
 
 
 def test_keys_and_policies_are_applied(data: Path, tmp_path: Path) -> None:

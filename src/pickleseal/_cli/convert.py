@@ -22,7 +22,7 @@ from .._format.timestamps import timestamp_of_file
 from .._io.url import is_url
 from ..errors import MissingExtraError, PicklesealError, printable
 from .inputs import STDIN, expand
-from .options import add_trust_arguments, suggest_trust
+from .options import add_trust_arguments
 from .output import EXIT_FINDING, Output, UsageError, path_text, size_text
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ def run(options: argparse.Namespace, out: Output) -> None:
             raise
         except (PicklesealError, OSError) as exc:
             counts["refused"] += 1
-            suggest_trust(exc)
             out.refuse(job.source, exc)
         else:
             counts["converted"] += 1

@@ -97,6 +97,14 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(form="text")
 
 
+_NAMES = {"form_of": "--as", "imports": "--import"}  # of attributes that have another name than their option
+
+
+def _options(options: argparse.Namespace) -> set[str]:
+    """Return the options that the chosen command has, as they are typed."""
+    return {_NAMES.get(name, f"--{name.replace('_', '-')}") for name in vars(options)}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code.
 
@@ -117,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except BrokenPipeError:
         return _discard_output()
-    out = Output(options.command, options.form, not options.no_color, not options.no_progress)
+    out = Output(options.command, options.form, not options.no_color, not options.no_progress, _options(options))
     try:
         options.run(options, out)
         return out.finish()

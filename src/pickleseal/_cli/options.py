@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .._keys import Key, KeyRing
 from .._policy import DEFAULT_POLICY, Policy
-from ..errors import UntrustedGlobalError, text_of
+from ..errors import text_of
 from .output import UsageError
 
 PATHS = "a file, folder, pattern, URL, or - for standard input"  # the help of an argument
@@ -49,15 +49,6 @@ def add_import_arguments(parser: argparse.ArgumentParser, what: str) -> None:
 def add_trust_arguments(parser: argparse._ActionsContainer, what: str) -> None:
     """Add the option that names what payloads may import."""
     parser.add_argument("--trust", action="append", default=[], metavar="MODULE:NAME", help=f"{what}; may be repeated")
-
-
-def suggest_trust(error: Exception) -> None:
-    """Make the help of an error name the --trust options that allow the refused names, unless they are dangerous."""
-    from .._trust.allow_list import is_dangerous
-
-    if isinstance(error, UntrustedGlobalError) and error.missing and not any(map(is_dangerous, error.missing)):
-        names = " ".join(f"--trust {name}" for name in error.missing)
-        error.hint = f"{names} allows this; use it only if you know who wrote the file"
 
 
 def ring_of(options: argparse.Namespace) -> KeyRing | None:

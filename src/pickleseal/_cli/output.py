@@ -5,11 +5,13 @@ it is printed. This module reads no artifact.
 """
 
 import os
+import re
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -17,17 +19,18 @@ from .._format.timestamps import parse_timestamp
 from .._io.url import is_url, masked
 from .._version import __version__
 from ..errors import (
-    NotAnArtifactError,
+    Hint,
     PackError,
     PicklesealError,
     ReadError,
-    TornTailError,
-    TruncatedError,
+    one_line,
     printable,
 )
 
 EXIT_OK, EXIT_FINDING, EXIT_USAGE, EXIT_UNREADABLE, EXIT_INTERNAL = range(5)
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_COMMAND_LINE = re.compile(r"`pickleseal [^`]*`")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _REFUSALS = frozenset({"limit-exceeded", "signature-invalid"})  # before step 15, but a rule of the caller, not damage
 
 
@@ -52,19 +55,30 @@ def exit_code_of(error: Exception) -> int:
     return EXIT_UNREADABLE
 
 
-def _add_help(error: Exception, path: str) -> None:
-    """Add what to do about an error on the command line, where that is known."""
-    import shlex
+def help_in_words(hint: str | None, options: Collection[str], path: str = "-") -> str | None:
+    """Return a hint in words of the command line: the first text whose options the command has; None if there is none.
 
-    name = shlex.quote(path)
-    if isinstance(error, TruncatedError) and error.found == 0:
-        error.hint = "fetch it or write it again"
-    elif is_url(path):
-        return
-    elif isinstance(error, NotAnArtifactError) and error.hint is None and "pickle" in str(error.found):
-        error.hint = f"`pickleseal convert {'OLD.pkl' if path == '-' else name} NEW.pseal` wraps it without running it"
-    elif isinstance(error, TornTailError) and path != "-":
-        error.hint = f"the last append did not finish; `pickleseal repair {name}` cuts off what it left"
+    Args:
+        options: the options of the command, `--policy` and the like.
+        path: the file that was read, to be named in command lines.
+    """
+    if not isinstance(hint, Hint):
+        return hint
+    for text in hint.commands:
+        own = _COMMAND_LINE.sub("", text)  # other commands have options of their own
+        if all(option in options for option in _OPTION.findall(own)):
+            if path != "-" and not is_url(path):
+                import shlex
+
+                name = f" {shlex.quote(path)}"
+                return _COMMAND_LINE.sub(partial(_with_file, name), text)
+            return text
+    return None
+
+
+def _with_file(name: str, line: re.Match[str]) -> str:
+    """Return a command line with the name of the file in it."""
+    return line[0].replace(" FILE", name, 1)
 
 
 def _refusal_lines(path: str, error: Exception) -> list[str]:
@@ -118,8 +132,16 @@ class Output:
     `jsonl`, each result is a line, and the object without `results` is the last line.
     """
 
-    def __init__(self, command: str, form: str = "text", color: bool = True, progress: bool = True) -> None:
+    def __init__(
+        self,
+        command: str,
+        form: str = "text",
+        color: bool = True,
+        progress: bool = True,
+        options: Collection[str] = (),
+    ) -> None:
         self.command = command
+        self._options = options
         self.form = form
         self.exit_code = EXIT_OK
         self.is_complete = True
@@ -169,20 +191,25 @@ class Output:
         """Print what is wrong with one path, and raise the exit code.
 
         Args:
-            others: further errors of the same path, for people only.
+            others: further errors of the same path.
             more: further members of the object for programs.
         """
-        lines = []
+        lines = list[str]()
+        for one in (error, *others):
+            if isinstance(one, PicklesealError):
+                one.hint = help_in_words(one.hint, self._options, path)
+        other_texts = [one_line(one) for one in others]  # without the path
         for one in (error, *others):
             code = exit_code_of(one)
             self.worsen(code)
-            _add_help(one, path)
             first, *rest = _refusal_lines(masked(path), one)
             lines += [self.style(first, "yellow" if code == EXIT_FINDING else "red"), *rest]
             if not isinstance(one, PicklesealError):
                 self.is_complete = False
-        found = {"path": masked(path), "ok": False, "code": "unreadable", "reason": _reason(error)}
+        found: dict[str, Any] = {"path": masked(path), "ok": False, "code": "unreadable", "reason": _reason(error)}
         found |= dict.fromkeys(("hint", "step", "where"))
+        if others:
+            found["others"] = other_texts
         if isinstance(error, PicklesealError):
             step = error.step if isinstance(error, ReadError) else None
             found |= {"code": error.code, "reason": error.reason, "hint": error.hint, "step": step}

@@ -16,7 +16,7 @@ from .._files import peek
 from .._packing import Writer
 from .._policy import Policy
 from .._trust.allow_list import build_trust
-from ..errors import PackError, PolicyError, ReadError, printable, text_of
+from ..errors import PackError, ReadError, printable, text_of
 from ..maintenance import upgrade
 from .inputs import local_files
 from .options import (
@@ -25,7 +25,6 @@ from .options import (
     add_trust_arguments,
     import_all,
     policy_of,
-    suggest_trust,
 )
 from .output import Output, UsageError, path_text, plural, progress
 
@@ -65,7 +64,6 @@ def run(options: argparse.Namespace, out: Output) -> None:
                     found, text = _upgrade(target.path, options.trust, policy)
             except (ReadError, PackError, OSError, ValueError) as exc:
                 bar.clear()
-                suggest_trust(exc)
                 out.refuse(target.path, exc)
                 continue
             finally:
@@ -88,12 +86,7 @@ def _upgrade(path: str, trust: list[str], policy: Policy) -> tuple[dict[str, Any
     if policy.keys is not None:
         is_compressed = any(section.codec for section in before.sections)
         writer = Writer(registry=policy.registry, keys=policy.keys, compress="zstd" if is_compressed else None)
-    try:
-        is_new = upgrade(path, trust=trust, policy=policy, writer=writer)
-    except PolicyError as exc:
-        if before.signatures and policy.keys is None:
-            exc.hint = "--key FILE verifies the seal and signs the new file"
-        raise
+    is_new = upgrade(path, trust=trust, policy=policy, writer=writer)
     after = peek(path)
     found = {"path": path, "ok": True, "code": None, "written": is_new}
     found |= {"type": after.type, "version": after.version, "was": [before.type, before.version]}

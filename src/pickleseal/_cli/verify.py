@@ -22,7 +22,7 @@ from .._format.header import Header, fields_of
 from .._io.threads import ThreadPool
 from .._policy import Decision, NoImports, Policy, evaluate, request_of
 from .._streams.scanner import Lost
-from ..errors import ReadError, one_line, printable
+from ..errors import ReadError, printable
 from .inputs import Subject, Target, expand, lost_facts, opened, quietly
 from .options import FORMS, PATHS, add_policy_arguments, policy_of
 from .output import Output, path_text, plural, progress, signatures_text, size_text
@@ -231,8 +231,7 @@ def _show(found: Found, out: Output, shows_all: bool, counts: dict[str, int]) ->
     first, *others = found.errors
     is_refused = isinstance(first, ReadError)
     counts["refused" if is_refused else "unreadable"] += 1
-    more = found.found | ({"others": [one_line(error) for error in others]} if others else {})
-    out.refuse(found.path, first, *others, **more)
+    out.refuse(found.path, first, *others, **found.found)
     if "quarantined" in found.found:
         out.text(out.style(f"  copied to {path_text(found.found['quarantined'])}", "dim"))
     if found.found.get("kind") == "stream" and is_refused:

@@ -4,6 +4,7 @@ import struct
 from typing import NamedTuple
 
 from ..errors import (
+    Hint,
     LimitExceededError,
     NotAnArtifactError,
     PreambleChecksumError,
@@ -78,10 +79,11 @@ def decode_preamble(data: bytes, limits: Limits) -> Preamble:
         PreambleFieldError, LimitExceededError: as spec section 11 says.
     """
     if data[:8] != MAGIC[: len(data)]:
-        raise NotAnArtifactError("not a pickleseal artifact", found=identify(data[:64]))
+        found = identify(data[:64])
+        raise NotAnArtifactError("not a pickleseal artifact", None, found, _WRAP if _PICKLE in found else None)
     if len(data) < PREAMBLE_SIZE:
         if not data:
-            hint = "a file that was just written is at its end: seek(0) first"
+            hint = Hint("a file that was just written is at its end: seek(0) first", "fetch it or write it again")
             raise TruncatedError("the input is empty, or at its end", PREAMBLE_SIZE, 0, hint).at(1)
         raise TruncatedError("the input ends within the preamble", PREAMBLE_SIZE, len(data)).at(1)
     major, minor, flags, frame_len, header_len, seal_len, header_xxh3, stream_id, seq, found = _ALL.unpack(data)
@@ -122,13 +124,20 @@ def _wrong(field: str, expected: str, found: int) -> PreambleFieldError:
     return PreambleFieldError("wrong value", expected, found, None, field)
 
 
+_PICKLE = "a bare pickle"
+_WRAP = Hint(
+    "pickleseal.convert.adopt(data) wraps it without running it",
+    "`pickleseal convert FILE NEW.pseal` wraps it without running it",
+)
+
+
 def identify(start: bytes) -> str:
     """Say what foreign bytes look like, from their first 64."""
     for prefix, name in _OTHERS:
         if start.startswith(prefix):
             return name
     if len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5:
-        return f"a bare pickle of protocol {start[1]}"
+        return f"{_PICKLE} of protocol {start[1]}"
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return "an HTML page (an error page or a login form instead of the file?)"

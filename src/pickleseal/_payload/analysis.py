@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .._format.header import is_global
-from ..errors import PickleEnvelopeError
+from ..errors import Hint, PickleEnvelopeError
 from .opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode
 
-LOAD = "--load --trust NAME... unpickles it under an allow-list and packs it anew"
+LOAD = Hint(
+    "repickle(data, trust=[...]) unpickles it under an allow-list and packs it anew",
+    "--load --trust NAME... unpickles it under an allow-list and packs it anew",
+)
 _LONGEST = 1023  # bytes of a name (spec 6)
 
 

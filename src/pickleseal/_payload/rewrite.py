@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ..errors import PickleEnvelopeError
+from ..errors import Hint, PickleEnvelopeError
 from .analysis import Outline, outline
 from .opcodes import CODE
 
@@ -75,7 +75,10 @@ def _as_text(encoding: str) -> Callable[[bytes, int], bytes]:
         try:
             text = raw.decode(encoding).encode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            hint = "--encoding latin-1 takes any; --encoding bytes keeps bytes, and dates and arrays of Python 2"
+            hint = Hint(
+                'encoding="latin-1" takes any; encoding="bytes" keeps bytes, and dates and arrays of Python 2',
+                "--encoding latin-1 takes any; --encoding bytes keeps bytes, and dates and arrays of Python 2",
+            )
             reason = f"a string of Python 2 that is not {encoding}"
             raise PickleEnvelopeError(reason, None, raw[:40], hint, f"payload[{start}]") from None
         return _BINUNICODE + len(text).to_bytes(4, "little") + text

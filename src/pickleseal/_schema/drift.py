@@ -6,7 +6,7 @@ The rules are those of spec 6.3. Comparing looks at names and texts alone; it ru
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import SchemaDriftError, printable
+from ..errors import Hint, SchemaDriftError, join_hints, printable
 from .describe import Description
 from .names import global_name
 from .registry import Registered
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 _SHOWN = 120  # characters of a name or text out of a header
+RESOLVE = Hint('Policy(drift="resolve") loads it', 'drift = "resolve" in the --policy file loads it')
 _CLASSES, _FIXES = 6, 4  # shown in full in a refusal
 
 
@@ -227,10 +228,11 @@ def refusal(classes: list[ChangedClass], drift: str) -> SchemaDriftError:
     if len(chosen) > _CLASSES:
         reason += f"; and {len(chosen) - _CLASSES} more"
     texts = [text for _, changes, fixes in chosen for text in _fix_texts(changes, fixes)]
-    hint = "; ".join(texts[:_FIXES]) + ("; and more: see error.changes" if len(texts) > _FIXES else "")
+    more = Hint("and more: see error.changes", "and more: `pickleseal check` lists them")
+    hint = join_hints("; ", [*texts[:_FIXES], *([more] if len(texts) > _FIXES else [])])
     if drift == "strict":
         resolvable = all(change.level != REFUSED for _, changes, _ in chosen for change in changes)
-        hint = 'Policy(drift="resolve") loads it' if resolvable else hint
+        hint = RESOLVE if resolvable else hint
     first = [change for _, changes, _ in chosen for change in changes]
     rest = [change for _, changes, _ in classes for change in changes if change not in first]
     return SchemaDriftError(reason, None, (*first, *rest), hint or None, f"types.{where}" if where else "types")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
-from ..errors import InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
+from ..errors import Hint, InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
 from .adapters import BY_KIND, can_migrate, has_foreign_setstate
 from .adapters.base import Adapter, Default, Recorded, Target, static
 from .describe import Description, describe, describe_any, is_library_class
@@ -389,7 +389,11 @@ def _plan_from_version(
     if recorded > version:
         hint = "deploy the code that has this version"
         if registered is None:
-            hint = f'import the module that registers "{name}", or give its registry in Policy(registry=...)'
+            hint = Hint(
+                f'import the module that registers "{name}", or give its registry in Policy(registry=...)',
+                f'--import MODULE imports the module that registers "{name}"',
+                f'import the module that registers "{name}"',
+            )
         raise SchemaVersionError("a version newer than the class", f"at most {version}", recorded, hint, where)
     steps = index.steps(registered.name, recorded, version) if registered is not None else None
     if registered is None or steps is None:

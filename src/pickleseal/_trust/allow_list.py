@@ -15,7 +15,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import Any
 
 from .._schema.names import global_name, resolve, spellings
-from ..errors import ClassMissingError, PolicyError, UntrustedGlobalError, printable, text_of
+from ..errors import ClassMissingError, Hint, PolicyError, UntrustedGlobalError, printable, text_of
 from .safe_functions import SAFE_FUNCTIONS, method_of
 
 Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
@@ -269,10 +269,15 @@ def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trust
 def _untrusted(missing: list[str]) -> UntrustedGlobalError:
     dangerous = [name for name in missing if is_dangerous(name)]
     if dangerous:
-        hint = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
+        hint: str = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
     else:
         paste, them = ", ".join(f'"{name}"' for name in missing), "it" if len(missing) == 1 else "them"
-        hint = f"if you know who wrote the file, you can allow {them} with trust=[{paste}]"
+        options = " ".join(f"--trust {name}" for name in missing)
+        hint = Hint(
+            f"if you know who wrote the file, you can allow {them} with trust=[{paste}]",
+            f"{options} allows this; use it only if you know who wrote the file",
+            f"if you know who wrote the file, you can allow {them} with trust = [{paste}] in the --policy file",
+        )
     names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
     return UntrustedGlobalError(f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals")
 

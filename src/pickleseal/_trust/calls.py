@@ -12,7 +12,7 @@ from typing import Any
 from weakref import ref
 
 from .._schema.names import global_name
-from ..errors import ForbiddenOperationError, LimitExceededError
+from ..errors import ForbiddenOperationError, Hint, LimitExceededError
 
 MOST_COLLISIONS = 1000  # different numbers with the same hash: honest payloads have none
 
@@ -52,7 +52,10 @@ def out_of_proportion(what: str) -> LimitExceededError:
 
 def too_deep(max_depth: int) -> LimitExceededError:
     """Return the error for a payload that nests too deep."""
-    hint = "Policy(limits=Limits(max_depth=...)) allows more, if the C stack has room for it"
+    hint = Hint(
+        "Policy(limits=Limits(max_depth=...)) allows more, if the C stack has room for it",
+        "max_depth under [limits] in a --policy file allows more, if the C stack has room for it",
+    )
     return LimitExceededError("the payload nests too deep", f"at most {max_depth}", None, hint, "payload").at(20)
 
 

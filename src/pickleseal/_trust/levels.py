@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .._payload.opcodes import CODE
 from .._payload.unpickler import load_object
-from ..errors import ForbiddenOperationError, LimitExceededError, ReadError
+from ..errors import ForbiddenOperationError, Hint, LimitExceededError, ReadError
 from .calls import kind_of, survey
 from .safe_functions import SAFE_FUNCTIONS, attributes_of, object_arrays
 
@@ -122,7 +122,10 @@ def _check_size(payload: bytes, most: int) -> None:
     """Refuse a payload of so many empty sets that they take more than `most`, and more than any other payload."""
     most = max(most, _USUAL * len(payload))
     if _SET_SIZE * len(payload) > most and (found := _SET_SIZE * payload.count(_EMPTY_SET)) > most:
-        hint = "Policy(limits=Limits(max_memory=...)) allows more"
+        hint = Hint(
+            "Policy(limits=Limits(max_memory=...)) allows more",
+            "max_memory under [limits] in a --policy file allows more",
+        )
         raise LimitExceededError("the payload makes too many sets", f"at most {most} bytes", found, hint, "payload").at(
             20
         )

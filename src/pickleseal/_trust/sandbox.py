@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from .. import errors
 from .._payload.opcodes import CODE
 from .._payload.unpickler import Resolved
-from ..errors import IsolationError, PolicyError, ReadError
+from ..errors import Hint, IsolationError, PolicyError, ReadError
 from .dryrun import Traits, inert, run_inert, traits_of
 from .hash_cost import check_hashes
 
@@ -147,7 +147,7 @@ def check_isolated(
     try:
         import resource  # noqa: F401 - whether there is one
     except ImportError:
-        hint = "use it on a platform with fork and resource limits (Linux, macOS, BSD), or leave out isolated=True"
+        hint = "use it on a platform with fork and resource limits (Linux, macOS, BSD), or leave out `isolated`"
         raise PolicyError("isolated=True, and this platform has no resource limits", None, sys.platform, hint) from None
     traits = [(module, name, traits_of(f"{module}:{name}", value)) for (module, name), value in resolved.items()]
     buffers = payload.count(CODE["NEXT_BUFFER"])  # a payload takes at most so many
@@ -173,6 +173,8 @@ def _refusal(answer: dict[str, Any], limits: str) -> ReadError:
     if cls is IsolationError:
         texts[0] = limits
     error = cls(str(answer.get("reason")), *texts)
+    if answer.get("commands") and error.hint is not None:
+        error.hint = Hint(error.hint, *map(str, answer["commands"]))
     return error.at(20)
 
 
@@ -251,7 +253,10 @@ def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
     except ReadError as exc:
         if isinstance(exc.__cause__, MemoryError):
             return {"reason": "the dry run took too much memory"}
-        members = {name: None if (value := getattr(exc, name)) is None else str(value)[:_LONGEST] for name in _MEMBERS}
+        members: dict[str, Any] = {
+            name: None if (value := getattr(exc, name)) is None else str(value)[:_LONGEST] for name in _MEMBERS
+        }
+        members["commands"] = list(exc.hint.commands) if isinstance(exc.hint, Hint) else []
         return {"code": exc.code, "reason": exc.reason[:_LONGEST], **members}
     except MemoryError:
         return {"reason": "the dry run took too much memory"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._format.codec import foreign_chunks
-from ..errors import CodecDataError, LimitExceededError, NotAnArtifactError
+from ..errors import CodecDataError, Hint, LimitExceededError, NotAnArtifactError
 
 __all__ = ["decompressed", "is_joblib", "refuse_foreign"]
 
@@ -46,7 +46,9 @@ def decompressed(data: bytes, most: int) -> tuple[bytes, str | None]:
 
 
 def _too_large(most: int) -> LimitExceededError:
-    hint = "--max-size BYTES allows more, if this size is expected"
+    hint = Hint(
+        "a larger `most` allows more, if this size is expected", "--max-size BYTES allows more, if it is expected"
+    )
     return LimitExceededError("the file holds too much", f"at most {most} bytes", "more", hint).at(15)
 
 
@@ -102,11 +104,15 @@ def is_joblib(data: bytes) -> bool:
     return _WRAPPER in data
 
 
+_EXTRACT = Hint(
+    "it is converted already; extract(source) takes the pickle out again",
+    "it is converted already; --extract takes the pickle out again",
+)
 _OTHERS = (
     (b"PK\x03\x04", "a zip, as of torch.save or numpy.savez", "load it with torch or numpy, and pack what it holds"),
     (b"\x93NUMPY", "an array as numpy.save writes it", "load it with numpy.load and pack it"),
     (b"\x89HDF", "HDF5", "read it with h5py and pack what it holds"),
-    (b"\xf7PSL\r\n", "a pickleseal artifact", "it is converted already; --extract takes the pickle out again"),
+    (b"\xf7PSL\r\n", "a pickleseal artifact", _EXTRACT),
     (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it first"),
     (b"SQLite format 3\0", "a SQLite database, such as shelve writes", "read it with shelve and pack what it holds"),
 )  # fmt: skip

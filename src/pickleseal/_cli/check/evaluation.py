@@ -11,7 +11,7 @@ from ..._format.canonical import encode
 from ..._format.header import Header, fields_of
 from ..._policy import Decision, Policy, Request, Resolved, evaluate_classes, evaluate_header, request_of
 from ..._reading import check_codecs
-from ..._schema.drift import REFUSED, WARNED, Change
+from ..._schema.drift import REFUSED, RESOLVE, WARNED, Change
 from ..._schema.registry import RegistryIndex, index_of
 from ..._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_all, resolve_globals
 from ..._trust.safe_functions import SAFE_FUNCTIONS
@@ -25,6 +25,7 @@ from ...errors import (
     UntrustedGlobalError,
     printable,
 )
+from ..output import help_in_words
 from .code import Code, source_of
 from .fixes import Fix, fixes_for_drift, fixes_for_moved, fixes_for_versions, fixes_for_warned
 
@@ -144,13 +145,13 @@ class Evaluator:
         text = error.reason
         if isinstance(error, UntrustedGlobalError):
             text = "it can run any code" if is_dangerous(name) else "it is not trusted"
-            fixes: tuple[Fix, ...] = (Fix("", printable(error.hint or "", 1000)),)
+            fixes = _fixes(error)
         elif isinstance(error, ClassMissingError) and isinstance(error.found, str):
             fixes = self._fixes_for_missing(error.found)
             if self._code.is_unknown(error.found):
                 text = "--import does not name its module, so it was not imported"
         else:
-            text, fixes = f"{name}: {error.reason}", (Fix("", error.hint),) if error.hint else ()
+            text, fixes = f"{name}: {error.reason}", _fixes(error)
         unknown = ":" not in subject and not self._index.by_name(subject)
         if unknown and subject in types:
             fixes = (Fix("", f"import the module that registers {printable(subject)}"), *fixes)
@@ -173,7 +174,7 @@ class Evaluator:
         if refused:
             fixes = fixes_for_drift(cls, entry, was or {}, refused)
             if is_strict and all(change.level != REFUSED for change in refused):
-                fixes = (Fix("", 'Policy(drift="resolve") loads it'),)
+                fixes = (Fix("", RESOLVE.commands[0]),)
             texts = tuple(change.text for change in refused)
             problems.append(Problem(BREAKS, "schema-drift", name, version, texts, fixes, source_of(cls)))
         if warned:
@@ -185,11 +186,17 @@ class Evaluator:
     def _version(self, error: SchemaVersionError, name: str, was: Any, cls: type) -> Problem:
         entry, recorded = self._index.by_class(cls), was["version"] if was else 0
         text = f"it was at version {recorded} and is at version {entry.version if entry else 0}: {error.reason}"
-        fixes: tuple[Fix, ...] = (Fix("", error.hint),) if error.hint else ()
+        fixes: tuple[Fix, ...] = _fixes(error)
         chain = self._index.steps
         if entry is not None and recorded < entry.version and chain(entry.name, recorded, entry.version) is None:
             fixes = fixes_for_versions(cls, entry, recorded, was)
         return Problem(BREAKS, error.code, name, recorded, (text,), fixes, source_of(cls))
+
+
+def _fixes(error: ReadError) -> tuple[Fix, ...]:
+    """Return the help of a refusal as a fix, in words of the command line."""
+    hint = help_in_words(error.hint, ("--import", "--policy", "--trust"))
+    return (Fix("", printable(hint, 1000)),) if hint else ()
 
 
 def _problem(error: ReadError | Warning, subject: str) -> Problem:
@@ -204,4 +211,4 @@ def _problem(error: ReadError | Warning, subject: str) -> Problem:
         sides.append(f"found {printable(error.found)}")
     if sides:
         text = f"{text}: {', '.join(sides)}"
-    return Problem(BREAKS, error.code, subject, None, (text,), (Fix("", error.hint),) if error.hint else ())
+    return Problem(BREAKS, error.code, subject, None, (text,), _fixes(error))
