@@ -212,20 +212,34 @@ class Expectation:
         classes: the classes that the header may name, outermost ones only. Empty where a name was given.
         trusts: every class that the caller named, those of elements among them, save None's. None of them was checked:
             `build_trust` refuses what no payload may get.
+        cls: the class, where nothing but one class was given, which is the usual case and has short ways; else None.
     """
 
-    __slots__ = ("_node", "classes", "name", "trusts")
+    __slots__ = ("_node", "classes", "cls", "name", "trusts")
 
     def __init__(
-        self, name: str | None, node: _Node | None, classes: tuple[type, ...] = (), trusts: tuple[type, ...] = ()
+        self,
+        name: str | None,
+        node: _Node | None,
+        classes: tuple[type, ...] = (),
+        trusts: tuple[type, ...] = (),
+        cls: type | None = None,
     ) -> None:
         self.name = name
         self._node = node
         self.classes = classes
         self.trusts = trusts
+        self.cls = cls
 
     def __str__(self) -> str:
-        return self.name if self.name is not None else str(self._node)
+        return self.name if self.name is not None else str(self._node_of())
+
+    def _node_of(self) -> _Node | None:
+        return self._node if self.cls is None else _Class(self.cls)
+
+    def is_named(self, found: str, registry: Registry) -> bool:
+        """Return whether a recorded type is the name of the one class that is expected: most headers need no more."""
+        return self.cls is not None and name_in_header(self.cls, registry) == found
 
     def mismatch(
         self, fields: Mapping[str, Any], registry: Registry, name_today: Callable[[str], str], class_of: ClassOf
@@ -270,23 +284,20 @@ class Expectation:
         Raises:
             TypeMismatchError: it is not. `where` is the path to the element, None for the object itself.
         """
-        node = self._node
-        if node is None or (type(node) is _Class and isinstance(obj, node.origin)):
-            return
-        self._check(node, obj)
+        cls = self.cls
+        if cls is None or not isinstance(obj, cls):
+            self._check(obj)
 
     def check_all(self, records: Iterable[Any]) -> None:
         """Check each record of a batch, as `check` does."""
-        node = self._node
-        if node is None:
-            return
-        cls: Any = node.origin if type(node) is _Class else ()
+        cls: Any = () if self.cls is None else self.cls
         for record in records:
             if not isinstance(record, cls):
-                self._check(node, record)
+                self._check(record)
 
-    def _check(self, node: _Node, obj: Any) -> None:
-        found = node.mismatch(obj, {})
+    def _check(self, obj: Any) -> None:
+        node = self._node_of()
+        found = None if node is None else node.mismatch(obj, {})
         if found is None:
             return
         if not found.steps:
@@ -321,7 +332,7 @@ def expectation(expect: Any) -> Expectation:
         return Expectation(expect, None)
     if issubclass(type(expect), type) and expect is not Any:  # compiled in no time, so that no cache keeps the class
         single = (_checked(expect),)
-        return Expectation(None, _Class(expect), single, single)
+        return Expectation(None, None, single, single, expect)
     key = _key(expect)
     known = compiled_aliases.get(key)
     if known is None:

@@ -693,9 +693,10 @@ def evaluate_header(fields: Fields, request: Request) -> Sequence[Finding]:
         )
         where = "pickle.protocol"
         errors.append(PolicyError("pickle protocol is not accepted", policy.protocols, protocol, hint, where))
-    if request.expect is not None:
+    expect = request.expect
+    if expect is not None and not expect.is_named(fields["type"], policy.registry):
         name_today = request.compiled.name_today
-        unexpected = request.expect.mismatch(fields, policy.registry, name_today, request.trusted_class)
+        unexpected = expect.mismatch(fields, policy.registry, name_today, request.trusted_class)
         if unexpected is not None:
             errors.append(unexpected)
     for rule in request.compiled.rules:

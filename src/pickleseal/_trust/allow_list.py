@@ -103,8 +103,11 @@ def _is_class_or_function(value: object) -> bool:
     return isinstance(value, type | FunctionType | BuiltinFunctionType) or type(value).__name__ in _FUNCTION_KINDS
 
 
+_OF_NUMPY = ("numpy.", "numpy:")
+
+
 def _is_numpy(cls: type) -> bool:
-    return global_name(cls).startswith(("numpy.", "numpy:"))
+    return global_name(cls).startswith(_OF_NUMPY)
 
 
 def _makes_classes(value: object) -> bool:
@@ -126,28 +129,42 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str], expected: tupl
     if trust != () and (isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable)):
         raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
     trusted: Trusted = {}
-    # Arrays are made by our own functions. `expect=numpy.ndarray` is about the type of the object, and must not give
-    # the payload a constructor that reads any memory as objects.
-    for item in (*trust, *(cls for cls in expected if not _is_numpy(cls))):
-        if isinstance(item, str):
-            if item.count(":") != 1 or not all(item.split(":")):
-                hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
-                raise TypeError(f"trust: expected 'module:qualname', found {item!r}{hint}")
-            name, value = item, None
-        elif _is_class_or_function(item) and isinstance(getattr(item, "__module__", None), str):
-            name, value = global_name(item), item
-        else:
-            hint = ", which does not know its module: give 'module:qualname'" if _is_class_or_function(item) else ""
-            raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
-        if name in SAFE_FUNCTIONS and (value is None or not _is_refused(name)):
-            continue  # a caller may pass on the header's own list: the payload still gets the safe function
-        if value is getattr or _makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
-            raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
-        trusted[name] = value
-        if name.startswith(("numpy.", "pathlib.")):
-            for spelling in spellings(name):
-                trusted.setdefault(spelling, value)
+    for item in trust:
+        if not isinstance(item, str):
+            _add(trusted, _name_of(item), item)
+            continue
+        if item.count(":") != 1 or not all(item.split(":")):
+            hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
+            raise TypeError(f"trust: expected 'module:qualname', found {item!r}{hint}")
+        _add(trusted, item, None)
+    for cls in expected:
+        name = _name_of(cls)
+        # Arrays are made by our own functions. `expect=numpy.ndarray` is about the type of the object, and must not
+        # give the payload a constructor that reads any memory as objects.
+        if not name.startswith(_OF_NUMPY):
+            _add(trusted, name, cls)
     return trusted
+
+
+def _name_of(item: object) -> str:
+    if isinstance(item, type) or _is_class_or_function(item):
+        if isinstance(getattr(item, "__module__", None), str):
+            return global_name(item)  # type: ignore[arg-type]  # a class or function
+        hint = ", which does not know its module: give 'module:qualname'"
+    else:
+        hint = ""
+    raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
+
+
+def _add(trusted: Trusted, name: str, value: Any) -> None:
+    if name in SAFE_FUNCTIONS and (value is None or not _is_refused(name)):
+        return  # a caller may pass on the header's own list: the payload still gets the safe function
+    if value is getattr or _makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
+        raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
+    trusted[name] = value
+    if name.startswith(("numpy.", "pathlib.")):
+        for spelling in spellings(name):
+            trusted.setdefault(spelling, value)
 
 
 @functools.lru_cache(4096)  # depends on the name alone
