@@ -330,7 +330,7 @@ def verify(data: Input, *, policy: Policy | None = None, storage_options: Mappin
     'builtins:str'
     >>> from argparse import Namespace
     >>> verify(pack(Namespace(id=7)), policy=Policy(max_age="1h")).left_out
-    ('untrusted-global', 'class-missing')
+    ('untrusted-global', 'class-missing', 'schema-version', 'schema-drift')
     """
     if policy is None:
         return verify_intact(data, DEFAULT_POLICY, storage_options)
