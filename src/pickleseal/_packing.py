@@ -117,12 +117,9 @@ class Writer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = {name: getattr(self, name) for name, own in type(self).__dataclass_fields__.items() if own.init}
-        return _writer_of, ({**given, "build": dict(self.build)},)
-
-
-def _writer_of(given: Mapping[str, Any]) -> Writer:
-    """Make a writer again from its arguments: how a pickled one comes back."""
-    return Writer(**given)
+        return functools.partial(
+            Writer, **{**given, "build": dict(self.build)}
+        ), ()  # names no function, which may move
 
 
 def _read_back_of(registry: Registry) -> Check:

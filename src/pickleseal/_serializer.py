@@ -4,6 +4,7 @@ A project makes one `Serializer` and gives it to every host: a cache, a queue, a
 Packing and reading are done by the functions of `_packing`, `_reading` and `_files`; nothing is decided here.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
@@ -317,7 +318,7 @@ class Serializer(Generic[T]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-        return _serializer_of, (given,)
+        return functools.partial(Serializer, **given), ()  # names no function, which may move
 
     # --- our own names ------------------------------------------------------------------------------------------------
 
@@ -602,11 +603,6 @@ class Serializer(Generic[T]):
 
         doc = "A serializer as a class: what it and its objects do is what that serializer does."
         return type("Serializer", (), {**space, "__init__": __init__, "__slots__": (), "__doc__": doc})
-
-
-def _serializer_of(given: Mapping[str, Any]) -> Serializer[Any]:
-    """Make a serializer again from its arguments: how a pickled one comes back."""
-    return Serializer(**given)
 
 
 class _Pickler:

@@ -26,6 +26,7 @@ VALUES: dict[str, Any] = {
     "Quarantine": pickleseal.Quarantine("folder", max_count=3),
     "Reader": pickleseal.Reader(Policy(), expect="m:C", trust=["m:C"]),
     "Section": HEADER.sections[0],
+    "Serializer": pickleseal.Serializer(trust=["m:C"], on_refuse="miss", default=0),
     "Writer": Writer(compress=None, build={"a": "b"}),
 }
 # These hold secrets, open files, or classes of this process.
@@ -34,7 +35,8 @@ REFUSED: dict[str, Any] = {
     "KeyRing": KeyRing([Key.hmac("k", b"s" * 32)]),
     "Registry": Registry(),
 }
-OPEN = {"Mapped", "StreamReader", "StreamWriter"}
+REPRESENTED = (pickleseal.Quarantine, pickleseal.Reader, pickleseal.Serializer, pickleseal.Writer)
+OPEN = {"IncrementalReader", "Mapped", "StreamReader", "StreamWriter"}
 CLASSES = {name for name in pickleseal.__all__ if isinstance(getattr(pickleseal, name), type)}
 
 
@@ -42,7 +44,7 @@ def shown(value: Any) -> Any:
     """Return what two objects are compared by."""
     if isinstance(value, pickleseal.HeaderEntry | pickleseal.Lost):
         return [str(part) if isinstance(part, Exception) else part for part in value]
-    return repr(value) if isinstance(value, pickleseal.Reader | pickleseal.Writer | pickleseal.Quarantine) else value
+    return repr(value) if isinstance(value, REPRESENTED) else value
 
 
 def named(data: bytes) -> set[str]:
