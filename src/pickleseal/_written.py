@@ -19,7 +19,7 @@ from ._reading import accept, read_bytes
 from ._schema.names import global_name
 from ._schema.registry import Registry, RegistryIndex, index_of
 from ._trust.allow_list import is_dangerous
-from .errors import PackError, ReadError, SignatureError, TypeMismatchError, UntrustedGlobalError
+from .errors import Hint, PackError, ReadError, SignatureError, TypeMismatchError, UntrustedGlobalError
 
 _CREATED = b'"created":"'
 _TIME = 27  # characters of a time stamp
@@ -95,11 +95,11 @@ def _refused(refusal: ReadError, obj: Any) -> PackError:
         where = path_to(obj, lambda part: _name_of(part) in names or _name_of(type(part)) in names)
         if not any(map(is_dangerous, names)):
             listed = ", ".join(f'"{name}"' for name in sorted(names))
-            hint = f"to allow it, give the serializer trust=[{listed}]"
+            hint = Hint(f"to allow it, give the serializer trust=[{listed}]")
     elif isinstance(refusal, TypeMismatchError):
         where = "$"
     elif isinstance(refusal, SignatureError):
-        hint = "sign what is written with such a key, by the serializer's options=Writer(keys=...)"
+        hint = Hint("sign what is written with such a key, by the serializer's options=Writer(keys=...)")
     reason = f"this serializer could not read it; {refusal.reason}"
     found = ", ".join(map(str, refusal.found)) if isinstance(refusal.found, tuple) else refusal.found
     return PackError(reason, refusal.expected, found, hint, where)
