@@ -305,7 +305,7 @@ def test_bombs_are_bounded(kind: str) -> None:
     st.binary(max_size=40),
     st.sampled_from([b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x5d\0\0", b"\x28\xb5\x2f\xfd", b"x\x9c"]),
 )
-def test_what_only_begins_like_compressed_data(tail: bytes, start: bytes) -> None:
+def test_data_that_only_begins_like_compressed_data(tail: bytes, start: bytes) -> None:
     try:
         adopt(decompressed(start + tail, 10_000)[0])
     except PicklesealError:
@@ -472,7 +472,7 @@ def test_forged_arrays_are_refused(name: str) -> None:
         hostile.call("copyreg:_reconstructor", hostile.S("x"), hostile.G("builtins:object"), b"N"),
     ],
 )
-def test_what_old_protocols_call_does_nothing_else(body: bytes) -> None:
+def test_other_calls_of_old_protocols_are_refused(body: bytes) -> None:
     with pytest.raises(ReadError):
         repickle(b"\x80\x04" + body + b".", trust=())
 
@@ -548,7 +548,7 @@ def test_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     assert pickle.loads((tmp_path / "a.pkl").read_bytes()) == [1]
 
 
-def test_what_is_loaded_and_can_not_be_packed_or_will_not_load_elsewhere(
+def test_an_object_that_cannot_be_packed_or_loaded_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "path.pkl").write_bytes(pickle.dumps(Path("x"), 0))
@@ -630,7 +630,7 @@ def test_a_negative_size_is_wrong_usage(size: str, tmp_path: Path, capsys: pytes
     assert capsys.readouterr().err == f"pickleseal: --max-size: expected 0 or more, found {size}\n"
 
 
-def test_what_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, taken = tmp_path / "old.pkl", tmp_path / "taken"
     old.write_bytes(pickle.dumps(1))
     taken.write_bytes(b"")
@@ -646,7 +646,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureF
         assert refused["reason"].startswith(f"{new} can't be written: ")
 
 
-def test_nothing_is_written_or_listed_where_a_path_is_no_local_file(
+def test_nothing_is_written_or_listed_for_a_path_that_is_not_local(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = tmp_path / "old.pkl", tmp_path / "new"

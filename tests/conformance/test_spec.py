@@ -98,7 +98,7 @@ def test_the_registry_lists_the_code_s_error_classes_and_steps() -> None:
     assert set(re.findall(r"\| `([a-z-]+)` \|", steps)) == set(listed)
 
 
-def test_the_opcode_table_is_that_of_the_code() -> None:
+def test_the_opcode_table_equals_that_of_the_code() -> None:
     import pickletools
 
     import independent_reader
@@ -143,7 +143,7 @@ def test_links_inside_the_spec_lead_somewhere() -> None:
     assert links <= headings
 
 
-def test_every_limit_of_the_table_is_that_of_the_code() -> None:
+def test_every_limit_in_the_table_equals_that_of_the_code() -> None:
     from pickleseal._format import limits
 
     assert f"{limits.MAX_HEADER:,}" in TEXT

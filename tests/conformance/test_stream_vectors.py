@@ -59,7 +59,7 @@ def _check_refusal(error: ReadError | None, entry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("entry", cases("streams"))
 class TestStreams:
-    def test_iter_load_gives_what_comes_before_the_refusal(self, entry: dict[str, Any]) -> None:
+    def test_iter_load_gives_the_records_before_the_refusal(self, entry: dict[str, Any]) -> None:
         path = VECTORS / entry["file"]
         items, error = _load(pickleseal.iter_load(path, **policy_of(entry)))
         assert len(items) == entry["records"]
@@ -104,7 +104,7 @@ class TestStreams:
 
 
 @pytest.mark.parametrize("entry", _with("skipped"))
-def test_a_reader_that_skips_gets_the_rest(entry: dict[str, Any]) -> None:
+def test_a_reader_that_skips_damage_gets_the_other_records(entry: dict[str, Any]) -> None:
     with (
         StreamReader(VECTORS / entry["file"], on_error="skip", **policy_of(entry)) as reader,
         pytest.warns(StreamWarning),

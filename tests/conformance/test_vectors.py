@@ -87,7 +87,7 @@ class TestInvalid:
         assert caught.value.code == entry["error"]
         assert caught.value.path == str(VECTORS / entry["file"])
 
-    def test_verify_and_peek_judge_their_steps(self, entry: dict[str, Any]) -> None:
+    def test_verify_and_peek_check_their_steps(self, entry: dict[str, Any]) -> None:
         policy = policy_of(entry)["policy"]
         for judge, steps in ((pickleseal.verify, VERIFIED), (pickleseal.peek, PEEKED)):
             if entry["step"] in steps:
@@ -158,7 +158,7 @@ def test_the_generator_gives_the_committed_files() -> None:
 
 
 @pytest.mark.parametrize("entry", cases("legacy"))
-def test_legacy_artifacts_are_read_for_ever(entry: dict[str, Any]) -> None:
+def test_legacy_artifacts_are_still_read(entry: dict[str, Any]) -> None:
     obj = pickleseal.load(VECTORS / entry["file"], **policy_of(entry))
     if "value" in entry:
         assert obj == ast.literal_eval(entry["value"])

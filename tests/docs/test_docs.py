@@ -137,13 +137,13 @@ def test_the_tour_runs() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
-def test_the_version_is_one() -> None:
+def test_the_version_is_the_same_everywhere() -> None:
     minor = ".".join(pickleseal.__version__.split(".")[:2])
     assert f"## {pickleseal.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"This library, version {minor}, reads" in (SPEC / "format.md").read_text("utf-8")
 
 
-def test_the_readme_shows_figures() -> None:
+def test_the_readme_shows_the_figures_of_the_benchmarks() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     shown = text.split("<!-- benchmark:begin -->\n")[1].split("<!-- benchmark:end -->")[0]
     assert len(re.findall(r"^\|.*\| \d+\.\d+ \|$", shown, re.MULTILINE)) >= 8

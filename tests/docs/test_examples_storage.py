@@ -207,7 +207,7 @@ def test_what_is_refused_is_set_aside_and_can_be_retried(make: Make, caplog: pyt
     assert later.asides() == []
 
 
-def test_a_signature_that_is_missing_sets_aside(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_job_without_a_signature_is_set_aside(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     ring = pickleseal.KeyRing([pickleseal.Key.generate("jobs")], purpose="jobs")
     make().put("forged")
@@ -220,7 +220,7 @@ def test_a_signature_that_is_missing_sets_aside(make: Make, caplog: pytest.LogCa
     assert queue.asides() == []
 
 
-def test_a_handler_that_fails_gets_its_tries_and_no_more(make: Make, module: Any) -> None:
+def test_a_handler_that_fails_is_tried_as_often_as_allowed(make: Make, module: Any) -> None:
     queue, seen = make(tries=3), []
 
     def handle(job: str) -> None:
@@ -475,7 +475,7 @@ def test_a_torn_tail_is_cut_off(stream: Make, tmp_path: Path, tail: Any, first: 
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.98])
-def test_a_log_that_is_damaged_anywhere_goes_on(
+def test_a_log_that_is_damaged_anywhere_can_be_used(
     stream: Make, tmp_path: Path, place: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = stream()
@@ -595,7 +595,7 @@ PLAIN = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(entries=st.lists(st.tuples(PLAIN, st.integers()), max_size=6))
-def test_what_was_set_is_there(entries: list[tuple[Any, int]]) -> None:
+def test_a_value_that_was_set_is_found(entries: list[tuple[Any, int]]) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         compare_with_a_dict(entries, folder)
 
@@ -613,7 +613,7 @@ def compare_with_a_dict(entries: list[tuple[Any, int]], folder: str) -> None:
         assert cache.get(key, "gone") == "gone"
 
 
-def test_keys_that_are_equal_and_not_the_same(disk_cache: Any, tmp_path: Path) -> None:
+def test_keys_that_are_equal_but_of_other_types(disk_cache: Any, tmp_path: Path) -> None:
     cache = disk_cache.DiskCache(tmp_path)
     for key in (1, 1.0, True, "1", b"1", (1,), ((1,),), 0.0, -0.0):
         assert cache.get(key) is None
@@ -625,7 +625,7 @@ def test_keys_that_are_equal_and_not_the_same(disk_cache: Any, tmp_path: Path) -
             cache.get(key)
 
 
-def test_every_refusal_is_a_miss_that_says_why(disk_cache: Any, tmp_path: Path) -> None:
+def test_every_refusal_is_a_miss_with_a_reason(disk_cache: Any, tmp_path: Path) -> None:
     old, new = pickleseal.Registry(), pickleseal.Registry()
     old.register(disk_cache.Report, "reports.Report")
     new.register(disk_cache.ReportToday, "reports.Report")
@@ -677,7 +677,7 @@ def test_what_is_refused_can_be_kept(disk_cache: Any, tmp_path: Path) -> None:
     assert pickleseal.unpack(kept.read_bytes()) == 7
 
 
-def test_an_entry_under_another_keys_name_is_a_miss(disk_cache: Any, tmp_path: Path) -> None:
+def test_an_entry_of_another_key_is_a_miss(disk_cache: Any, tmp_path: Path) -> None:
     cache = disk_cache.DiskCache(tmp_path)
     cache.set("a", 1)
     os.rename(cache.path("a"), cache.path("b"))
@@ -694,7 +694,7 @@ def test_entries_expire(disk_cache: Any, tmp_path: Path) -> None:
     assert cache.counts == {"stored": 1, "hit": 1, "policy": 1}
 
 
-def test_the_bound_is_held_and_what_is_used_stays(disk_cache: Any, tmp_path: Path) -> None:
+def test_the_bound_holds_and_used_entries_stay(disk_cache: Any, tmp_path: Path) -> None:
     cache = disk_cache.DiskCache(tmp_path, max_bytes=200_000)
     for number in range(60):
         cache.set(number, bytes(9000))
@@ -708,7 +708,7 @@ def test_the_bound_is_held_and_what_is_used_stays(disk_cache: Any, tmp_path: Pat
     assert len(there) > 15
 
 
-def test_what_a_killed_process_left_is_removed(disk_cache: Any, tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(disk_cache: Any, tmp_path: Path) -> None:
     folder, ready = tmp_path / "cache", tmp_path / "ready"
     cache = disk_cache.DiskCache(folder)
 
@@ -763,7 +763,7 @@ def test_memoize(disk_cache: Any, tmp_path: Path) -> None:
         add([1])  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_stored_is_no_trouble(disk_cache: Any, tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_stored_is_returned(disk_cache: Any, tmp_path: Path) -> None:
     cache = disk_cache.DiskCache(tmp_path)
     assert not cache.set("lock", (lambda: None))
     make = cache.memoize(lambda: lambda: 7)
@@ -775,7 +775,7 @@ def test_what_cannot_be_stored_is_no_trouble(disk_cache: Any, tmp_path: Path) ->
     assert cache.counts["os-error"] == 2
 
 
-def test_a_full_disk_is_no_trouble(disk_cache: Any, tmp_path: Path) -> None:
+def test_a_value_is_returned_although_the_disk_is_full(disk_cache: Any, tmp_path: Path) -> None:
     code = (
         "import disk_cache, sys\n"
         "cache = disk_cache.DiskCache(sys.argv[1])\n"

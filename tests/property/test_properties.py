@@ -64,7 +64,7 @@ class TestDamage:
             with pytest.raises(pickleseal.errors.TrailingBytesError):
                 pickleseal.verify(data + extra)
 
-    def test_byte_by_byte_equals_at_once(self, entry: dict[str, Any]) -> None:
+    def test_a_frame_read_byte_by_byte_gives_the_same_result(self, entry: dict[str, Any]) -> None:
         data = read(entry)
         assert pickleseal.verify(OneByteAtATime(data)) == pickleseal.verify(data)
 
@@ -95,7 +95,7 @@ class TestThePlainWay:
             pickleseal.unpack(empty.data)
         assert caught.value.code == judge_independently(empty.data)[0] == "preamble-field"
 
-    def test_it_gives_what_the_long_way_gives(self) -> None:
+    def test_the_short_way_gives_what_the_long_way_gives(self) -> None:
         for name, data in VALID.items():
             header = pickleseal.verify(data)
             plain = decode_plain(data)
@@ -105,13 +105,13 @@ class TestThePlainWay:
                 assert plain[1] == data[start : start + header.sections[0].len]
 
     @given(st.data())
-    def test_any_change_behind_right_checksums_gets_one_verdict(self, data: st.DataObject) -> None:
+    def test_a_change_under_right_checksums_gets_the_same_verdict_both_ways(self, data: st.DataObject) -> None:
         changed = remade(VALID["minimal"], data.draw(mutations(len(VALID["minimal"]))))
         if decode_plain(changed) is not None:
             assert independent_reader._read_head(memoryview(changed), independent_reader.DEFAULT_LIMITS).header
 
 
-def test_asserts_of_tests_and_helpers_count_also_under_python_o() -> None:
+def test_asserts_of_tests_and_helpers_are_checked_under_python_o() -> None:
     """pytest rewrites them, so that `python -O` does not turn this suite into one that can't fail."""
     with pytest.raises(AssertionError):
         assert list(VALID) == []
@@ -134,7 +134,7 @@ class OneByteAtATime(io.RawIOBase):
         return len(chunk)
 
 
-def test_the_canary_does_run_where_it_is_trusted_and_intact() -> None:
+def test_the_canary_runs_if_it_is_trusted_and_intact() -> None:
     """The control: without it, the tests above would pass for a payload that never runs."""
     entry = next(case.values[0] for case in cases("valid") if case.id == "canary")
     before = canary.tripped
@@ -183,7 +183,7 @@ def test_any_bytes_give_a_documented_error(data: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(VALID)), st.data())
-def test_any_mutation_with_checksums_made_right_gets_the_verdict_of_the_spec(name: str, data: st.DataObject) -> None:
+def test_a_mutation_with_right_checksums_gets_the_verdict_of_the_spec(name: str, data: st.DataObject) -> None:
     """Behind right checksums every later step is reached; both readers must name the same class."""
     mutated = remade(VALID[name], data.draw(mutations(len(VALID[name]))))
     assert judge(mutated) == judge_independently(mutated)
@@ -284,7 +284,7 @@ OPCODES = st.sampled_from(
 
 @given(st.lists(OPCODES, max_size=25).map(b"".join), st.sampled_from([2, 3, 4, 5]), st.lists(st.booleans(), max_size=2))
 @settings(max_examples=500)
-def test_opcode_soups_get_the_verdict_of_the_spec(body: bytes, protocol: int, readonly: list[bool]) -> None:
+def test_random_opcodes_get_the_verdict_of_the_spec(body: bytes, protocol: int, readonly: list[bool]) -> None:
     from pickleseal._payload.structure import check_envelope
     from pickleseal.errors import PickleEnvelopeError
 

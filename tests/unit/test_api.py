@@ -143,7 +143,7 @@ class TestPack:
         finally:
             copyreg.remove_extension("shapes", "Job", 240)
 
-    def test_dumps_and_loads_take_what_hosts_pass(self) -> None:
+    def test_dumps_and_loads_accept_the_arguments_of_hosts(self) -> None:
         data = pickleseal.dumps([1], 4, fix_imports=True, buffer_callback=None)
         assert pickleseal.loads(data, fix_imports=True, encoding="ASCII", errors="strict", buffers=None) == [1]
         assert pickleseal.loads(memoryview(data)) == [1]
@@ -180,7 +180,7 @@ class TestUnpack:
         with pytest.raises(errors.TypeMismatchError):
             pickleseal.unpack(data, expect="jobs.Other")
 
-    def test_a_header_that_lies_about_its_type_is_found_out(self) -> None:
+    def test_a_wrong_type_in_the_header_is_found(self) -> None:
         data = pickleseal.pack([1], type="builtins:dict")
         with pytest.raises(errors.TypeMismatchError, match="than its header says"):
             pickleseal.unpack(data, expect=dict)
@@ -299,7 +299,7 @@ class TestPeekAndVerify:
             fields._sections([entry], True)
         assert seen <= 3 * 2000
 
-    def test_long_names_of_strangers_are_not_kept(self) -> None:
+    def test_long_names_are_not_cached(self) -> None:
         from pickleseal._format.header import is_key, is_name, matches_key, matches_name
 
         before = matches_key.cache_info().currsize, matches_name.cache_info().currsize
@@ -308,7 +308,7 @@ class TestPeekAndVerify:
             assert not is_name(f"k{n}" + "x" * 100_000)
         assert (matches_key.cache_info().currsize, matches_name.cache_info().currsize) == before
 
-    def test_limits_of_a_policy_count(self) -> None:
+    def test_limits_of_a_policy_apply(self) -> None:
         data = pickleseal.pack(1)
         for call in (pickleseal.peek, pickleseal.verify, pickleseal.unpack):
             with pytest.raises(errors.LimitExceededError):

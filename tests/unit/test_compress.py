@@ -60,7 +60,7 @@ class TestAnyObject:
     @settings(max_examples=60, deadline=None)
     @given(VALUES, BUFFERS, st.sampled_from(LEVELS), st.sampled_from([0, 64, 1024, 1 << 30]))
     @example([TEXT] * 9, [bytes(70_000), bytes(1 << 20), NOISE], 3, 64)
-    def test_comes_back_whatever_the_level_and_the_threshold(
+    def test_an_object_comes_back_at_any_level_and_threshold(
         self, value: Any, raw: list[Any], level: int, smallest: int
     ) -> None:
         """spec 12: compression changes how an object is stored, not what it is."""
@@ -121,12 +121,12 @@ class TestWhatIsCompressed:
         assert codecs(peek(pack("x" * 900, writer=ZSTD))) == [None]
         assert codecs(peek(pack("x" * 1100, writer=ZSTD))) == ["zstd"]
 
-    def test_what_does_not_shrink_is_left_alone(self) -> None:
+    def test_a_section_that_does_not_shrink_is_left_alone(self) -> None:
         packed = zlib.compress(os.urandom(30_000).hex().encode())
         data = pack([TEXT, *buffers_of([NOISE, bytes(20_000), packed])], writer=ZSTD)
         assert codecs(peek(data)) == ["zstd", None, "zstd", None]
 
-    def test_an_eighth_is_what_it_takes(self) -> None:
+    def test_a_section_is_compressed_if_it_saves_an_eighth(self) -> None:
         """spec 12."""
         for zeros, wanted in ((4_000, None), (7_000, "zstd")):
             noise = NOISE[: 40_000 - zeros] + bytes(zeros)
@@ -134,7 +134,7 @@ class TestWhatIsCompressed:
             assert header.sections[1].codec == wanted, zeros
 
     @pytest.mark.parametrize("size", [1 << 20, 3_000_000])
-    def test_a_large_section_is_judged_by_samples_first(self, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_samples_decide_about_a_large_section_first(self, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
 
         def spy(parts: Any, length: int, level: int) -> Iterator[bytes]:
@@ -163,7 +163,7 @@ class TestWhatIsCompressed:
         for n, piece in enumerate(pieces):
             assert bytes(piece) == whole[n * distance : n * distance + len(piece)]
 
-    def test_work_that_does_not_pay_ends_early(self) -> None:
+    def test_compression_that_does_not_pay_ends_early(self) -> None:
         taken = []
 
         def parts() -> Iterator[bytes]:
@@ -240,7 +240,7 @@ class TestFrames:
             assert "cut off" in str(caught.value)
 
     @pytest.mark.parametrize("level", [3, 22])
-    def test_more_than_a_window_comes_back(self, level: int) -> None:
+    def test_a_section_larger_than_the_window_comes_back(self, level: int) -> None:
         raw = bytes(9_000_000) if level > 3 else (NOISE + bytes(50_000)) * 100
         stored = b"".join(codec.compressed_chunks([raw[:5], raw[5:]], len(raw), level))
         assert not stored[4] & 0x20
@@ -258,9 +258,7 @@ class TestFrames:
         assert zstd.get_frame_info(stored).decompressed_size == section.raw_len
 
     @pytest.mark.parametrize("given", [b"", b"abc", b"abcde", b"abcd" * 9])
-    def test_the_length_is_counted_and_not_left_to_the_library(
-        self, given: bytes, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_decoded_length_is_counted(self, given: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         """spec 7.2: a reader refuses output of any other length than raw_len, and does not go on to make it."""
         zstd = codec._zstd()
 
@@ -307,7 +305,7 @@ class TestSettings:
             ({"compress_level": True}, TypeError, "compress_level: expected an int, found True"),
         ],
     )
-    def test_what_is_no_codec_or_level_is_refused(
+    def test_an_unknown_codec_or_level_is_refused(
         self, fields: dict[str, Any], error: type[Exception], message: str
     ) -> None:
         with pytest.raises(error, match=message):
@@ -321,7 +319,7 @@ class TestSettings:
         with pytest.raises(pickleseal.errors.UnsupportedCodecError, match=r"pickleseal\[zstd\]"):
             unpack(FLIPPED)
 
-    def test_the_standard_librarys_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_zstandard_of_the_standard_library_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Python 3.14 has `compression.zstd`, and needs no extra."""
         zstd, asked = codec._zstd(), []
         module = types.ModuleType("compression.zstd")
@@ -354,7 +352,9 @@ class TestSettings:
         with pytest.raises(PackError, match="Zstandard failed: Allocation error"):
             pack(TEXT, writer=ZSTD)
 
-    def test_more_than_readers_accept_by_default_is_warned_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_section_beyond_the_default_limit_of_readers_gives_a_warning(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(compression, "DEFAULT_MAX_DECODED", 30_000)
         pack(buffers_of([bytes(20_000)]), writer=ZSTD)
         with pytest.warns(PackWarning, match=r"decompresses to 40000 bytes.*max_decoded") as caught:
@@ -465,7 +465,7 @@ class TestSeveralAtOnce:
                     verify(data)
                 assert (caught.value.where, caught.value.step) == ("sections[2]", 18)
 
-    def test_what_nobody_waits_for_stops(self) -> None:
+    def test_work_stops_if_nobody_waits_for_it(self) -> None:
         class Stopped:
             is_stopped = True
 
@@ -513,7 +513,7 @@ class TestMemory:
         return code, int(resident), int(virtual)
 
     @pytest.mark.parametrize("index", [0, 1])
-    def test_a_length_that_lies_allocates_nothing(self, index: int, tmp_path: Path) -> None:
+    def test_a_wrong_length_allocates_nothing(self, index: int, tmp_path: Path) -> None:
         """raw_len and the frame's own content size agree on 1 GiB; 100 bytes are there."""
         stored = (self.LYING + (80 << 3 | 1).to_bytes(3, "little") + bytes(80), self.LYING + b"\x03\0\x10" + b"x")[
             index
@@ -524,7 +524,7 @@ class TestMemory:
         assert resident < 24 << 20
         assert virtual < 64 << 20
 
-    def test_what_goes_on_behind_raw_len_is_not_decoded(self, tmp_path: Path) -> None:
+    def test_data_beyond_raw_len_is_not_decoded(self, tmp_path: Path) -> None:
         """100 bytes are declared; blocks for 256 MiB follow."""
         block = (1 << 17 << 3 | 2).to_bytes(3, "little") + b"x"  # RLE: 128 KiB out of four bytes
         stored = b"\x28\xb5\x2f\xfd\x80" + bytes((13 << 3,)) + (100).to_bytes(4, "little") + block * 2048

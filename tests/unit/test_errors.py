@@ -73,12 +73,12 @@ class TestTree:
         assert isinstance(error, errors.RefusedError)
         assert error.is_retryable
 
-    def test_hosts_catch_ours_with_pickle_s(self) -> None:
+    def test_errors_are_caught_as_those_of_pickle(self) -> None:
         assert issubclass(errors.ReadError, pickle.UnpicklingError)
         assert issubclass(errors.PackError, pickle.PicklingError)
         assert issubclass(errors.MissingExtraError, ImportError)
 
-    def test_text_of_a_stranger_is_escaped_and_cut(self) -> None:
+    def test_foreign_text_is_escaped_and_cut(self) -> None:
         error = errors.PolicyError("x\x1b[31m\n", "a\u202eb", "y" * 5000, None, "\ud800")
         assert all(line.isprintable() for line in str(error).split("\n"))
         assert str(error).count("\n") == 0
@@ -114,7 +114,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_not_ours_is_named(name: str) -> None:
+def test_files_of_other_formats_are_named(name: str) -> None:
     for call in (pickleseal.peek, pickleseal.verify, pickleseal.unpack):
         with pytest.raises(errors.NotAnArtifactError) as caught:
             call(FOREIGN[name])
@@ -273,7 +273,7 @@ class TestExplain:
         with pytest.raises(errors.UnpickleError, match="without a text"):
             pickleseal.unpack(data, expect=shapes.RaisesBadText)
 
-    def test_endless_items_end(self) -> None:
+    def test_objects_with_endless_items_are_explained(self) -> None:
         import itertools
 
         class Endless:
@@ -284,7 +284,7 @@ class TestExplain:
             pickleseal.pack([Endless()])
         assert caught.value.where == "$[0][0]"
 
-    def test_reductions_that_are_none(self) -> None:
+    def test_a_reduce_of_a_wrong_form_is_named(self) -> None:
         class Bad:
             def __reduce__(self) -> Any:
                 return 5
@@ -297,7 +297,7 @@ class TestExplain:
         with pytest.raises(errors.PackError, match="no place in a header"):
             pickleseal.pack(type("Weird\nName", (), {})())
 
-    def test_memory_errors_are_not_disguised(self) -> None:
+    def test_a_memory_error_stays_a_memory_error(self) -> None:
         class Hungry:
             def __reduce__(self) -> Any:
                 raise MemoryError

@@ -134,7 +134,7 @@ class TestKeys:
                 with pytest.raises(ValueError, match="small order"):
                     Key.ed25519("k", public=(encoded | sign).to_bytes(32, "little"))
 
-    def test_without_the_extra_ed25519_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_extra_the_error_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
         with pytest.raises(MissingExtraError, match="ed25519"):
             Key.generate("k", "ed25519")
@@ -191,7 +191,7 @@ class TestSecrecy:
             f"pickleseal-key-v1 hmac-sha256 k secret {TEXT}\npickleseal-key-v1 hmac-sha256 k secret {TEXT}",
         ],
     )
-    def test_errors_name_the_line_and_show_nothing_of_it(
+    def test_errors_name_the_line_but_do_not_show_it(
         self, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "keys"
@@ -281,7 +281,7 @@ class TestFiles:
         with pytest.raises(PermissionError, match="12345, who could put other keys in it"):
             KeyRing.from_file(path)
 
-    def test_what_is_no_key_file(self, path: Path, tmp_path: Path) -> None:
+    def test_a_file_of_another_kind_is_not_a_key_file(self, path: Path, tmp_path: Path) -> None:
         for content in (b"", b"# nothing\n", b"\xff\xfe" * 100, b"x" * (1 << 21)):
             path.write_bytes(content)
             with pytest.raises(ValueError, match=str(path)):

@@ -72,7 +72,7 @@ RULES: list[tuple[str, Any, Any, tuple[str, str]]] = [
 
 
 @pytest.mark.usefixtures("clock")
-def test_any_subset_of_rules_holds_or_the_first_broken_one_is_named() -> None:
+def test_the_first_broken_rule_of_any_subset_is_named() -> None:
     """A reader performs these steps in this order; the first that fails determines the error class."""
     registry = Registry()
     writer = Writer(created=NOW - timedelta(minutes=1), build={"app": "billing"}, registry=registry)
@@ -190,7 +190,7 @@ def test_times_at_the_ends_of_the_calendar(created: datetime) -> None:
     assert refusal(artifact(created), max_age=1, max_skew=1).code == "policy"
 
 
-def test_types_count_by_what_they_are_called_today() -> None:
+def test_a_type_is_listed_by_its_name_of_today() -> None:
     registry = Registry()
     registry.register(Moved, "jobs.Task", version=2, formerly=["old.mod:Task", "jobs.Job"])
     old = pack(7, type="jobs.Job")
@@ -520,7 +520,7 @@ def test_units_have_their_values() -> None:
 @needs_toml
 @pytest.mark.parametrize(("line", "text"), WRONG, ids=str)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, line: str, text: str, newline: str) -> None:
+def test_a_wrong_key_or_value_is_named_with_its_line(tmp_path: Path, line: str, text: str, newline: str) -> None:
     if "packages" in line:
         pytest.importorskip("packaging")
     path = tmp_path / "policy.toml"
@@ -574,7 +574,7 @@ def test_a_right_value_is_not_suggested_again(tmp_path: Path) -> None:
 
 
 @needs_toml
-def test_what_nests_too_deep_for_the_parser_is_no_toml(tmp_path: Path) -> None:
+def test_toml_that_nests_too_deep_is_not_valid(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("x = " + "[" * 100_000)
     with pytest.raises(ValueError, match=r"policy\.toml:1: not valid TOML"):
@@ -607,7 +607,7 @@ def test_fields_that_do_not_go_together_are_named_with_the_line_of_the_first(tmp
 
 
 @needs_toml
-def test_what_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_byte_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_bytes(b"max_age = 3\n# \xff\n")
     with pytest.raises(ValueError, match=r"policy.toml:2: expected UTF-8, found the byte 0xff"):

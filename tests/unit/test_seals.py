@@ -42,7 +42,7 @@ RINGS = st.lists(st.sampled_from(KEYS), min_size=1, unique=True)
 
 class TestProperties:
     @given(OBJECTS, RINGS, PURPOSES)
-    def test_what_a_ring_signed_it_reads_and_names(self, obj: Any, keys: list[Key], purpose: str) -> None:
+    def test_a_ring_reads_and_names_what_it_signed(self, obj: Any, keys: list[Key], purpose: str) -> None:
         ring = KeyRing(keys, purpose)
         data = pack(obj, writer=Writer(keys=ring))
         header = verify(data, policy=Policy(keys=ring, signed_by=(keys[0].id,)))
@@ -53,7 +53,7 @@ class TestProperties:
         assert peek(data).verified == ()
 
     @given(RINGS, RINGS, PURPOSES, PURPOSES)
-    def test_a_signature_verifies_with_its_key_for_its_purpose_and_in_no_other_way(
+    def test_a_signature_verifies_only_with_its_key_and_purpose(
         self, writers: list[Key], readers: list[Key], purpose: str, other: str
     ) -> None:
         data = pack(1, writer=Writer(keys=KeyRing(writers, purpose)))
@@ -68,7 +68,7 @@ class TestProperties:
                 assert f"{key.id} ({key.alg})" in str(error)
 
     @pytest.mark.parametrize("alg", ALGS)
-    def test_no_changed_bit_gets_through(self, alg: str) -> None:
+    def test_every_changed_bit_is_refused(self, alg: str) -> None:
         ring = KeyRing([key_from("k", alg, SECRETS[0])])
         data = pack({"id": 1}, writer=Writer(keys=ring))
         policy = Policy(keys=ring)
@@ -81,7 +81,7 @@ class TestProperties:
             pytest.fail(f"bit {bit} of byte {offset}")
 
     @given(st.data())
-    def test_whatever_stands_in_the_seal_only_the_key_s_signature_counts(self, data: st.DataObject) -> None:
+    def test_only_a_signature_of_the_key_is_accepted(self, data: st.DataObject) -> None:
         good = pack({"id": 1}, writer=SIGNING)
         preamble = peek(good).preamble
         text, seal_bytes = good[64 : 64 + preamble.header_len], good[64 + preamble.header_len : preamble.head_len]
@@ -105,7 +105,7 @@ class TestProperties:
             assert header.verified == (("hmac-sha256", "k"),)
 
     @given(st.binary(max_size=200), PURPOSES, st.binary(max_size=200), PURPOSES)
-    def test_two_bodies_and_purposes_are_never_signed_alike(self, one: bytes, p: str, two: bytes, q: str) -> None:
+    def test_the_signed_bytes_differ_for_each_body_and_purpose(self, one: bytes, p: str, two: bytes, q: str) -> None:
         assert (pre_authentication(one, p) == pre_authentication(two, q)) == ((one, p) == (two, q))
 
     @given(
@@ -134,7 +134,7 @@ class TestProperties:
 
 
 @pytest.mark.parametrize("entry", cases("valid"))
-def test_any_artifact_can_be_sealed_and_says_the_same(entry: dict[str, Any], tmp_path: Path) -> None:
+def test_a_sealed_artifact_holds_the_same_object(entry: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "a.pseal"
     path.write_bytes(read(entry))
     before = verify(path)
@@ -167,7 +167,7 @@ class TestReading:
         assert verify(after, policy=policy).verified == (("hmac-sha256", "new"),)
         refused(lambda: unpack(after, policy=Policy(keys=old)))
 
-    def test_hints_tell_the_cases_apart(self) -> None:
+    def test_each_cause_has_its_own_hint(self) -> None:
         data = pack(1, writer=SIGNING)
         ring = KeyRing([Key.hmac("k", SECRETS[0]), Key.hmac("other", SECRETS[1])], "p")
         stranger = Policy(keys=KeyRing([Key.hmac("x", SECRETS[0])]))
@@ -183,7 +183,7 @@ class TestReading:
             assert words in str(error)
             assert isinstance(error, SignatureError)
 
-    def test_nothing_is_tried_that_the_ring_does_not_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_keys_of_the_ring_are_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tried: list[str] = []
 
         def count(key: Key, message: bytes, raw: bytes) -> bool:
@@ -240,7 +240,7 @@ class TestSeal:
         assert stat.S_IMODE(path.stat().st_mode) == 0o640 or os.name != "posix"
         assert os.listdir(path.parent) == ["a.pseal"]
 
-    def test_sealing_again_changes_nothing_but_the_own_signature(self, path: Path) -> None:
+    def test_sealing_again_replaces_only_the_signature_of_the_same_key(self, path: Path) -> None:
         key, other = Key.hmac("k", SECRETS[0]), Key.hmac("other", SECRETS[1])
         seal(path, key)
         one = path.read_bytes()
@@ -283,7 +283,7 @@ class TestSeal:
             assert path.read_bytes() == changed
             assert os.listdir(path.parent) == ["a.pseal"]
 
-    def test_a_full_seal_takes_no_more(self, path: Path) -> None:
+    def test_a_full_seal_refuses_another_signature(self, path: Path) -> None:
         many = [Signature("future-1", f"x{n}", b"x") for n in range(64)]
         seal(path, Key.generate("k"))
         header = peek(path)
@@ -309,7 +309,7 @@ class TestSeal:
             seal(path, Key.generate("k"))
         assert path.read_bytes() == before
 
-    def test_buffers_do_not_go_through_memory(self, path: Path) -> None:
+    def test_sealing_does_not_read_buffers_into_memory(self, path: Path) -> None:
         import tracemalloc
 
         pickleseal.dump(pickle.PickleBuffer(bytearray(24 << 20)), path, durable=False)
@@ -327,7 +327,7 @@ class Job:
 
 
 class TestUpgrade:
-    def test_it_signs_anew_what_it_verified(self, tmp_path: Path) -> None:
+    def test_an_upgrade_signs_again_after_it_verified(self, tmp_path: Path) -> None:
         path, ring = tmp_path / "job.pseal", KeyRing([Key.generate("k")])
         older, newer = pickleseal.Registry(), pickleseal.Registry()
         older.register(Job, "seals.Job", version=1)
@@ -362,7 +362,7 @@ def test_one_key_under_two_ids_is_not_two_signers() -> None:
         Policy(keys=KeyRing([pair, renamed]), signed_by=("x", "y"))
 
 
-def test_every_combination_of_signers_is_judged_by_who_has_to_sign(tmp_path: Path) -> None:
+def test_signed_by_accepts_exactly_the_artifacts_that_its_keys_signed(tmp_path: Path) -> None:
     path = tmp_path / "a.pseal"
     keys = [Key.hmac(f"k{n}", SECRETS[n]) for n in range(3)]
     ring = KeyRing(keys)

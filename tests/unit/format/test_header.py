@@ -179,7 +179,7 @@ class TestMembers:
         assert caught.value.where == where
         assert caught.value.step == 11
 
-    def test_what_was_found_is_said_where_it_is_short(self) -> None:
+    def test_a_short_value_is_shown_as_found(self) -> None:
         for found, said in ((7, 7), ("x", "x"), (True, True), (None, "nothing"), ([], "list"), ({}, "dict")):
             with pytest.raises(errors.HeaderSchemaError) as caught:
                 peek(created=found)
@@ -221,7 +221,7 @@ class TestNewerMinor:
         assert all(name in found.as_dict() for name in fields)
         assert found.sections == tuple(Section(len=s.len, xxh3=s.xxh3) for s in found.sections)
 
-    def test_its_header_is_refused_in_a_frame_of_this_minor(self) -> None:
+    def test_the_header_of_a_newer_minor_is_refused_in_an_older_frame(self) -> None:
         frame = Frame(format="pickleseal/1.1")
         frame.minor = 1
         pickleseal.peek(frame.data)
@@ -240,7 +240,7 @@ class TestNewerMinor:
             (types(new={"a b": 1}), "types.C.new.a b"),
         ],
     )
-    def test_a_name_that_is_no_key_is_refused(self, fields: dict[str, Any], where: str) -> None:
+    def test_a_name_that_is_not_a_key_is_refused(self, fields: dict[str, Any], where: str) -> None:
         with pytest.raises(errors.HeaderSchemaError) as caught:
             peek(1, **fields)
         assert caught.value.where == where

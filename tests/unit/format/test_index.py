@@ -36,7 +36,7 @@ def test_decoding_ends_at_the_first_damage() -> None:
 @pytest.mark.parametrize(
     "second", [Entry(64, 1, 0), Entry(64, 2, 0), Entry(128, 1, 0), Entry(0, 2, 0), Entry(129, 2, 0)]
 )
-def test_decoding_ends_where_the_order_does(second: Any) -> None:
+def test_decoding_ends_at_an_entry_out_of_order(second: Any) -> None:
     first = Entry(64, 1, 0)
     assert decode_entries(encode_entry(first) + encode_entry(second)) == [first]
 

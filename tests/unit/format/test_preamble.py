@@ -100,7 +100,7 @@ class TestTruncation:
             assert (error.step, error.expected, error.found) == (1, 64, length)
             assert ("seek(0)" in str(error.hint)) == (length == 0)
 
-    def test_any_other_beginning_is_no_artifact(self) -> None:
+    def test_any_other_beginning_is_not_an_artifact(self) -> None:
         for length in range(1, 9):
             error = refusal(b"\xf7PSL\r\n\x1a\x0b"[8 - length :])
             assert isinstance(error, NotAnArtifactError)

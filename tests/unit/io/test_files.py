@@ -55,7 +55,7 @@ class TestFiles:
                 pickleseal.load(file)
 
     @pytest.mark.parametrize("buffering", [0, -1])
-    def test_raw_and_buffered_files_are_left_behind_the_frame(self, name: str, tmp_path: Path, buffering: int) -> None:
+    def test_raw_and_buffered_files_are_left_after_the_frame(self, name: str, tmp_path: Path, buffering: int) -> None:
         data = pickleseal.pack(OBJECTS[name])
         (tmp_path / "a").write_bytes(b"before" + data + b"behind")
         with open(tmp_path / "a", "rb", buffering=buffering) as file:
@@ -73,7 +73,7 @@ class TestFiles:
         assert plain(pickleseal.load(file)) == plain(OBJECTS[name])
 
     @pytest.mark.parametrize("most", [1, 777, 1 << 30])
-    def test_a_pipe_of_any_temper(self, name: str, most: int) -> None:
+    def test_a_pipe_that_returns_pieces_of_any_size(self, name: str, most: int) -> None:
         data = pickleseal.pack(OBJECTS[name])
         if most == 1 and len(data) > 500_000:
             most = 4096
@@ -204,7 +204,7 @@ class TestReplacing:
         assert pickleseal.load(tmp_path / "a") == "old"
         assert len(list(tmp_path.iterdir())) == 1
 
-    def test_a_file_system_that_cannot_reserve_is_written_all_the_same(
+    def test_a_file_is_written_without_reserving_space_if_it_must(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*_: object) -> None:
@@ -344,7 +344,7 @@ class TestMisuseOfFiles:
         with pytest.raises(OSError, match="took"):
             pickleseal.dump(1, Odd())  # type: ignore[arg-type]
 
-    def test_peek_of_files_that_lie_about_seeking(self) -> None:
+    def test_peek_of_files_whose_seekable_is_wrong(self) -> None:
         data = pickleseal.pack([1])
 
         class Liar(io.BytesIO):
@@ -370,7 +370,7 @@ class TestMisuseOfFiles:
         pickleseal.dump(1, tmp_path / "a")
         assert pickleseal.load(tmp_path / "a") == 1
 
-    def test_what_is_no_file_is_named(self) -> None:
+    def test_an_argument_that_is_not_a_file_is_a_type_error(self) -> None:
         with pytest.raises(TypeError, match="expected a path or a binary file"):
             pickleseal.dump(1, 7)  # type: ignore[arg-type]
 

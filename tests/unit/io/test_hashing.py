@@ -135,7 +135,7 @@ class TestAllCores:
         pack([pickle.PickleBuffer(bytearray(20_000))] * 9, writer=SIGNING)
         assert not started
 
-    def test_a_source_that_goes_on_to_another_frame_judges_it(self, cores: None, tmp_path: Path) -> None:
+    def test_a_source_checks_the_next_frame_as_well(self, cores: None, tmp_path: Path) -> None:
         path = tmp_path / "two.pseal"
         path.write_bytes(
             artifact(set()) + artifact({0}, [b"\x80\x05B" + (100_000).to_bytes(4, "little") + bytes(100_000) + b"."])
@@ -146,7 +146,9 @@ class TestAllCores:
                 verify_source(source, Policy())
                 assert refused(lambda source=source: verify_source(source, Policy())).where == "sections[0]"  # type: ignore[misc]
 
-    def test_without_threads_it_hashes_all_the_same(self, cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_sections_are_hashed_without_threads_if_none_can_start(
+        self, cores: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import concurrent.futures
 
         def refuse(*args: object) -> Any:
@@ -173,7 +175,7 @@ class TestAllCores:
             patch.setattr(source, "_hash_range", shrink)
             assert verdict_of(refused(lambda: verify(path))) == ("truncated", 16)
 
-    def test_it_works_while_the_interpreter_exits(self) -> None:
+    def test_sections_are_hashed_while_the_interpreter_exits(self) -> None:
         code = (
             "import atexit, pickle, pickleseal as p\n"
             "from pickleseal._io import threads\n"

@@ -133,7 +133,7 @@ def test_every_flip_of_a_header_and_pickle_is_refused_before_anything_is_mapped(
 
 @pytest.mark.filterwarnings("ignore::pickleseal.errors.PackageWarning")
 @pytest.mark.parametrize("entry", cases("valid") + cases("invalid"))
-def test_vectors_have_one_verdict_everywhere(entry: dict[str, Any]) -> None:
+def test_vectors_get_the_same_verdict_from_bytes_files_and_maps(entry: dict[str, Any]) -> None:
     path = VECTORS / entry["file"]
 
     def say(**how: Any) -> Any:
@@ -302,7 +302,7 @@ def test_arrays_of_objects_lie_in_the_pickle(path: Path) -> None:
             assert mapped.object[0].tolist() == [1, None, "x"] * LARGE
 
 
-def test_many_buffers(path: Path) -> None:
+def test_an_object_with_many_buffers_is_mapped(path: Path) -> None:
     many = [np.full(LARGE, i % 256, "u1") for i in range(500)]
     pickleseal.dump(many, path, durable=False)
     with Mapped(path, verify="header") as mapped:
@@ -413,7 +413,7 @@ def test_expect_and_trust_are_as_for_load(path: Path) -> None:
         pickleseal.load(path, expect=list, mmap="r")
 
 
-def test_no_numpy_is_needed(path: Path) -> None:
+def test_maps_work_without_numpy(path: Path) -> None:
     pickleseal.dump(pickle.PickleBuffer(bytearray(LARGE)), path)
     code = (
         "import sys; sys.modules['numpy'] = None; import pickleseal; "

@@ -115,7 +115,7 @@ class TestWhatComesBack:
             shelf.put(data[:size])
             assert verdict(pickleseal.load, URL, None) == verdict(pickleseal.unpack, data[:size], None), size
 
-    def test_what_follows_is_refused(self, shelf: Shelf, threads: None) -> None:
+    def test_bytes_after_the_frame_are_refused(self, shelf: Shelf, threads: None) -> None:
         shelf.put(large(3) + b"more")
         with pytest.raises(errors.TrailingBytesError) as caught:
             pickleseal.load(URL)

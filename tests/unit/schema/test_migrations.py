@@ -109,7 +109,7 @@ class TestObjectsKeepTheirPlace:
 
         unpack_new(data, new, check)
 
-    def test_the_class_itself_as_a_value_stays_the_class(self) -> None:
+    def test_a_class_as_a_value_stays_the_class(self) -> None:
         import collections
 
         data = pack_old(
@@ -123,7 +123,7 @@ class TestObjectsKeepTheirPlace:
 
         unpack_new(data, self.NEW, check)
 
-    def test_attributes_that_are_no_fields_are_kept(self) -> None:
+    def test_attributes_that_are_not_fields_are_kept(self) -> None:
         def make(module: Any) -> Any:
             made = module.Task(1, 2)
             made.cached = "kept"
@@ -241,7 +241,7 @@ class TestMigrations:
         with pytest.raises(MigrationError, match="by a call"):
             unpack_new(data, task("b: int; a: int", "", more))
 
-    def test_a_namedtuple_becomes_a_dataclass_and_not_the_other_way_round(self) -> None:
+    def test_a_namedtuple_becomes_a_dataclass_but_not_the_reverse(self) -> None:
         tuple_text = "from typing import NamedTuple\nclass Task(NamedTuple):\n    a: int\n    b: int\n"
         migrated = REGISTER.format(1) + STEP.format(0, "pass")
         data = pack_old(tuple_text, lambda m: [m.Task(1, 2)] * 2)
@@ -380,7 +380,7 @@ class TestNames:
                 pickleseal.unpack(data, policy=policy)
             assert caught.value.missing == (new,)
 
-    def test_renames_of_a_package_reach_what_is_below_it(self) -> None:
+    def test_renames_of_a_package_apply_to_its_modules(self) -> None:
         policy = Policy(renames={"old": "new", "old.sub": "other", "old:C": "new:D"})
         assert compiled(policy).renamed("old.x.y:C") == "new.x.y:C"
         assert compiled(policy).renamed("old.sub.z:C") == "other.z:C"
@@ -390,7 +390,7 @@ class TestNames:
     @pytest.mark.parametrize(
         "renames", [{"a": "os"}, {"a:b": "builtins:eval"}, {"a": "subprocess"}, {"a:b": "shutil:rmtree"}]
     )
-    def test_renames_never_lead_to_what_runs_its_arguments(self, renames: dict[str, str]) -> None:
+    def test_renames_never_lead_to_functions_that_run_their_arguments(self, renames: dict[str, str]) -> None:
         with pytest.raises(ValueError, match="runs what"):
             Policy(renames=renames)
 
@@ -506,7 +506,7 @@ class TestRegistry:
         with pytest.raises(RegistryError, match="former name"):
             registry.register(Registry, "was-q")
 
-    def test_gaps_duplicates_and_steps_beyond(self) -> None:
+    def test_gaps_duplicates_and_steps_beyond_the_version_are_refused(self) -> None:
         registry = Registry()
         registry.migration("p", from_version=1)(lambda state: state)
         with pytest.raises(RegistryError, match="two migrations"):
@@ -532,7 +532,7 @@ class TestRegistry:
             registry.check()
         assert "from_version=2" in str(caught.value)
 
-    def test_what_a_module_registers_it_may_register_again(self) -> None:
+    def test_a_module_may_register_the_same_class_again(self) -> None:
         registry = Registry()
         text = task("a: int", "", REGISTER.format(1) + STEP.format(0, "pass"))
         for _ in range(2):
@@ -820,7 +820,7 @@ class TestDescribing:
         data = pack_old(text, lambda m: m.E.A)
         assert pickleseal.peek(data).types[f"{MODULE}:E"].fields == (("A", "1"), ("B", "2"), ("C", "3"), ("D", "1"))
 
-    def test_class_variables_are_no_fields(self) -> None:
+    def test_class_variables_are_not_fields(self) -> None:
         old = task(
             "a: int; b: ClassVar[int] = 1; c: InitVar[int] = 2; d: 'ClassVar[int]' = 3; e: int = 4", "(kw_only=True)"
         )

@@ -182,7 +182,7 @@ def test_foreign_text_is_escaped_in_warnings() -> None:
     assert len(str(caught[0].message)) < 1000
 
 
-def test_registry_errors_survive_pickling_whatever_was_given() -> None:
+def test_registry_errors_about_any_value_survive_pickling() -> None:
     import threading
 
     class Odd:

@@ -34,7 +34,7 @@ def test_iter_load_takes_paths_and_binary_files(what: Any) -> None:
 
 
 @pytest.mark.parametrize("linger", [0, -1, float("inf"), float("nan"), 1e12, "1"])
-def test_linger_is_a_time_that_can_be_waited(path: str, linger: Any) -> None:
+def test_linger_is_a_finite_time(path: str, linger: Any) -> None:
     with pytest.raises(ValueError, match="linger"):
         StreamWriter(path, linger=linger)
 
@@ -79,12 +79,12 @@ def test_an_iterator_that_is_dropped_before_it_began_leaves_no_file_open(path: s
         gc.collect()
 
 
-def test_a_reader_of_streams_refers_who_has_a_url_to_iter_load() -> None:
+def test_a_reader_of_streams_names_iter_load_for_urls() -> None:
     with pytest.raises(ValueError, match="iter_load"):
         StreamReader("s3://bucket/events.pseal")
 
 
-def test_a_frame_out_of_order_and_too_large_has_one_verdict(tmp_path: Path) -> None:
+def test_a_frame_out_of_order_and_too_large_gets_the_same_verdict_everywhere(tmp_path: Path) -> None:
     """Step 5 comes before step 6, in a file object too."""
     frames = [encode_object("x" * 5000 * n, None, {}, Writer()) for n in range(2)]
     data = b"".join(bytes(part) for n, seq in ((0, 0), (1, 7)) for part in frame_parts(frames[n], None, 5, seq))
@@ -150,7 +150,7 @@ def test_a_dropped_writer_warns_at_once_although_its_records_linger(tmp_path: Pa
     assert list(iter_load(path)) == [1]
 
 
-def test_a_batch_of_several_types_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_batch_of_several_types_is_refused_with_help(tmp_path: Path) -> None:
     path = tmp_path / "mixed.pseal"
     with StreamWriter(path, batch=10) as stream:
         stream.append(datetime.date(2026, 1, 2))

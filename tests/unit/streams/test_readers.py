@@ -110,7 +110,7 @@ def test_a_fifo_is_never_waited_for(path: str) -> None:
             opens()
 
 
-def test_frames_and_records_in_turn(path: str) -> None:
+def test_frames_and_records_can_be_read_in_turn(path: str) -> None:
     write_numbers(path, 12, batch=3)
     with StreamReader(path) as reader:
         frames = reader.frames()
@@ -135,7 +135,7 @@ def test_seeking_and_reading_agree_on_numbers_in_any_mixture_of_frames(path: str
                 assert list(reader) == list(range(n, count))
 
 
-def test_the_last_seq_there_is(path: str) -> None:
+def test_the_largest_seq_is_the_last(path: str) -> None:
     write_frames(path, vectors._one(1, 2**64 - 1))
     append(path, 2)  # a new stream
     with pytest.raises(StreamOrderError):
@@ -175,7 +175,7 @@ def test_a_file_that_may_only_be_read(path: str) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 1, 5])
-def test_a_file_that_was_emptied_and_written_anew(path: str, more: int) -> None:
+def test_a_file_that_was_emptied_and_written_again(path: str, more: int) -> None:
     with StreamWriter(path) as stream:
         stream.append(1)
         stream.append(2)
@@ -327,7 +327,7 @@ def test_policy_trust_expect_and_keys_apply_to_each_record(path: str) -> None:
         list(load(path, policy=signed))
 
 
-def test_a_file_that_was_emptied_is_followed_from_its_beginning_and_else_refused(path: str) -> None:
+def test_an_emptied_file_is_followed_from_its_beginning_and_otherwise_refused(path: str) -> None:
     for record in range(3):
         append(path, record)
     with (

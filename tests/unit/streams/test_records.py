@@ -351,7 +351,7 @@ def test_an_append_that_cannot_pack_leaves_no_file(path: str) -> None:
     assert not os.path.exists(path)
 
 
-def test_a_long_text_does_not_wait(path: str) -> None:
+def test_a_long_text_is_written_at_once(path: str) -> None:
     with StreamWriter(path, batch=100, fsync=0) as stream:
         for record in ({"n": 1}, {"text": "x" * 50_000}, {"n": 2}, ["y" * 50_000]):
             stream.append(record)
