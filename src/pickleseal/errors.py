@@ -313,7 +313,7 @@ class TornTailError(TruncatedError):
 
     code = "torn-tail"
     step = 7
-    default_hint = Hint(
+    default_hint: ClassVar[str | None] = Hint(
         "the last append did not finish; repair(path) cuts off what it left",
         "the last append did not finish; `pickleseal repair FILE` cuts off what it left",
     )
@@ -363,7 +363,7 @@ class LimitExceededError(RefusedError):
 
     code = "limit-exceeded"
     step = 6
-    default_hint = Hint(
+    default_hint: ClassVar[str | None] = Hint(
         "raise the limit in Policy(limits=Limits(...)) if this size is expected",
         "raise the limit under [limits] in a --policy file if this size is expected",
     )
