@@ -227,7 +227,7 @@ class IncrementalReader(Generic[T]):
         return obj
 
     def _or_close(self, work: Callable[[FedSource], A]) -> A:
-        """Do something with the source. If that raises, let go of the source: nothing can follow."""
+        """Call a function with the source. If it raises, drop the source, because the reader can't go on."""
         if self._source is None:
             raise ValueError("this reader has refused its input or given its object; use a new one")
         try:

@@ -101,7 +101,7 @@ fork_aware: "weakref.WeakSet[ForkAware]" = weakref.WeakSet()
 
 
 def call_after_fork(obj: ForkAware) -> None:
-    """Have an object's `after_fork` called, for as long as the object lives."""
+    """Register an object: its `after_fork` is called in the child of every fork, while the object lives."""
     fork_aware.add(obj)
 
 

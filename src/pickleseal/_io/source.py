@@ -221,7 +221,7 @@ class FileSource:
         return self.left is not None and isinstance(self.file, io.FileIO) and hasattr(os, "preadv")
 
     def _skim_in_a_thread(self, index: int, entry: dict[str, Any], pool: ThreadPool) -> None:
-        """Have a section of a regular file read and hashed by a thread, and step over it."""
+        """Start a thread that reads and hashes a section of a regular file, and step over the section."""
         start, length, end = self.file.tell(), entry["len"], self._taken + entry["len"]
         self.file.seek(start + length)
         self._advance(length)
@@ -492,7 +492,7 @@ def check_view(mapped: mmap.mmap, view: _View, pool: ThreadPool | None) -> None:
 
 
 def _populate(mapped: mmap.mmap, start: int, length: int) -> bool:
-    """Have Linux map pages in one go, not in thousands of page faults. Return whether they are there, if it says so."""
+    """Ask Linux to map all pages at once, to save page faults. Return False only if the file lacks some of them."""
     if sys.platform == "linux":
         begin = start // mmap.PAGESIZE * mmap.PAGESIZE
         try:

@@ -634,7 +634,7 @@ class StreamWriter:
         self._synced = written
 
     def _start_timer(self, seconds: float) -> None:
-        """Have a thread write what waits after so many seconds."""
+        """Start a thread that writes the waiting records after so many seconds."""
         timer = threading.Timer(seconds, _write_late, [weakref.ref(self)])  # weak: a dropped writer is closed at once
         timer.name, timer.daemon = "pickleseal-linger", True
         timer.start()
