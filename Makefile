@@ -38,9 +38,9 @@ $(DEV): $(RUN) pyproject.toml
 demo: $(BASE)
 	@$(RUN) examples/tour.py
 
-# The core: all that needs no server, no large package and no other interpreter.
+# The core: all that needs no server, no large package, no type checker and no other interpreter.
 test: $(TEST)
-	$(RUN) $(PYTEST) --ignore=tests/hosts
+	$(RUN) $(PYTEST) --ignore=tests/hosts --ignore=tests/typing
 
 # The rest: real servers and large packages, with coverage; python -O; the other interpreters of this machine.
 test-all: $(DEV)

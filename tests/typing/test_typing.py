@@ -4,7 +4,6 @@
 what it has to refuse.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,11 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from _helpers.support import ROOT
+from _helpers.support import ROOT, need
 
 HERE = Path(__file__).parent
 PROGRAMS = ["expect.py", "serializer.py", "unions.py"]
-needs_pyright = pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +31,12 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def mypy(folder: Path, *programs: str) -> subprocess.CompletedProcess[str]:
+    need("mypy")
     return run(folder, "mypy", "--strict", "--python-version", "3.10", "--config-file=", *programs)
 
 
 def pyright(folder: Path) -> subprocess.CompletedProcess[str]:
+    need("pyright")
     settings = {
         "include": ["*.py"],
         "extraPaths": [str(ROOT / "src")],
@@ -60,7 +60,6 @@ def test_mypy_would_say_so(folder: Path, tmp_path: Path) -> None:
     assert "Incompatible types in assignment" in done.stdout
 
 
-@needs_pyright
 def test_pyright_finds_the_types(folder: Path) -> None:
     done = pyright(folder)
     assert done.returncode == 0, done.stdout + done.stderr
