@@ -42,14 +42,14 @@ def objects(quick: bool) -> dict[str, Any]:
 
 
 def one(compare: Compare, name: str, obj: Any, rounds: int) -> tuple[list[Any], float]:
-    zstd, writer = _zstd(), pickleseal.Writer(compress="zstd", compress_level=LEVEL)
+    zstd, writer = _zstd(), pickleseal.PackOptions(compress="zstd", compress_level=LEVEL)
 
     def plain() -> bytes:
         return zstd.compress(pickle.dumps(obj, 5), LEVEL)  # type: ignore[no-any-return]
 
-    bare, sealed = plain(), pickleseal.pack(obj, writer=writer)
+    bare, sealed = plain(), pickleseal.pack(obj, options=writer)
     rows = [
-        compare(f"{name}, pack", plain, lambda: pickleseal.pack(obj, writer=writer), rounds),
+        compare(f"{name}, pack", plain, lambda: pickleseal.pack(obj, options=writer), rounds),
         compare(
             f"{name}, unpack", lambda: pickle.loads(zstd.decompress(bare)), lambda: pickleseal.unpack(sealed), rounds
         ),

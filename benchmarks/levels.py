@@ -13,7 +13,7 @@ from typing import Any
 from workload import Job
 
 import pickleseal
-from pickleseal import Key, KeyRing, Policy, Writer
+from pickleseal import Key, KeyRing, PackOptions, Policy
 from pickleseal._payload.structure import check_envelope
 
 Compare = Callable[..., Any]
@@ -29,7 +29,7 @@ def levels(compare: Compare, quick: bool) -> list[Any]:
     results = []
     for name, obj in (("dicts", dicts), ("dataclasses", jobs), ("tuples", rows)):
         bare, sealed = pickle.dumps(obj, 5), pickleseal.pack(obj)
-        signed = pickleseal.pack(obj, writer=Writer(keys=ring))
+        signed = pickleseal.pack(obj, options=PackOptions(keys=ring))
         size = f"{len(bare) / 1e6:.0f} MB of {name}"
 
         def loads(bare: bytes = bare) -> Any:
@@ -78,7 +78,7 @@ def hashing(compare: Compare, quick: bool) -> list[Any]:
     buffers = [os.urandom(size) for _ in range(4)]
     ring = KeyRing([Key.generate("bench")], "benchmark")
     views = [pickle.PickleBuffer(buffer) for buffer in buffers]
-    sealed = pickleseal.pack(views, writer=Writer(keys=ring))
+    sealed = pickleseal.pack(views, options=PackOptions(keys=ring))
     policy = Policy(keys=ring)
 
     def hash_all() -> None:

@@ -32,7 +32,7 @@ from levels import hashing, levels, small_levels
 from workload import Changed, Job
 
 import pickleseal
-from pickleseal import _packing as writer
+from pickleseal import _packing as packing
 
 
 @dataclass
@@ -112,14 +112,14 @@ def schemas(quick: bool) -> list[Result]:
     count = 10_000 if quick else 100_000
     rounds = 5 if quick else 15
     job, jobs = Job(1, "job-1", 0.5, ["a"]), [Job(i, f"job-{i}", i / 7, ["a", "b"]) for i in range(count)]
-    add_schemas = writer.add_schemas
+    add_schemas = packing.add_schemas
 
     def without_schemas(obj: Any) -> bytes:
-        writer.add_schemas = lambda *_: None
+        packing.add_schemas = lambda *_: None
         try:
             return pickleseal.pack(obj)
         finally:
-            writer.add_schemas = add_schemas
+            packing.add_schemas = add_schemas
 
     results = []
     for name, obj, number in ((f"{count // 1000}k dataclasses", jobs, 1), ("one dataclass", job, 1000)):

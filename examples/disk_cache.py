@@ -15,7 +15,7 @@ and tuples of them. 1, 1.0 and True are three different keys.
 
 If two processes miss at the same time, both compute the value, and the last `set` wins. Scans bound the size: after
 each sixteenth of the bound that was written, a scan removes what was used longest ago. Time stamps come from the system
-clock. Anyone who can write to the folder can choose the values. If that matters, sign (`Writer(keys=...)`,
+clock. Anyone who can write to the folder can choose the values. If that matters, sign (`PackOptions(keys=...)`,
 `Policy(keys=...)`).
 """
 
@@ -60,7 +60,7 @@ class DiskCache:
     Args:
         folder: where the entries are. It is made if it is missing, accessible only to its owner.
         version: the version of the code that computes the values.
-        reader, writer: read and pack the values: types, trust, signatures, quarantine.
+        reader, options: read and pack the values: types, trust, signatures, quarantine.
         max_age: seconds after which an entry is a miss; None: never.
         max_bytes: the bound for the size of all entries together.
         on_miss: called with (key, code, reason) for each miss: `"absent"`, `"os-error"`, or a code of pickleseal.
@@ -71,7 +71,7 @@ class DiskCache:
         folder: str | os.PathLike[str],
         version: str = "0",
         reader: pickleseal.Reader | None = None,
-        writer: pickleseal.Writer | None = None,
+        options: pickleseal.PackOptions | None = None,
         max_age: float | None = None,
         max_bytes: int = 1 << 30,
         on_miss: Callable[[Any, str, str], object] | None = None,
@@ -84,7 +84,7 @@ class DiskCache:
         policy = replace(
             policy, meta={**policy.meta, "version": version}, max_age=policy.max_age if max_age is None else max_age
         )
-        self._reader, self._writer, self._on_miss = replace(reader, policy=policy), writer, on_miss
+        self._reader, self._options, self._on_miss = replace(reader, policy=policy), options, on_miss
         self._max_bytes = max_bytes
         self._unscanned = max_bytes  # bytes written since the last scan; the first `set` scans
         self.counts: Counter[str] = Counter()
@@ -112,7 +112,7 @@ class DiskCache:
         """Store a value, and return whether that worked. TypeError: the key is not plain."""
         path, meta = self.path(key), {"key": _digest(key), "version": self.version}
         try:
-            pickleseal.dump(value, path, meta=meta, durable=False, writer=self._writer)
+            pickleseal.dump(value, path, meta=meta, durable=False, options=self._options)
             with suppress(FileNotFoundError):  # another process removed it already
                 self._unscanned += os.stat(path).st_size
             if self._unscanned >= self._max_bytes // 16:
@@ -214,7 +214,7 @@ def main() -> None:
         yesterday, today = pickleseal.Registry(), pickleseal.Registry()
         yesterday.register(Report, "reports.Report")
         today.register(ReportToday, "reports.Report")
-        cache = DiskCache(folder, writer=pickleseal.Writer(registry=yesterday))
+        cache = DiskCache(folder, options=pickleseal.PackOptions(registry=yesterday))
         for key in ("changed", "damaged"):
             cache.set(key, Report("May", 7) if key == "changed" else "May")
         with open(cache.path("damaged"), "r+b") as file:

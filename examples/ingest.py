@@ -40,9 +40,9 @@ class Order:
 def drop(inbox: Path) -> None:
     """Write what such a folder may hold: good, old and damaged artifacts, and files that are something else."""
     order, tenant = Order(7, ("tea", "cup")), {"tenant": "a"}
-    last_year = pickleseal.Writer(created=datetime.now(timezone.utc) - timedelta(days=365))
+    last_year = pickleseal.PackOptions(created=datetime.now(timezone.utc) - timedelta(days=365))
     pickleseal.dump(order, inbox / "good.pseal", meta=tenant)
-    pickleseal.dump(order, inbox / "old.pseal", meta=tenant, writer=last_year)
+    pickleseal.dump(order, inbox / "old.pseal", meta=tenant, options=last_year)
     pickleseal.dump(order, inbox / "nobodys.pseal")
     pickleseal.dump(["tea", "cup"], inbox / "list.pseal", meta=tenant)
     pickleseal.dump(Order(8, ("x" * 2_000_000,)), inbox / "large.pseal", meta=tenant)

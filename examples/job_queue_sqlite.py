@@ -77,7 +77,7 @@ class SqliteQueue:
 
     Args:
         path: the path of the database, which is made if it is missing.
-        reader, writer: read and pack the jobs: types, trust, signatures.
+        reader, options: read and pack the jobs: types, trust, signatures.
         lease: how long a claim lasts, in seconds.
         tries: how often a job is handed out before it is set aside.
     """
@@ -86,11 +86,11 @@ class SqliteQueue:
         self,
         path: str | os.PathLike[str],
         reader: pickleseal.Reader | None = None,
-        writer: pickleseal.Writer | None = None,
+        options: pickleseal.PackOptions | None = None,
         lease: float = 60.0,
         tries: int = 5,
     ) -> None:
-        self._reader, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
+        self._reader, self._options, self._lease, self._tries = reader or pickleseal.Reader(), options, lease, tries
         self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
         self._begin_wal()
         self._database.execute("PRAGMA synchronous = FULL")  # each commit is synced
@@ -103,7 +103,7 @@ class SqliteQueue:
 
     def put(self, job: Any) -> str:
         """Add a job and return its id. PackError: the job can't be packed."""
-        data = pickleseal.pack(job, writer=self._packer)
+        data = pickleseal.pack(job, options=self._options)
         return str(self._database.execute("INSERT INTO jobs (payload) VALUES (?)", (data,)).lastrowid)
 
     def claim(self) -> Claim | None:

@@ -68,7 +68,7 @@ class StreamQueue:
 
     Args:
         path: the path of the stream, which is made if it is missing.
-        reader, writer: read and pack the jobs: types, trust, signatures.
+        reader, options: read and pack the jobs: types, trust, signatures.
         lease: how long a claim lasts, in seconds.
         tries: how often a job is handed out before it is set aside.
     """
@@ -77,12 +77,12 @@ class StreamQueue:
         self,
         path: str | os.PathLike[str],
         reader: pickleseal.Reader | None = None,
-        writer: pickleseal.Writer | None = None,
+        options: pickleseal.PackOptions | None = None,
         lease: float = 60.0,
         tries: int = 5,
     ) -> None:
         self.path = os.path.realpath(path)
-        self._reader, self._packer, self._lease, self._tries = reader or pickleseal.Reader(), writer, lease, tries
+        self._reader, self._options, self._lease, self._tries = reader or pickleseal.Reader(), options, lease, tries
         self._jobs: dict[str, _Job] = {}
         self._log: pickleseal.StreamReader | None = None
         self._inode = -1
@@ -97,7 +97,7 @@ class StreamQueue:
 
     def put(self, job: Any) -> str:
         """Add a job and return its id. PackError: the job can't be packed."""
-        name, data = uuid.uuid4().hex, pickleseal.pack(job, writer=self._packer)
+        name, data = uuid.uuid4().hex, pickleseal.pack(job, options=self._options)
         self._append("put", name, data)
         return name
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from ._format.frame import Part
 from ._incremental import IncrementalReader
-from ._packing import Writer, pack_parts
+from ._packing import PackOptions, pack_parts
 from ._policy import Policy, Trust
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ async def send(
     *,
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
 ) -> None:
     """Pack an object, and write the artifact to a stream, at the speed at which the stream takes it.
 
@@ -166,7 +166,7 @@ async def send(
 
     Args:
         stream: an object with `write` and an asynchronous `drain`, such as `asyncio.StreamWriter`.
-        obj, type, meta, writer: as for `pack`.
+        obj, type, meta, options: as for `pack`.
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
@@ -175,7 +175,7 @@ async def send(
 
     `receive` has an example. Two tasks must not send on one stream at the same time.
     """
-    for chunk in _chunks(pack_parts(obj, type=type, meta=meta, writer=writer)):
+    for chunk in _chunks(pack_parts(obj, type=type, meta=meta, options=options)):
         stream.write(chunk)
         await stream.drain()
 

@@ -22,7 +22,7 @@ from ._io.threads import ThreadPool
 from ._io.url import check_options, is_url, local_path
 from ._keys import KeyRing
 from ._mapped import MapMode, Mapped
-from ._packing import Writer, check_members, defer_object, pack, pack_parts, writer_with
+from ._packing import PackOptions, check_members, defer_object, options_with, pack, pack_parts
 from ._policy import DEFAULT_POLICY, Policy, Request, Trust, check_is_policy, policy_with, request_of
 from ._reading import read_header, read_object, unpack, verify_request, verify_source
 from ._trust.levels import LevelName
@@ -46,7 +46,7 @@ def dump(
     keys: KeyRing | None = None,
     durable: bool = True,
     storage_options: Mapping[str, Any] | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
 ) -> None:
     """Pack an object into a file.
 
@@ -59,11 +59,11 @@ def dump(
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file object.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
-        compress: `"zstd"`: sections are compressed where that pays, as `Writer` says.
+        compress: `"zstd"`: sections are compressed where that pays, as `PackOptions` says.
         keys: the newest of these keys that can sign signs the artifact.
         durable: whether a path is synced to the disk (fsync of file and folder).
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
-        writer: the other settings, as for `pack`.
+        options: the other settings, as for `pack`.
 
     Returns:
         None.
@@ -82,15 +82,15 @@ def dump(
     {'rows': 3}
     """
     check_options(file, storage_options)
-    writer = writer_with(writer, keys, compress)
+    options = options_with(options, keys, compress)
     if not isinstance(file, str | os.PathLike):
-        write_parts(file, pack_parts(obj, type=type, meta=meta, writer=writer))
+        write_parts(file, pack_parts(obj, type=type, meta=meta, options=options))
         return
     path = _path_of(file)
     if path is None:
-        write_url(str(file), storage_options, pack_parts(obj, type=type, meta=meta, writer=writer))
+        write_url(str(file), storage_options, pack_parts(obj, type=type, meta=meta, options=options))
     else:
-        packed = defer_object(obj, type, check_members(type, meta), writer)
+        packed = defer_object(obj, type, check_members(type, meta), options)
         if not isinstance(packed, DeferredFrame):
             replace_file(path, packed, durable)
         elif is_replaceable(path):

@@ -244,7 +244,7 @@ class KeyRing:
     Runs no code of an artifact. A ring can't be pickled. Spec section 10.
 
     >>> ring = KeyRing([Key.generate("jobs-2026")], purpose="models")
-    >>> data = pack([1, 2], writer=Writer(keys=ring))
+    >>> data = pack([1, 2], options=PackOptions(keys=ring))
     >>> verify(data, policy=Policy(keys=ring)).verified
     (('hmac-sha256', 'jobs-2026'),)
     """

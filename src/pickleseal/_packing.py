@@ -1,8 +1,8 @@
 """Object -> frame (spec section 12), in one direction: describe the root's class, pickle, compute checksums, encode the
 header, put preamble and seal before it.
 
-`Writer` says how artifacts are written. The parts of a frame are bytes and views of the object's own memory; this
-module joins nothing and writes nowhere. It reads the environment once for each `Writer`, and the clock.
+`PackOptions` says how artifacts are written. The parts of a frame are bytes and views of the object's own memory; this
+module joins nothing and writes nowhere. It reads the environment once for each `PackOptions`, and the clock.
 """
 
 import builtins
@@ -49,7 +49,7 @@ Check = Callable[[EncodedFrame, Sign | None, Any], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Writer:
+class PackOptions:
     """How artifacts are written: what they say about build, time and classes, and who signs. Immutable, shared freely.
 
     Args:
@@ -73,7 +73,7 @@ class Writer:
             or the environment gives it. A set whose members have no order is a PackError. Dicts and attributes keep
             their order, which counts. It takes some ten times as long. A `StreamWriter` makes no batches then.
 
-    The environment is read once, when the Writer is made. The default writer is made when it is first used.
+    The environment is read once, when the object is made. The default options are made when they are first used.
 
     Raises:
         TypeError, ValueError: a label is not a string under a key; `created` has no time zone; `SOURCE_DATE_EPOCH` is
@@ -81,8 +81,8 @@ class Writer:
         MissingExtraError: `compress` is given, and no Zstandard library is installed.
 
     >>> from datetime import datetime, timezone
-    >>> fixed = Writer(created=datetime(2026, 1, 1, tzinfo=timezone.utc))
-    >>> pack([1, 2], writer=fixed) == pack([1, 2], writer=fixed)
+    >>> fixed = PackOptions(created=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    >>> pack([1, 2], options=fixed) == pack([1, 2], options=fixed)
     True
     """
 
@@ -118,7 +118,7 @@ class Writer:
     def __reduce__(self) -> tuple[Any, ...]:
         given = {name: getattr(self, name) for name, own in type(self).__dataclass_fields__.items() if own.init}
         return functools.partial(
-            Writer, **{**given, "build": dict(self.build)}
+            PackOptions, **{**given, "build": dict(self.build)}
         ), ()  # names no function, which may move
 
 
@@ -128,18 +128,18 @@ def _read_back_of(registry: Registry) -> Check:
     return ReadBack(registry)
 
 
-def with_check(writer: Writer, check: Check) -> Writer:
-    """Return a copy of a writer that calls a check with each frame that it makes of an object."""
-    copied = object.__new__(Writer)
-    for name in type(writer).__dataclass_fields__:
-        object.__setattr__(copied, name, getattr(writer, name))
-    object.__setattr__(copied, "_checks", (*writer._checks, check))
+def with_check(options: PackOptions, check: Check) -> PackOptions:
+    """Return a copy of some options with a check, which is called with each frame that is made of an object."""
+    copied = object.__new__(PackOptions)
+    for name in type(options).__dataclass_fields__:
+        object.__setattr__(copied, name, getattr(options, name))
+    object.__setattr__(copied, "_checks", (*options._checks, check))
     return copied
 
 
-def makes_batches(writer: Writer) -> bool:
+def makes_batches(options: PackOptions) -> bool:
     """Return whether records may share a frame. They may not where each object is checked, or has bytes of its own."""
-    return not (writer._checks or writer.reproducible)
+    return not (options._checks or options.reproducible)
 
 
 def _fixed_time(created: datetime | None, is_reproducible: bool) -> str | None:
@@ -167,40 +167,42 @@ def _checked_labels(what: str, labels: object) -> dict[str, str]:
     return copied
 
 
-def check_writer(writer: Writer | None) -> Writer:
-    """Return the caller's writer, or the default one.
+def check_options(options: PackOptions | None) -> PackOptions:
+    """Return the caller's options, or the default ones.
 
     Raises:
-        TypeError: it is no Writer.
+        TypeError: `options` is no PackOptions.
     """
-    if writer is None:
-        return default_writer()
-    if not isinstance(writer, Writer):
-        raise TypeError(f"writer: expected a Writer, found {type(writer).__name__}")
-    return writer
+    if options is None:
+        return default_options()
+    if not isinstance(options, PackOptions):
+        raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
+    return options
 
 
-def writer_with(writer: Writer | None, keys: KeyRing | None, compress: Compression | None) -> Writer:
-    """Return the writer of a call that may give keys and compression itself.
+def options_with(options: PackOptions | None, keys: KeyRing | None, compress: Compression | None) -> PackOptions:
+    """Return the options of a call that may give keys and compression itself.
 
     Raises:
-        TypeError: it is no Writer, or it has what the call gives as well.
-        ValueError: as for `Writer`.
+        TypeError: `options` is no PackOptions, or it has what the call gives as well.
+        ValueError: as for `PackOptions`.
     """
-    writer = check_writer(writer)
+    options = check_options(options)
     if keys is None and compress is None:
-        return writer
+        return options
     given = {name: value for name, value in (("keys", keys), ("compress", compress)) if value is not None}
     for name in given:
-        if getattr(writer, name) is not None:
-            raise TypeError(f"{name}: expected none beside a writer that has it; give it there: Writer({name}=...)")
-    return replace(writer, **given)  # type: ignore[arg-type]  # a Writer checks them
+        if getattr(options, name) is not None:
+            raise TypeError(
+                f"{name}: expected none beside options that have it; give it there: PackOptions({name}=...)"
+            )
+    return replace(options, **given)  # type: ignore[arg-type]  # a PackOptions checks them
 
 
 @functools.cache  # for the life of the process: the environment is read once
-def default_writer() -> Writer:
-    """Return the writer of calls that name none."""
-    return Writer()
+def default_options() -> PackOptions:
+    """Return the options of calls that give none."""
+    return PackOptions()
 
 
 def check_members(type: object, meta: Mapping[str, str] | None) -> dict[str, Any]:
@@ -224,7 +226,7 @@ def pack(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
 ) -> bytes:
     """Pack an object into the bytes of an artifact.
 
@@ -235,10 +237,10 @@ def pack(
         obj: any picklable object.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
-        compress: `"zstd"`: sections are compressed where that pays, as `Writer` says.
+        compress: `"zstd"`: sections are compressed where that pays, as `PackOptions` says.
         keys: the newest of these keys that can sign signs the artifact.
-        writer: the other settings: build labels, time stamp, registry; None: the default `Writer()`. It has no keys if
-            `keys` are given, and no compression if `compress` is given.
+        options: the other settings: build labels, time stamp, registry; None: the default `PackOptions()`. They have no
+            keys if `keys` are given, and no compression if `compress` is given.
 
     Returns:
         The bytes of one artifact. `unpack` reads them; `pack_parts` gives them without joining them.
@@ -252,7 +254,7 @@ def pack(
     >>> unpack(pack({"id": 1, "tags": ["a", "b"]}))
     {'id': 1, 'tags': ['a', 'b']}
     """
-    return b"".join(pack_parts(obj, type=type, meta=meta, compress=compress, keys=keys, writer=writer))
+    return b"".join(pack_parts(obj, type=type, meta=meta, compress=compress, keys=keys, options=options))
 
 
 def pack_parts(
@@ -262,7 +264,7 @@ def pack_parts(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
 ) -> list[Part]:
     """Pack an object into an artifact, as a list of buffers to be written one after the other.
 
@@ -274,53 +276,57 @@ def pack_parts(
     >>> sum(len(part) for part in pack_parts({"id": 1})) % 64
     0
     """
-    writer = writer_with(writer, keys, compress) if keys is not None or compress is not None else check_writer(writer)
+    options = (
+        options_with(options, keys, compress) if keys is not None or compress is not None else check_options(options)
+    )
     members = {} if type is None and meta is None else check_members(type, meta)
-    return frame_parts(encode_object(obj, type, members, writer), writer._sign)
+    return frame_parts(encode_object(obj, type, members, options), options._sign)
 
 
 def encode_object(
-    obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer, created: str | None = None
+    obj: Any, name: str | None, members: Mapping[str, Any], options: PackOptions, created: str | None = None
 ) -> EncodedFrame:
     """Pack an object as a frame whose place is still open. Errors as for `pack`.
 
     Args:
-        obj, writer: as for `pack`.
+        obj, options: as for `pack`.
         name: the header's `type`; None: the name of the object's class.
         members: further members of the header, as they are.
-        created: the time stamp; None: as the writer says.
+        created: the time stamp; None: as the options say.
     """
-    root = describe_root(type(obj), name, writer.registry)
-    pickled = pickle_or_explain(obj, writer.reproducible)
+    root = describe_root(type(obj), name, options.registry)
+    pickled = pickle_or_explain(obj, options.reproducible)
     if pickled.globals or pickled.methods:
-        check_globals(pickled, writer.registry)
-    frame = encode_pickled(pickled, root, name, members, writer, created)
-    for check in writer._checks:
-        check(frame, writer._sign, obj)
+        check_globals(pickled, options.registry)
+    frame = encode_pickled(pickled, root, name, members, options, created)
+    for check in options._checks:
+        check(frame, options._sign, obj)
     return frame
 
 
-def defer_object(obj: Any, name: str | None, members: Mapping[str, Any], writer: Writer) -> DeferredFrame | list[Part]:
+def defer_object(
+    obj: Any, name: str | None, members: Mapping[str, Any], options: PackOptions
+) -> DeferredFrame | list[Part]:
     """Pack an object so that its sections are hashed while they are written, if that pays; else return its parts."""
-    root = describe_root(type(obj), name, writer.registry)
-    pickled = pickle_or_explain(obj, writer.reproducible)
-    check_globals(pickled, writer.registry)
+    root = describe_root(type(obj), name, options.registry)
+    pickled = pickle_or_explain(obj, options.reproducible)
+    check_globals(pickled, options.registry)
     is_large = sum(view.nbytes for view in pickled.buffers) >= _DEFER_FROM
-    if is_large and writer._sign is None and not writer.read_back:
-        deferred = DeferredFrame(*_header_and_sections(pickled, root, name, members, writer, None))
+    if is_large and options._sign is None and not options.read_back:
+        deferred = DeferredFrame(*_header_and_sections(pickled, root, name, members, options, None))
         if deferred.header_len <= MAX_HEADER:
-            for check in writer._checks:  # of the header, in which checksums are still missing
+            for check in options._checks:  # of the header, in which checksums are still missing
                 check(deferred.without_sections(), None, obj)
             return deferred
-    frame = encode_pickled(pickled, root, name, members, writer)
-    for check in writer._checks:
-        check(frame, writer._sign, obj)
-    return frame_parts(frame, writer._sign)
+    frame = encode_pickled(pickled, root, name, members, options)
+    for check in options._checks:
+        check(frame, options._sign, obj)
+    return frame_parts(frame, options._sign)
 
 
-def place_frame(frame: EncodedFrame, writer: Writer, stream_id: int = 0, seq: int = 0) -> list[Part]:
+def place_frame(frame: EncodedFrame, options: PackOptions, stream_id: int = 0, seq: int = 0) -> list[Part]:
     """Return a frame with preamble and seal, for a place in a stream or for none (spec 12, steps 3 and 4)."""
-    return frame_parts(frame, writer._sign, stream_id, seq)
+    return frame_parts(frame, options._sign, stream_id, seq)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -408,7 +414,7 @@ def encode_pickled(
     root: ClassInHeader,
     name: str | None,
     members: Mapping[str, Any],
-    writer: Writer,
+    options: PackOptions,
     created: str | None = None,
 ) -> EncodedFrame:
     """Encode what was pickled as a frame whose place is still open. The names of root and globals were checked.
@@ -416,7 +422,7 @@ def encode_pickled(
     Raises:
         PackError: the header would break the format's limits.
     """
-    fields, sections = _header_and_sections(pickled, root, name, members, writer, created)
+    fields, sections = _header_and_sections(pickled, root, name, members, options, created)
     frame = encode_frame(fields, sections)
     if len(frame.header) > MAX_HEADER and "types" in fields:
         _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
@@ -432,7 +438,7 @@ def _header_and_sections(
     root: ClassInHeader,
     name: str | None,
     members: Mapping[str, Any],
-    writer: Writer,
+    options: PackOptions,
     created: str | None,
 ) -> tuple[dict[str, Any], list[Sequence[Part]]]:
     """Return the header without what `encode_frame` fills in, and the sections as they are stored."""
@@ -442,8 +448,8 @@ def _header_and_sections(
         sections.append((view,))
         entries.append({"readonly": True} if view.readonly else {})
     fields: dict[str, Any] = {
-        "build": writer._build,
-        "created": created or writer._created or timestamp(time_ns()),
+        "build": options._build,
+        "created": created or options._created or timestamp(time_ns()),
         "format": "pickleseal/1.0",
         "globals": pickled.globals,
         "pickle": {"protocol": 5},
@@ -453,10 +459,10 @@ def _header_and_sections(
         **members,
     }
     if pickled.globals:
-        add_schemas(fields, pickled, writer.registry)
-    if writer.compress is not None:
-        sections = compress_sections(sections, entries, writer.compress_level)
-    if writer._sign is not None:
+        add_schemas(fields, pickled, options.registry)
+    if options.compress is not None:
+        sections = compress_sections(sections, entries, options.compress_level)
+    if options._sign is not None:
         for entry, digest in zip(entries, sha256_of_all(sections), strict=True):
             entry["sha256"] = digest
     return fields, sections

@@ -579,7 +579,7 @@ def _accepted_codecs(fields: Fields, request: Request) -> Iterator[ReadError]:
 _RULES: tuple[tuple[Callable[[Policy], bool], Rule], ...] = (
     (lambda policy: bool(policy.types), _listed_type),
     (lambda policy: policy.max_age is not None or policy.max_skew is not None, _age),
-    (lambda policy: bool(policy.build), _labels("build", "Writer(build=...)")),
+    (lambda policy: bool(policy.build), _labels("build", "PackOptions(build=...)")),
     (lambda policy: bool(policy.meta), _labels("meta", "pack(..., meta=...)")),
     (lambda policy: policy.codecs != CODECS, _accepted_codecs),
 )

@@ -15,7 +15,7 @@ from ._format.header import Header
 from ._ingestion.reader import Event, Quarantine, Reader
 from ._io.source import BytesSource
 from ._keys import KeyRing
-from ._packing import Writer, check_writer, pack, with_check
+from ._packing import PackOptions, check_options, pack, with_check
 from ._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_of
 from ._reading import read_bytes, read_object
 from ._streams.reader import iter_load
@@ -46,7 +46,7 @@ class Serializer(Generic[T]):
 
     Args:
         policy: what is accepted; None: `Policy()`.
-        options: how artifacts are written; None: `Writer()`.
+        options: how artifacts are written; None: `PackOptions()`.
         keys: sign what is written, and require a signature of what is read. Beside a policy or options with keys this
             is a TypeError: give the keys there.
         level: the policy's level. Beside a policy this is a TypeError: write `Policy(keys=..., level=...)`.
@@ -78,7 +78,7 @@ class Serializer(Generic[T]):
     """
 
     policy: Policy | None = None
-    options: Writer | None = None
+    options: PackOptions | None = None
     _: KW_ONLY
     keys: KeyRing | None = None
     level: LevelName | None = None
@@ -90,7 +90,7 @@ class Serializer(Generic[T]):
     quarantine: Quarantine | str | os.PathLike[str] | None = None
     on_event: Callable[[Event], None] | None = None
     _policy: Policy = field(init=False, repr=False)
-    _writer: Writer = field(init=False, repr=False)
+    _pack_options: PackOptions = field(init=False, repr=False)
     _request: Request = field(init=False, repr=False)
     _reader: Reader[Any] | None = field(init=False, repr=False)
 
@@ -101,7 +101,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[Any]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -118,7 +118,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[A]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -134,7 +134,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[A | B]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -150,7 +150,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[A | B | C]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -166,7 +166,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[A | B | C | D]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -182,7 +182,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[A | None]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -198,7 +198,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[A | B]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -215,7 +215,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[Any]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -232,7 +232,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[E]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -248,7 +248,7 @@ class Serializer(Generic[T]):
         def __init__(
             self: "Serializer[Any]",
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -264,7 +264,7 @@ class Serializer(Generic[T]):
         def __init__(
             self,
             policy: Policy | None = None,
-            options: Writer | None = None,
+            options: PackOptions | None = None,
             *,
             keys: KeyRing | None = None,
             level: LevelName | None = None,
@@ -286,7 +286,7 @@ class Serializer(Generic[T]):
     encoding: ClassVar[None] = None  # what aiocache asks for: its servers shall return bytes
 
     def __post_init__(self) -> None:
-        policy, writer = check_is_policy(self.policy), _check_options(self.options)
+        policy, options = check_is_policy(self.policy), _check_options(self.options)
         if self.level is not None:
             if self.policy is not None:
                 raise TypeError("level: expected none beside a policy; write Policy(keys=..., level=...)")
@@ -296,9 +296,9 @@ class Serializer(Generic[T]):
                 raise TypeError("keys: expected none beside a policy with keys; write Policy(keys=..., level=...)")
             policy = replace(policy, keys=self.keys)
         if self.keys is not None:
-            if writer.keys is not None:
+            if options.keys is not None:
                 raise TypeError("keys: expected none beside options with keys; give them in policy and options")
-            writer = replace(writer, keys=self.keys)
+            options = replace(options, keys=self.keys)
         if self.on_refuse not in ("raise", "miss") and not callable(self.on_refuse):
             raise ValueError(f"on_refuse: expected 'raise', 'miss' or a function, found {self.on_refuse!r}")
         if not isinstance(self.check_writes, bool):
@@ -307,7 +307,7 @@ class Serializer(Generic[T]):
         set_field(self, "trust", as_tuple(self.trust))
         request = request_of(self.expect, self.trust, policy)
         set_field(self, "_policy", policy)
-        set_field(self, "_writer", _checking(writer, request) if self.check_writes else writer)
+        set_field(self, "_pack_options", _checking(options, request) if self.check_writes else options)
         set_field(self, "_request", request)
         reader = None
         if self.quarantine is not None or self.on_event is not None:
@@ -328,7 +328,7 @@ class Serializer(Generic[T]):
         Raises:
             PackError: the object can't be packed, or with `check_writes`, this serializer could not read it.
         """
-        return pack(obj, type=type, meta=meta, writer=self._writer)
+        return pack(obj, type=type, meta=meta, options=self._pack_options)
 
     if TYPE_CHECKING:
 
@@ -371,7 +371,7 @@ class Serializer(Generic[T]):
         meta: Mapping[str, str] | None = None,
     ) -> None:
         """Append a record to a stream, as `pickleseal.append` does."""
-        append(path, obj, type=type, meta=meta, writer=self._writer)
+        append(path, obj, type=type, meta=meta, options=self._pack_options)
 
     if TYPE_CHECKING:
 
@@ -414,7 +414,7 @@ class Serializer(Generic[T]):
     ) -> bytes:
         """Pack an object, as `pickle.dumps` is called. The arguments of pickle have no effect."""
         _check_no_buffers("buffer_callback", buffer_callback)
-        return pack(obj, type=type, meta=meta, writer=self._writer)
+        return pack(obj, type=type, meta=meta, options=self._pack_options)
 
     if TYPE_CHECKING:
 
@@ -490,7 +490,15 @@ class Serializer(Generic[T]):
     ) -> None:
         """Pack an object into a path, URL or binary file, as `pickleseal.dump` does, or as `pickle.dump` is called."""
         _check_no_buffers("buffer_callback", buffer_callback)
-        dump(obj, file, type=type, meta=meta, durable=durable, storage_options=storage_options, writer=self._writer)
+        dump(
+            obj,
+            file,
+            type=type,
+            meta=meta,
+            durable=durable,
+            storage_options=storage_options,
+            options=self._pack_options,
+        )
 
     if TYPE_CHECKING:
 
@@ -623,16 +631,16 @@ class _Unpickler:
         return self._serializer.load(self._file)
 
 
-def _checking(writer: Writer, request: Request) -> Writer:
+def _checking(options: PackOptions, request: Request) -> PackOptions:
     from ._written import AcceptedWrites  # not needed to import the library
 
-    return with_check(writer, AcceptedWrites(request, writer.compress is not None))
+    return with_check(options, AcceptedWrites(request, options.compress is not None))
 
 
-def _check_options(options: object) -> Writer:
-    if options is not None and not isinstance(options, Writer):
-        raise TypeError(f"options: expected a Writer, found {type(options).__name__}")
-    return check_writer(options)
+def _check_options(options: object) -> PackOptions:
+    if options is not None and not isinstance(options, PackOptions):
+        raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
+    return check_options(options)
 
 
 def _check_no_buffers(name: str, value: object) -> None:

@@ -50,7 +50,7 @@ STATE = (
         "clear",
         "an entry keeps the classes alive whose ids are in its key; emptied when full",
     ),
-    State("_packing", "default_writer", "cache_clear", "the environment as it is when first asked for"),
+    State("_packing", "default_options", "cache_clear", "the environment as it is when first asked for"),
     State("_packing", "warning_about", "cache_clear", "a function of the name alone; bounded"),
     State("_policy", "version_clauses", "cache_clear", "a function of the text alone; bounded"),
     State("_trust.allow_list", "is_dangerous", "cache_clear", "a function of the name alone; bounded"),

@@ -35,9 +35,9 @@ _MOST_HEAD = PREAMBLE_SIZE + MAX_HEADER + (1 << 16)  # bytes of preamble, header
 class AcceptedWrites:
     """Refuses to write what a request's policy would refuse to read (spec 11, steps 1 to 15). Unpickles nothing.
 
-    For the frames of one writer alone. A header that was accepted is remembered, without what is the same in all of
-    them, its time stamp and its sections: an artifact whose header has the same rest passes at once. All are forgotten
-    when a class is registered, and when they become too many.
+    For the frames that one `PackOptions` makes. A header that was accepted is remembered, without what is the same in
+    all of them, its time stamp and its sections: an artifact whose header has the same rest passes at once. All
+    are forgotten when a class is registered, and when they become too many.
     """
 
     def __init__(self, request: Request, compresses: bool) -> None:
@@ -51,7 +51,7 @@ class AcceptedWrites:
             self._small = 0
         self._seen: set[bytes] = set()
         self._index: RegistryIndex | None = None
-        self._start = 0  # where the time stamp ends: behind the labels of the writer
+        self._start = 0  # where the time stamp ends: behind the build labels
 
     def __call__(self, frame: EncodedFrame, sign: Sign | None, obj: Any) -> None:
         """Check a frame that was just made.
@@ -99,7 +99,7 @@ def _refused(refusal: ReadError, obj: Any) -> PackError:
     elif isinstance(refusal, TypeMismatchError):
         where = "$"
     elif isinstance(refusal, SignatureError):
-        hint = Hint("sign what is written with such a key, by the serializer's options=Writer(keys=...)")
+        hint = Hint("sign what is written with such a key, by the serializer's options=PackOptions(keys=...)")
     reason = f"this serializer could not read it; {refusal.reason}"
     found = ", ".join(map(str, refusal.found)) if isinstance(refusal.found, tuple) else refusal.found
     return PackError(reason, refusal.expected, found, hint, where)

@@ -19,7 +19,7 @@ from ._io.atomic import naming, replace_file, replace_with
 from ._io.source import FileSource
 from ._io.url import refuse_url
 from ._keys import Key, KeyRing, signer, verifier
-from ._packing import Writer, encode_object, place_frame
+from ._packing import PackOptions, encode_object, place_frame
 from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
 from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
@@ -82,7 +82,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
         raise
 
 
-def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
+def remove_signatures(path: str | os.PathLike[str], ids: Collection[str]) -> tuple[Header, int]:
     """Remove the signatures of some keys from an artifact file, all algorithms of each key.
 
     Everything that `verify` checks is checked first. The header and the other signatures stay as they are. The file is
@@ -94,12 +94,16 @@ def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
 
     Raises:
         ReadError: as for `verify`; the file is left as it is.
+        TypeError: `ids` is one text.
         ValueError: the path is a URL.
         OSError: from the operating system.
     """
-    refuse_url(path, "path")
+    refuse_url(path, "remove_signatures")
+    if isinstance(ids, str):
+        raise TypeError(f"ids: expected a list of ids of keys, found {ids!r}; give [{ids!r}]")
+    name = os.fsdecode(path)
     try:
-        with io.FileIO(path) as file:
+        with naming(name), io.FileIO(name) as file:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
             before = old.preamble
             signatures = _read_signatures(file, before)
@@ -114,9 +118,9 @@ def remove_signatures(path: str, ids: Collection[str]) -> tuple[Header, int]:
             frame_len = before.frame_len - before.seal_len + len(seal)
             place = before.version_minor, before.stream_id, before.seq
             head = encode_preamble(frame_len, header, len(seal), *place) + header + seal
-            return _replace_head(path, file, old, len(head), lambda _: head, None), len(signatures) - len(kept)
+            return _replace_head(name, file, old, len(head), lambda _: head, None), len(signatures) - len(kept)
     except ReadError as exc:
-        exc.path = path
+        exc.path = name
         raise
 
 
@@ -210,7 +214,7 @@ def upgrade(
     *,
     trust: Trust = (),
     policy: Policy | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
     durable: bool = True,
 ) -> bool:
     """Write an artifact anew at the current schema versions, unless it has them already.
@@ -218,12 +222,12 @@ def upgrade(
     The object is loaded as by `load`, with migrations, and the old file is replaced atomically. `created`, `meta` and
     `ext` are kept, and `ext["pickleseal.history"]` records the versions before. If another program replaces the file
     meanwhile, that version is lost, so keep writers away during an upgrade. The signature of a sealed artifact must be
-    valid. The writer then signs the new artifact; signatures by other keys are lost.
+    valid. The keys in `options` sign the new artifact; signatures by other keys are lost.
 
     Args:
         path: a file of exactly one artifact.
         trust, policy: as for `load`.
-        writer: build labels, keys and compression; its registry is the policy's. None: the default writer, which
+        options: build labels, keys and compression; its registry is the policy's. None: the default options, which
             compresses if the old artifact was compressed.
         durable: whether the file is synced to the disk.
 
@@ -232,10 +236,10 @@ def upgrade(
 
     Raises:
         ReadError: as for `load`; the file is left as it is.
-        PolicyError: the artifact has a seal, and not both of policy and writer have keys.
+        PolicyError: the artifact has a seal, and not both of policy and options have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
-        ValueError: writer and policy have different registries, or the policy ignores drift, or the path is a URL.
+        ValueError: options and policy have different registries, or the policy ignores drift, or the path is a URL.
 
     Runs the code that `load` and `dump` run. Spec section 6.4.
 
@@ -246,24 +250,24 @@ def upgrade(
     False
     """
     refuse_url(path, "upgrade")
-    request, is_default = request_of(None, trust, policy), writer is None
+    request, is_default = request_of(None, trust, policy), options is None
     policy = request.policy
-    writer = Writer(registry=policy.registry) if writer is None else writer
-    if not isinstance(writer, Writer):
-        raise TypeError(f"writer: expected a Writer, found {type(writer).__name__}")
+    options = PackOptions(registry=policy.registry) if options is None else options
+    if not isinstance(options, PackOptions):
+        raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
     if policy.drift == "ignore":
         raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
-    if writer.registry is not policy.registry:
-        raise ValueError("upgrade: expected one registry in policy and writer, else names and versions get lost")
+    if options.registry is not policy.registry:
+        raise ValueError("upgrade: expected one registry in policy and options, else names and versions get lost")
     name = os.fsdecode(path)
     try:
         with naming(name), io.FileIO(name) as file:
             source = FileSource(file, whole=True)
             accepted = accept(source, request)
             header = accepted.header
-            if header.preamble.seal_len and not (header.verified and writer.keys is not None):
+            if header.preamble.seal_len and not (header.verified and options.keys is not None):
                 hint = Hint(
-                    "give Policy(keys=...) that verify it, and Writer(keys=...) that sign it anew",
+                    "give Policy(keys=...) that verify it, and PackOptions(keys=...) that sign it anew",
                     "--key FILE verifies the seal and signs the new file",
                 )
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
@@ -274,15 +278,15 @@ def upgrade(
         exc.path = name
         raise
     if is_default and any("codec" in entry for entry in fields_of(header)["sections"]):
-        writer = Writer(registry=policy.registry, compress="zstd")
-    frame = encode_object(obj, compiled(policy).name_today(header.type), _kept(header), writer, header.created)
-    parts = place_frame(frame, writer)
+        options = PackOptions(registry=policy.registry, compress="zstd")
+    frame = encode_object(obj, compiled(policy).name_today(header.type), _kept(header), options, header.created)
+    parts = place_frame(frame, options)
     replace_file(name, parts, durable)
     return True
 
 
 def _is_current(accepted: Accepted) -> bool:
-    """Return whether an artifact would come out of the writer with the same names, schemas and versions."""
+    """Return whether an artifact would be written today with the same names, schemas and versions."""
     fields, request, decision = fields_of(accepted.header), accepted.request, accepted.decision
     if any(plan.was is not None for plan in decision.plans.values()):
         return False

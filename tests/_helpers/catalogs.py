@@ -34,8 +34,8 @@ def settle(folder: Path) -> None:
 
 
 def write_artifacts(folder: Path) -> Path:
-    writer = pickleseal.Writer(created=datetime(2026, 1, 2, tzinfo=timezone.utc), build={"app": "billing"})
-    code = pickleseal.pack(datetime(2020, 1, 1), meta={"team": "risk"}, writer=writer)
+    writer = pickleseal.PackOptions(created=datetime(2026, 1, 2, tzinfo=timezone.utc), build={"app": "billing"})
+    code = pickleseal.pack(datetime(2020, 1, 1), meta={"team": "risk"}, options=writer)
     (folder / "a.pseal").write_bytes(code)
     (folder / "b.pseal").write_bytes(PACKED[0])
     (folder / "bad.pseal").write_bytes(b"<html>")

@@ -14,7 +14,7 @@ from _helpers.support import GOLDEN
 from pickleseal._cli.main import main
 
 # What help must not say on the command line, and what it must not say to callers.
-_FUNCTIONS = "Policy|Limits|Writer|PackOptions|repair|seal|iter_load|adopt|repickle|extract"
+_FUNCTIONS = "Policy|Limits|PackOptions|PackOptions|repair|seal|iter_load|adopt|repickle|extract"
 PYTHON = re.compile(rf"\b({_FUNCTIONS})\(|\b(trust|policy|keys|encoding|isolated)=")
 SHELL = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _NOW = "1798761600"  # 2027-01-01: ages in golden files do not change

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pickleseal
-from pickleseal import Policy, Registry, Writer
+from pickleseal import PackOptions, Policy, Registry
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "old"
 
@@ -110,7 +110,7 @@ def pack_old(text: str, make: Any, registry: Registry | None = None) -> bytes:
     """Pack what `make` gives with the classes of a source."""
     registry = registry or Registry()
     with installed(MODULE, text, registry=registry) as module:
-        return pickleseal.pack(make(module), writer=Writer(registry=registry))
+        return pickleseal.pack(make(module), options=PackOptions(registry=registry))
 
 
 def unpack_new(data: bytes, text: str, check: Any = None, **policy: Any) -> Any:
@@ -147,8 +147,8 @@ def main() -> None:
         try:
             with installed(module_name(kind), text) as module:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                writer = pickleseal.Writer(created=created)
-                pickleseal.dump(old_object(kind, module), path, writer=writer)
+                writer = pickleseal.PackOptions(created=created)
+                pickleseal.dump(old_object(kind, module), path, options=writer)
         except ImportError as exc:
             print(f"{kind}: {exc}")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pickleseal
 from _helpers.fault_kit import ROOM, Faults, Outcome, every_call, every_death
-from pickleseal import Key, KeyRing, Policy, Registry, Writer
+from pickleseal import Key, KeyRing, PackOptions, Policy, Registry
 from pickleseal.errors import TruncatedError
 
 ERRORS = ["EIO", "ENOSPC", "EDQUOT", "EINTR", "EACCES"]
@@ -73,12 +73,12 @@ OPERATIONS = {
     "dump-link": Operation(_dump_old, lambda path: pickleseal.dump(NEW, path), _is(NEW), "other/a.pseal", "link.pseal"),
     "seal": Operation(
         _dump_old,
-        lambda path: pickleseal.seal(path, _KEY),
+        lambda path: pickleseal.maintenance.seal(path, _KEY),
         lambda path: pickleseal.peek(path, policy=Policy(keys=KeyRing([_KEY]))).verified == (("hmac-sha256", "k"),),
     ),
     "upgrade": Operation(
-        lambda path: pickleseal.dump(Task("x"), path, writer=Writer(registry=_WAS)),
-        lambda path: pickleseal.upgrade(path, policy=Policy(registry=_IS)),
+        lambda path: pickleseal.dump(Task("x"), path, options=PackOptions(registry=_WAS)),
+        lambda path: pickleseal.maintenance.upgrade(path, policy=Policy(registry=_IS)),
         lambda path: (
             pickleseal.load(path, policy=Policy(registry=_IS)) == Task("X") and pickleseal.peek(path).version == 1
         ),
@@ -279,7 +279,7 @@ def threads(folder: Path) -> int:
     faults, large, sealed, count = Faults(), folder / "large.pseal", folder / "sealed.pseal", 0
     pickleseal.dump([NEW, pickle.PickleBuffer(bytearray(33 << 20))], large, durable=False)
     pickleseal.dump([NEW, *(pickle.PickleBuffer(bytearray(1 << 20)) for _ in range(2))], sealed, durable=False)
-    pickleseal.seal(sealed, _KEY)
+    pickleseal.maintenance.seal(sealed, _KEY)
     cases = [(pickleseal.load, large, at) for at in (1, 2, 60, 120)]
     cases += [(pickleseal.verify, sealed, at) for at in range(1, 9)]
     for read, path, at in cases:

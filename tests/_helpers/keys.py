@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pickleseal import Key, KeyRing, Policy, Writer
+from pickleseal import Key, KeyRing, PackOptions, Policy
 from pickleseal.errors import ReadError
 
 try:
@@ -21,7 +21,7 @@ def key_from(id: str, alg: str, secret: bytes) -> Key:
     return Key.hmac(id, secret) if alg == "hmac-sha256" else Key.ed25519(id, private=secret)
 
 
-SIGNING = Writer(keys=KeyRing([Key.hmac("k", SECRETS[0])]))
+SIGNING = PackOptions(keys=KeyRing([Key.hmac("k", SECRETS[0])]))
 POLICY = Policy(keys=SIGNING.keys)
 
 

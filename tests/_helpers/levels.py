@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import pickleseal
-from pickleseal import Key, KeyRing, Policy, Writer
+from pickleseal import Key, KeyRing, PackOptions, Policy
 from pickleseal._trust.allow_list import is_listed
 
 RING = KeyRing([Key.hmac("test", b"k" * 32)])
@@ -28,6 +28,6 @@ def round_trip(obj: Any, level: str) -> Any:
     """Pack, sign, and read at a level, with what the header names and the built-in list lacks."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pickleseal.errors.PackWarning)  # paths are of one kind of platform
-        data = pickleseal.pack(obj, writer=Writer(keys=RING))
+        data = pickleseal.pack(obj, options=PackOptions(keys=RING))
     trust = [name for name in pickleseal.peek(data).globals if not is_listed(name)]
     return pickleseal.unpack(data, trust=trust, policy=POLICIES[level])

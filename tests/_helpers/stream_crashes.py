@@ -162,7 +162,7 @@ def kills(folder: Path, rounds: int, seed: int) -> dict[str, int]:
             else:
                 raise AssertionError("it was appended behind a torn tail")
             if rng.random() < 0.5:
-                assert pickleseal.repair(path) > 0
+                assert pickleseal.maintenance.repair(path) > 0
                 assert read_whole(path) == (records, False)
                 is_torn = False
         if (round + 1) % _SEVERAL == 0 or round + 1 == rounds:
@@ -223,7 +223,7 @@ def beside_readers(folder: Path, seconds: float, repairs: bool) -> dict[str, int
         for child in writers:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        pickleseal.repair(path)
+        pickleseal.maintenance.repair(path)
     for child in readers:
         joined(child)
     os.close(writing)
@@ -274,7 +274,7 @@ def full_disk(folder: Path) -> dict[str, Any]:
         filler.unlink()
         stream.append([count, "the same writer goes on"])
     assert [number for number, _ in pickleseal.iter_load(path)] == list(range(count + 1))
-    assert pickleseal.repair(path) == 0
+    assert pickleseal.maintenance.repair(path) == 0
     assert mounts.tmpfs(folder, size, read_only=True)
     try:
         pickleseal.append(path, "refused")

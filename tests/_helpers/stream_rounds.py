@@ -139,7 +139,7 @@ class Round:
                 raise AssertionError("it was appended behind a torn tail")
         self.torn += is_torn
         if is_torn:
-            assert pickleseal.repair(self.path) > 0
+            assert pickleseal.maintenance.repair(self.path) > 0
         with StreamWriter(self.path) as stream:
             stream.append("next")
         assert self.records() == ([*found, "next"], False)

@@ -294,9 +294,9 @@ class TestDeploys:
     def test_a_registry_of_its_own(self, tmp_path: Path) -> None:
         own = 'REGISTRY = pickleseal.Registry()\n\n\n@REGISTRY.artifact("jobs.Task")\n' + TASK
         deploy(tmp_path, own)
-        write(tmp_path, "pickleseal.Writer and m.Task('a')")
-        code = "import pickleseal, myapp.models as m; w = pickleseal.Writer(registry=m.REGISTRY)\n"
-        python(tmp_path, code + "pickleseal.dump(m.Task('a'), 'a.pseal', writer=w)")
+        write(tmp_path, "pickleseal.PackOptions and m.Task('a')")
+        code = "import pickleseal, myapp.models as m; w = pickleseal.PackOptions(registry=m.REGISTRY)\n"
+        python(tmp_path, code + "pickleseal.dump(m.Task('a'), 'a.pseal', options=w)")
         deploy(tmp_path, own.replace("jobs.Task", "jobs.Other").replace("name", "title"))
         found = check(tmp_path, "--registry", "myapp.models:REGISTRY")
         assert [result["code"] for result in found["results"]] == ["schema-drift"]

@@ -129,8 +129,8 @@ def test_sections_are_put_in_band() -> None:
 
 
 def test_a_compressed_artifact_is_extracted() -> None:
-    writer = pickleseal.Writer(compress="zstd")
-    parts, _ = extract(BytesSource(pickleseal.pack(["x" * 100_000, bytearray(50_000)], writer=writer)))
+    writer = pickleseal.PackOptions(compress="zstd")
+    parts, _ = extract(BytesSource(pickleseal.pack(["x" * 100_000, bytearray(50_000)], options=writer)))
     assert pickle.loads(b"".join(parts)) == ["x" * 100_000, bytearray(50_000)]
 
 

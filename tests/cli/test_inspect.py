@@ -187,7 +187,7 @@ def test_a_section_is_written_decoded_and_checked(tmp_path: Path, compress: str 
         need("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
     raw = b"0123456789abcdef" * 5000
     path, target = tmp_path / "a.pseal", tmp_path / "out.bin"
-    pickleseal.dump({"b": pickle.PickleBuffer(raw)}, path, writer=pickleseal.Writer(compress=compress))
+    pickleseal.dump({"b": pickle.PickleBuffer(raw)}, path, options=pickleseal.PackOptions(compress=compress))
     assert cli("inspect", path, "--extract", 1, "-o", target).code == 0
     assert target.read_bytes() == raw
     assert cli("inspect", path, "--extract", 1).raw == raw
@@ -502,7 +502,7 @@ def test_signatures_are_verified_with_a_key(tmp_path: Path) -> None:
     ring = pickleseal.KeyRing([pickleseal.Key.generate("audit")])
     path, keys = tmp_path / "a.pseal", tmp_path / "keys"
     ring.to_file(keys)
-    pickleseal.dump(1, path, writer=pickleseal.Writer(keys=ring))
+    pickleseal.dump(1, path, options=pickleseal.PackOptions(keys=ring))
     assert "not verified: audit (hmac-sha256); --key verifies" in cli("inspect", path).out
     assert "verified: audit (hmac-sha256)" in cli("inspect", path, "--key", keys).out
     assert cli("inspect", VECTORS / "valid" / "minimal.pseal", "--key", keys).code == 1

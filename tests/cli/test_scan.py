@@ -28,7 +28,7 @@ from pickleseal._cli.main import main
 
 def found(*paths: Path | str, **options: Any) -> list[tuple[int, int, str | None]]:
     """Return offset, record, and code of each entry."""
-    entries = list(pickleseal.iter_headers(paths, **options))
+    entries = list(pickleseal.catalog.iter_headers(paths, **options))
     for entry in entries:
         assert pickle.loads(pickle.dumps(entry)).header == entry.header
         assert (entry.header is None) != (entry.error is None)
@@ -46,7 +46,7 @@ class TestIterHeaders:
         for number, data in enumerate(PACKED * 20):
             paths.append(tmp_path / f"{number * 7 % 60}")
             paths[-1].write_bytes(data)
-        entries = list(pickleseal.iter_headers(paths))
+        entries = list(pickleseal.catalog.iter_headers(paths))
         assert [entry.path for entry in entries] == [str(path) for path in paths]
         assert [entry.header for entry in entries] == [pickleseal.peek(path) for path in paths]
         assert {entry.file_size for entry in entries} == set(map(len, PACKED))
@@ -58,7 +58,7 @@ class TestIterHeaders:
         path = stream_of(tmp_path, 500, batch=7)
         with pickleseal.StreamReader(path) as reader:
             frames = list(reader.frames())
-        entries = list(pickleseal.iter_headers([path]))
+        entries = list(pickleseal.catalog.iter_headers([path]))
         assert [(entry.offset, entry.record, entry.header) for entry in entries] == [
             (frame.offset, frame.record, frame.header) for frame in frames
         ]
@@ -83,7 +83,7 @@ class TestIterHeaders:
         (tmp_path / "folder").mkdir()
         (tmp_path / "good").write_bytes(PACKED[1])
         wanted = {name: code for name, (_, code) in cases.items()} | {"folder": None, "gone": None, "good": None}
-        entries = list(pickleseal.iter_headers([tmp_path / name for name in wanted]))
+        entries = list(pickleseal.catalog.iter_headers([tmp_path / name for name in wanted]))
         codes = {os.path.basename(entry.path): code_of(entry.error) for entry in entries}
         assert codes == wanted | {"folder": "OSError", "gone": "FileNotFoundError"}
         assert entries[-1].header is not None
@@ -109,8 +109,8 @@ class TestIterHeaders:
     def test_keys_and_limits_of_a_policy(self, tmp_path: Path) -> None:
         ring = pickleseal.KeyRing([pickleseal.Key.hmac("k", b"s" * 32)])
         path = tmp_path / "a"
-        pickleseal.dump(1, path, writer=pickleseal.Writer(keys=ring))
-        (entry,) = pickleseal.iter_headers([path], policy=pickleseal.Policy(keys=ring))
+        pickleseal.dump(1, path, options=pickleseal.PackOptions(keys=ring))
+        (entry,) = pickleseal.catalog.iter_headers([path], policy=pickleseal.Policy(keys=ring))
         assert entry.header is not None
         assert entry.header.verified == (("hmac-sha256", "k"),)
         assert entry.as_row()["signed"] == ["k"]
@@ -144,17 +144,17 @@ class TestIterHeaders:
 
     def test_arguments(self, tmp_path: Path) -> None:
         with pytest.raises(TypeError, match="paths"):
-            pickleseal.iter_headers("a.pseal")
+            pickleseal.catalog.iter_headers("a.pseal")
         with pytest.raises(ValueError, match="concurrency"):
-            pickleseal.iter_headers([], concurrency=0)
+            pickleseal.catalog.iter_headers([], concurrency=0)
         with pytest.raises(TypeError, match="storage_options"):
-            pickleseal.iter_headers([], storage_options=3)  # type: ignore[arg-type]
-        assert list(pickleseal.iter_headers(iter([]))) == []
+            pickleseal.catalog.iter_headers([], storage_options=3)  # type: ignore[arg-type]
+        assert list(pickleseal.catalog.iter_headers(iter([]))) == []
 
     def test_a_partition(self, tmp_path: Path) -> None:
         path = tmp_path / "a.pseal"
         pickleseal.dump([1], path, meta={"team": "risk"})
-        function = pickle.loads(pickle.dumps(pickleseal.scan_partition))
+        function = pickle.loads(pickle.dumps(pickleseal.catalog.scan_partition))
         (good, bad) = pickle.loads(pickle.dumps(function([str(path), "gone"])))
         assert (good["path"], good["type"], good["meta"], good["error"]) == (
             *(str(path), "builtins:list"),
@@ -360,7 +360,7 @@ main(["scan", ".", "--catalog", "c.sqlite"])
         rows = [json.loads(line) for line in (folder / "c.jsonl").read_text("ascii").splitlines()]
         assert len(rows) == 8
         assert {tuple(row) for row in rows} == {headers.COLUMNS}
-        assert rows[:2] == pickleseal.scan_partition([str(folder / "a.pseal"), str(folder / "b.pseal")])
+        assert rows[:2] == pickleseal.catalog.scan_partition([str(folder / "a.pseal"), str(folder / "b.pseal")])
 
     def test_parquet_without_its_extra(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Policy, Reader, Writer
+from pickleseal import PackOptions, Policy, Reader
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a sync takes no time there, and no power is cut here
@@ -211,7 +211,7 @@ def test_a_job_without_a_signature_is_set_aside(make: Make, caplog: pytest.LogCa
     caplog.set_level(logging.CRITICAL)
     ring = pickleseal.KeyRing([pickleseal.Key.generate("jobs")], purpose="jobs")
     make().put("forged")
-    queue = make(reader=Reader(Policy(keys=ring)), writer=Writer(keys=ring))
+    queue = make(reader=Reader(Policy(keys=ring)), options=PackOptions(keys=ring))
     queue.put("signed")
     assert queue.claim().job == "signed"
     [aside] = queue.asides()
@@ -641,7 +641,13 @@ def test_every_refusal_is_a_miss_with_a_reason(disk_cache: Any, tmp_path: Path) 
         pass
 
     table: list[tuple[str, Any, dict[str, Any], dict[str, Any], Callable[[str], None]]] = [
-        ("schema-drift", report, {"writer": Writer(registry=old)}, {"reader": Reader(Policy(registry=new))}, nothing),
+        (
+            "schema-drift",
+            report,
+            {"options": PackOptions(registry=old)},
+            {"reader": Reader(Policy(registry=new))},
+            nothing,
+        ),
         ("policy", 1, {"version": "1"}, {"version": "2"}, nothing),
         ("type-mismatch", [1], {}, {"reader": Reader(expect=dict)}, nothing),
         ("untrusted-global", Job(1), {}, {}, nothing),

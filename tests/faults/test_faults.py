@@ -185,7 +185,7 @@ class TestClock:
         path = tmp_path / "a"
         pickleseal.dump("old", path)
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-        pickleseal.dump("new", path, writer=pickleseal.Writer())
+        pickleseal.dump("new", path, options=pickleseal.PackOptions())
         assert pickleseal.load(path) == "new"
         assert pickleseal.peek(path).created.startswith("1970-01-01T00:00:00")
 

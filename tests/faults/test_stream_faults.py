@@ -16,8 +16,9 @@ import pytest
 from _helpers.fault_kit import run, run_each
 
 import pickleseal
-from pickleseal import StreamReader, StreamWriter, append, iter_load, repair
+from pickleseal import StreamReader, StreamWriter, append, iter_load
 from pickleseal.errors import ReadError, TornTailError
+from pickleseal.maintenance import repair
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the faults are made on Linux")
 

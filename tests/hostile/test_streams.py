@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickleseal import StreamReader, append, iter_load, pack, repair
+from pickleseal import StreamReader, append, iter_load, pack
 from pickleseal._format.frame import EncodedFrame, frame_parts
 from pickleseal._format.preamble import decode_preamble
 from pickleseal._io.window import FileWindow
-from pickleseal._packing import Writer, encode_object
+from pickleseal._packing import PackOptions, encode_object
 from pickleseal._streams import index as index_file
 from pickleseal._streams import scanner
 from pickleseal.errors import NotAnArtifactError, ReadError, StreamWarning
+from pickleseal.maintenance import repair
 
 GARBAGE = b"\xff" * 64
-BODY: EncodedFrame = encode_object(1, None, {}, Writer())
+BODY: EncodedFrame = encode_object(1, None, {}, PackOptions())
 
 
 @pytest.fixture

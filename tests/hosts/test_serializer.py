@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from _helpers.support import need
 
-from pickleseal import Key, KeyRing, Policy, Serializer, Writer, errors
+from pickleseal import Key, KeyRing, PackOptions, Policy, Serializer, errors
 
 SERIALIZER = Serializer()
 RING = KeyRing([Key.generate("k2026")])
@@ -122,7 +122,7 @@ def test_it_is_called_as_pickle_is() -> None:
         lambda: SERIALIZER.Pickler(io.BytesIO(), fix=1),  # type: ignore[call-arg]
         lambda: Serializer(Policy(), level="strict"),
         lambda: Serializer(Policy(keys=RING), keys=RING),
-        lambda: Serializer(None, Writer(keys=RING), keys=RING),
+        lambda: Serializer(None, PackOptions(keys=RING), keys=RING),
         lambda: Serializer(polcy=Policy()),  # type: ignore[call-arg]
     ],
 )
@@ -182,7 +182,7 @@ def test_what_is_no_bytes_is_a_type_error(serializer: Serializer, data: Any) -> 
 
 def test_it_can_be_pickled_and_replaced() -> None:
     given = Serializer(
-        Policy(build={}), Writer(build={"app": "billing"}), trust=["argparse:Namespace"], check_writes=True
+        Policy(build={}), PackOptions(build={"app": "billing"}), trust=["argparse:Namespace"], check_writes=True
     )
     for made in (pickle.loads(pickle.dumps(given)), dataclasses.replace(given, on_refuse="miss")):
         assert made.trust == ("argparse:Namespace",)

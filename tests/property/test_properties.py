@@ -465,8 +465,8 @@ def test_section_0_is_an_ordinary_pickle(obj: Any) -> None:
 @given(GRAPHS)
 @settings(deadline=None)
 def test_the_same_object_gives_the_same_bytes(obj: Any) -> None:
-    writer = pickleseal.Writer(created=datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc))
-    assert pickleseal.pack(obj, writer=writer) == pickleseal.pack(obj, writer=writer)
+    writer = pickleseal.PackOptions(created=datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc))
+    assert pickleseal.pack(obj, options=writer) == pickleseal.pack(obj, options=writer)
 
 
 @given(

@@ -19,14 +19,14 @@ from _helpers.files import Unseekable
 from _helpers.support import VECTORS
 
 import pickleseal
-from pickleseal import Limits, Policy, Writer, errors
+from pickleseal import Limits, PackOptions, Policy, errors
 
-FIXED = Writer(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
+FIXED = PackOptions(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
 
 
 class TestPack:
     def test_the_header_says_what_it_is(self) -> None:
-        header = pickleseal.peek(pickleseal.pack({"a": 1}, meta={"team": "risk"}, writer=FIXED))
+        header = pickleseal.peek(pickleseal.pack({"a": 1}, meta={"team": "risk"}, options=FIXED))
         assert header.type == "builtins:dict"
         assert header.created == "2026-01-02T03:04:05.678901Z"
         assert header.version == 0
@@ -57,7 +57,7 @@ class TestPack:
         with pytest.raises(TypeError, match="meta: expected"):
             pickleseal.pack({}, meta=meta)
         with pytest.raises(TypeError, match="build: expected"):
-            Writer(build=meta)
+            PackOptions(build=meta)
 
     def test_labels_without_utf8_are_misuse(self) -> None:
         with pytest.raises(ValueError, match="UTF-8"):
@@ -67,34 +67,36 @@ class TestPack:
         with pytest.raises(errors.PackError, match="header is too large"):
             pickleseal.pack({}, meta={"a": "x" * 2_000_000})
 
-    def test_build_labels_come_from_writer_and_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_build_labels_come_from_options_and_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PICKLESEAL_APP", "billing")
         monkeypatch.setenv("PICKLESEAL_COMMIT", "1f3c")
-        build = pickleseal.peek(pickleseal.pack(1, writer=Writer(build={"commit": "2222", "stage": "prod"}))).build
+        build = pickleseal.peek(
+            pickleseal.pack(1, options=PackOptions(build={"commit": "2222", "stage": "prod"}))
+        ).build
         assert (build["app"], build["commit"], build["stage"]) == ("billing", "2222", "prod")
 
     def test_source_date_epoch_fixes_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        writer = Writer()
-        assert pickleseal.pack({"a": [1]}, writer=writer) == pickleseal.pack({"a": [1]}, writer=Writer())
-        assert pickleseal.peek(pickleseal.pack(1, writer=writer)).created == "2023-11-14T22:13:20.000000Z"
+        options = PackOptions()
+        assert pickleseal.pack({"a": [1]}, options=options) == pickleseal.pack({"a": [1]}, options=PackOptions())
+        assert pickleseal.peek(pickleseal.pack(1, options=options)).created == "2023-11-14T22:13:20.000000Z"
 
     @pytest.mark.parametrize("epoch", ["yesterday", "1e9", "-99999999999999", "9" * 30, "253402300800"])
     def test_a_wrong_source_date_epoch_is_named(self, monkeypatch: pytest.MonkeyPatch, epoch: str) -> None:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
         for _ in range(2):  # also where the text of that second is at hand
             with pytest.raises(ValueError, match="SOURCE_DATE_EPOCH"):
-                Writer()
+                PackOptions()
 
     @pytest.mark.parametrize("created", [datetime.datetime(2026, 1, 1), "2026-01-01"])
     def test_a_time_without_a_zone_is_misuse(self, created: Any) -> None:
         with pytest.raises(ValueError, match="time zone"):
-            Writer(created=created)
+            PackOptions(created=created)
 
     def test_a_time_of_another_zone_is_written_in_utc(self) -> None:
         zone = datetime.timezone(datetime.timedelta(hours=2))
-        writer = Writer(created=datetime.datetime(987, 1, 1, 1, tzinfo=zone))
-        assert pickleseal.peek(pickleseal.pack(1, writer=writer)).created == "0986-12-31T23:00:00.000000Z"
+        options = PackOptions(created=datetime.datetime(987, 1, 1, 1, tzinfo=zone))
+        assert pickleseal.peek(pickleseal.pack(1, options=options)).created == "0986-12-31T23:00:00.000000Z"
 
     def test_parts_refer_to_the_object_s_memory(self) -> None:
         blob, buffer = b"x" * 100_000, bytearray(100_000)
@@ -148,14 +150,14 @@ class TestPack:
         assert pickleseal.loads(data, fix_imports=True, encoding="ASCII", errors="strict", buffers=None) == [1]
         assert pickleseal.loads(memoryview(data)) == [1]
 
-    def test_the_writer_is_immutable(self) -> None:
+    def test_the_options_are_immutable(self) -> None:
         with pytest.raises(AttributeError):
             FIXED.created = None  # type: ignore[misc]
 
-    def test_threads_share_a_writer(self) -> None:
+    def test_threads_share_options(self) -> None:
         found: list[bytes] = []
         threads = [
-            threading.Thread(target=lambda: found.extend(pickleseal.pack({"a": 1}, writer=FIXED) for _ in range(200)))
+            threading.Thread(target=lambda: found.extend(pickleseal.pack({"a": 1}, options=FIXED) for _ in range(200)))
             for _ in range(4)
         ]
         for thread in threads:
@@ -328,11 +330,11 @@ class TestPeekAndVerify:
         assert not {"shapes", "pickle"} & set(called)
 
     def test_a_header_can_be_compared_pickled_and_not_changed(self) -> None:
-        data = pickleseal.pack([1], meta={"a": "b"}, writer=FIXED)
+        data = pickleseal.pack([1], meta={"a": "b"}, options=FIXED)
         header = pickleseal.peek(data)
         assert header == pickleseal.peek(data) == pickle.loads(pickle.dumps(header))
         assert hash(header) == hash(pickleseal.peek(data))
-        assert header != pickleseal.peek(pickleseal.pack([1], writer=FIXED))
+        assert header != pickleseal.peek(pickleseal.pack([1], options=FIXED))
         assert header != 7
         with pytest.raises(AttributeError):
             header.type = "x"  # type: ignore[misc]
@@ -356,17 +358,17 @@ class TestIdlePicklers:
     """Small objects reuse picklers (payload/pickler.py): nothing of one object may show in the next."""
 
     def test_a_pack_inside_a_pack(self) -> None:
-        inner = pickleseal.pack(shapes.Nested([1, shapes.Job(1, "a")]), writer=FIXED)
+        inner = pickleseal.pack(shapes.Nested([1, shapes.Job(1, "a")]), options=FIXED)
         assert pickleseal.unpack(inner, trust=[shapes.Nested]).data == pickleseal.pack(
-            [1, shapes.Job(1, "a")], writer=FIXED
+            [1, shapes.Job(1, "a")], options=FIXED
         )
 
     def test_globals_and_memo_do_not_leak(self) -> None:
         shared = shapes.Job(1, "a")
-        first = pickleseal.pack([shared, shared], writer=FIXED)
+        first = pickleseal.pack([shared, shared], options=FIXED)
         assert pickleseal.peek(pickleseal.pack([1])).globals == ()
         for _ in range(20):
-            assert pickleseal.pack([shared, shared], writer=FIXED) == first
+            assert pickleseal.pack([shared, shared], options=FIXED) == first
             with pytest.raises(errors.PackError):
                 pickleseal.pack([shapes.Job(2, "b"), lambda: 1])
 
@@ -419,8 +421,8 @@ class TestArgumentsBesidePolicies:
             header = pickleseal.peek(data)
             assert (header.signatures, header.sections[0].codec) == ((("hmac-sha256", "test"),), "zstd")
             assert pickleseal.unpack(data, keys=RING) == text
-        writer = pickleseal.Writer(build={"app": "billing"}, compress="zstd")
-        header = pickleseal.peek(pickleseal.pack(text, keys=RING, writer=writer))
+        options = pickleseal.PackOptions(build={"app": "billing"}, compress="zstd")
+        header = pickleseal.peek(pickleseal.pack(text, keys=RING, options=options))
         assert (header.build["app"], header.sections[0].codec, len(header.signatures)) == ("billing", "zstd", 1)
 
     def test_reading_takes_keys_and_a_level(self, tmp_path: Path) -> None:
@@ -462,11 +464,11 @@ class TestArgumentsBesidePolicies:
             with pytest.raises(TypeError, match=r"Policy\(keys=\.\.\., level=\.\.\.\)"):
                 pickleseal.load(path, mmap="r", **how)
         for how in (
-            {"keys": RING, "writer": pickleseal.Writer(keys=RING)},
-            {"compress": "zstd", "writer": pickleseal.Writer(compress="zstd")},
+            {"keys": RING, "options": pickleseal.PackOptions(keys=RING)},
+            {"compress": "zstd", "options": pickleseal.PackOptions(compress="zstd")},
         ):
             for pack in (pickleseal.pack, pickleseal.pack_parts, lambda obj, **how: pickleseal.dump(obj, path, **how)):
-                with pytest.raises(TypeError, match=r"Writer\((keys|compress)=\.\.\.\)"):
+                with pytest.raises(TypeError, match=r"PackOptions\((keys|compress)=\.\.\.\)"):
                     pack(1, **how)
 
     def test_wrong_values_are_refused(self) -> None:
@@ -480,6 +482,6 @@ class TestArgumentsBesidePolicies:
         ):
             with pytest.raises(kind):
                 pickleseal.unpack(data, **how)
-        for how, kind in (({"keys": "k"}, TypeError), ({"compress": "gzip"}, ValueError), ({"writer": 1}, TypeError)):
+        for how, kind in (({"keys": "k"}, TypeError), ({"compress": "gzip"}, ValueError), ({"options": 1}, TypeError)):
             with pytest.raises(kind):
                 pickleseal.pack(1, **how)

@@ -20,14 +20,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Header, Key, KeyRing, Limits, Policy, Reader, Writer, pack, peek, unpack, verify
+from pickleseal import Header, Key, KeyRing, Limits, PackOptions, Policy, Reader, pack, peek, unpack, verify
 from pickleseal._format import codec
 from pickleseal._io import compression
 from pickleseal.errors import CodecDataError, LimitExceededError, MissingExtraError, PackError, PackWarning, ReadError
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LEVELS = (-131072, -5, -1, 0, 1, 3, 9, 19, 20, 22)
-ZSTD = Writer(compress="zstd")
+ZSTD = PackOptions(compress="zstd")
 TEXT = " ".join(f"line {n} of a text that goes on" for n in range(400))
 NOISE = os.urandom(40_000)
 VALUES = st.recursive(
@@ -64,10 +64,10 @@ class TestAnyObject:
         self, value: Any, raw: list[Any], level: int, smallest: int
     ) -> None:
         """spec 12: compression changes how an object is stored, not what it is."""
-        writer = Writer(compress="zstd", compress_level=level)
+        writer = PackOptions(compress="zstd", compress_level=level)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compression, "_SMALLEST", smallest)
-            data = pack([value, *buffers_of(raw)], writer=writer)
+            data = pack([value, *buffers_of(raw)], options=writer)
         header = verify(data)
         assert unpack(data) == [value, *raw]
         assert pickleseal.load(io.BytesIO(data)) == [value, *raw]
@@ -113,24 +113,24 @@ class TestAnyObject:
                 pass
 
 
-FLIPPED = pack([TEXT, *buffers_of([bytes(20_000), NOISE[:17_000]])], writer=ZSTD)
+FLIPPED = pack([TEXT, *buffers_of([bytes(20_000), NOISE[:17_000]])], options=ZSTD)
 
 
 class TestWhatIsCompressed:
     def test_small_sections_are_left_alone(self) -> None:
-        assert codecs(peek(pack("x" * 900, writer=ZSTD))) == [None]
-        assert codecs(peek(pack("x" * 1100, writer=ZSTD))) == ["zstd"]
+        assert codecs(peek(pack("x" * 900, options=ZSTD))) == [None]
+        assert codecs(peek(pack("x" * 1100, options=ZSTD))) == ["zstd"]
 
     def test_a_section_that_does_not_shrink_is_left_alone(self) -> None:
         packed = zlib.compress(os.urandom(30_000).hex().encode())
-        data = pack([TEXT, *buffers_of([NOISE, bytes(20_000), packed])], writer=ZSTD)
+        data = pack([TEXT, *buffers_of([NOISE, bytes(20_000), packed])], options=ZSTD)
         assert codecs(peek(data)) == ["zstd", None, "zstd", None]
 
     def test_a_section_is_compressed_if_it_saves_an_eighth(self) -> None:
         """spec 12."""
         for zeros, wanted in ((4_000, None), (7_000, "zstd")):
             noise = NOISE[: 40_000 - zeros] + bytes(zeros)
-            header = peek(pack(pickle.PickleBuffer(noise), writer=ZSTD))
+            header = peek(pack(pickle.PickleBuffer(noise), options=ZSTD))
             assert header.sections[1].codec == wanted, zeros
 
     @pytest.mark.parametrize("size", [1 << 20, 3_000_000])
@@ -143,12 +143,14 @@ class TestWhatIsCompressed:
 
         monkeypatch.setattr(compression, "compressed_chunks", spy)
         noise, mixed = os.urandom(size), os.urandom(size // 2) + bytes(size - size // 2)
-        assert codecs(peek(pack(pickle.PickleBuffer(noise), writer=Writer(compress="zstd", compress_level=5)))) == [
+        assert codecs(
+            peek(pack(pickle.PickleBuffer(noise), options=PackOptions(compress="zstd", compress_level=5)))
+        ) == [
             None,
             None,
         ]
         assert seen == [(1, 1 << 18)]  # the noise was not compressed as a whole
-        assert codecs(peek(pack(pickle.PickleBuffer(mixed), writer=ZSTD)))[1] == "zstd"
+        assert codecs(peek(pack(pickle.PickleBuffer(mixed), options=ZSTD)))[1] == "zstd"
 
     @given(st.lists(st.integers(0, 200_000), min_size=1, max_size=9), st.integers(0, 1 << 21))
     @settings(deadline=None)
@@ -176,17 +178,17 @@ class TestWhatIsCompressed:
 
     def test_nothing_is_compressed_unless_asked(self) -> None:
         assert codecs(peek(pack(TEXT))) == [None]
-        assert Writer().compress is None
+        assert PackOptions().compress is None
 
     def test_the_same_object_gives_the_same_bytes_with_and_without_threads(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """spec 12: one object, one time stamp, one build, one level, one library: one artifact."""
-        writer = Writer(compress="zstd", created=NEW_YEAR)
+        writer = PackOptions(compress="zstd", created=NEW_YEAR)
         obj = [[TEXT] * 40, *buffers_of([bytes(1 << 20), TEXT.encode() * 20, NOISE, bytes(1 << 19)])]
-        found = [pack(obj, writer=writer), pack(obj, writer=writer)]
+        found = [pack(obj, options=writer), pack(obj, options=writer)]
         monkeypatch.setattr(compression, "pays", lambda lengths: False)
-        found.append(pack(obj, writer=writer))
+        found.append(pack(obj, options=writer))
         assert found[0] == found[1] == found[2]
 
     def test_arrays(self) -> None:
@@ -195,7 +197,7 @@ class TestWhatIsCompressed:
         made["steps"] = np.asfortranarray(np.arange(90_000, dtype=">i4").reshape(300, 300))
         made["locked"] = np.arange(40_000)
         made["locked"].flags.writeable = False
-        data = pack(made, writer=ZSTD)
+        data = pack(made, options=ZSTD)
         assert sorted(map(str, codecs(peek(data))[1:])) == ["None", "zstd", "zstd", "zstd"]
         for found in (unpack(data), pickleseal.load(io.BytesIO(data))):
             for name, value in made.items():
@@ -207,7 +209,7 @@ class TestWhatIsCompressed:
 
     def test_arrays_of_the_standard_library(self) -> None:
         numbers = array.array("q", range(20_000))
-        assert unpack(pack(numbers, writer=ZSTD)) == numbers
+        assert unpack(pack(numbers, options=ZSTD)) == numbers
 
 
 class TestFrames:
@@ -249,7 +251,7 @@ class TestFrames:
 
     def test_it_is_one_frame_with_its_size_that_others_read(self) -> None:
         zstd = codec._zstd()
-        data = pack(TEXT, writer=ZSTD)
+        data = pack(TEXT, options=ZSTD)
         section = peek(data).sections[0]
         start = 64 + peek(data).preamble.header_len
         stored = data[start : start + section.len]
@@ -309,13 +311,13 @@ class TestSettings:
         self, fields: dict[str, Any], error: type[Exception], message: str
     ) -> None:
         with pytest.raises(error, match=message):
-            Writer(**fields)
+            PackOptions(**fields)
 
     def test_without_a_library_the_writer_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hide(monkeypatch)
         with pytest.raises(MissingExtraError, match=r"pickleseal\[zstd\]"):
-            Writer(compress="zstd")
-        assert unpack(pack(TEXT, writer=Writer())) == TEXT
+            PackOptions(compress="zstd")
+        assert unpack(pack(TEXT, options=PackOptions())) == TEXT
         with pytest.raises(pickleseal.errors.UnsupportedCodecError, match=r"pickleseal\[zstd\]"):
             unpack(FLIPPED)
 
@@ -334,7 +336,7 @@ class TestSettings:
         hide(monkeypatch)
         monkeypatch.setitem(sys.modules, "compression", package)
         monkeypatch.setitem(sys.modules, "compression.zstd", module)
-        data = pack(TEXT, writer=Writer(compress="zstd"))
+        data = pack(TEXT, options=PackOptions(compress="zstd"))
         assert codecs(peek(data)) == ["zstd"]
         assert unpack(data) == TEXT
         assert {"ZstdCompressor", "ZstdDecompressor", "CompressionParameter", "get_frame_info"} <= set(asked)
@@ -350,15 +352,15 @@ class TestSettings:
 
         monkeypatch.setattr(codec, "_zstd", Exhausted)
         with pytest.raises(PackError, match="Zstandard failed: Allocation error"):
-            pack(TEXT, writer=ZSTD)
+            pack(TEXT, options=ZSTD)
 
     def test_a_section_beyond_the_default_limit_of_readers_gives_a_warning(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(compression, "DEFAULT_MAX_DECODED", 30_000)
-        pack(buffers_of([bytes(20_000)]), writer=ZSTD)
+        pack(buffers_of([bytes(20_000)]), options=ZSTD)
         with pytest.warns(PackWarning, match=r"decompresses to 40000 bytes.*max_decoded") as caught:
-            pack(buffers_of([bytes(20_000), bytearray(20_000)]), writer=ZSTD)
+            pack(buffers_of([bytes(20_000), bytearray(20_000)]), options=ZSTD)
         assert caught[0].filename == __file__
 
 
@@ -377,7 +379,7 @@ class TestOperations:
     def test_files(self, tmp_path: Path) -> None:
         path = tmp_path / "a.pseal"
         obj = [TEXT, *buffers_of([bytes(200_000), NOISE])]
-        pickleseal.dump(obj, path, writer=ZSTD, durable=False)
+        pickleseal.dump(obj, path, options=ZSTD, durable=False)
         assert path.stat().st_size < 60_000
         assert codecs(peek(path)) == codecs(verify(path)) == ["zstd", "zstd", None]
         assert pickleseal.load(path) == [TEXT, bytes(200_000), NOISE]
@@ -389,7 +391,7 @@ class TestOperations:
         import hashlib
 
         ring = KeyRing([Key.hmac("k", bytes(32))])
-        data = pack(TEXT, writer=Writer(compress="zstd", keys=ring))
+        data = pack(TEXT, options=PackOptions(compress="zstd", keys=ring))
         header = verify(data, policy=Policy(keys=ring))
         start = header.preamble.head_len
         stored = data[start : start + header.sections[0].len]
@@ -398,9 +400,9 @@ class TestOperations:
 
     def test_seal_keeps_what_is_compressed(self, tmp_path: Path) -> None:
         path, ring = tmp_path / "a.pseal", KeyRing([Key.hmac("k", bytes(32))])
-        pickleseal.dump([TEXT, *buffers_of([bytes(100_000)])], path, writer=ZSTD, durable=False)
+        pickleseal.dump([TEXT, *buffers_of([bytes(100_000)])], path, options=ZSTD, durable=False)
         before = peek(path)
-        after = pickleseal.seal(path, ring)
+        after = pickleseal.maintenance.seal(path, ring)
         assert [(s.codec, s.raw_len, s.xxh3) for s in after.sections] == [
             (s.codec, s.raw_len, s.xxh3) for s in before.sections
         ]
@@ -413,17 +415,17 @@ class TestOperations:
     ) -> None:
         path, registry = tmp_path / "a.pseal", pickleseal.Registry()
         registry.register(Note, "notes.Note")
-        pickleseal.dump(Note(TEXT), path, writer=Writer(registry=registry, compress=was), durable=False)
+        pickleseal.dump(Note(TEXT), path, options=PackOptions(registry=registry, compress=was), durable=False)
         registry = pickleseal.Registry()
         registry.register(Note, "notes.Note", version=1)
         registry.migration("notes.Note", from_version=0)(lambda state: state)
         told = {
             "default": None,
-            "zstd": Writer(registry=registry, compress="zstd", compress_level=1),
-            "plain": Writer(registry=registry),
+            "zstd": PackOptions(registry=registry, compress="zstd", compress_level=1),
+            "plain": PackOptions(registry=registry),
         }[writer]
         policy = Policy(registry=registry)
-        assert pickleseal.upgrade(path, policy=policy, writer=told, durable=False)
+        assert pickleseal.maintenance.upgrade(path, policy=policy, options=told, durable=False)
         assert codecs(peek(path)) == [{"default": was, "zstd": "zstd", "plain": None}[writer]]
         assert pickleseal.load(path, policy=policy) == Note(TEXT)
 
@@ -476,7 +478,7 @@ class TestSeveralAtOnce:
 
     def test_many_large_sections_come_back(self) -> None:
         raw = [bytes([n]) * (200_000 + n) for n in range(20)]
-        data = pack(buffers_of(raw), writer=ZSTD)
+        data = pack(buffers_of(raw), options=ZSTD)
         assert codecs(verify(data))[1:] == ["zstd"] * 20
         assert unpack(data) == raw
 
@@ -488,7 +490,7 @@ def status(name):
 with open(sys.argv[1], "rb") as file:
     data = file.read()
 try:
-    pickleseal.verify(pickleseal.pack("x" * 2000, writer=pickleseal.Writer(compress="zstd")))
+    pickleseal.verify(pickleseal.pack("x" * 2000, options=pickleseal.PackOptions(compress="zstd")))
     before = status("VmHWM"), status("VmPeak")
     pickleseal.verify(data)
 except pickleseal.errors.ReadError as exc:

@@ -19,7 +19,7 @@ import pickleseal
 START = """
 import copyreg, itertools, sys, threading
 import pickleseal
-from pickleseal import KeyRing, Key, Limits, Policy, Registry, Writer
+from pickleseal import KeyRing, Key, Limits, Policy, Registry, PackOptions
 
 sys.setswitchinterval(1e-6)
 
@@ -63,7 +63,7 @@ def test_each_thread_gets_its_own_objects() -> None:
     """The pickler's idle objects and the caches of headers and classes are shared by all threads."""
     run("""
         strict, ring = Policy(level="strict"), KeyRing([Key.hmac("k", b"s" * 32)])
-        signed, signer = Policy(keys=ring), Writer(keys=ring)
+        signed, signer = Policy(keys=ring), PackOptions(keys=ring)
 
         def work(number):
             for turn in range(60):
@@ -72,7 +72,7 @@ def test_each_thread_gets_its_own_objects() -> None:
                 assert pickleseal.peek(data).meta == {"n": f"{number}-{turn}"}
                 assert pickleseal.unpack(data) == value
                 assert pickleseal.unpack(data, policy=strict) == value
-                assert pickleseal.unpack(pickleseal.pack(value, writer=signer), policy=signed) == value
+                assert pickleseal.unpack(pickleseal.pack(value, options=signer), policy=signed) == value
                 cls = new_class(f"Own{number}")
                 found = pickleseal.unpack(pickleseal.pack([cls(turn)], type="t"), trust=[cls])
                 assert type(found[0]) is cls and found[0].x == turn

@@ -393,7 +393,7 @@ def test_a_subclass_passes_where_it_is_trusted_and_imported() -> None:
     registry = Registry()
     registry.register(LongLine, "test.LongLine")
     assert passes(
-        header_of(LongLine("a"), writer=pickleseal.Writer(registry=registry)), Line, Policy(registry=registry)
+        header_of(LongLine("a"), options=pickleseal.PackOptions(registry=registry)), Line, Policy(registry=registry)
     )
 
 
@@ -434,9 +434,9 @@ def test_a_class_passes_by_any_of_its_names_and_a_name_by_its_own(
 ) -> None:
     registry = Registry()
     registry.register(Line, "test.Line", formerly=["old:Line"])
-    writer = pickleseal.Writer(registry=registry if writer_knows else Registry())
+    writer = pickleseal.PackOptions(registry=registry if writer_knows else Registry())
     obj = cls("a") if issubclass(cls, Line) else cls()
-    data = pickleseal.pack(obj, writer=writer)
+    data = pickleseal.pack(obj, options=writer)
     policy = Policy(registry=registry if reader_knows else Registry(), renames=renames)
     header, name_today = pickleseal.peek(data), compiled_policy(policy).name_today
     names = {header.type, name_today(header.type)}

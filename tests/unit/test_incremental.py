@@ -10,7 +10,7 @@ from _helpers.support import cases, policy_of, read, verdict_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickleseal import IncrementalReader, Key, KeyRing, Limits, Policy, Writer, pack, peek, unpack
+from pickleseal import IncrementalReader, Key, KeyRing, Limits, PackOptions, Policy, pack, peek, unpack
 from pickleseal.errors import (
     LimitExceededError,
     NotAnArtifactError,
@@ -86,7 +86,7 @@ def test_any_chunks_give_the_object(value: Any, sizes: list[int]) -> None:
 RING = KeyRing([Key.hmac("k", b"s" * 32)])
 SAMPLES = {
     "plain": (pack({"a": [1, "b"]}), Policy()),
-    "sealed": (pack(list(range(50)), writer=Writer(keys=RING)), Policy(keys=RING)),
+    "sealed": (pack(list(range(50)), options=PackOptions(keys=RING)), Policy(keys=RING)),
     "strict": (pack({"a": (1, 2)}), Policy(level="strict")),
 }
 
@@ -121,7 +121,7 @@ def test_arrays_come_back_writable(compress: str | None, keys: KeyRing | None) -
     if compress:
         pytest.importorskip("compression.zstd" if __import__("sys").version_info >= (3, 14) else "backports.zstd")
     numpy, value = arrays()
-    data = pack(value, writer=Writer(compress=compress, keys=keys))
+    data = pack(value, options=PackOptions(compress=compress, keys=keys))
     for sizes in ([1, 65, 10_000], [1 << 30]):
         loaded = read_in_chunks(data, sizes, policy=Policy(keys=keys))
         assert all(map(numpy.array_equal, loaded, value))

@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Artifact, Event, Limits, Policy, Quarantine, Reader, pack
+from pickleseal import Event, Limits, Policy, Quarantine, Reader, ReadResult, pack
 from pickleseal.errors import PolicyError, ReadError, TypeMismatchError, UnpickleError
 
 GOOD = pack({"id": 7}, meta={"team": "risk"})
@@ -110,7 +110,7 @@ def test_all_kinds_of_input_give_the_same(make: Any) -> None:
     events: list[Event] = []
     reader = Reader(DICTS, on_event=events.append)
     header, obj = artifact = reader.read(make(GOOD))
-    assert isinstance(artifact, Artifact)
+    assert isinstance(artifact, ReadResult)
     assert (header, obj) == (pickleseal.peek(GOOD), {"id": 7})
     assert reader.accepts(make(GOOD)) == header
     assert Reader.check is Reader.accepts  # its former name

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from _helpers.keys import ALGS, POLICY, SECRETS, SIGNING, key_from, refused
 
-from pickleseal import Key, KeyRing, Policy, Writer, pack, peek, seal, unpack, verify
+from pickleseal import Key, KeyRing, PackOptions, Policy, pack, peek, unpack, verify
 from pickleseal import _keys as keys
 from pickleseal.errors import (
     MissingExtraError,
     PackError,
 )
+from pickleseal.maintenance import seal
 
 
 class TestKeys:
@@ -47,13 +48,13 @@ class TestKeys:
         ring = KeyRing([Key.generate("a", "ed25519"), Key.generate("b", "ed25519")], "p")
         public = ring.public()
         assert [key.can_sign for key in public.keys] == [False, False]
-        assert unpack(pack(1, writer=Writer(keys=ring)), policy=Policy(keys=public)) == 1
+        assert unpack(pack(1, options=PackOptions(keys=ring)), policy=Policy(keys=public)) == 1
         with pytest.raises(ValueError, match="none can sign"):
-            Writer(keys=public)
+            PackOptions(keys=public)
         with pytest.raises(ValueError, match="only verifies"):
             public.keys[0]._sign(b"")
         mixed = KeyRing([public.keys[0], ring.keys[1]], "p")  # the newest that can sign
-        assert peek(pack(1, writer=Writer(keys=mixed))).signatures == (("ed25519", "b"),)
+        assert peek(pack(1, options=PackOptions(keys=mixed))).signatures == (("ed25519", "b"),)
 
     def test_hmac_has_no_public_half(self) -> None:
         with pytest.raises(ValueError, match="no public key"):
@@ -87,7 +88,7 @@ class TestKeys:
             lambda: KeyRing([good], "p" * 256),
             lambda: KeyRing([good], "größe"),
             lambda: KeyRing([good], None),  # type: ignore[arg-type]
-            lambda: Writer(keys=good),  # type: ignore[arg-type]
+            lambda: PackOptions(keys=good),  # type: ignore[arg-type]
             lambda: Policy(keys=good),  # type: ignore[arg-type]
             lambda: Policy(keys=KeyRing([good]), signed_by="k"),  # type: ignore[arg-type]
             lambda: Policy(keys=KeyRing([good]), signed_by=("other",)),
@@ -154,7 +155,7 @@ class TestKeys:
         assert Policy(keys=ring) != Policy()
 
     def test_a_pickled_header_does_not_say_verified(self) -> None:
-        header = verify(pack(1, writer=SIGNING), policy=POLICY)
+        header = verify(pack(1, options=SIGNING), policy=POLICY)
         copy = pickle.loads(pickle.dumps(header))
         assert (copy, copy.signatures, copy.verified) == (header, header.signatures, ())
 
@@ -169,7 +170,7 @@ class TestSecrecy:
     def test_reprs_show_no_secret(self) -> None:
         keys = [key_from("k", alg, self.SECRET) for alg in ALGS]
         ring = KeyRing(keys)
-        for value in (*keys, ring, Policy(keys=ring), Writer(keys=ring)):
+        for value in (*keys, ring, Policy(keys=ring), PackOptions(keys=ring)):
             assert not self.leaks(repr(value) + str(value) + f"{value}")
         assert self.leaks(keys[0].to_text())
 
@@ -213,7 +214,7 @@ class TestSecrecy:
 
     def test_a_refusal_shows_no_secret(self) -> None:
         ring = KeyRing([Key.hmac("k", self.SECRET)])
-        data = pack(1, writer=Writer(keys=KeyRing([Key.hmac("k", SECRETS[0])])))
+        data = pack(1, options=PackOptions(keys=KeyRing([Key.hmac("k", SECRETS[0])])))
         for bad in (data, pack(1)):
             error = refused(lambda bad=bad: unpack(bad, policy=Policy(keys=ring)))  # type: ignore[misc]
             assert not self.leaks("".join(traceback.format_exception(error)) + repr(error))

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Key, KeyRing, Limits, Policy, Registry, Writer, pack, peek, unpack, verify
+from pickleseal import Key, KeyRing, Limits, PackOptions, Policy, Registry, pack, peek, unpack, verify
 from pickleseal._policy import Decision, TrustedImports, compiled, evaluate, evaluate_header, request_of
 from pickleseal.errors import (
     LimitExceededError,
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def artifact(created: datetime = NOW, build: dict[str, str] | None = None, **arguments: Any) -> bytes:
-    return pack({"id": 7}, writer=Writer(created=created, build=build or {}), **arguments)
+    return pack({"id": 7}, options=PackOptions(created=created, build=build or {}), **arguments)
 
 
 def refusal(data: bytes, **fields: Any) -> ReadError:
@@ -75,9 +75,9 @@ RULES: list[tuple[str, Any, Any, tuple[str, str]]] = [
 def test_the_first_broken_rule_of_any_subset_is_named() -> None:
     """A reader performs these steps in this order; the first that fails determines the error class."""
     registry = Registry()
-    writer = Writer(created=NOW - timedelta(minutes=1), build={"app": "billing"}, registry=registry)
+    writer = PackOptions(created=NOW - timedelta(minutes=1), build={"app": "billing"}, registry=registry)
     trusted = Fraction  # a value type: what is not trusted below is another class
-    data = pack([trusted(1, 2), Plain()], type="jobs.Task", meta={"team": "risk"}, writer=writer)
+    data = pack([trusted(1, 2), Plain()], type="jobs.Task", meta={"team": "risk"}, options=writer)
     for choice in itertools.product((None, True, False), repeat=len(RULES)):
         if choice[1] is not None and choice[2] is not None:
             continue  # one field
@@ -404,7 +404,7 @@ def test_a_file_says_where_the_keys_are(folder: Path, monkeypatch: pytest.Monkey
     ring = KeyRing([Key.generate("jobs")], "queue")
     ring.to_file(folder / "keys")
     monkeypatch.setenv("JOBS_KEYS", ring.keys[0].to_text())
-    data = pack([1], writer=Writer(keys=ring))
+    data = pack([1], options=PackOptions(keys=ring))
     for place in (f"file = {quoted(str(folder / 'keys'))}", "env = 'JOBS_KEYS'"):
         path = folder / "signed.toml"
         path.write_text(f"level = 'signed'\nsigned_by = ['jobs']\n[keys]\n{place}\npurpose = 'queue'\n")

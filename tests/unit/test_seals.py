@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Key, KeyRing, Limits, Policy, Writer, pack, peek, seal, unpack, upgrade, verify
+from pickleseal import Key, KeyRing, Limits, PackOptions, Policy, pack, peek, unpack, verify
 from pickleseal._format.checksum import checksum
 from pickleseal._format.limits import MAX_HEADER
 from pickleseal._format.preamble import encode_preamble
@@ -27,6 +27,7 @@ from pickleseal.errors import (
     SectionChecksumError,
     SignatureError,
 )
+from pickleseal.maintenance import seal, upgrade
 
 PURPOSES = st.text("abcXYZ019._:/-", max_size=12) | st.just("p" * 255)
 OBJECTS = st.recursive(
@@ -44,7 +45,7 @@ class TestProperties:
     @given(OBJECTS, RINGS, PURPOSES)
     def test_a_ring_reads_and_names_what_it_signed(self, obj: Any, keys: list[Key], purpose: str) -> None:
         ring = KeyRing(keys, purpose)
-        data = pack(obj, writer=Writer(keys=ring))
+        data = pack(obj, options=PackOptions(keys=ring))
         header = verify(data, policy=Policy(keys=ring, signed_by=(keys[0].id,)))
         assert header.verified == header.signatures == ((keys[0].alg, keys[0].id),)
         assert all(section.sha256 is not None for section in header.sections)
@@ -56,7 +57,7 @@ class TestProperties:
     def test_a_signature_verifies_only_with_its_key_and_purpose(
         self, writers: list[Key], readers: list[Key], purpose: str, other: str
     ) -> None:
-        data = pack(1, writer=Writer(keys=KeyRing(writers, purpose)))
+        data = pack(1, options=PackOptions(keys=KeyRing(writers, purpose)))
         policy = Policy(keys=KeyRing(readers, other))
         if writers[0] in readers and purpose == other:
             assert unpack(data, policy=policy) == 1
@@ -70,7 +71,7 @@ class TestProperties:
     @pytest.mark.parametrize("alg", ALGS)
     def test_every_changed_bit_is_refused(self, alg: str) -> None:
         ring = KeyRing([key_from("k", alg, SECRETS[0])])
-        data = pack({"id": 1}, writer=Writer(keys=ring))
+        data = pack({"id": 1}, options=PackOptions(keys=ring))
         policy = Policy(keys=ring)
         assert unpack(data, policy=policy) == {"id": 1}
         for offset, bit, changed in flips(data):
@@ -82,7 +83,7 @@ class TestProperties:
 
     @given(st.data())
     def test_only_a_signature_of_the_key_is_accepted(self, data: st.DataObject) -> None:
-        good = pack({"id": 1}, writer=SIGNING)
+        good = pack({"id": 1}, options=SIGNING)
         preamble = peek(good).preamble
         text, seal_bytes = good[64 : 64 + preamble.header_len], good[64 + preamble.header_len : preamble.head_len]
         changed = bytearray(seal_bytes[8:])
@@ -161,14 +162,14 @@ class TestReading:
         old = KeyRing([Key.generate("old")], "p")
         new = old.rotated(Key.generate("new"))
         assert ([key.id for key in new.keys], new.purpose) == (["new", "old"], "p")
-        before, after = pack(1, writer=Writer(keys=old)), pack(2, writer=Writer(keys=new))
+        before, after = pack(1, options=PackOptions(keys=old)), pack(2, options=PackOptions(keys=new))
         policy = Policy(keys=new)
         assert (unpack(before, policy=policy), unpack(after, policy=policy)) == (1, 2)
         assert verify(after, policy=policy).verified == (("hmac-sha256", "new"),)
         refused(lambda: unpack(after, policy=Policy(keys=old)))
 
     def test_each_cause_has_its_own_hint(self) -> None:
-        data = pack(1, writer=SIGNING)
+        data = pack(1, options=SIGNING)
         ring = KeyRing([Key.hmac("k", SECRETS[0]), Key.hmac("other", SECRETS[1])], "p")
         stranger = Policy(keys=KeyRing([Key.hmac("x", SECRETS[0])]))
         same_without = Policy(keys=KeyRing(ring.keys), signed_by=("other",))
@@ -202,21 +203,21 @@ class TestReading:
         assert verdict_of(refused(lambda: peek(data, policy=POLICY))) == ("signature-invalid", 9)
 
     def test_limits_and_damage_come_before_signatures(self) -> None:
-        data = pack(1, writer=SIGNING)
+        data = pack(1, options=SIGNING)
         other = KeyRing([Key.hmac("k", SECRETS[1])])
         policy = Policy(keys=other, limits=Limits(max_frame=64))
         assert refused(lambda: unpack(data, policy=policy)).step == 6
         assert refused(lambda: unpack(data[:100], policy=Policy(keys=other))).step == 7
 
     def test_a_payload_that_was_put_under_a_signed_header_is_refused(self) -> None:
-        data = pack(b"a" * 100, writer=SIGNING)
+        data = pack(b"a" * 100, options=SIGNING)
         other = data.replace(b"a" * 100, b"b" * 100)
         assert isinstance(refused(lambda: unpack(other, policy=POLICY)), SectionChecksumError)
         assert peek(other, policy=POLICY).verified  # the header is genuine; of the payload it says nothing yet
 
     def test_one_writer_and_policy_serve_files(self, tmp_path: Path) -> None:
         path = tmp_path / "a.pseal"
-        pickleseal.dump([1], path, writer=SIGNING)
+        pickleseal.dump([1], path, options=SIGNING)
         assert pickleseal.load(path, policy=POLICY) == [1]
         pickleseal.dump([1], path)
         with pytest.raises(SignatureError) as caught:
@@ -333,19 +334,19 @@ class TestUpgrade:
         older.register(Job, "seals.Job", version=1)
         newer.register(Job, "seals.Job", version=2)
         newer.migration("seals.Job", from_version=1)(lambda state: {**state, "new": True})
-        pickleseal.dump(Job(), path, writer=Writer(registry=older, keys=ring))
+        pickleseal.dump(Job(), path, options=PackOptions(registry=older, keys=ring))
         before = path.read_bytes()
         for policy, writer in (
-            (Policy(registry=newer), Writer(registry=newer)),
-            (Policy(registry=newer, keys=ring), Writer(registry=newer)),
-            (Policy(registry=newer), Writer(registry=newer, keys=ring)),
+            (Policy(registry=newer), PackOptions(registry=newer)),
+            (Policy(registry=newer, keys=ring), PackOptions(registry=newer)),
+            (Policy(registry=newer), PackOptions(registry=newer, keys=ring)),
         ):
             with pytest.raises(PolicyError, match="seal"):
-                upgrade(path, policy=policy, writer=writer)
+                upgrade(path, policy=policy, options=writer)
             assert path.read_bytes() == before
         new_ring = ring.rotated(Key.generate("new"))
         policy = Policy(registry=newer, keys=new_ring)
-        assert upgrade(path, policy=policy, writer=Writer(registry=newer, keys=new_ring))
+        assert upgrade(path, policy=policy, options=PackOptions(registry=newer, keys=new_ring))
         assert verify(path, policy=policy).verified == (("hmac-sha256", "new"),)
         assert pickleseal.load(path, policy=policy).new
 

@@ -14,12 +14,12 @@ from pickleseal import (
     Key,
     KeyRing,
     Limits,
+    PackOptions,
     Policy,
     Registry,
     Serializer,
     StreamReader,
     StreamWriter,
-    Writer,
     append,
     dump,
     errors,
@@ -31,7 +31,7 @@ from pickleseal import (
 
 RING = KeyRing([Key.generate("k2026")])
 CHECKING = Serializer(check_writes=True)
-READ_BACK = Writer(read_back=True)
+READ_BACK = PackOptions(read_back=True)
 
 
 class Forgetful:
@@ -103,9 +103,9 @@ def test_what_no_reader_may_trust_is_not_recommended() -> None:
         ({"policy": Policy(build={"app": "billing"})}, "build.app"),
         ({"policy": Policy(types={"builtins:dict": "*"})}, "$"),
         ({"policy": Policy(keys=RING)}, None),
-        ({"policy": Policy(keys=RING), "options": Writer(keys=KeyRing([Key.generate("other")]))}, None),
+        ({"policy": Policy(keys=RING), "options": PackOptions(keys=KeyRing([Key.generate("other")]))}, None),
         ({"expect": dict}, "$"),
-        ({"policy": Policy(codecs=()), "options": Writer(compress="zstd")}, "sections[0].codec"),
+        ({"policy": Policy(codecs=()), "options": PackOptions(compress="zstd")}, "sections[0].codec"),
         ({"policy": Policy(limits=Limits(max_frame=1000))}, None),
     ],
 )
@@ -118,13 +118,13 @@ def test_whatever_the_policy_refuses_is_not_written(arguments: Any, where: str |
 def test_a_signature_that_the_policy_accepts_passes() -> None:
     signed = Serializer(keys=RING, check_writes=True, level="signed")
     assert signed.loads(signed.dumps(Plain([1]))).value == [1]
-    assert "options=Writer(keys=...)" in str(refusal(Serializer(Policy(keys=RING), check_writes=True), 1).hint)
+    assert "options=PackOptions(keys=...)" in str(refusal(Serializer(Policy(keys=RING), check_writes=True), 1).hint)
 
 
 def test_a_header_like_an_earlier_one_is_still_compared_with_the_limits_and_codecs() -> None:
     small = Serializer(Policy(limits=Limits(max_frame=200_000)), check_writes=True)
     few = Serializer(Policy(limits=Limits(max_sections=2)), check_writes=True)
-    plain = Serializer(Policy(codecs=()), Writer(compress="zstd"), check_writes=True)
+    plain = Serializer(Policy(codecs=()), PackOptions(compress="zstd"), check_writes=True)
     buffers = [pickle.PickleBuffer(bytes([n]) * 20_000) for n in range(3)]
     for serializer, good, bad in (
         (small, b"a", b"a" * 300_000),
@@ -139,7 +139,7 @@ def test_a_header_like_an_earlier_one_is_still_compared_with_the_limits_and_code
 
 def test_headers_are_evaluated_again_after_a_registration() -> None:
     registry = Registry()
-    serializer = Serializer(Policy(registry=registry), Writer(registry=registry), check_writes=True)
+    serializer = Serializer(Policy(registry=registry), PackOptions(registry=registry), check_writes=True)
     refusal(serializer, Plain(1))
     registry.register(Plain, "tests.Plain")
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_a_header_that_was_accepted_is_not_evaluated_again(monkeypatch: pytest.M
     for number in range(600):
         serializer.dumps(1, meta={"number": str(number)})
     assert len(calls) == before + 600
-    assert len(serializer._writer._checks[0]._seen) <= 256  # type: ignore[attr-defined]
+    assert len(serializer._pack_options._checks[0]._seen) <= 256  # type: ignore[attr-defined]
 
 
 def test_files_streams_and_large_buffers_are_checked_too(tmp_path: Any) -> None:
@@ -189,41 +189,41 @@ def test_files_streams_and_large_buffers_are_checked_too(tmp_path: Any) -> None:
 def test_what_reads_back_is_packed(tmp_path: Any) -> None:
     shared: list[Any] = [1]
     obj = {"a": shared, "b": [shared, {2, 3}], "c": Plain(Namespace(x=1.5)), "d": pickle.PickleBuffer(bytes(5 << 20))}
-    assert unpack(pack(obj, writer=READ_BACK), trust=[Plain, Namespace])["c"].value.x == 1.5
-    dump(obj, tmp_path / "x.pseal", writer=READ_BACK)
+    assert unpack(pack(obj, options=READ_BACK), trust=[Plain, Namespace])["c"].value.x == 1.5
+    dump(obj, tmp_path / "x.pseal", options=READ_BACK)
     assert load(tmp_path / "x.pseal", trust=[Plain, Namespace])["a"] == [1]
-    signed = pack(obj, writer=Writer(read_back=True, keys=RING, compress="zstd"))
+    signed = pack(obj, options=PackOptions(read_back=True, keys=RING, compress="zstd"))
     assert unpack(signed, policy=Policy(keys=RING), trust=[Plain, Namespace])["a"] == [1]
 
 
 def test_the_first_difference_is_named(tmp_path: Any) -> None:
     obj = [Plain(1), {"key": Forgetful(3)}]
     with pytest.raises(errors.PackError) as caught:
-        pack(obj, writer=READ_BACK)
+        pack(obj, options=READ_BACK)
     error = caught.value
     assert (error.where, str(error.expected), str(error.found)) == ("$[1]['key'].value", "3", "0")
-    for write in (dump, lambda obj, path, writer: append(path, obj, writer=writer)):
+    for write in (dump, lambda obj, path, options: append(path, obj, options=options)):
         with pytest.raises(errors.PackError, match="reads back as something else"):
-            write(obj, tmp_path / "x.pseal", writer=READ_BACK)
+            write(obj, tmp_path / "x.pseal", options=READ_BACK)
     assert not (tmp_path / "x.pseal").exists()
 
 
 def test_what_does_not_load_is_not_packed() -> None:
     with pytest.raises(errors.PackError, match=r"not read back; .*never"):
-        pack(Mutual(), writer=READ_BACK)
+        pack(Mutual(), options=READ_BACK)
     with pytest.warns(errors.PackWarning), pytest.raises(errors.PackError, match="not read back"):
-        pack([subprocess.Popen], writer=READ_BACK)
+        pack([subprocess.Popen], options=READ_BACK)
 
 
 def test_the_registry_of_the_writer_is_used() -> None:
     registry = Registry()
     registry.register(Plain, "tests.Plain")
-    assert peek(pack(Plain(1), writer=Writer(registry=registry, read_back=True))).type == "tests.Plain"
+    assert peek(pack(Plain(1), options=PackOptions(registry=registry, read_back=True))).type == "tests.Plain"
 
 
 @pytest.mark.parametrize("options", [{"read_back": True}, {"reproducible": True}])
 def test_records_of_a_stream_are_not_batched(options: Any, tmp_path: Any) -> None:
-    with StreamWriter(tmp_path / "x", batch=10, writer=Writer(**options)) as stream:
+    with StreamWriter(tmp_path / "x", batch=10, options=PackOptions(**options)) as stream:
         for number in range(3):
             stream.append({"number": number})
         if "read_back" in options:
@@ -237,10 +237,10 @@ def test_records_of_a_stream_are_not_batched(options: Any, tmp_path: Any) -> Non
 
 PROGRAM = """
 import sys
-from pickleseal import Writer, pack
+from pickleseal import PackOptions, pack
 words = ["one", "two", "three", "four"]
 text = "".join(["on", "e"])
-sys.stdout.buffer.write(pack({"set": set(words), "text": [text, "one"]}, writer=Writer(reproducible=True)))
+sys.stdout.buffer.write(pack({"set": set(words), "text": [text, "one"]}, options=PackOptions(reproducible=True)))
 """
 
 
@@ -256,23 +256,23 @@ def test_equal_objects_have_equal_bytes_in_every_process() -> None:
 
 def test_the_time_stamp_is_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    assert peek(pack(1, writer=Writer(reproducible=True))).created == "1970-01-01T00:00:00.000000Z"
+    assert peek(pack(1, options=PackOptions(reproducible=True))).created == "1970-01-01T00:00:00.000000Z"
     given = datetime(2026, 1, 2, tzinfo=timezone.utc)
-    assert peek(pack(1, writer=Writer(reproducible=True, created=given))).created.startswith("2026-01-02")
+    assert peek(pack(1, options=PackOptions(reproducible=True, created=given))).created.startswith("2026-01-02")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    assert peek(pack(1, writer=Writer(reproducible=True))).created.startswith("1970-01-02")
+    assert peek(pack(1, options=PackOptions(reproducible=True))).created.startswith("1970-01-02")
 
 
 def test_a_set_without_an_order_is_refused() -> None:
     with pytest.raises(errors.PackError, match="no order") as caught:
-        pack({"a": [{Plain(1), Plain(2)}]}, writer=Writer(reproducible=True))
+        pack({"a": [{Plain(1), Plain(2)}]}, options=PackOptions(reproducible=True))
     assert caught.value.where == "$['a'][0]"
 
 
 def test_files_and_large_buffers_are_reproducible_too(tmp_path: Any) -> None:
     for name in ("x", "y"):
         obj = ["".join(["a", "b"]), "ab", pickle.PickleBuffer(bytes(5 << 20))]
-        dump(obj if name == "x" else [obj[1], obj[1], obj[2]], tmp_path / name, writer=Writer(reproducible=True))
+        dump(obj if name == "x" else [obj[1], obj[1], obj[2]], tmp_path / name, options=PackOptions(reproducible=True))
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
 
 
@@ -282,11 +282,11 @@ def test_files_and_large_buffers_are_reproducible_too(tmp_path: Any) -> None:
 @pytest.mark.parametrize("name", ["read_back", "reproducible"])
 def test_options_are_bools(name: str) -> None:
     with pytest.raises(TypeError, match=name):
-        Writer(**{name: 1})  # type: ignore[arg-type]
+        PackOptions(**{name: 1})  # type: ignore[arg-type]
 
 
 def test_a_writer_can_be_pickled() -> None:
-    copy = pickle.loads(pickle.dumps(Writer(build={"app": "billing"}, read_back=True)))
+    copy = pickle.loads(pickle.dumps(PackOptions(build={"app": "billing"}, read_back=True)))
     assert copy.build == {"app": "billing"}
     with pytest.raises(errors.PackError, match="reads back"):
-        pack(Forgetful(1), writer=copy)
+        pack(Forgetful(1), options=copy)

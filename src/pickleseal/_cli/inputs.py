@@ -19,7 +19,7 @@ from .._io.source import FileSource
 from .._io.url import import_fsspec, is_url, local_path, masked, os_error
 from .._policy import Policy
 from .._streams.reader import StreamReader, frames_of_pipe
-from .._streams.scanner import Frame, Lost
+from .._streams.scanner import Frame, SkippedRange
 from ..errors import ReadError, StreamWarning
 from .output import UsageError
 
@@ -200,7 +200,7 @@ class Subject:
             file.seek(preamble.frame_len)
             return file.read(len(MAGIC)) == MAGIC
 
-    def frames(self, policy: Policy, verify: bool, lost: list[Lost], start: int = 0) -> Iterator[Frame]:
+    def frames(self, policy: Policy, verify: bool, lost: list[SkippedRange], start: int = 0) -> Iterator[Frame]:
         """Yield the frames of a stream, beginning with a record. In a file, damage is skipped and added to `lost`.
 
         Warns of damage, except within `quietly`.
@@ -272,6 +272,6 @@ def _copied(pipe: IO[bytes]) -> Iterator[str]:
         yield copy
 
 
-def lost_facts(lost: Sequence[Lost]) -> list[dict[str, Any]]:
+def lost_facts(lost: Sequence[SkippedRange]) -> list[dict[str, Any]]:
     """Return what was skipped in a stream, for programs."""
     return [{"offset": one.offset, "end": one.end, "code": one.error.code, "records": one.records} for one in lost]

@@ -195,7 +195,7 @@ class _Tour:
         self.refused(lambda: pickleseal.load(path, expect=trades.Trade))
         policy = pickleseal.Policy(registry=_deploy(folder, _THURSDAY).registry)
         self.row("with migration", pickleseal.load(path, policy=policy))
-        pickleseal.upgrade(path, policy=policy)
+        pickleseal.maintenance.upgrade(path, policy=policy)
         header = pickleseal.peek(path)
         self.row("upgraded", f"{header.type}, version {header.version}, created {header.created}")
 
@@ -218,7 +218,7 @@ class _Tour:
         """Sign with a key, and read with and without a signature."""
         ring = pickleseal.KeyRing([pickleseal.Key.generate("nightly-2026")], purpose="reports")
         policy = pickleseal.Policy(keys=ring, trust=[Inventory, Module])
-        signed = pickleseal.pack(report, writer=pickleseal.Writer(keys=ring))
+        signed = pickleseal.pack(report, options=pickleseal.PackOptions(keys=ring))
         again = pickleseal.unpack(signed, policy=policy)
         self.row(
             "verified",

@@ -13,7 +13,7 @@ import warnings
 from typing import Any
 
 from .._files import peek
-from .._packing import Writer
+from .._packing import PackOptions
 from .._policy import Policy
 from .._trust.allow_list import build_trust
 from ..errors import PackError, ReadError, printable, text_of
@@ -82,11 +82,11 @@ def run(options: argparse.Namespace, out: Output) -> None:
 def _upgrade(path: str, trust: list[str], policy: Policy) -> tuple[dict[str, Any], str]:
     """Upgrade one file. Return what happened, for programs and for people."""
     before = peek(path, policy=policy)
-    writer = None
+    options = None
     if policy.keys is not None:
         is_compressed = any(section.codec for section in before.sections)
-        writer = Writer(registry=policy.registry, keys=policy.keys, compress="zstd" if is_compressed else None)
-    is_new = upgrade(path, trust=trust, policy=policy, writer=writer)
+        options = PackOptions(registry=policy.registry, keys=policy.keys, compress="zstd" if is_compressed else None)
+    is_new = upgrade(path, trust=trust, policy=policy, options=options)
     after = peek(path)
     found = {"path": path, "ok": True, "code": None, "written": is_new}
     found |= {"type": after.type, "version": after.version, "was": [before.type, before.version]}

@@ -21,7 +21,7 @@ from .._files import verify_intact
 from .._format.header import Header, fields_of
 from .._io.threads import ThreadPool
 from .._policy import Decision, NoImports, Policy, evaluate, request_of
-from .._streams.scanner import Lost
+from .._streams.scanner import SkippedRange
 from ..errors import ReadError, printable
 from .inputs import Subject, Target, expand, lost_facts, opened, quietly
 from .options import FORMS, PATHS, add_policy_arguments, policy_of
@@ -172,7 +172,7 @@ def _check_stream(
     subject: Subject, policy: Policy, has_policy: bool, found: dict[str, Any], errors: list[Exception]
 ) -> int | None:
     """Check all frames of a stream. Damaged frames are skipped, and the frames after them are checked too."""
-    lost: list[Lost] = []
+    lost: list[SkippedRange] = []
     frames = records = 0
     verified: set[tuple[str, str]] | None = None
     try:

@@ -31,7 +31,7 @@ _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as `logging` has them
 
 if TYPE_CHECKING:
 
-    class Artifact(NamedTuple, Generic[T]):
+    class ReadResult(NamedTuple, Generic[T]):
         """What `Reader.read` returns: the header, and the object that it describes."""
 
         header: Header
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 else:  # Python 3.10 has no generic NamedTuple
 
-    class Artifact(NamedTuple):
+    class ReadResult(NamedTuple):
         """What `Reader.read` returns: the header, and the object that it describes."""
 
         header: Header
@@ -254,7 +254,7 @@ class Reader(Generic[T]):
         }
         return partial(Reader, self.policy, **given), ()  # names no function of this module, which may move
 
-    def read(self, data: Input) -> Artifact[T]:
+    def read(self, data: Input) -> ReadResult[T]:
         """Read one artifact: return the header and the object after all checks (steps 1 to 20).
 
         Runs the code of the classes that are trusted, as `unpack` does.
@@ -282,7 +282,7 @@ class Reader(Generic[T]):
 
     check = accepts  # its former name
 
-    def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> Artifact[T]:
+    def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> ReadResult[T]:
         start, folder = time.perf_counter(), self.quarantine
         most = folder.max_bytes if isinstance(folder, Quarantine) else None
         with (
@@ -309,7 +309,7 @@ class Reader(Generic[T]):
         if self.on_event is not None:
             seconds = time.perf_counter() - start
             self._report(Event("accepted", None, kind, header.version, size, seconds, None, source.name))
-        return Artifact(header, obj)
+        return ReadResult(header, obj)
 
     def _report_refusal(self, exc: ReadError, source: RereadableSource, start: float) -> None:
         """Keep the bytes, log and report, in this order. The caller raises the refusal, whatever happens here."""

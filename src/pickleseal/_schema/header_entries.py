@@ -75,7 +75,7 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
 def _warning(cls: type, name: str, index: RegistryIndex) -> str | None:
     """Return why readers would take an unregistered class for another one, or None."""
     if is_registered_elsewhere(cls, index):
-        return f"{name} is registered, but not in the registry of this writer: give it in Writer(registry=...)"
+        return f"{name} is registered, but not in the registry of these options: give it in PackOptions(registry=...)"
     owner = index.former_owner(cls)
     if owner is not None:
         return f"{name} is where {owner} was formerly, so readers take it for {owner}: register it under its own name"

@@ -147,7 +147,7 @@ registries: "WeakKeyDictionary[Registry, None]" = WeakKeyDictionary()
 
 
 class Registry:
-    """A set of registered classes and migrations, given to `Writer(registry=...)` and `Policy(registry=...)`.
+    """A set of registered classes and migrations, given to `PackOptions(registry=...)` and `Policy(registry=...)`.
 
     The functions `artifact`, `register` and `migration` of this library work on the default registry, which writers
     and policies use unless they get another one. Readers trust the classes that their registry has. Several threads

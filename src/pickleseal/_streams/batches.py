@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .._format.frame import EncodedFrame
-from .._packing import Writer, check_globals, describe_root, encode_pickled, pickle_or_explain
+from .._packing import PackOptions, check_globals, describe_root, encode_pickled, pickle_or_explain
 from .._payload.opcodes import CODE, end_of
 from .._payload.pickler import Pickled, is_plain, pickle_one
 from .._payload.structure import plain_run
@@ -236,10 +236,10 @@ class Pending:
     `take`. `take` needs no lock. It runs the object's own pickling methods, unless the object is plain.
     """
 
-    def __init__(self, name: str | None, members: dict[str, Any], writer: Writer) -> None:
+    def __init__(self, name: str | None, members: dict[str, Any], options: PackOptions) -> None:
         self._name = name
         self._members = members
-        self._writer = writer
+        self._options = options
         self.items: list[Any] = []
         taker = Taker(self._check_class)
         self.atoms = taker.atoms
@@ -255,17 +255,17 @@ class Pending:
         return self._pickle(obj) if item is NotImplemented else item
 
     def _pickle(self, obj: Any) -> "_Pickle | EncodedFrame":
-        registry = self._writer.registry
+        registry = self._options.registry
         root = describe_root(type(obj), self._name, registry)
         pickled, memo = _pickle_one(obj)
         check_globals(pickled, registry)
         if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
-            return encode_pickled(pickled, root, self._name, self._members, self._writer)
+            return encode_pickled(pickled, root, self._name, self._members, self._options)
         return _Pickle(type(obj), pickled, memo)
 
     def _check_class(self, cls: type) -> None:
         """Check before a record is taken that its class can be found. Warn if other programs will not find it."""
-        check_globals(_pickle_one(cls)[0], self._writer.registry)
+        check_globals(_pickle_one(cls)[0], self._options.registry)
 
     def _encode(self, items: list[Any]) -> EncodedFrame:
         """Return records as one frame: a batch, or for a single record a plain frame."""
@@ -273,11 +273,11 @@ class Pending:
         is_mixed = _Pickle in types
         if is_mixed:
             types = {item.cls if type(item) is _Pickle else type(item) for item in items}
-        root = describe_root(types.pop(), self._name, self._writer.registry) if len(types) == 1 else _ANY
+        root = describe_root(types.pop(), self._name, self._options.registry) if len(types) == 1 else _ANY
         members = self._members if len(items) == 1 else {**self._members, "records": len(items)}
         plain = items[0] if len(items) == 1 else items
         pickled = self._merged(items) if is_mixed else pickle_or_explain(plain)
-        return encode_pickled(pickled, root, self._name, members, self._writer)
+        return encode_pickled(pickled, root, self._name, members, self._options)
 
     def encode_some(self, count: int) -> tuple[int, EncodedFrame | PackError]:
         """Return how many of the first records make one frame (`count`, or fewer if it would be too large), and it.

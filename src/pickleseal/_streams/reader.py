@@ -30,12 +30,12 @@ from .._reading import accept, check_body, check_codecs, load_accepted, read_hea
 from .._typing import File, T
 from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
 from .index import entry_of, is_true, read_index
-from .scanner import Frame, FrameExtent, Lost, Read, Scanner, is_damage
+from .scanner import Frame, FrameExtent, Read, Scanner, SkippedRange, is_damage
 
 if TYPE_CHECKING:
     from .._typing import A, B, C, D, E, TypeForm, Untyped
 
-OnError: TypeAlias = Literal["raise", "skip"] | Callable[[Lost], object]
+OnError: TypeAlias = Literal["raise", "skip"] | Callable[[SkippedRange], object]
 
 _POLL = 0.05  # seconds
 
@@ -222,9 +222,10 @@ class StreamReader(Generic[T]):
         path: the stream's file.
         expect, trust, policy: as for `load`, for every record.
         on_error: `"raise"`, `"skip"` or a function. `"skip"` goes on after a part that is damaged or of a newer format,
-            warns with `StreamWarning`, and adds a `Lost` to `lost`. A function is called with each `Lost` instead. A
-            torn tail is reported once, and is the end. Other refusals are never skipped: those by limits, keys, policy,
-            trust or schemas, a codec that is not installed, and whatever a payload raises.
+            warns with `StreamWarning`, and adds a `SkippedRange` to `lost`. A function is called with each
+            `SkippedRange` instead. A torn tail is reported once, and is the end. Other refusals are never skipped:
+            those by limits, keys, policy, trust or schemas, a codec that is not installed, and whatever a payload
+            raises.
         follow: wait for more at the end, as `tail -F` does. If the path then names a new file, or the file was emptied,
             reading goes on at its beginning, and its records are numbered from 0.
         timeout: with `follow`, end the iteration after this number of seconds without a new record. None: never.
@@ -358,7 +359,7 @@ class StreamReader(Generic[T]):
             raise ValueError("timeout: only with follow=True")
         if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
             raise ValueError(f"timeout: expected a number of seconds, found {timeout!r}")
-        self.lost: list[Lost] = []
+        self.lost: list[SkippedRange] = []
         self.path: str = os.fsdecode(path)
         self._request = request_of(expect, trust, policy, takes_batches=True)
         self._report = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
@@ -491,9 +492,9 @@ class StreamReader(Generic[T]):
             raise refusal
         if self._torn_at != refusal.good_end:
             self._torn_at = refusal.good_end
-            self._report(Lost(refusal.good_end, refusal.end, refusal, None, None))
+            self._report(SkippedRange(refusal.good_end, refusal.end, refusal, None, None))
 
-    def _keep(self, lost: Lost) -> None:
+    def _keep(self, lost: SkippedRange) -> None:
         self.lost.append(lost)
         text = f"{lost.end - lost.offset} bytes of the stream were skipped: {lost.error}"
         warnings.warn(text, StreamWarning, stacklevel=frames_up())

@@ -59,7 +59,7 @@ class Frame(NamedTuple):
     header: Header
 
 
-class Lost(NamedTuple):
+class SkippedRange(NamedTuple):
     """A part of a stream that was skipped.
 
     Attributes:
@@ -246,7 +246,7 @@ class Scanner:
         with suppress(OSError), locked(self.window.descriptor, shared=True):
             pass
 
-    def skip(self, error: ReadError) -> Lost:
+    def skip(self, error: ReadError) -> SkippedRange:
         """Go on after the frame here, which was refused with this error (spec 9.1, resynchronisation).
 
         If nothing is there to go on with, the scanner goes to the end of the input.
@@ -258,12 +258,12 @@ class Scanner:
             if missing:  # frames that are not there; the one here is whole, and reading goes on with it
                 self.record += missing
                 self._expect(preamble)
-                return Lost(begin, begin, error, missing, None)
+                return SkippedRange(begin, begin, error, missing, None)
             records = self._known_records(preamble)
             self.offset, self.record = begin + preamble.frame_len, first + (records or 1)
             if not isinstance(error, StreamOrderError):  # else it was read before, or belongs further up
                 self.enter(FrameExtent(begin, self.offset, preamble, first, records or 1))
-            return Lost(begin, self.offset, error, 1, records)
+            return SkippedRange(begin, self.offset, error, 1, records)
         found = None
         if not isinstance(error, TornTailError) and self.window.descriptor >= 0:
             if self._search is None:
@@ -271,14 +271,14 @@ class Scanner:
             found = self._search.find(begin, self.last)
         if found is None:
             self.offset = self.window.size()
-            return Lost(begin, self.offset, error, None, None)
+            return SkippedRange(begin, self.offset, error, None, None)
         self.offset, preamble = found
         frames = None
         if self.last is not None and self.last[0] == preamble.stream_id and self.last[0]:
             frames = preamble.seq - self.last[1] - 1
         self.record = first + (1 if frames is None else frames)
         self._expect(preamble)
-        return Lost(begin, self.offset, error, frames, None if frames else frames)
+        return SkippedRange(begin, self.offset, error, frames, None if frames else frames)
 
     def refused_preamble(self) -> Preamble | None:
         """Return the preamble of the refused frame here, if it is right, so that the frame's end is known."""

@@ -26,13 +26,13 @@ from .._io.atomic import name_file, naming, open_folder, sync_folder, write_all
 from .._io.source import open_at_once, read_at
 from .._io.url import refuse_url
 from .._io.window import FileWindow
-from .._packing import Writer, check_members, check_writer, encode_object, makes_batches, place_frame
+from .._packing import PackOptions, check_members, check_options, encode_object, makes_batches, place_frame
 from .._policy import Policy
 from .._reading import read_header
 from ..errors import NotAnArtifactError, PackError, ReadError, TornTailError
 from .batches import LONGEST, Pending
 from .index import IndexWriter, entry_of
-from .scanner import FrameExtent, Lost, Scanner
+from .scanner import FrameExtent, Scanner, SkippedRange
 
 _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -150,7 +150,7 @@ class Tail:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def append(self, body: EncodedFrame, writer: Writer, records: int, repair: bool = False) -> None:
+    def append(self, body: EncodedFrame, options: PackOptions, records: int, repair: bool = False) -> None:
         """Write one frame at the end, under the lock.
 
         Raises:
@@ -161,7 +161,7 @@ class Tail:
         try:
             with self.locked():
                 self.validate(repair)
-                self._write(body, writer, records)
+                self._write(body, options, records)
         except ReadError as exc:
             exc.path = self.path
             raise
@@ -215,13 +215,13 @@ class Tail:
         if is_last:
             self._mark = _mark_of(extent.offset, window.take(extent.offset, PREAMBLE_SIZE))
 
-    def _write(self, body: EncodedFrame, writer: Writer, records: int) -> None:
+    def _write(self, body: EncodedFrame, options: PackOptions, records: int) -> None:
         """Write a frame at the end. If that fails, nothing of it stays. Only after `validate`."""
         if self._last is None or not self._last[0] or self._last[1] + 1 == _MOST_NUMBERS:
             stream_id, seq = int.from_bytes(os.urandom(8), "little") or 1, 0
         else:
             stream_id, seq = self._last[0], self._last[1] + 1
-        parts = place_frame(body, writer, stream_id, seq)
+        parts = place_frame(body, options, stream_id, seq)
         end, before = self._end or 0, self.written
         try:
             os.lseek(self._descriptor, end, os.SEEK_SET)
@@ -248,14 +248,14 @@ def _mark_of(offset: int, preamble: bytes) -> tuple[int, bytes]:
 
 def _walk_to_end(
     scanner: Scanner, window: FileWindow, note: Callable[[FrameExtent, FileWindow, bool], None]
-) -> tuple[Lost | None, tuple[int, int] | None]:
+) -> tuple[SkippedRange | None, tuple[int, int] | None]:
     """Walk to the end. Return what is wrong at the end, if anything, and stream_id and seq of the last good frame.
 
     `note` is called with each good frame, and with whether it is the last one. Damage that a good frame follows does
     not stand in the way of an append.
     """
     size = window.size()
-    lost: Lost | None = None
+    lost: SkippedRange | None = None
     last = scanner.last
     while True:
         try:
@@ -286,7 +286,7 @@ def _check_last_frame(extent: FrameExtent, window: FileWindow) -> None:
         raise
 
 
-def _check_cut(lost: Lost, repair: bool, drop_corrupt: bool) -> None:
+def _check_cut(lost: SkippedRange, repair: bool, drop_corrupt: bool) -> None:
     """Check that a damaged end may be cut off. Raises its error if not, and always if the file is no stream."""
     may_cut = repair if isinstance(lost.error, TornTailError) else drop_corrupt
     if not may_cut or (not lost.offset and isinstance(lost.error, NotAnArtifactError)):
@@ -339,7 +339,7 @@ class StreamWriter:
         fsync: sync after this number of written records; 0: only in `flush` and `close`.
         repair: cut off a torn tail, instead of refusing to append. A torn tail is an append that did not finish; it was
             never acknowledged.
-        type, meta, writer: as for `pack`, for every frame. With keys, each frame is signed with its place in the
+        type, meta, options: as for `pack`, for every frame. With keys, each frame is signed with its place in the
             stream.
 
     Raises:
@@ -366,7 +366,7 @@ class StreamWriter:
         repair: bool = False,
         type: str | None = None,
         meta: Mapping[str, str] | None = None,
-        writer: Writer | None = None,
+        options: PackOptions | None = None,
     ) -> None:
         self._closed = True  # until all is there
         self._is_untouched = True
@@ -381,10 +381,10 @@ class StreamWriter:
         self._repair = repair
         self._type = type
         self._members = check_members(type, meta)
-        self._writer = check_writer(writer)
+        self._options = check_options(options)
         self._tail = Tail(os.fsdecode(path))
-        waits = (batch is not None or linger is not None) and makes_batches(self._writer)
-        self._pending = Pending(type, self._members, self._writer) if waits else None
+        waits = (batch is not None or linger is not None) and makes_batches(self._options)
+        self._pending = Pending(type, self._members, self._options) if waits else None
         self._start()
         processes.call_after_fork(self)
         self._closed = False
@@ -453,7 +453,7 @@ class StreamWriter:
             self._write_if_full(pending, item)
 
     def _append_alone(self, obj: Any) -> None:
-        body = encode_object(obj, self._type, self._members, self._writer)
+        body = encode_object(obj, self._type, self._members, self._options)
         self._restart_after_fork()
         with self._mutex:
             self._check()
@@ -613,7 +613,7 @@ class StreamWriter:
         """Write one frame under the file's lock."""
         self._is_untouched = False
         try:
-            self._tail.append(body, self._writer, records, self._repair)
+            self._tail.append(body, self._options, records, self._repair)
         except OSError:  # perhaps of a sync
             self._is_ready = False
             raise
@@ -674,7 +674,7 @@ def append(
     *,
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
 ) -> None:
     """Append one record to a stream and sync it. For many records, one `StreamWriter` is faster.
 
@@ -689,12 +689,12 @@ def append(
     ['first', 'second']
     """
     refuse_url(path, "path")
-    members, writer = check_members(type, meta), check_writer(writer)
-    body = encode_object(obj, type, members, writer)
+    members, options = check_members(type, meta), check_options(options)
+    body = encode_object(obj, type, members, options)
     tail = Tail(os.fsdecode(path))
     try:
         try:
-            tail.append(body, writer, 1)
+            tail.append(body, options, 1)
             tail.sync()
         finally:
             tail.close()

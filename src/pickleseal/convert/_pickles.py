@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from .._format.frame import Part
 from .._format.header import Header
 from .._io.source import BytesSource, Source
-from .._packing import Writer, check_members, check_writer, encode_pickled, pack_parts, place_frame
+from .._packing import PackOptions, check_members, check_options, encode_pickled, pack_parts, place_frame
 from .._payload.analysis import LOAD, Outline, outline, todays_name
 from .._payload.pickler import Pickled
 from .._payload.rewrite import in_band, transcoded
@@ -44,14 +44,14 @@ class Adopted(NamedTuple):
 
 
 def adopt(
-    data: bytes, *, type: str | None = None, meta: Mapping[str, str] | None = None, writer: Writer | None = None
+    data: bytes, *, type: str | None = None, meta: Mapping[str, str] | None = None, options: PackOptions | None = None
 ) -> Adopted:
     """Wrap a bare pickle of protocol 2 to 5 as it is. Runs no opcode of it and imports nothing.
 
     Args:
         data: the pickle, not compressed.
         type: the type of the root object. None: the type that the opcodes name, or else `builtins:object`.
-        meta, writer: as for `pack`. The header says nothing of classes and packages, as nobody knows what they were
+        meta, options: as for `pack`. The header says nothing of classes and packages, as nobody knows what they were
             like when the pickle was written.
 
     Raises:
@@ -61,7 +61,7 @@ def adopt(
         PackError: its header would break the format's limits.
         TypeError, ValueError: the header can't take `type` or `meta`.
     """
-    writer, members = check_writer(writer), check_members(type, meta)
+    options, members = check_options(options), check_members(type, meta)
     found = _outline(data)
     if found.protocol < 2:
         raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", LOAD)
@@ -71,10 +71,10 @@ def adopt(
     name = type or found.root or _UNKNOWN
     pickled = Pickled([data], [], [], [])
     members |= {"globals": found.names, "pickle": {"protocol": found.protocol}}
-    body = encode_pickled(pickled, ClassInHeader(name, 0, None, {}), name, members, writer)
+    body = encode_pickled(pickled, ClassInHeader(name, 0, None, {}), name, members, options)
     today = {name: todays_name(name, found.protocol) for name in found.names}
     return Adopted(
-        place_frame(body, writer),
+        place_frame(body, options),
         name,
         type is not None or found.root is not None,
         found.protocol,
@@ -113,7 +113,7 @@ def repickle(
     encoding: str = "ascii",
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
-    writer: Writer | None = None,
+    options: PackOptions | None = None,
 ) -> Adopted:
     """Unpickle a bare pickle of any protocol, and pack the object anew. Runs the code of what `trust` names.
 
@@ -125,7 +125,7 @@ def repickle(
         data: the pickle, not compressed, or a file as joblib writes it.
         trust: exact `module:qualname`, as for `unpack`. Where a name of Python 2 has changed, today's name.
         encoding: of strings of Python 2; with `bytes` they become bytes.
-        type, meta, writer: as for `pack`.
+        type, meta, options: as for `pack`.
 
     Raises:
         NotAnArtifactError, PickleEnvelopeError: as for `adopt`.
@@ -135,9 +135,9 @@ def repickle(
         TypeError, ValueError, LookupError: an argument is wrong.
     """
     obj = _loaded(data, build_trust(tuple(trust)), encoding)
-    writer = check_writer(writer)
-    parts = pack_parts(obj, type=type, meta=meta, writer=writer)
-    head = parts[:2] if writer.keys is None else parts[:3]
+    options = check_options(options)
+    parts = pack_parts(obj, type=type, meta=meta, options=options)
+    head = parts[:2] if options.keys is None else parts[:3]
     header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
     if any(name.startswith("pickleseal._payload.") for name in header.globals):  # of `_payload.joblib_files`
         raise UnpickleError("it holds the class numpy.ndarray, or a part of joblib's format that is no array")

@@ -107,7 +107,7 @@ class Nested:
         import pickleseal
 
         created = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc)
-        return {"data": pickleseal.pack(self.obj, writer=pickleseal.Writer(created=created))}
+        return {"data": pickleseal.pack(self.obj, options=pickleseal.PackOptions(created=created))}
 
 
 @functools.lru_cache

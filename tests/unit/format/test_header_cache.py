@@ -9,11 +9,11 @@ import pytest
 from frames import Frame
 
 import pickleseal
-from pickleseal import Writer, errors
+from pickleseal import PackOptions, errors
 from pickleseal._format.header_cache import HeaderCache, header_cache
 from pickleseal._format.limits import MAX_INTEGER
 
-FIXED = Writer(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
+FIXED = PackOptions(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
 HEX = "0123456789abcdef"
 
 
@@ -170,7 +170,7 @@ def test_a_cached_header_with_wrong_values_gets_the_right_verdict(old: bytes, ne
 
 def test_a_label_that_looks_like_the_field_does_no_harm() -> None:
     data = pickleseal.pack(
-        1, meta={"created": "2026-01-02T03:04:05.678901Z", "sections": '[{"len":1,"xxh3":"'}, writer=FIXED
+        1, meta={"created": "2026-01-02T03:04:05.678901Z", "sections": '[{"len":1,"xxh3":"'}, options=FIXED
     )
     for _ in range(2):
         assert pickleseal.verify(data).meta["created"] == "2026-01-02T03:04:05.678901Z"

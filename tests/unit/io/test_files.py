@@ -19,9 +19,9 @@ import pytest
 from _helpers.files import Unseekable
 
 import pickleseal
-from pickleseal import Writer, errors
+from pickleseal import PackOptions, errors
 
-FIXED = Writer(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
+FIXED = PackOptions(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
 OBJECTS = {
     "small": {"a": [1, 2]},
@@ -41,8 +41,8 @@ class TestFiles:
         assert [entry.name for entry in tmp_path.iterdir()] == ["a.pseal"]
 
     def test_bytes_and_file_are_the_same(self, name: str, tmp_path: Path) -> None:
-        pickleseal.dump(OBJECTS[name], tmp_path / "a", writer=FIXED, durable=False)
-        assert (tmp_path / "a").read_bytes() == pickleseal.pack(OBJECTS[name], writer=FIXED)
+        pickleseal.dump(OBJECTS[name], tmp_path / "a", options=FIXED, durable=False)
+        assert (tmp_path / "a").read_bytes() == pickleseal.pack(OBJECTS[name], options=FIXED)
         assert independent_reader.verify((tmp_path / "a").read_bytes())
 
     def test_one_after_the_other_in_a_file_object(self, name: str, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class TestAllCores:
         obj = [pickle.PickleBuffer(bytearray(700_000)) for _ in range(3)]
         path = tmp_path / "a.pseal"
         for run in (
-            lambda: pickleseal.dump(obj, path, writer=SIGNING, durable=False),
+            lambda: pickleseal.dump(obj, path, options=SIGNING, durable=False),
             lambda: unpack(path.read_bytes(), policy=POLICY),
             lambda: pickleseal.load(path, policy=POLICY),
             lambda: verify(path, policy=POLICY),
@@ -131,8 +131,8 @@ class TestAllCores:
             run()
             assert len(started) in (3, 4)
         started.clear()
-        pack([pickle.PickleBuffer(bytearray(2 << 20))], writer=SIGNING)  # one section is not worth a thread
-        pack([pickle.PickleBuffer(bytearray(20_000))] * 9, writer=SIGNING)
+        pack([pickle.PickleBuffer(bytearray(2 << 20))], options=SIGNING)  # one section is not worth a thread
+        pack([pickle.PickleBuffer(bytearray(20_000))] * 9, options=SIGNING)
         assert not started
 
     def test_a_source_checks_the_next_frame_as_well(self, cores: None, tmp_path: Path) -> None:
@@ -155,10 +155,10 @@ class TestAllCores:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
         obj = [pickle.PickleBuffer(bytearray(700_000)) for _ in range(3)]
-        data = pack(obj, writer=SIGNING)
+        data = pack(obj, options=SIGNING)
         monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", refuse)
         assert verify(data, policy=POLICY) == verify(data)
-        assert [section.sha256 for section in peek(pack(obj, writer=SIGNING)).sections[1:]] == [
+        assert [section.sha256 for section in peek(pack(obj, options=SIGNING)).sections[1:]] == [
             section.sha256 for section in peek(data).sections[1:]
         ]
 
@@ -183,7 +183,7 @@ class TestAllCores:
             "ring = p.KeyRing([p.Key.generate('k')])\n"
             "obj = [pickle.PickleBuffer(bytearray(1 << 20)) for _ in range(2)]\n"
             "def last():\n"
-            "    data = p.pack(obj, writer=p.Writer(keys=ring))\n"
+            "    data = p.pack(obj, options=p.PackOptions(keys=ring))\n"
             "    print(len(p.verify(data, policy=p.Policy(keys=ring)).verified))\n"
             "atexit.register(last)\n"
         )

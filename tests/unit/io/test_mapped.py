@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Key, KeyRing, Mapped, Policy, Writer
+from pickleseal import Key, KeyRing, Mapped, PackOptions, Policy
 from pickleseal.errors import ReadError, SectionChecksumError, SectionPaddingError, TruncatedError
 
 LARGE = 1 << 14  # bytes from which an array has a section of its own
@@ -230,7 +230,7 @@ PRIVATE = [
 def test_buffers_are_private_where_the_policy_does_not_trust_the_source(
     path: Path, policy: Policy, verify: str
 ) -> None:
-    pickleseal.dump([np.arange(LARGE), np.ones(LARGE)], path, writer=Writer(keys=RING))
+    pickleseal.dump([np.arange(LARGE), np.ones(LARGE)], path, options=PackOptions(keys=RING))
     for mode in MODES:
         with Mapped(path, mmap=mode, verify=verify, policy=policy) as mapped:
             array = mapped.object[0]
@@ -248,13 +248,13 @@ def test_buffers_are_private_where_the_policy_does_not_trust_the_source(
 
 @linux
 def test_mapped_buffers_are_not_copied(path: Path) -> None:
-    pickleseal.dump(np.arange(LARGE), path, writer=Writer(keys=RING))
+    pickleseal.dump(np.arange(LARGE), path, options=PackOptions(keys=RING))
     for policy in (Policy(), Policy(level="unchecked")):
         assert is_mapped(pickleseal.load(path, mmap="r", policy=policy), path)
 
 
 def test_sha256_is_checked_with_threads_and_without(path: Path) -> None:
-    pickleseal.dump([np.zeros(1 << 17), np.ones(1 << 17)], path, writer=Writer(keys=RING))
+    pickleseal.dump([np.zeros(1 << 17), np.ones(1 << 17)], path, options=PackOptions(keys=RING))
     pickleseal.load(path, mmap="r")
     with Mapped(path, verify="header") as mapped:
         mapped.verify()

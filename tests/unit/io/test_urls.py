@@ -408,9 +408,9 @@ class TestMisuse:
     def test_files_are_sealed_and_upgraded_in_place_and_urls_are_not(self, shelf: Shelf) -> None:
         shelf.put(pickleseal.pack(1))
         with pytest.raises(ValueError, match="upgrade: expected a path, found a URL"):
-            pickleseal.upgrade(URL)
+            pickleseal.maintenance.upgrade(URL)
         with pytest.raises(ValueError, match=r"seal: expected a path, found a URL \(ftp://\*\*\*@host/a\)"):
-            pickleseal.seal(f"ftp://me:{SECRET}@host/a", pickleseal.Key.generate("a"))
+            pickleseal.maintenance.seal(f"ftp://me:{SECRET}@host/a", pickleseal.Key.generate("a"))
 
     def test_an_unknown_scheme(self) -> None:
         with pytest.raises(ValueError, match="nosuch"):
@@ -502,7 +502,7 @@ def test_streams_are_not_appended_to_at_a_url() -> None:
     for refused in (
         lambda url: pickleseal.append(url, 1),
         pickleseal.StreamReader,
-        pickleseal.repair,
+        pickleseal.maintenance.repair,
         lambda url: pickleseal.iter_load(url, on_error="skip"),
     ):
         with pytest.raises(ValueError, match="path"):

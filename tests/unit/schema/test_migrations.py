@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
-from pickleseal import Policy, Registry, Writer
+from pickleseal import PackOptions, Policy, Registry
 from pickleseal._policy import compiled
 from pickleseal._schema.registry import index_of
 from pickleseal.errors import (
@@ -141,7 +141,7 @@ class TestObjectsKeepTheirPlace:
         registry = Registry()
         text = task("b: int", "", REGISTER.format(1) + STEP.format(0, "state['b'] = state.pop('a') + 100"))
         with installed(MODULE, text, registry=registry) as module:
-            stream = io.BytesIO(old + pickleseal.pack(module.Task(7), writer=Writer(registry=registry)) + old)
+            stream = io.BytesIO(old + pickleseal.pack(module.Task(7), options=PackOptions(registry=registry)) + old)
             policy = Policy(registry=registry)
             assert [pickleseal.load(stream, policy=policy).b for _ in range(3)] == [101, 7, 101]
 
@@ -335,7 +335,7 @@ class TestNames:
     def test_a_registered_name_survives_a_move(self) -> None:
         registry = Registry()
         with installed("evolving_a", task("a: int", "", REGISTER.format(1)), registry=registry) as module:
-            data = pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+            data = pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
         header = pickleseal.peek(data)
         assert (header.type, header.version, header.types["jobs.Task"].global_) == ("jobs.Task", 1, "evolving_a:Task")
         registry = Registry()
@@ -544,7 +544,7 @@ class TestRegistry:
         text = "from dataclasses import dataclass\n@dataclass(slots=True)\n@registry.artifact('T', version=1)\n"
         text += "class Task:\n    a: int\n"
         with installed(MODULE, text, registry=registry) as module:
-            data = pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+            data = pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
             assert pickleseal.peek(data).type == "T"
             obj = pickleseal.unpack(data, policy=Policy(registry=registry))
             assert type(obj) is module.Task
@@ -585,7 +585,7 @@ class TestRegistry:
     def test_two_registries_share_nothing(self) -> None:
         registry = Registry()
         with installed(MODULE, task("a: int", "", REGISTER.format(1)), registry=registry) as module:
-            data = pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+            data = pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
             assert pickleseal.unpack(data, policy=Policy(registry=registry)).a == 1
             with pytest.raises(UntrustedGlobalError):
                 pickleseal.unpack(data, policy=Policy(registry=Registry()))
@@ -598,7 +598,7 @@ class TestRegistry:
         with pytest.raises(TypeError, match="registry"):
             Policy(registry=None)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="registry"):
-            Writer(registry={})  # type: ignore[arg-type]
+            PackOptions(registry={})  # type: ignore[arg-type]
 
     def test_wrong_drift(self) -> None:
         with pytest.raises(ValueError, match="drift"):
@@ -607,7 +607,7 @@ class TestRegistry:
     def test_repr(self) -> None:
         registry = Registry()
         assert repr(registry) == "<Registry of 0 classes>"
-        for n, cls in enumerate((Path, Policy, Writer, Registry, MigrationError, RegistryError)):
+        for n, cls in enumerate((Path, Policy, PackOptions, Registry, MigrationError, RegistryError)):
             registry.register(cls, f"c{n}")
         assert repr(registry) == "<Registry of 6 classes: c0, c1, c2, c3, c4, ...>"
 
@@ -623,7 +623,7 @@ class TestUpgrade:
         registry = Registry()
         with installed(MODULE, self.NEW, registry=registry) as module:
             policy = Policy(registry=registry)
-            assert pickleseal.upgrade(path, policy=policy, durable=False) is True
+            assert pickleseal.maintenance.upgrade(path, policy=policy, durable=False) is True
             after = pickleseal.verify(path)
             assert (after.created, dict(after.meta)) == (before.created, {"k": "v"})
             assert after.types["jobs.Task"].version == 1
@@ -639,17 +639,17 @@ class TestUpgrade:
             assert obj[0] is obj[1]
             assert (obj[0].title, obj[0].n) == ("x", 1)
             bytes_now = path.read_bytes()
-            assert pickleseal.upgrade(path, policy=policy) is False
+            assert pickleseal.maintenance.upgrade(path, policy=policy) is False
             assert path.read_bytes() == bytes_now
             assert list(tmp_path.iterdir()) == [path]
         registry = Registry()
         changed = self.NEW.replace("n: int = 1", "m: int = 1")
         with installed(MODULE, changed, registry=registry), pytest.raises(SchemaDriftError):
-            pickleseal.upgrade(path, policy=Policy(registry=registry))
+            pickleseal.maintenance.upgrade(path, policy=Policy(registry=registry))
         assert path.read_bytes() == bytes_now
         with installed(MODULE, self.NEW.replace("n: int = 1", "m: int = 0; n: int = 1"), registry=Registry()) as module:
             policy = Policy(registry=module.registry)
-            assert pickleseal.upgrade(path, policy=policy, durable=False) is True
+            assert pickleseal.maintenance.upgrade(path, policy=policy, durable=False) is True
             assert [entry["type"] for entry in pickleseal.peek(path).ext["pickleseal.history"]] == ["builtins:list"] * 2
 
     def test_a_failed_migration_leaves_the_file(self, tmp_path: Path) -> None:
@@ -660,7 +660,7 @@ class TestUpgrade:
         registry = Registry()
         failing = self.NEW.replace("'name'", "'nope'")
         with installed(MODULE, failing, registry=registry), pytest.raises(MigrationError) as caught:
-            pickleseal.upgrade(path, policy=Policy(registry=registry))
+            pickleseal.maintenance.upgrade(path, policy=Policy(registry=registry))
         assert caught.value.path == str(path)
         assert path.read_bytes() == before
 
@@ -670,8 +670,8 @@ class TestUpgrade:
             pickleseal.dump(module.Task("x"), path, durable=False)
         with installed("evolving_b", task("name: str")) as module:
             policy = Policy(renames={MODULE: "evolving_b"})
-            assert pickleseal.upgrade(path, trust=[module.Task], policy=policy, durable=False) is True
-            assert pickleseal.upgrade(path, trust=[module.Task], policy=policy) is False
+            assert pickleseal.maintenance.upgrade(path, trust=[module.Task], policy=policy, durable=False) is True
+            assert pickleseal.maintenance.upgrade(path, trust=[module.Task], policy=policy) is False
             header = pickleseal.peek(path)
             assert (header.type, header.globals) == ("evolving_b:Task", ("evolving_b:Task",))
             assert pickleseal.load(path, expect=module.Task) == module.Task("x")
@@ -681,7 +681,7 @@ class TestUpgrade:
 
         path = tmp_path / "batch.pseal"
         path.write_bytes((VECTORS / "valid" / "records.pseal").read_bytes())
-        assert pickleseal.upgrade(path) is False
+        assert pickleseal.maintenance.upgrade(path) is False
 
     def test_a_sealed_artifact_is_left_alone(self, tmp_path: Path) -> None:
         from _helpers.support import VECTORS
@@ -690,7 +690,7 @@ class TestUpgrade:
         sealed = min((VECTORS / "valid").glob("seal*.pseal"))
         path.write_bytes(sealed.read_bytes())
         with pytest.raises(pickleseal.errors.PolicyError, match="seal"):
-            pickleseal.upgrade(path)
+            pickleseal.maintenance.upgrade(path)
 
 
 # --- any sequence of changes equals the same changes made by hand -----------------------------------------------------
@@ -764,7 +764,7 @@ def test_loading_any_version_equals_migrating_by_hand(kind: str, seed: int, coun
         with installed(MODULE, text_of_class(kind, names, version, steps[:version]), registry=registry) as module:
             state = dict(zip(names, values, strict=False))
             obj = module.T(**state)
-            data = pickleseal.pack({"one": obj, "two": [obj]}, writer=Writer(registry=registry))
+            data = pickleseal.pack({"one": obj, "two": [obj]}, options=PackOptions(registry=registry))
             artifacts.append((version, state, data))
     registry = Registry()
     with installed(MODULE, text_of_class(kind, histories[-1], count, steps), registry=registry) as module:
@@ -787,7 +787,7 @@ def test_any_order_of_fields_is_resolved_by_name(kind: str, order: list[str], va
     registry = Registry()
     with installed(MODULE, text_of_class(kind, NAMES[:5], 0, []), registry=registry) as module:
         state = dict(zip(NAMES[:5], values, strict=False))
-        data = pickleseal.pack(module.T(**state), writer=Writer(registry=registry))
+        data = pickleseal.pack(module.T(**state), options=PackOptions(registry=registry))
     registry = Registry()
     with installed(MODULE, text_of_class(kind, list(order), 0, []), registry=registry):
         loaded = pickleseal.unpack(data, policy=Policy(registry=registry))

@@ -11,7 +11,7 @@ from _helpers import lying
 from _helpers.evolving import MODULE, REGISTER, installed, pack_old, task, unpack_new
 
 import pickleseal
-from pickleseal import Policy, Registry, Writer
+from pickleseal import PackOptions, Policy, Registry
 from pickleseal.errors import (
     ClassMissingError,
     InvalidObjectError,
@@ -110,9 +110,9 @@ def test_the_fix_for_an_enum_speaks_of_members() -> None:
 def test_a_writer_that_does_not_know_the_registration_warns() -> None:
     registry = Registry()
     with installed(MODULE, task("a: int", "", REGISTER.format(1)), registry=registry) as module:
-        with pytest.warns(pickleseal.errors.PackWarning, match="registry of this writer"):
+        with pytest.warns(pickleseal.errors.PackWarning, match="registry of these options"):
             pickleseal.pack(module.Task(1))
-        pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+        pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
 
 
 def test_warnings_name_the_file(tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_wrong_use() -> None:
         pickleseal.unpack(b"", policy="strict")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="expected a Policy"):
         pickleseal.peek(b"", policy="strict")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="expected a Writer"):
-        pickleseal.pack(1, writer="x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected a PackOptions"):
+        pickleseal.pack(1, options="x")  # type: ignore[arg-type]
 
 
 def test_check_wants_the_last_step_of_every_class_beyond_version_one() -> None:

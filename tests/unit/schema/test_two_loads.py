@@ -17,7 +17,7 @@ import pytest
 from _helpers.evolving import MODULE, installed, pack_old, task
 
 import pickleseal
-from pickleseal import Policy, Registry, Writer
+from pickleseal import PackOptions, Policy, Registry
 from pickleseal.errors import (
     InvalidObjectError,
     SchemaDriftError,
@@ -80,7 +80,7 @@ def old() -> Iterator[Any]:
 
 
 def _packed(module: Any, registry: Registry | None = None) -> bytes:
-    return pickleseal.pack(module.Task("a", 1), writer=Writer(registry=registry or Registry()))
+    return pickleseal.pack(module.Task("a", 1), options=PackOptions(registry=registry or Registry()))
 
 
 def _read_twice(read: Read, data: bytes, registry: Registry, **policy: Any) -> None:
@@ -146,7 +146,7 @@ class TestTheClassChanges:
         old.Other = type("Other", (), {"__module__": MODULE, "__annotations__": {"x": int}})
         other = old.Other()
         other.x = 5
-        data = pickleseal.pack([other, old.Task("a", 1)], writer=Writer(registry=Registry()))
+        data = pickleseal.pack([other, old.Task("a", 1)], options=PackOptions(registry=Registry()))
         policy = Policy(registry=Registry())
         trust = [*TRUST, f"{MODULE}:Other"]
         for _ in range(2):
@@ -246,7 +246,7 @@ class TestTheHeaderRecordsNoTypes:
     def test_its_class_is_registered(self, read: Read) -> None:
         registry = Registry()
         with installed(MODULE, self.BARE) as module:
-            data = pickleseal.pack(module.Task(), writer=Writer(registry=Registry()))
+            data = pickleseal.pack(module.Task(), options=PackOptions(registry=Registry()))
             _read_twice(read, data, registry)
             registry.register(module.Task, "jobs.Task", version=2)
             with pytest.raises(SchemaVersionError):
@@ -255,7 +255,7 @@ class TestTheHeaderRecordsNoTypes:
     def test_strict_reads_what_resolve_read(self, read: Read) -> None:
         registry = Registry()
         with installed(MODULE, self.BARE) as module:
-            data = pickleseal.pack(module.Task(), writer=Writer(registry=Registry()))
+            data = pickleseal.pack(module.Task(), options=PackOptions(registry=Registry()))
         with installed(MODULE, "class Task:\n    rank: int = 1\n"):
             _read_twice(read, data, registry)
             with pytest.raises(SchemaDriftError):
@@ -326,7 +326,7 @@ def test_two_headers_that_differ_in_their_types_alone(old: Any) -> None:
     registry = Registry()
     data = _packed(old)
     with _rebound(WITH_DEFAULT) as cls:
-        newer = pickleseal.pack(cls("a", 1), writer=Writer(registry=Registry()))
+        newer = pickleseal.pack(cls("a", 1), options=PackOptions(registry=Registry()))
     policy = Policy(registry=registry)
     for _ in range(2):
         assert pickleseal.unpack(data, trust=TRUST, policy=policy).rank == 1

@@ -12,7 +12,7 @@ from _helpers import lying
 from _helpers.evolving import MODULE, REGISTER, evolved, installed, pack_old, task
 
 import pickleseal
-from pickleseal import Policy, Registry, Writer
+from pickleseal import PackOptions, Policy, Registry
 from pickleseal.errors import (
     InvalidObjectError,
     MigrationError,
@@ -139,7 +139,7 @@ def test_a_new_class_at_the_former_name_of_another() -> None:
     with installed("evolving_b", text) as new, installed(MODULE, text, registry=registry) as module:
         registry.register(new.Task, "jobs.Task", formerly=[f"{MODULE}:Task"])
         with pytest.warns(pickleseal.errors.PackWarning, match="formerly"):
-            data = pickleseal.pack(module.Task(1), writer=Writer(registry=registry))
+            data = pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
         policy = Policy(registry=registry)
         assert type(pickleseal.unpack(data, policy=policy)) is new.Task
         assert type(pickleseal.unpack(data, trust=[module.Task], policy=policy)) is module.Task
@@ -160,8 +160,8 @@ def test_registered_classes_without_declarations_load_unchanged(text: str, drift
     assert type(evolved(text, text, lambda m: m.T(5), drift=drift)).__name__ == "T"
     registry, path = Registry(), tmp_path / "t.pseal"
     with installed(MODULE, text, registry=registry) as module:
-        pickleseal.dump(module.T(5), path, durable=False, writer=Writer(registry=registry))
-        assert pickleseal.upgrade(path, policy=Policy(registry=registry)) is False
+        pickleseal.dump(module.T(5), path, durable=False, options=PackOptions(registry=registry))
+        assert pickleseal.maintenance.upgrade(path, policy=Policy(registry=registry)) is False
 
 
 def test_defaults_of_dataclasses_of_pydantic() -> None:

@@ -13,7 +13,7 @@ from _helpers.streams import SHORT, frames_of, write_frames, write_numbers
 from _helpers.support import manifest, read
 
 import pickleseal
-from pickleseal import StreamReader, StreamWriter, append, errors, iter_load, repair
+from pickleseal import StreamReader, StreamWriter, append, errors, iter_load
 from pickleseal._streams.writer import bytes_to_cut
 from pickleseal.errors import (
     HeaderChecksumError,
@@ -23,6 +23,7 @@ from pickleseal.errors import (
     StreamWarning,
     TornTailError,
 )
+from pickleseal.maintenance import repair
 
 
 def test_any_flipped_bit_is_named_and_the_rest_comes_back(path: str) -> None:
@@ -197,7 +198,7 @@ def test_a_function_gets_each_lost_part(path: str) -> None:
     data = bytearray(Path(path).read_bytes())
     data[size // 3 + 100] ^= 1
     Path(path).write_bytes(data + b"\xf7PS")
-    lost: list[pickleseal.Lost] = []
+    lost: list[pickleseal.SkippedRange] = []
     with StreamReader(path, on_error=lost.append) as stream:
         assert list(stream) == [0, 2]
         assert list(stream) == []  # the torn tail is reported once
@@ -216,8 +217,8 @@ def append_repaired(path: str, record: object) -> None:
 
 def test_what_the_caller_refuses_is_never_skipped(path: str) -> None:
     ring = pickleseal.KeyRing([pickleseal.Key.generate("k")])
-    for writer in (pickleseal.Writer(keys=ring), None, pickleseal.Writer(keys=ring)):
-        append(path, "x" * 100, writer=writer)
+    for writer in (pickleseal.PackOptions(keys=ring), None, pickleseal.PackOptions(keys=ring)):
+        append(path, "x" * 100, options=writer)
     with StreamReader(path, policy=pickleseal.Policy(keys=ring), on_error="skip") as stream:
         assert next(stream) == "x" * 100
         with pytest.raises(errors.SignatureError) as info:

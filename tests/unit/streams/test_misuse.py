@@ -17,7 +17,7 @@ import pytest
 from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, pack
 from pickleseal._format.frame import frame_parts
 from pickleseal._io import source
-from pickleseal._packing import Writer, encode_object
+from pickleseal._packing import PackOptions, encode_object
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_reader_of_streams_names_iter_load_for_urls() -> None:
 
 def test_a_frame_out_of_order_and_too_large_gets_the_same_verdict_everywhere(tmp_path: Path) -> None:
     """Step 5 comes before step 6, in a file object too."""
-    frames = [encode_object("x" * 5000 * n, None, {}, Writer()) for n in range(2)]
+    frames = [encode_object("x" * 5000 * n, None, {}, PackOptions()) for n in range(2)]
     data = b"".join(bytes(part) for n, seq in ((0, 0), (1, 7)) for part in frame_parts(frames[n], None, 5, seq))
     path = tmp_path / "events.pseal"
     path.write_bytes(data)

@@ -297,8 +297,8 @@ def test_records_come_out_of_a_pipe_as_they_arrive(path: str, piece: int) -> Non
 
 def test_policy_trust_expect_and_keys_apply_to_each_record(path: str) -> None:
     ring = pickleseal.KeyRing([pickleseal.Key.hmac("k", b"k" * 32)])
-    writer = pickleseal.Writer(keys=ring)
-    with StreamWriter(path, batch=2, writer=writer, meta={"team": "risk"}) as stream:
+    writer = pickleseal.PackOptions(keys=ring)
+    with StreamWriter(path, batch=2, options=writer, meta={"team": "risk"}) as stream:
         for record in ({"a": 1}, {"a": 2}, {"a": 3}):
             stream.append(record)
     signed = pickleseal.Policy(keys=ring)

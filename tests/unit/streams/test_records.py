@@ -335,10 +335,10 @@ def test_the_header_of_a_batch(path: str) -> None:
 
 def test_compressed_batches(path: str) -> None:
     try:
-        writer = pickleseal.Writer(compress="zstd")
+        writer = pickleseal.PackOptions(compress="zstd")
     except pickleseal.MissingExtraError:
         pytest.skip("no Zstandard here")
-    with StreamWriter(path, batch=500, writer=writer) as stream:
+    with StreamWriter(path, batch=500, options=writer) as stream:
         for n in range(1000):
             stream.append({"n": n, "text": "the same over and over"})
     assert [record["n"] for record in iter_load(path)] == list(range(1000))

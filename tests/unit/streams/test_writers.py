@@ -299,7 +299,7 @@ def test_rotation_under_a_writer(path: str, way: str) -> None:
         assert list(iter_load(path + ".1")) == [1, 2]
 
 
-def test_a_writer_without_records_leaves_an_empty_stream(path: str) -> None:
+def test_a_options_without_records_leaves_an_empty_stream(path: str) -> None:
     with StreamWriter(path):
         pass
     assert list(iter_load(path)) == []

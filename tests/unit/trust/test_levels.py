@@ -24,7 +24,7 @@ from _helpers import operations
 from frames import Frame, framed, named, text
 
 import pickleseal
-from pickleseal import Key, KeyRing, Limits, Policy, Writer
+from pickleseal import Key, KeyRing, Limits, PackOptions, Policy
 from pickleseal._trust import calls, dryrun
 from pickleseal._trust.dryrun import Traits, traits_of
 from pickleseal._trust.levels import Snapshot
@@ -323,14 +323,14 @@ class TestVouchedFor:
         for obj in (Plain(1), Plain.make, Callable, [].append, enum.EnumMeta):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that no reader of another level will take it
-                data = pickleseal.pack(obj, writer=Writer(keys=ring))
+                data = pickleseal.pack(obj, options=PackOptions(keys=ring))
             again = pickleseal.unpack(data, policy=policy)
             assert again == obj or again.__qualname__ == "list.append"
         with pytest.raises(SignatureError):
             pickleseal.unpack(pickleseal.pack(1), policy=policy)
         with pytest.raises(SignatureError):
             pickleseal.unpack(
-                pickleseal.pack(1, writer=Writer(keys=KeyRing([Key.generate("a")], "test"))), policy=policy
+                pickleseal.pack(1, options=PackOptions(keys=KeyRing([Key.generate("a")], "test"))), policy=policy
             )
 
     def test_signed_needs_keys(self) -> None:

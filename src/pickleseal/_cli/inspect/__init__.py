@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ..._files import peek
 from ..._policy import Policy
-from ..._streams.scanner import Frame, Lost
+from ..._streams.scanner import Frame, SkippedRange
 from ...errors import LayoutError, ReadError
 from ..inputs import STDIN, Subject, Target, expand, opened, quietly
 from ..options import FORMS, PATHS, add_key_arguments, ring_of
@@ -140,7 +140,7 @@ def _frames(subject: Subject, is_stream: bool, records: slice | None, policy: Po
     if is_stream:
         from .summary import select
 
-        lost: list[Lost] = []
+        lost: list[SkippedRange] = []
         count = 0
         for frame in select(subject, policy, records or slice(0, 1), lost):
             count += 1

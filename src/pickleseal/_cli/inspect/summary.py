@@ -8,7 +8,7 @@ from ..._files import peek
 from ..._format.header import ClassSchema, Header
 from ..._format.preamble import Preamble
 from ..._policy import Policy
-from ..._streams.scanner import Frame, Lost
+from ..._streams.scanner import Frame, SkippedRange
 from ...errors import ReadError, TornTailError, TrailingBytesError, TruncatedError, printable
 from ..inputs import Subject, lost_facts
 from ..output import (
@@ -178,7 +178,7 @@ def _class_lines(types: Mapping[str, ClassSchema], out: Output) -> list[str]:
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
-def select(subject: Subject, policy: Policy, records: slice, lost: list[Lost]) -> Iterator[Frame]:
+def select(subject: Subject, policy: Policy, records: slice, lost: list[SkippedRange]) -> Iterator[Frame]:
     """Yield the frames that hold some records. Negative numbers count from the end. Damage is added to `lost`."""
     begin, end = records.start or 0, records.stop
     if begin < 0 or (end is not None and end < 0):
@@ -196,7 +196,7 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
     if records is not None:
         _show_selected(subject, policy, records, limit, out)
         return
-    lost: list[Lost] = []
+    lost: list[SkippedRange] = []
     shown: list[Frame] = []
     types: Counter[str] = Counter()
     streams: set[int] = set()
@@ -252,7 +252,7 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
 
 
 def _show_selected(subject: Subject, policy: Policy, records: slice, limit: int, out: Output) -> None:
-    lost: list[Lost] = []
+    lost: list[SkippedRange] = []
     shown: list[Frame] = []
     is_cut = False
     for frame in select(subject, policy, records, lost):
@@ -270,7 +270,7 @@ def _show_selected(subject: Subject, policy: Policy, records: slice, limit: int,
 def _print_stream(
     subject: Subject,
     errors: list[ReadError],
-    lost: list[Lost],
+    lost: list[SkippedRange],
     shown: list[Frame],
     found: dict[str, Any],
     lines: list[str],
