@@ -276,7 +276,7 @@ def load(
             policy = policy_with(policy, keys, level)
         return Mapped(file, mmap=mmap, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # Mapped checks it
     request = request_of(expect, trust, policy, keys, level)
-    return _with(file, storage_options, lambda source: read_object(source, request))
+    return read_input(file, storage_options, lambda source: read_object(source, request))
 
 
 def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
@@ -301,7 +301,7 @@ def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[
     check_options(data, storage_options)
     start = _start_of(data)
     try:
-        return _with(data, storage_options, lambda source: read_header(source, policy))
+        return read_input(data, storage_options, lambda source: read_header(source, policy))
     finally:
         if start is not None:
             with suppress(OSError, ValueError):  # the file said that it can seek; the header is returned nevertheless
@@ -340,13 +340,13 @@ def verify(data: Input, *, policy: Policy | None = None, storage_options: Mappin
 def verify_for(data: Input, request: Request, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Verify an artifact, and of what a request asks, check all that needs no import."""
     check_options(data, storage_options)
-    return _with(data, storage_options, lambda source: verify_request(source, request))
+    return read_input(data, storage_options, lambda source: verify_request(source, request))
 
 
 def verify_intact(data: Input, policy: Policy, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Verify an artifact by the limits and keys of a policy alone."""
     check_options(data, storage_options)
-    return _with(data, storage_options, lambda source: verify_source(source, policy))
+    return read_input(data, storage_options, lambda source: verify_source(source, policy))
 
 
 def _path_of(file: str | os.PathLike[str]) -> str | None:
@@ -354,7 +354,7 @@ def _path_of(file: str | os.PathLike[str]) -> str | None:
     return local_path(str(file)) if is_url(file) else os.fsdecode(file)
 
 
-def _with(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source], T]) -> T:
+def read_input(data: Any, options: Mapping[str, Any] | None, read: Callable[[Source], T]) -> T:
     """Open what the caller gave as a source, read from it, and put the file's name into errors."""
     if isinstance(data, str | os.PathLike):
         path = _path_of(data)

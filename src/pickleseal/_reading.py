@@ -107,8 +107,12 @@ def check_body(source: Source, header: Header) -> None:
     _read_sections(source, header, keep_buffers=False)
 
 
-def body_sections(source: Source, header: Header) -> list[Any]:
-    """Steps 16 to 19; return all sections, decoded: section 0 as bytes."""
+def decoded_sections(source: Source, policy: Policy, request: Request | None) -> list[Any]:
+    """Steps 1 to 19, of step 15 what a request asks and needs no import. Return all sections: section 0 as bytes."""
+    header = read_header(source, policy)
+    check_codecs(header)
+    if request is not None:
+        decide(fields_of(header), request, _NO_IMPORTS)
     return _read_sections(source, header, keep_buffers=True)
 
 

@@ -183,8 +183,28 @@ def _iterate(
 _Opening = tuple[HeaderEntry, Callable[[], RangeWindow] | None]
 
 
-def read_headers(name: str, data: bytes, policy: Policy) -> Iterator[HeaderEntry]:
-    """Yield the headers of what some bytes hold, as `iter_headers` does for a file."""
+def read_headers(
+    data: bytes | bytearray | memoryview, *, name: str = "<bytes>", policy: Policy | None = None
+) -> Iterator[HeaderEntry]:
+    """Yield the headers of the artifact or the stream in some bytes, as `iter_headers` does for a file.
+
+    Imports nothing and unpickles nothing.
+
+    Args:
+        data: the bytes.
+        name: what the entries have as `path`.
+        policy: only its limits and keys are used.
+
+    Raises:
+        TypeError: an argument is not what it should be. A refusal is an entry with `error`.
+
+    >>> [entry.header.type for entry in read_headers(pack("first") + pack(2))]
+    ['builtins:str', 'builtins:int']
+    """
+    policy = check_is_policy(policy)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"data: expected bytes, a bytearray or a memoryview, found {type(data).__name__}")
+    data = bytes(data)
     return _Headers(policy).of_window(HeaderEntry(name, 0, 0, None, None, len(data)), data[:HEAD], BytesWindow(data))
 
 

@@ -5,7 +5,7 @@
 
 import io
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
 from ._format.canonical import encode
@@ -24,7 +24,7 @@ from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
 from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
-from ._streams.writer import Tail
+from ._streams.writer import Tail, bytes_to_cut
 from .errors import HeaderChecksumError, Hint, PackError, PolicyError, ReadError, TruncatedError
 
 __all__ = ["remove_signatures", "repair", "seal", "upgrade"]
@@ -82,34 +82,52 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
         raise
 
 
-def remove_signatures(path: str | os.PathLike[str], ids: Collection[str]) -> tuple[Header, int]:
+def remove_signatures(path: str | os.PathLike[str], ids: Iterable[str]) -> int:
     """Remove the signatures of some keys from an artifact file, all algorithms of each key.
 
     Everything that `verify` checks is checked first. The header and the other signatures stay as they are. The file is
     replaced atomically and durably, unless none of the keys has signed it. If another program replaces the file
-    meanwhile, its version is lost. Runs no code of the artifact. Spec section 10.
+    meanwhile, its version is lost. Anyone can remove a signature, so no key is needed, and a missing signature says
+    nothing.
+
+    Args:
+        path: a file of exactly one artifact.
+        ids: the ids of the keys. `peek(path).signatures` has the algorithm and the id of each signature.
 
     Returns:
-        The new header, and how many signatures were removed.
+        How many signatures were removed. 0: the file was not written.
 
     Raises:
         ReadError: as for `verify`; the file is left as it is.
-        TypeError: `ids` is one text.
+        TypeError: `ids` is one text, or one of them is no text.
         ValueError: the path is a URL.
-        OSError: from the operating system.
+        OSError: from the operating system. The file is left as it is, unless only the last sync of the folder failed.
+
+    Runs no code of the artifact. Spec section 10.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
+    >>> dump({"rows": 3}, path, keys=KeyRing([Key.generate("audit")]))
+    >>> remove_signatures(path, ["audit"])
+    1
+    >>> peek(path).signatures
+    ()
     """
     refuse_url(path, "remove_signatures")
     if isinstance(ids, str):
         raise TypeError(f"ids: expected a list of ids of keys, found {ids!r}; give [{ids!r}]")
-    name = os.fsdecode(path)
+    removed, name = frozenset(ids), os.fsdecode(path)
+    for one in removed:
+        if not isinstance(one, str):
+            raise TypeError(f"ids: expected ids of keys, which are texts, found {type(one).__name__}")
     try:
         with naming(name), io.FileIO(name) as file:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
             before = old.preamble
             signatures = _read_signatures(file, before)
-            kept = [one for one in signatures if one.key not in ids]
+            kept = [one for one in signatures if one.key not in removed]
             if len(kept) == len(signatures):
-                return old, 0
+                return 0
             file.seek(PREAMBLE_SIZE)
             header = file.read(before.header_len)
             if checksum(header) != before.header_xxh3:
@@ -118,7 +136,8 @@ def remove_signatures(path: str | os.PathLike[str], ids: Collection[str]) -> tup
             frame_len = before.frame_len - before.seal_len + len(seal)
             place = before.version_minor, before.stream_id, before.seq
             head = encode_preamble(frame_len, header, len(seal), *place) + header + seal
-            return _replace_head(name, file, old, len(head), lambda _: head, None), len(signatures) - len(kept)
+            _replace_head(name, file, old, len(head), lambda _: head, None)
+            return len(signatures) - len(kept)
     except ReadError as exc:
         exc.path = name
         raise
@@ -322,15 +341,20 @@ def _kept(header: Header) -> dict[str, Any]:
     return kept
 
 
-def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
-    """Cut off the torn tail of a stream, and sync. Return the number of bytes that were cut off; 0: it was whole.
+def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False, dry_run: bool = False) -> int:
+    """Cut off the torn tail of a stream, and sync.
 
     A torn tail is what an unfinished append leaves (spec section 9.3). The lock of appends is held, so an append that
     is under way is not touched. All before the torn tail stays as it is, damaged frames too. Unpickles nothing.
 
     Args:
+        path: the file of the stream.
         drop_corrupt: also cut off corrupt frames at the end. They may have been acknowledged, and damaged later. Copy
             the file first.
+        dry_run: write nothing, and take no lock. An append that is under way then looks like a torn tail.
+
+    Returns:
+        The number of bytes that were cut off, or with `dry_run` would be. 0: the stream has no torn tail.
 
     Raises:
         ReadError: the last frame is corrupt, and `drop_corrupt` is false. Or the file is no stream, as nothing in
@@ -342,16 +366,22 @@ def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False) -> int:
     >>> append(path, "whole")
     >>> with open(path, "ab") as file:
     ...     _ = file.write(pack("torn")[:-1])
-    >>> repair(path) > 0, list(iter_load(path))
-    (True, ['whole'])
+    >>> repair(path, dry_run=True) == repair(path) > 0
+    True
+    >>> list(iter_load(path))
+    ['whole']
     """
-    refuse_url(path, "path")
-    tail = Tail(os.fsdecode(path), create=False)
+    refuse_url(path, "repair")
+    name = os.fsdecode(path)
     try:
-        with naming(tail.path, over=True), tail.locked():
-            return tail.validate(repair=True, drop_corrupt=drop_corrupt)
+        if dry_run:
+            return bytes_to_cut(name, drop_corrupt)
+        tail = Tail(name, create=False)
+        try:
+            with naming(tail.path, over=True), tail.locked():
+                return tail.validate(repair=True, drop_corrupt=drop_corrupt)
+        finally:
+            tail.close()
     except ReadError as exc:
-        exc.path = tail.path
+        exc.path = os.path.realpath(name)
         raise
-    finally:
-        tail.close()

@@ -133,7 +133,7 @@ class TestIterHeaders:
         if at < len(data):
             data[at] ^= flip
         policy = pickleseal.Policy()
-        entries = list(headers.read_headers("-", bytes(data), policy))
+        entries = list(headers.read_headers(data, name="-", policy=policy))
         offsets = [entry.offset for entry in entries]
         assert entries
         assert offsets == sorted(offsets)

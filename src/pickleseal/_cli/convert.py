@@ -27,7 +27,7 @@ from .output import EXIT_FINDING, Output, UsageError, path_text, size_text
 
 if TYPE_CHECKING:
     from .._format.header import Header
-    from ..convert import Adopted
+    from ..convert import Converted
 
 _PICKLES = tuple(
     stem + suffix
@@ -151,17 +151,11 @@ def _convert(job: _Job, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _extracted(path: str) -> tuple[list[Any], dict[str, Any]]:
-    import io
+    from .._files import peek
+    from ..convert import extract_parts
 
-    from .._io.source import BytesSource, FileSource
-    from ..convert import extract
-
-    if path == STDIN:
-        parts, header = extract(BytesSource(sys.stdin.buffer.read()))
-        return parts, _needs(header)
-    with io.FileIO(path) as file:
-        parts, header = extract(FileSource(file, whole=True))
-    return parts, _needs(header)
+    data = sys.stdin.buffer.read() if path == STDIN else path
+    return extract_parts(data), _needs(peek(data))
 
 
 def _needs(header: "Header") -> dict[str, Any]:
@@ -169,10 +163,10 @@ def _needs(header: "Header") -> dict[str, Any]:
 
 
 def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
-    from ..convert import adopt, decompressed, repickle
+    from ..convert import adopt, decompress, repickle
 
     data, written = _read(path, options.max_size)
-    data, compression = decompressed(data, options.max_size)
+    data, compression = decompress(data, max_size=options.max_size)
     meta = {} if written is None else {"convert.mtime": written}
     try:
         if options.load:
@@ -183,7 +177,7 @@ def _adopted(path: str, options: argparse.Namespace) -> tuple[list[Any], dict[st
         raise UsageError(str(exc)) from None
     facts = {
         "type": found.type,
-        "type_known": found.is_known,
+        "type_known": found.is_type_known,
         "protocol": found.protocol,
         "globals": found.globals,
         "refused_globals": found.refused,
@@ -204,17 +198,13 @@ def _read(path: str, most: int) -> tuple[bytes, str | None]:
         return file.read(most + 1), f"{written[:19]}Z"
 
 
-def _call(found: "Adopted") -> str:
+def _call(found: "Converted") -> str:
     """Return the call that reads the artifact, with the names and the policy that it needs."""
     from .._policy import DEFAULT_POLICY
-    from .._trust.allow_list import is_listed
-    from .._trust.safe_functions import SAFE_FUNCTIONS
 
     arguments = []
-    names = {found.renamed.get(name, name) for name in found.globals}
-    trust = sorted(name for name in names if not is_listed(name) and name not in SAFE_FUNCTIONS)
-    if trust:
-        arguments.append(f"trust={trust!r}")
+    if found.trust:
+        arguments.append(f"trust={list(found.trust)!r}")
     policy = []
     if found.protocol not in DEFAULT_POLICY.protocols:
         policy.append(f"protocols=({found.protocol},)")

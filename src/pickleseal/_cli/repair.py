@@ -10,7 +10,6 @@ take, so it does not touch what is being written. Nothing is unpickled. --dry-ru
 import argparse
 import os
 
-from .._streams.writer import bytes_to_cut
 from ..errors import ReadError, TornTailError
 from ..maintenance import repair
 from .inputs import local_files
@@ -35,12 +34,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
         try:
             if target.error is not None:
                 raise target.error
-            if options.dry_run:
-                cut = bytes_to_cut(target.path, options.drop_corrupt)
-                end = os.stat(target.path).st_size - cut
-            else:
-                cut = repair(target.path, drop_corrupt=options.drop_corrupt)
-                end = os.stat(target.path).st_size
+            cut = repair(target.path, drop_corrupt=options.drop_corrupt, dry_run=options.dry_run)
+            end = os.stat(target.path).st_size - (cut if options.dry_run else 0)
         except (ReadError, OSError) as exc:
             if isinstance(exc, ReadError) and exc.offset and not isinstance(exc, TornTailError):
                 exc.hint = "the end is corrupt, not torn; copy the file, then --drop-corrupt cuts the end off"

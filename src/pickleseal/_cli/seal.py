@@ -10,6 +10,7 @@ replaced as a whole or not at all.
 
 import argparse
 
+from .._files import peek
 from ..errors import PackError, ReadError, TrailingBytesError
 from ..maintenance import remove_signatures, seal
 from .inputs import local_files
@@ -41,7 +42,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
             if ring is not None:
                 header, count = seal(target.path, ring), 1
             else:
-                header, count = remove_signatures(target.path, options.remove)
+                count = remove_signatures(target.path, options.remove)
+                header = peek(target.path)
         except (ReadError, OSError, PackError, ValueError) as exc:
             if isinstance(exc, TrailingBytesError):
                 exc.hint = "a stream can't be signed in place; its frames are signed when they are written"

@@ -2,14 +2,17 @@
 
 import bz2
 import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from .._format.codec import foreign_chunks
+from .._format.limits import DEFAULT_MAX_DECODED
+from .._format.units import bytes_of
 from ..errors import CodecDataError, Hint, LimitExceededError, NotAnArtifactError
 
-__all__ = ["decompressed", "is_joblib", "refuse_foreign"]
+__all__ = ["bytes_in", "compression_of", "decompress", "is_joblib", "refuse_foreign"]
 
 _STEP = 1 << 20  # bytes that come out of a decompressor at once
 _LAYERS = 2  # of compression; honest files have no more
@@ -25,19 +28,40 @@ _MAGIC = (
 _WRAPPER = b"NumpyArrayWrapper"
 
 
-def decompressed(data: bytes, most: int) -> tuple[bytes, str | None]:
-    """Decompress bytes that were compressed. Return the result and the name of the compression (`gzip`, ...) or None.
+def decompress(
+    data: bytes | bytearray | memoryview, *, max_size: int | str = DEFAULT_MAX_DECODED
+) -> tuple[bytes, str | None]:
+    """Decompress the bytes of a file of pickles: gzip, bzip2, xz, lzma, zlib or Zstandard. Runs nothing.
+
+    The first bytes say which compression it is. Bytes that are not compressed come back as they are. Data that was
+    compressed twice is decompressed twice.
+
+    Args:
+        data: the bytes of the file.
+        max_size: the most bytes that may come out, as an integer or a text such as `"4GiB"`. Memory is bounded by it.
+
+    Returns:
+        The bytes, and the name of the compression (`"gzip"`, or `"gzip+xz"` for two), or None.
 
     Raises:
-        LimitExceededError: there would be more than `most` bytes.
+        LimitExceededError: there are more than `max_size` bytes.
         CodecDataError: the bytes begin like compressed data, and are damaged or truncated.
         MissingExtraError: they are Zstandard, and no library for it is installed.
+        TypeError, ValueError: an argument is not what it should be.
+
+    >>> import gzip, pickle
+    >>> data, compression = decompress(gzip.compress(pickle.dumps([1, 2])))
+    >>> compression
+    'gzip'
+    >>> adopt(data).type
+    'builtins:list'
     """
+    data, most = bytes_in(data), _size_of(max_size)
     names: list[str] = []
     if len(data) > most:
         raise _too_large(most)
     while len(names) < _LAYERS:
-        name = next((name for start, name in _MAGIC if data.startswith(start)), None)
+        name = compression_of(data)
         if name is None:
             break
         names.append(name)
@@ -45,9 +69,39 @@ def decompressed(data: bytes, most: int) -> tuple[bytes, str | None]:
     return data, "+".join(names) or None
 
 
+def compression_of(data: bytes) -> str | None:
+    """Return the compression whose data begins like this, or None."""
+    return next((name for start, name in _MAGIC if data.startswith(start)), None)
+
+
+def bytes_in(data: object) -> bytes:
+    """Return what a caller gave as bytes.
+
+    Raises:
+        TypeError: it is not bytes-like.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        hint = "; of a file, give what Path(...).read_bytes() returns" if isinstance(data, str | os.PathLike) else ""
+        raise TypeError(f"data: expected bytes, a bytearray or a memoryview, found {type(data).__name__}{hint}")
+    return bytes(data)
+
+
+def _size_of(max_size: object) -> int:
+    if isinstance(max_size, str):
+        try:
+            return bytes_of(max_size)
+        except ValueError as exc:
+            raise ValueError(f"max_size: {exc}") from None
+    if not isinstance(max_size, int) or isinstance(max_size, bool):
+        raise TypeError(f"max_size: expected an int or a text such as '4GiB', found {type(max_size).__name__}")
+    if max_size < 0:
+        raise ValueError(f"max_size: expected 0 or more, found {max_size}")
+    return max_size
+
+
 def _too_large(most: int) -> LimitExceededError:
     hint = Hint(
-        "a larger `most` allows more, if this size is expected", "--max-size BYTES allows more, if it is expected"
+        "a larger max_size allows more, if this size is expected", "--max-size BYTES allows more, if it is expected"
     )
     return LimitExceededError("the file holds too much", f"at most {most} bytes", "more", hint).at(15)
 
@@ -105,7 +159,7 @@ def is_joblib(data: bytes) -> bool:
 
 
 _EXTRACT = Hint(
-    "it is converted already; extract(source) takes the pickle out again",
+    "it is converted already; extract(data) takes the pickle out again",
     "it is converted already; --extract takes the pickle out again",
 )
 _OTHERS = (

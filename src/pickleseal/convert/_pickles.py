@@ -1,67 +1,98 @@
 """Turn bare pickles into artifacts and back. Only `repickle` runs a pickle, under an allow-list. No file is opened."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
+from .._files import Input, read_input
 from .._format.frame import Part
-from .._format.header import Header
 from .._io.source import BytesSource, Source
+from .._io.url import check_options as check_storage_options
 from .._packing import PackOptions, check_members, check_options, encode_pickled, pack_parts, place_frame
 from .._payload.analysis import LOAD, Outline, outline, todays_name
 from .._payload.pickler import Pickled
 from .._payload.rewrite import in_band, transcoded
 from .._payload.structure import check_envelope
-from .._policy import DEFAULT_POLICY, DEFAULT_REQUEST, Policy
-from .._reading import body_sections, check_codecs, read_header
+from .._policy import DEFAULT_POLICY, DEFAULT_REQUEST, Policy, Trust, request_of
+from .._reading import decoded_sections, read_header
 from .._schema.header_entries import ClassInHeader
-from .._trust.allow_list import Trusted, build_trust, is_dangerous, resolve_globals
+from .._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_globals
 from .._trust.levels import load_at
-from .._trust.safe_functions import OLD_SAFE_FUNCTIONS
-from ..errors import PickleEnvelopeError, UnpickleError
-from ._foreign import is_joblib, refuse_foreign
+from .._trust.safe_functions import OLD_SAFE_FUNCTIONS, SAFE_FUNCTIONS
+from .._typing import Data
+from ..errors import NotAnArtifactError, PickleEnvelopeError, UnpickleError
+from ._foreign import bytes_in, compression_of, is_joblib, refuse_foreign
 
-__all__ = ["Adopted", "adopt", "extract", "repickle"]
+__all__ = ["Converted", "adopt", "extract", "extract_parts", "repickle"]
 
 _UNKNOWN = "builtins:object"
 _WRAPPER = "joblib.numpy_pickle:NumpyArrayWrapper"  # is followed by the bytes of an array
 
 
-class Adopted(NamedTuple):
-    """An artifact that was made from a bare pickle.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """What `adopt` and `repickle` return: an artifact that was made from a bare pickle, and what a reader has to know.
 
-    `type` is what the header says of the root object, and `is_known` says whether the pickle or the caller named it.
-    `globals` are the names that the pickle imports, and `refused` those among them that no checked reader hands out.
-    `renamed` maps names of Python 2 among them to today's names.
+    Attributes:
+        parts: the artifact, as a list of buffers to be written one after the other.
+        data: the same in one piece.
+        type: what the header says of the root object.
+        is_type_known: whether the pickle or the caller named the type. If not, `type` is `builtins:object`.
+        protocol: of the pickle in the artifact. A reader of 2 or 3 needs `Policy(protocols=(2, 3, 4, 5))`.
+        globals: the names that the pickle imports.
+        trust: those names that a reader has to give as `trust=`, as they are called today.
+        renamed: names of Python 2 among `globals`, with today's names. A reader needs `Policy(renames=found.renamed)`.
+        refused: those of `globals` that no reader takes, save one with `level="signed"` or `"unchecked"`.
     """
 
-    parts: list[Part]
+    parts: list[Part] = field(repr=False)
     type: str
-    is_known: bool
+    is_type_known: bool
     protocol: int
-    globals: list[str]
-    refused: list[str]
-    renamed: dict[str, str]
+    globals: tuple[str, ...]
+    trust: tuple[str, ...]
+    renamed: Mapping[str, str]
+    refused: tuple[str, ...]
+
+    @property
+    def data(self) -> bytes:
+        """The artifact in one piece, made from `parts` each time."""
+        return b"".join(self.parts)
 
 
 def adopt(
-    data: bytes, *, type: str | None = None, meta: Mapping[str, str] | None = None, options: PackOptions | None = None
-) -> Adopted:
+    data: Data, *, type: str | None = None, meta: Mapping[str, str] | None = None, options: PackOptions | None = None
+) -> Converted:
     """Wrap a bare pickle of protocol 2 to 5 as it is. Runs no opcode of it and imports nothing.
 
+    The header says nothing of classes and packages, as nobody knows what they were like when the pickle was written.
+    Wrapping makes a pickle no safer: `globals` and `refused` of the result say what it would import.
+
     Args:
-        data: the pickle, not compressed.
+        data: the bytes of the pickle. `decompress` comes first if the file is compressed.
         type: the type of the root object. None: the type that the opcodes name, or else `builtins:object`.
-        meta, options: as for `pack`. The header says nothing of classes and packages, as nobody knows what they were
-            like when the pickle was written.
+        meta: labels for the header.
+        options: build labels, time stamp, keys and compression, as for `pack`.
+
+    Returns:
+        The artifact, with the names that its reader has to trust.
 
     Raises:
-        NotAnArtifactError: it is not a pickle.
+        NotAnArtifactError: it is not a pickle; `found` says what it is.
         PickleEnvelopeError: it is not one whole pickle of these protocols (spec section 8), or a name that it imports
-            is made while it runs.
+            is made while it runs. `repickle` takes some of these.
         PackError: its header would break the format's limits.
-        TypeError, ValueError: the header can't take `type` or `meta`.
+        TypeError, ValueError: an argument is not what it should be.
+
+    >>> import pickle
+    >>> from argparse import Namespace
+    >>> found = adopt(pickle.dumps(Namespace(id=7)))
+    >>> found.type, found.trust
+    ('argparse:Namespace', ('argparse:Namespace',))
+    >>> unpack(found.data, trust=found.trust)
+    Namespace(id=7)
     """
-    options, members = check_options(options), check_members(type, meta)
+    data, options, members = bytes_in(data), check_options(options), check_members(type, meta)
     found = _outline(data)
     if found.protocol < 2:
         raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", LOAD)
@@ -73,14 +104,22 @@ def adopt(
     members |= {"globals": found.names, "pickle": {"protocol": found.protocol}}
     body = encode_pickled(pickled, ClassInHeader(name, 0, None, {}), name, members, options)
     today = {name: todays_name(name, found.protocol) for name in found.names}
-    return Adopted(
-        place_frame(body, options),
-        name,
-        type is not None or found.root is not None,
-        found.protocol,
-        found.names,
-        [name for name, now in today.items() if is_dangerous(name) or is_dangerous(now)],
-        {name: now for name, now in today.items() if name != now},
+    return Converted(
+        parts=place_frame(body, options),
+        type=name,
+        is_type_known=type is not None or found.root is not None,
+        protocol=found.protocol,
+        globals=tuple(found.names),
+        trust=_to_trust(today.values()),
+        renamed={name: now for name, now in today.items() if name != now},
+        refused=tuple(name for name, now in today.items() if is_dangerous(name) or is_dangerous(now)),
+    )
+
+
+def _to_trust(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that a reader does not trust by itself, and may trust."""
+    return tuple(
+        sorted({name for name in names if not (is_listed(name) or name in SAFE_FUNCTIONS or is_dangerous(name))})
     )
 
 
@@ -103,45 +142,70 @@ def _outline(data: bytes) -> Outline:
     except PickleEnvelopeError:
         if is_joblib(data):
             raise _is_mixed() from None
+        name = compression_of(data)
+        if name is not None:
+            raise NotAnArtifactError("no bare pickle", None, f"{name} data", "decompress(data) comes first") from None
         raise
 
 
 def repickle(
-    data: bytes,
+    data: Data,
     *,
-    trust: Iterable[str],
+    trust: Trust = (),
     encoding: str = "ascii",
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
     options: PackOptions | None = None,
-) -> Adopted:
+) -> Converted:
     """Unpickle a bare pickle of any protocol, and pack the object anew. Runs the code of what `trust` names.
 
     Before an opcode runs, names that are neither value types nor trusted are refused. What the pickle does with its
     names is checked as at level `guarded`. Files of joblib are the exception: there a name is refused when the pickle
-    asks for it, and there is no dry run.
+    asks for it, and there is no dry run. The pickling methods of the object run as well, as with `pack`.
 
     Args:
-        data: the pickle, not compressed, or a file as joblib writes it.
-        trust: exact `module:qualname`, as for `unpack`. Where a name of Python 2 has changed, today's name.
-        encoding: of strings of Python 2; with `bytes` they become bytes.
-        type, meta, options: as for `pack`.
+        data: the bytes of the pickle, or of a file as joblib writes it. `decompress` comes first if it is compressed.
+        trust: classes, functions, or exact `"module:qualname"` strings that the pickle may import and call. Where a
+            name of Python 2 has changed, today's name.
+        encoding: of strings of Python 2; with `"bytes"` they become bytes.
+        type: name for the header instead of `module:qualname` of the object's class.
+        meta: labels for the header.
+        options: build labels, time stamp, keys and compression, as for `pack`.
+
+    Returns:
+        The artifact, with the names that its reader has to trust.
 
     Raises:
-        NotAnArtifactError, PickleEnvelopeError: as for `adopt`.
+        NotAnArtifactError: it is not a pickle; `found` says what it is.
+        PickleEnvelopeError: it is not one whole pickle, or its buffers were stored elsewhere.
         UntrustedGlobalError: `missing` names all globals that are not trusted.
-        ReadError: as from `unpack`, step 20.
+        ReadError: the pickle did what it may not do, or code that it ran failed, as from `unpack`.
         PackError: the object can't be packed.
-        TypeError, ValueError, LookupError: an argument is wrong.
+        TypeError, ValueError, LookupError: an argument is wrong; LookupError: there is no such encoding.
+
+    >>> import pickle
+    >>> unpack(repickle(pickle.dumps({"id": 7}, protocol=0)).data)
+    {'id': 7}
     """
-    obj = _loaded(data, build_trust(tuple(trust)), encoding)
+    data = bytes_in(data)
+    obj = _loaded(data, build_trust(trust), encoding)
     options = check_options(options)
     parts = pack_parts(obj, type=type, meta=meta, options=options)
     head = parts[:2] if options.keys is None else parts[:3]
     header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
-    if any(name.startswith("pickleseal._payload.") for name in header.globals):  # of `_payload.joblib_files`
+    names = header.globals
+    if any(name.startswith("pickleseal._payload.") for name in names):  # of `_payload.joblib_files`
         raise UnpickleError("it holds the class numpy.ndarray, or a part of joblib's format that is no array")
-    return Adopted(parts, header.type, True, 5, list(header.globals), [], {})
+    return Converted(
+        parts=parts,
+        type=header.type,
+        is_type_known=True,
+        protocol=header.protocol,
+        globals=names,
+        trust=_to_trust(names),
+        renamed={},
+        refused=tuple(filter(is_dangerous, names)),
+    )
 
 
 def _loaded(data: bytes, trusted: Trusted, encoding: str) -> Any:
@@ -176,16 +240,50 @@ def _pair(name: str) -> tuple[str, str]:
     return module, qualname
 
 
-def extract(source: Source, policy: Policy = DEFAULT_POLICY) -> tuple[list[Part], Header]:
-    """Return an artifact's object as a bare pickle, in parts, and the header. Runs no opcode, imports nothing.
+def extract(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> bytes:
+    """Return the object of an artifact as a bare pickle. Runs no opcode and imports nothing.
 
-    Out-of-band buffers are put into the pickle: as bytes where they are read-only, else as bytearrays. Arrays still
-    need pickleseal where the pickle is loaded (spec section 8.1).
+    Everything that `verify` checks is checked first. Out-of-band buffers are put into the pickle: as bytes where they
+    are read-only, else as bytearrays. If the object has numpy arrays, pickleseal must be installed where the pickle is
+    loaded (spec section 8.1). Nothing protects who loads a bare pickle.
+
+    Args:
+        data: bytes of exactly one artifact, a path or URL of one, or a binary file, of which one frame is read.
+        policy: what is accepted, as for `verify`: all of it that needs no import is checked. None: the artifact is
+            checked alone, by the limits of the format.
+        storage_options: for URLs, as for `load`.
+
+    Returns:
+        The pickle. Its protocol is the one that `peek(data).protocol` names.
 
     Raises:
-        ReadError: steps 1 to 14 and 16 to 19 of spec section 11.
+        ReadError: as for `verify`: the artifact is damaged or not supported, or the policy refuses it.
+        OSError, MissingExtraError, ValueError: as for `load`.
+
+    >>> import pickle
+    >>> pickle.loads(extract(pack({"id": 7})))
+    {'id': 7}
     """
-    header = read_header(source, policy)
-    check_codecs(header)
-    sections = body_sections(source, header)
-    return list(in_band(sections[0], sections[1:])), header
+    return b"".join(extract_parts(data, policy=policy, storage_options=storage_options))
+
+
+def extract_parts(
+    data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None
+) -> list[Part]:
+    """Return the same pickle as `extract`, as a list of buffers that are not joined. Large buffers are not copied.
+
+    Arguments and errors are those of `extract`.
+
+    >>> import pickle
+    >>> parts = extract_parts(pack({"id": 7}))
+    >>> pickle.loads(b"".join(parts))
+    {'id': 7}
+    """
+    request = None if policy is None else request_of(policy=policy)
+    check_storage_options(data, storage_options)
+
+    def read(source: Source) -> list[Part]:
+        sections = decoded_sections(source, policy or DEFAULT_POLICY, request)
+        return list(in_band(sections[0], sections[1:]))
+
+    return read_input(data, storage_options, read)

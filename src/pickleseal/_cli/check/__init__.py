@@ -131,7 +131,7 @@ def _entries(targets: Iterable[Target], policy: Policy, report: Report) -> Itera
     stdin: list[bytes] = []
     yield from iter_headers(paths(), policy=policy)
     for data in stdin:
-        yield from read_headers(STDIN, data, policy)
+        yield from read_headers(data, name=STDIN, policy=policy)
 
 
 def _finding_lines(finding: Finding, out: Output) -> list[str]:
