@@ -341,3 +341,13 @@ _array = Frame(
     type="numpy:ndarray",
 )
 _add("array", "a numpy array of float64, shape (2, 3), in a section", _array)
+_transposed = _array.copy()
+_transposed.sections[0] = framed(
+    named("pickleseal", "rebuild_array")
+    + b"("
+    + text("<f8")
+    + b"K\x03K\x01K\x02\x87\x94"
+    + b"K\x01K\x02K\x00\x87\x94"
+    + b"\x97t\x94R\x94"
+)
+_add("array-axes", "a numpy array of float64, shape (3, 1, 2), whose order in memory is by axes", _transposed)

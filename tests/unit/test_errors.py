@@ -154,6 +154,16 @@ def refused() -> Any:
     connection.close()
 
 
+BEFORE_THE_CULPRIT = [
+    *("pickle.PickleBuffer(b'x')", "pickle.PickleBuffer(bytearray(90_000))", "bytearray(9)", "range(3)", "[].append"),
+    *("__import__('array').array('d', [1.0])", "io.BytesIO(b'x')", "iter([1])", "type(None)", "len"),
+    *("np.zeros(9)", "np.zeros(90_000)", "np.zeros((3, 4)).T", "np.zeros((9, 9))[::2]", "np.float64(1)", "np.sin"),
+    *("np.array([1, 'a', None], object)", "np.zeros(3, [('a', 'f8'), ('b', 'O')])", "np.random.default_rng()"),
+    *("np.ma.masked_array([1, 2], [True, False])", "np.dtype('f8', metadata={'a': 1})", "np.mean"),
+    *("pandas.DataFrame({'a': [1.0], 'b': ['x']})", "pandas.Series([1], dtype='Int64')", "pandas.NA"),
+]
+
+
 class TestExplain:
     """What can't be packed is refused with the path in the object and what to do instead."""
 
@@ -258,8 +268,30 @@ class TestExplain:
 
     def test_buffers_that_are_not_contiguous(self) -> None:
         view = memoryview(bytearray(100_000))[::2]
-        with pytest.raises(errors.PackError):
-            pickleseal.pack(pickle.PickleBuffer(view))
+        with pytest.raises(errors.PackError, match=r"gaps in its memory cannot be packed \(\$\['b'\]\)"):
+            pickleseal.pack({"a": pickle.PickleBuffer(b"x"), "b": pickle.PickleBuffer(view)})
+
+    @pytest.mark.parametrize("make", BEFORE_THE_CULPRIT, ids=str)
+    def test_what_can_be_packed_is_never_blamed(self, make: str) -> None:
+        np, pandas = (
+            pytest.importorskip(name) if f"{short}." in make else None
+            for short, name in (("np", "numpy"), ("pandas", "pandas"))
+        )
+        harmless = eval(make, {"np": np, "pandas": pandas, **globals()})
+        with pytest.raises(errors.PackError) as caught:
+            pickleseal.pack({"before": harmless, "lock": threading.Lock()})
+        assert caught.value.where == "$['lock']"
+
+    def test_paths_into_arrays_of_objects(self) -> None:
+        np = pytest.importorskip("numpy")
+        array = np.zeros((2, 3), object)
+        array[1, 2] = threading.Lock()
+        record = np.zeros(2, [("number", "f8"), ("any", "O")])
+        record["any"][1] = threading.Lock()
+        for obj, path in ((array, "$[1, 2]"), (array.T, "$[2, 1]"), (array[1], "$[2]"), (record, "$['any'][1]")):
+            with pytest.raises(errors.PackError) as caught:
+                pickleseal.pack(obj)
+            assert caught.value.where == path
 
     def test_exceptions_that_cannot_be_shown(self) -> None:
         class Bad:

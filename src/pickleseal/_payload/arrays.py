@@ -55,27 +55,57 @@ def reduce_numpy(obj: Any) -> Any:
 
 
 def _reduce_array(array: "np.ndarray[Any, Any]") -> Any:
-    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
     if array.dtype.char == "O":
+        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
         items = array.flatten(order).tolist()  # type: ignore[arg-type]
         return rebuild_object_array, (array.shape, order), items, None, None, fill_object_array
     described = describe(array.dtype)
     if described is None:
         return NotImplemented
-    if array.nbytes and not array.flags.c_contiguous and not array.flags.f_contiguous:
-        array = _contiguous(array)
-    if array.nbytes:  # seen as raw bytes, every dtype passes the buffer protocol, datetime64 too
-        buffer = PickleBuffer(array.reshape(-1, order="A").view(f"V{array.itemsize}"))  # type: ignore[arg-type]
+    if not array.nbytes:
+        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        return rebuild_array, (described, array.shape, order, PickleBuffer(_EMPTY[array.flags.writeable]()))
+    layout = memory_order(array)
+    flat = _contiguous(array) if layout is None else array.transpose(layout) if type(layout) is tuple else array
+    # Seen as raw bytes, every dtype passes the buffer protocol, datetime64 too.
+    buffer = PickleBuffer(flat.reshape(-1, order="A").view(f"V{array.itemsize}"))  # type: ignore[arg-type]
+    return rebuild_array, (described, array.shape, layout or "C", buffer)
+
+
+_EMPTY = {True: bytearray, False: bytes}  # by the flag writeable
+
+
+def memory_order(array: "np.ndarray[Any, Any]") -> str | tuple[int, ...] | None:
+    """Return the order in which the elements of an array lie in memory without gaps, or None if they do not.
+
+    It is `C`, `F`, or the axes in the order of their strides, as a transposed array of three or more dimensions has.
+    """
+    if array.flags.c_contiguous:
+        return "C"
+    if array.flags.f_contiguous:
+        return "F"
+    # The stride of an axis of length 1 may be anything, so these axes come first.
+    places = [(length != 1, -stride * (length != 1)) for length, stride in zip(array.shape, array.strides, strict=True)]
+    axes = tuple(sorted(range(array.ndim), key=places.__getitem__))
+    return axes if array.transpose(axes).flags.c_contiguous else None
+
+
+def zeros_like(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return an array of the same kind, shape and order in memory, all of whose bytes are zero, gaps included."""
+    import numpy as np
+
+    order = memory_order(array)
+    zeros: np.ndarray[Any, Any]
+    if type(order) is tuple:
+        zeros = np.zeros([array.shape[axis] for axis in order], array.dtype).transpose(_inverse(order))
     else:
-        buffer = PickleBuffer(bytearray() if array.flags.writeable else b"")
-    return rebuild_array, (described, array.shape, order, buffer)
+        zeros = np.zeros(array.shape, array.dtype, order="F" if order == "F" else "C")
+    return zeros
 
 
 def _contiguous(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Copy an array into memory that was zero: gaps between fields must not hold what was in the memory before."""
-    import numpy as np
-
-    copied = np.zeros(array.shape, array.dtype)
+    copied = zeros_like(array)
     copied[...] = array
     copied.flags.writeable = array.flags.writeable
     return copied
@@ -125,7 +155,9 @@ def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "
     """
     np = _numpy()
 
-    built, dims, layout = _dtype(dtype), _shape(shape), _order(order)
+    built, dims = _dtype(dtype), _shape(shape)
+    axes = _axes(order, len(dims)) if type(order) is tuple else None
+    layout = _order(order) if axes is None else "C"
     if type(buffer) not in (bytes, bytearray, memoryview, PickleBuffer):
         raise ValueError(f"array buffer: expected bytes, found {type(buffer).__name__}")
     view = memoryview(buffer)
@@ -134,7 +166,10 @@ def rebuild_array(dtype: object, shape: object, order: object, buffer: Any) -> "
         raise ValueError(f"array of elements without size: at most {_MOST_EMPTY}")
     if view.nbytes != expected:
         raise ValueError(f"array buffer: expected {expected} bytes, found {view.nbytes}")
-    array = np.ndarray(dims, built, view if expected else None, order=layout)
+    laid_out = dims if axes is None else tuple(dims[axis] for axis in axes)
+    array = np.ndarray(laid_out, built, view if expected else None, order=layout)
+    if axes is not None:
+        array = array.transpose(_inverse(axes))
     if view.readonly:
         array.flags.writeable = False
     return array  # type: ignore[no-any-return]
@@ -254,6 +289,17 @@ def _order(order: object) -> str:
     if order == "C" or order == "F":
         return str(order)
     raise ValueError(f"order: expected 'C' or 'F', found {order!r}")
+
+
+def _axes(order: tuple[Any, ...], count: int) -> tuple[int, ...]:
+    """Return the axes of an array in the order of their strides, the largest first."""
+    if all(type(axis) is int for axis in order) and sorted(order) == list(range(count)):
+        return order
+    raise ValueError(f"order: expected each of {count} axes once")
+
+
+def _inverse(axes: tuple[int, ...]) -> list[int]:
+    return sorted(range(len(axes)), key=axes.__getitem__)
 
 
 for _function in (fill_object_array, rebuild_array, rebuild_dtype, rebuild_object_array, rebuild_scalar):

@@ -7,6 +7,7 @@ This runs only after the pickler has failed. It walks the object as the pickler 
 import copyreg
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from pickle import PickleBuffer
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -121,6 +122,13 @@ def _children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | No
         return _global_children(obj)
     if issubclass(cls, ModuleType):
         return [], ("a module", _ADVICE["builtins.module"])
+    if cls is PickleBuffer:
+        return [], None if _is_contiguous(obj) else (
+            "a PickleBuffer with gaps in its memory",
+            "store a copy: bytes(...)",
+        )
+    if cls.__module__ == "numpy" and cls.__name__ == "ndarray":
+        return _array_children(obj), None
     try:
         reduced = _reducer(cls)(obj)
     except Exception as exc:
@@ -134,6 +142,26 @@ def _children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, str] | No
         what = f"{_kind(obj)}, whose __reduce__ returns neither a string nor a tuple of 2 to 6,"
         return [], (what, "let it return (callable, arguments), or leave the object out")
     return _reduced_children(reduced), None
+
+
+def _is_contiguous(buffer: PickleBuffer) -> bool:
+    try:
+        buffer.raw()
+    except BufferError:
+        return False
+    return True
+
+
+def _array_children(array: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the objects in an array of numpy. One of numbers has none."""
+    if array.dtype.hasobject and array.dtype.names is not None:
+        for name in array.dtype.names:
+            yield f"[{name!r}]", array[name]
+    elif array.dtype.hasobject:
+        import numpy as np
+
+        for index, item in np.ndenumerate(array):
+            yield f"[{', '.join(map(str, index))}]", item
 
 
 def _reducer(cls: type) -> Callable[[Any], Any]:

@@ -23,6 +23,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import printable, shown, text_of
+from .arrays import memory_order
 from .values import is_value
 
 
@@ -328,11 +329,9 @@ class _Walk:
             raise _Differs("another shape", str(one.shape), str(other.shape))
         if one.flags.writeable != other.flags.writeable:
             raise _Differs("another flag writeable", one.flags.writeable, other.flags.writeable)
-        is_fortran = one.flags.f_contiguous and not one.flags.c_contiguous
-        if (one.flags.c_contiguous or is_fortran) and not (
-            other.flags.f_contiguous if is_fortran else other.flags.c_contiguous
-        ):
-            raise _Differs("another order in memory", "F" if is_fortran else "C", "another one")
+        order = memory_order(one)
+        if order is not None and not (other.flags.c_contiguous if order == "C" else memory_order(other) == order):
+            raise _Differs("another order in memory", order, "another one")
         yield from self._elements(np, one, other)
 
     def _elements(self, np: Any, one: Any, other: Any) -> _Children:

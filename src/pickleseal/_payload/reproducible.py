@@ -21,7 +21,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, ClassVar
 
 from ..errors import PackError
-from .arrays import describe
+from .arrays import describe, zeros_like
 from .explain import path_to
 from .pickler import Pickled, Reductions, taking
 from .values import is_value
@@ -269,8 +269,7 @@ def _without_gaps(obj: Any) -> Any:
     if obj.dtype.hasobject or not _has_gaps(obj.dtype):
         return obj
     array = np.asarray(obj)
-    is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    copied = np.zeros(array.shape, array.dtype, order="F" if is_fortran else "C")
+    copied = zeros_like(array)
     _copy_fields(array, copied)
     if type(obj) is not np.ndarray:
         return copied[()]

@@ -1,8 +1,10 @@
 """numpy arrays, scalars and dtypes: every kind, shape and order comes back, without trust, through sections."""
 
+import itertools
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,51 @@ def test_read_only_arrays_stay_read_only() -> None:
             assert not again.flags.writeable
 
 
+def _layouts(array: Any) -> Iterator[Any]:
+    """Yield an array with its axes in every order, and parts of it that are reversed or have gaps."""
+    for axes in itertools.permutations(range(array.ndim)):
+        transposed = array.transpose(axes)
+        for step in (1, -1, 2):
+            yield transposed[..., ::step]
+            yield transposed[::step]
+        yield np.asfortranarray(transposed)
+        yield transposed[..., None, :]
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3), (2, 3, 4), (2, 1, 4), (2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", ["f8", "O", "M8[s]", [("a", "u1"), ("b", "f8")]])
+def test_arrays_come_back_with_the_strides_that_they_had(dtype: Any, shape: tuple[int, ...]) -> None:
+    """Without gaps they keep the order of their axes in memory; with gaps they come back in C order, as by pickle."""
+    plain = np.arange(np.prod(shape)).reshape(shape)
+    array = np.zeros(shape, dtype)
+    array["b" if array.dtype.names else ...] = plain
+    for layout in _layouts(array):
+        for options in (None, pickleseal.PackOptions(reproducible=True)):
+            again = pickleseal.unpack(pickleseal.pack(layout, options=options))
+            assert np.array_equal(again, layout)
+            by_stride = layout.transpose(np.argsort(layout.strides)[::-1])
+            if by_stride.flags.c_contiguous and dtype != "O":
+                assert _strides(again) == _strides(layout)
+            else:
+                assert again.flags.c_contiguous or layout.flags.f_contiguous
+            assert again.flags.c_contiguous >= layout.flags.c_contiguous
+            assert again.flags.f_contiguous >= layout.flags.f_contiguous
+
+
+def _strides(array: Any) -> list[int]:
+    """Return the strides of the axes that have more than one element: the others may be anything."""
+    return [stride for stride, length in zip(array.strides, array.shape, strict=True) if length != 1]
+
+
+def test_a_transposed_array_is_neither_copied_nor_reordered() -> None:
+    array = np.arange(24_000.0).reshape(20, 30, 40).transpose(2, 0, 1)
+    [section] = [part for part in pickleseal.pack_parts(array) if isinstance(part, memoryview) and part.nbytes > 9000]
+    assert np.shares_memory(np.frombuffer(section), array)
+    again = pickleseal.unpack(pickleseal.pack(array, options=pickleseal.PackOptions(read_back=True)))
+    assert again.strides == array.strides
+    assert again.flags.writeable
+
+
 def test_arrays_of_objects_keep_identity_and_cycles() -> None:
     shared = ["x"]
     array = np.empty((2, 2), dtype=object, order="F")
@@ -192,6 +239,13 @@ def test_arrays_without_a_plain_form_are_pickled_by_numpy_and_need_trust() -> No
         ("<f8", [2], "C", bytes(16)),
         ("<f8", (1,) * 65, "C", bytes(8)),
         ("<f8", (2,), "K", bytes(16)),
+        ("<f8", (1, 2), (0,), bytes(16)),
+        ("<f8", (1, 2), (0, 0), bytes(16)),
+        ("<f8", (1, 2), (1, 2), bytes(16)),
+        ("<f8", (1, 2), (-1, 0), bytes(16)),
+        ("<f8", (1, 2), (False, True), bytes(16)),
+        ("<f8", (1, 2), ("0", 1), bytes(16)),
+        ("<f8", (1, 2), [1, 0], bytes(16)),
         ("<f8", (2,), 1, bytes(16)),
         ("|O", (1,), "C", bytes(8)),
         ("O", (1,), "C", bytes(8)),
