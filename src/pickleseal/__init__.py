@@ -13,6 +13,7 @@ when they are first used.
 """
 
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import errors
@@ -102,7 +103,7 @@ __all__ = [
 # What users see, and what pickles of these classes name, is the module that exports them, so the rooms behind can move.
 for _name in set(__all__) - {"catalog", "convert", "maintenance"}:
     _value: object = globals()[_name]
-    if isinstance(_value, type):
+    if isinstance(_value, type | FunctionType):
         _value.__module__ = __name__
 del _name, _value
 

@@ -50,30 +50,36 @@ def dump(
 ) -> None:
     """Pack an object into a file.
 
+    Runs the object's own pickling methods, as pickle does, and no other code. Warns with `PackWarning` if something
+    in the object will not load in another program.
+
     A path is replaced atomically: readers see either the whole old artifact or the whole new one. With `durable`, data
     and folder are synced before this returns. A binary file object is written at its current position, and is not
     flushed or synced. An object at a URL is replaced as a whole, if its store can do so.
 
     Args:
-        obj: any picklable object. Its own pickling methods run, as with pickle.
+        obj: any picklable object.
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file object.
-        type: name for the header instead of `module:qualname` of the object's class.
-        meta: labels for the header.
-        compress: `"zstd"`: sections are compressed where that pays, as `PackOptions` says.
+        type: the name of the type in the header, instead of `module:qualname` of the object's class.
+        meta: labels of yours in the header, texts by texts; `peek` shows them.
+        compress: `"zstd"`: each part of 1 KiB or more is compressed if that saves an eighth of it.
         keys: the newest of these keys that can sign signs the artifact.
         durable: whether a path is synced to the disk (fsync of file and folder).
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
-        options: the other settings, as for `pack`.
+        options: the other settings: build labels, time stamp, registry; None: the default `PackOptions()`. They have no
+            keys if `keys` are given, and no compression if `compress` is given.
 
     Returns:
         None.
 
     Raises:
-        PackError: the object cannot be packed: `where` and `hint` say why. Nothing was written.
-        TypeError, ValueError: an argument is not what it should be. Nothing was written.
+        PackError: the object cannot be pickled (`where` is the path to the part that cannot, `hint` what to store
+            instead), or its header would break the format's limits. Nothing was written.
+        TypeError, ValueError: an argument is not what it should be, or two contradict each other. Nothing was written.
         OSError: from the operating system (`filename` is the path) or the store. An old file is left as it was. There
             is one exception: if only the last sync of the folder failed, the new file is there already.
-        MissingExtraError: fsspec, or its package for this scheme, is not installed.
+        MissingExtraError: fsspec, or its package for this scheme, is not installed; or `compress` is given, and no
+            Zstandard library is installed.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
@@ -238,31 +244,46 @@ def load(
     Args:
         file: a path, a URL as fsspec knows it (`s3://bucket/key`), or a binary file.
         expect: what the object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`,
-            `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`, or the name of a type. Each class that it names is
-            trusted, save numpy's.
+            `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`. The header must name that class, or a subclass that is
+            trusted; elements are checked once the object is there. Each class that it names is trusted, save numpy's.
+            A text: the `type` in the header must be that.
         trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call, in
             addition to those of the policy.
-        keys: at least one of them must have signed the artifact. What the payload may do does not change: for that,
-            give `level="signed"` as well. Then whoever holds a key is trusted, and can run any code here.
-        level: what the payload may do, as for `Policy`. None: the policy's level.
+        keys: at least one of these keys must have signed the artifact. What the payload may do does not change: for
+            that, give `level="signed"` as well. Then whoever holds a key is trusted, and can run any code here.
+        level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
+            same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature by
+            `keys`) or `"unchecked"` (anything). Beside a policy it is a TypeError: the policy has the level.
         mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
             it. The file must not be cut off while the arrays are used. None: arrays have private memory.
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
-        policy: what is accepted; None: `Policy()`. It has no keys if `keys` are given; `level` goes without a policy.
+        policy: the other rules; None: `Policy()`. Make a policy once for settings that many calls share. It has no keys
+            if `keys` are given.
 
     Returns:
         The object.
 
     Raises:
-        ReadError: a subclass for each reason; `code` names it, and `path` the file, or the URL without user, password
-            and query.
+        ReadError: the artifact is refused, and `code` names the reason. There are five families: `CorruptError`
+            (damaged or cut off), `ForeignError` (not an artifact), `UnsupportedError` (needs a newer pickleseal, or a
+            codec that is not installed), `RefusedError` (policy, trust, keys, limits or changed classes) and
+            `PayloadError` (the payload failed, or did what it may not do). If `step` is below 20, nothing of the
+            payload has run.
+            `path` is the file, or the URL without user, password and query.
         OSError: from the operating system (`filename` names the file) or the store. ESTALE: the object was replaced
             while it was read.
         MissingExtraError: fsspec, or its package for this scheme, is not installed.
-        TypeError, ValueError: as for `unpack`, and with `mmap` as for `Mapped`. `storage_options` are given, but not a
-            URL.
+        TypeError, ValueError: an argument is not what it should be, or `trust` names something that runs what its
+            arguments say (`eval`, `getattr`, ...), or two arguments contradict each other. `storage_options` are given,
+            but not a URL. `mmap` is given, but not the path of a local file.
 
-    >>> import io
+    The reader's steps are those of spec section 11.
+
+    >>> import io, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "report.pseal")
+    >>> dump({"rows": 3}, path)
+    >>> load(path, expect=dict[str, int])
+    {'rows': 3}
     >>> file = io.BytesIO(pack("first") + pack("second"))
     >>> load(file), load(file)
     ('first', 'second')
@@ -391,18 +412,24 @@ def dumps(
     obj: Any,
     protocol: object = None,
     *,
+    type: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    compress: Compression | None = None,
+    keys: KeyRing | None = None,
+    options: PackOptions | None = None,
     fix_imports: object = None,
     buffer_callback: object = None,
 ) -> bytes:
     """Pack an object: `pack` under the name and with the arguments that hosts of a pickle-like module use.
 
     `protocol`, `fix_imports` and `buffer_callback` are accepted and ignored: an artifact has protocol 5 and holds its
-    buffers itself.
+    buffers itself. The other arguments and the errors are those of `pack`. A host that gives none of them can be given
+    a `Serializer`.
 
     >>> loads(dumps((1, 2)))
     (1, 2)
     """
-    return pack(obj)
+    return pack(obj, type=type, meta=meta, compress=compress, keys=keys, options=options)
 
 
 def loads(
@@ -411,6 +438,8 @@ def loads(
     *,
     expect: Any = None,
     trust: Trust = (),
+    keys: KeyRing | None = None,
+    level: LevelName | None = None,
     policy: Policy | None = None,
     fix_imports: object = None,
     encoding: object = None,
@@ -419,6 +448,8 @@ def loads(
 ) -> Any:
     """Unpack an object: `unpack` under the name and with the arguments that hosts of a pickle-like module use.
 
-    `fix_imports`, `encoding`, `errors` and `buffers` are accepted and ignored.
+    `fix_imports`, `encoding`, `errors` and `buffers` are accepted and ignored. The other arguments and the errors are
+    those of `unpack`, and so is what can run: the code of the classes that are trusted. A host that gives none of them
+    can be given a `Serializer`.
     """
-    return unpack(data, expect=expect, trust=trust, policy=policy)
+    return unpack(data, expect=expect, trust=trust, keys=keys, level=level, policy=policy)

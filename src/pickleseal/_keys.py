@@ -451,7 +451,8 @@ def check_keys(ring: object, signed_by: object) -> None:
         TypeError, ValueError: they are not a ring and a tuple of ids that the ring has.
     """
     if ring is not None and not isinstance(ring, KeyRing):
-        raise TypeError(f"keys: expected a KeyRing, found {type(ring).__name__}")
+        hint = "; write KeyRing([key])" if isinstance(ring, Key) else ""
+        raise TypeError(f"keys: expected a KeyRing, found {type(ring).__name__}{hint}")
     if not isinstance(signed_by, tuple):
         raise TypeError(f"signed_by: expected a tuple of key ids, found {type(signed_by).__name__}")
     missing = [id for id in signed_by if ring is None or all(id != key.id for key in ring.keys)]

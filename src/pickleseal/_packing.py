@@ -230,14 +230,14 @@ def pack(
 ) -> bytes:
     """Pack an object into the bytes of an artifact.
 
-    Runs the object's own pickling methods, as pickle does. Warns with `PackWarning` if a global will not load
-    elsewhere.
+    Runs the object's own pickling methods, as pickle does, and no other code. Warns with `PackWarning` if something
+    in the object will not load in another program.
 
     Args:
         obj: any picklable object.
-        type: name for the header instead of `module:qualname` of the object's class.
-        meta: labels for the header.
-        compress: `"zstd"`: sections are compressed where that pays, as `PackOptions` says.
+        type: the name of the type in the header, instead of `module:qualname` of the object's class.
+        meta: labels of yours in the header, texts by texts; `peek` shows them.
+        compress: `"zstd"`: each part of 1 KiB or more is compressed if that saves an eighth of it.
         keys: the newest of these keys that can sign signs the artifact.
         options: the other settings: build labels, time stamp, registry; None: the default `PackOptions()`. They have no
             keys if `keys` are given, and no compression if `compress` is given.
@@ -251,7 +251,10 @@ def pack(
         TypeError, ValueError: an argument is not what it should be, or two contradict each other.
         MissingExtraError: `compress` is given, and no Zstandard library is installed.
 
-    >>> unpack(pack({"id": 1, "tags": ["a", "b"]}))
+    >>> data = pack({"id": 1, "tags": ["a", "b"]}, meta={"team": "risk"})
+    >>> peek(data).meta["team"]
+    'risk'
+    >>> unpack(data)
     {'id': 1, 'tags': ['a', 'b']}
     """
     return b"".join(pack_parts(obj, type=type, meta=meta, compress=compress, keys=keys, options=options))

@@ -352,25 +352,36 @@ def unpack(
         expect: what the object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`,
             `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`. The header must name that class, or a subclass that is
             trusted; elements are checked once the object is there. Each class that it names is trusted, save numpy's.
-            A string: the header's `type` must be that.
+            A text: the `type` in the header must be that.
         trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call, in
             addition to those of the policy.
-        keys: at least one of them must have signed the artifact, as for `Policy`, if the policy has no keys. What the
-            payload may do does not change: for that, give `level="signed"` as well. Then whoever holds a key is
-            trusted, and can run any code here.
-        level: what the payload may do, as for `Policy`, if there is no policy. None: `"guarded"`.
-        policy: what is accepted; None: `Policy()`. Make a policy once for settings that many calls share.
+        keys: at least one of these keys must have signed the artifact. What the payload may do does not change: for
+            that, give `level="signed"` as well. Then whoever holds a key is trusted, and can run any code here.
+        level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
+            same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature by
+            `keys`) or `"unchecked"` (anything). Beside a policy it is a TypeError: the policy has the level.
+        policy: the other rules; None: `Policy()`. Make a policy once for settings that many calls share. It has no keys
+            if `keys` are given.
 
     Returns:
         The object.
 
     Raises:
-        ReadError: a subclass for each reason, as spec section 11 lists them; `code` and `step` name it.
-        TypeError, ValueError: the arguments are not what they should be, or `trust` names something that runs what its
+        ReadError: the artifact is refused, and `code` names the reason. There are five families: `CorruptError`
+            (damaged or cut off), `ForeignError` (not an artifact), `UnsupportedError` (needs a newer pickleseal, or a
+            codec that is not installed), `RefusedError` (policy, trust, keys, limits or changed classes) and
+            `PayloadError` (the payload failed, or did what it may not do). If `step` is below 20, nothing of the
+            payload has run.
+        TypeError, ValueError: an argument is not what it should be, or `trust` names something that runs what its
             arguments say (`eval`, `getattr`, ...), or two arguments contradict each other.
+
+    The reader's steps are those of spec section 11.
 
     >>> unpack(pack({1, 2, 3}), expect=set)
     {1, 2, 3}
+    >>> from argparse import Namespace
+    >>> unpack(pack(Namespace(id=7)), trust=[Namespace])
+    Namespace(id=7)
     """
     request = request_of(expect, trust, policy, keys, level)
     return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)

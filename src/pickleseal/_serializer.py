@@ -15,8 +15,8 @@ from ._format.header import Header
 from ._ingestion.reader import Event, Quarantine, Reader
 from ._io.source import BytesSource
 from ._keys import KeyRing
-from ._packing import PackOptions, check_options, pack, with_check
-from ._policy import Policy, Request, Trust, as_tuple, check_is_policy, request_of
+from ._packing import PackOptions, options_with, pack, with_check
+from ._policy import Policy, Request, Trust, as_tuple, check_is_policy, policy_with, request_of
 from ._reading import read_bytes, read_object
 from ._streams.reader import iter_load
 from ._streams.writer import append
@@ -45,12 +45,19 @@ class Serializer(Generic[T]):
     code of the classes that are trusted. `peek` and `verify` run nothing.
 
     Args:
-        policy: what is accepted; None: `Policy()`.
-        options: how artifacts are written; None: `PackOptions()`.
-        keys: sign what is written, and require a signature of what is read. Beside a policy or options with keys this
-            is a TypeError: give the keys there.
-        level: the policy's level. Beside a policy this is a TypeError: write `Policy(keys=..., level=...)`.
-        trust, expect: as for `unpack`, for every call. A call's own `expect` takes the place of this one.
+        policy: the rules for reading: limits, ages, labels and more; None: `Policy()`.
+        options: how artifacts are written: build labels, compression, registry; None: `PackOptions()`.
+        keys: sign what is written, and require a signature of what is read. What the payload may do does not change:
+            for that, give `level="signed"` as well. Beside a policy or options with keys this is a TypeError: give the
+            keys there.
+        level: what a payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
+            same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature) or
+            `"unchecked"` (anything). Beside a policy this is a TypeError: write `Policy(keys=..., level=...)`.
+        trust: classes, functions, or exact `"module:qualname"` strings that payloads may import and call, in addition
+            to those of the policy.
+        expect: what each object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`, `dict[K, V]`
+            and so on, or a text, which must be the `type` in the header. Each class that it names is trusted, save
+            numpy's. A call's own `expect` takes the place of this one.
         check_writes: whether packing refuses what this serializer could not read: a name that is not trusted, a type or
             label that the policy does not accept, a missing signature. Nothing is unpickled. So a mistake in the trust
             list is a PackError where the object is written, and no cache that never hits. Its `where` is the path to
@@ -59,10 +66,14 @@ class Serializer(Generic[T]):
         on_refuse: what a refusal is: `"raise"`, `"miss"` (the call returns `default`), or a function of the input and
             the error, whose result the call returns. It applies to `unpack`, `load` and their other names.
         default: what a miss returns.
-        quarantine, on_event: as for `Reader`: refused bytes are kept, and each read is logged and reported.
+        quarantine: a folder, or a `Quarantine`, in which refused bytes are kept with the reason. None: not kept.
+        on_event: a function that gets an `Event` for each read, to count and log. With it, or with a quarantine, each
+            read is also logged by the logger `pickleseal.reader`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, or two arguments contradict each other.
+
+    The methods raise PackError when they pack, ReadError (see `unpack`) when they read, and OSError for files.
 
     >>> serializer = Serializer(check_writes=True)
     >>> serializer.loads(serializer.dumps({"id": 7}))
@@ -286,21 +297,16 @@ class Serializer(Generic[T]):
     encoding: ClassVar[None] = None  # what aiocache asks for: its servers shall return bytes
 
     def __post_init__(self) -> None:
-        policy, options = check_is_policy(self.policy), _check_options(self.options)
-        if self.level is not None:
-            if self.policy is not None:
-                raise TypeError("level: expected none beside a policy; write Policy(keys=..., level=...)")
-            policy = Policy(level=self.level, keys=self.keys)
-        elif self.keys is not None:
-            if policy.keys is not None:
-                raise TypeError("keys: expected none beside a policy with keys; write Policy(keys=..., level=...)")
-            policy = replace(policy, keys=self.keys)
-        if self.keys is not None:
-            if options.keys is not None:
-                raise TypeError("keys: expected none beside options with keys; give them in policy and options")
-            options = replace(options, keys=self.keys)
+        policy = check_is_policy(self.policy)
+        if self.keys is not None or self.level is not None:
+            policy = policy_with(self.policy, self.keys, self.level)
+        if self.keys is not None and not any(key.can_sign for key in self.keys.keys):
+            raise ValueError("keys: none can sign; for a serializer that only reads: Policy(keys=..., level=...)")
+        options = options_with(self.options, self.keys, None)
         if self.on_refuse not in ("raise", "miss") and not callable(self.on_refuse):
             raise ValueError(f"on_refuse: expected 'raise', 'miss' or a function, found {self.on_refuse!r}")
+        if self.default is not None and self.on_refuse != "miss":
+            raise TypeError("default: expected none unless on_refuse='miss', as nothing else returns it")
         if not isinstance(self.check_writes, bool):
             raise TypeError(f"check_writes: expected a bool, found {self.check_writes!r}")
         set_field = object.__setattr__
@@ -635,12 +641,6 @@ def _checking(options: PackOptions, request: Request) -> PackOptions:
     from ._written import AcceptedWrites  # not needed to import the library
 
     return with_check(options, AcceptedWrites(request, options.compress is not None))
-
-
-def _check_options(options: object) -> PackOptions:
-    if options is not None and not isinstance(options, PackOptions):
-        raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
-    return check_options(options)
 
 
 def _check_no_buffers(name: str, value: object) -> None:

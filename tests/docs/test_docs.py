@@ -1,5 +1,6 @@
 """What the docs show runs, and says what they say; what they list is what there is."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -46,6 +47,24 @@ def test_doctests() -> None:
         assert result.failed == 0, module.__name__
         examples += result.attempted
     assert examples > 10
+
+
+@pytest.mark.parametrize("name", ["pack", "dump", "load", "unpack", "Serializer"])
+def test_help_stands_alone(name: str) -> None:
+    """Each argument has its line, and help says what comes back, what is raised, what can run, with an example."""
+    value = getattr(pickleseal, name)
+    text = inspect.getdoc(value)
+    assert text is not None
+    arguments = re.search(r"^Args:\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    assert arguments is not None
+    described = set(re.findall(r"^    ([a-z][\w, ]*): ", arguments[1], re.MULTILINE))
+    assert {each for names in described for each in names.split(", ")} == set(inspect.signature(value).parameters)
+    for word in ("\nRaises:\n", "\n>>> "):
+        assert word in text
+    assert name == "Serializer" or "\nReturns:\n" in text
+    assert re.search(r"\b[Rr]uns?\b.*\b(code|methods)\b|\bcode of\b.*\bruns\b", text.replace("\n", " "))
+    assert "as for" not in text  # which would send the reader elsewhere
+    assert value.__module__ == "pickleseal"
 
 
 def anchors(page: Path) -> set[str]:

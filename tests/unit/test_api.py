@@ -2,6 +2,7 @@
 
 import builtins
 import datetime
+import inspect
 import io
 import pickle
 import statistics
@@ -19,7 +20,7 @@ from _helpers.files import Unseekable
 from _helpers.support import VECTORS
 
 import pickleseal
-from pickleseal import Limits, PackOptions, Policy, errors
+from pickleseal import Key, KeyRing, Limits, PackOptions, Policy, errors
 
 FIXED = PackOptions(created=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc))
 
@@ -485,3 +486,19 @@ class TestArgumentsBesidePolicies:
         for how, kind in (({"keys": "k"}, TypeError), ({"compress": "gzip"}, ValueError), ({"options": 1}, TypeError)):
             with pytest.raises(kind):
                 pickleseal.pack(1, **how)
+
+
+def test_dumps_and_loads_take_what_pack_and_unpack_take() -> None:
+    def names(function: Any) -> set[str]:
+        return set(inspect.signature(function).parameters)
+
+    of_pickle = {"protocol", "fix_imports", "buffer_callback", "encoding", "errors", "buffers"}
+    assert names(pickleseal.dumps) - of_pickle == names(pickleseal.pack)
+    assert names(pickleseal.loads) - of_pickle == names(pickleseal.unpack)
+    ring = KeyRing([Key.hmac("k", b"s" * 32)])
+    data = pickleseal.dumps({"x": "y" * 5000}, type="report", meta={"a": "b"}, compress="zstd", keys=ring)
+    header = pickleseal.peek(data)
+    assert (header.type, header.meta, header.sections[0].codec) == ("report", {"a": "b"}, "zstd")
+    assert pickleseal.loads(data, keys=ring, level="signed") == {"x": "y" * 5000}
+    with pytest.raises(pickleseal.errors.SignatureError):
+        pickleseal.loads(pickleseal.dumps(1), keys=ring)
