@@ -15,6 +15,7 @@ from datetime import datetime
 from time import time_ns
 from typing import Any
 
+from ._format.canonical import encode
 from ._format.frame import DeferredFrame, EncodedFrame, Part, encode_frame, frame_parts
 from ._format.header import check_labels, is_global, is_name
 from ._format.limits import MAX_HEADER
@@ -428,12 +429,43 @@ def encode_pickled(
     fields, sections = _header_and_sections(pickled, root, name, members, options, created)
     frame = encode_frame(fields, sections)
     if len(frame.header) > MAX_HEADER and "types" in fields:
-        _warn("the schemas of its classes do not fit into the header and are left out: changes will not be noticed")
-        del fields["types"]
+        _leave_out_largest(fields)
         frame = encode_frame(fields, sections)
     if len(frame.header) > MAX_HEADER:
         raise PackError("the header is too large", f"at most {MAX_HEADER} bytes", len(frame.header), "shorten meta")
     return frame
+
+
+def _leave_out_largest(fields: dict[str, Any]) -> None:
+    """Leave out the largest entries of `types` until the header has its place, and warn of each.
+
+    Raises:
+        PackError: a class with a version would be left out: readers would take its objects for version 0.
+    """
+    types = fields["types"]
+    excess = len(encode(fields).rstrip(b" ")) - MAX_HEADER
+    sizes = {name: len(encode({name: entry}).rstrip(b" ")) - 2 for name, entry in types.items()}
+    names = sorted(sizes, key=sizes.__getitem__, reverse=True)
+    without_version = [name for name in names if not types[name]["version"]]
+    if sum(sizes.values()) < excess:
+        return  # it is not the schemas
+    if sum(sizes[name] for name in without_version) < excess:
+        name = next(name for name in names if types[name]["version"])
+        hint = "store something smaller in its place, or register the class without a version"
+        expected = f"at most {MAX_HEADER} bytes in all"
+        raise PackError(_does_not_fit(name, types), expected, sizes[name], hint, f"types.{name}")
+    for name in without_version:
+        if excess <= 0:
+            break
+        _warn(f"{_does_not_fit(name, types)}, so it is left out: readers will not notice that this class changed")
+        del types[name]
+        excess -= sizes[name]
+    if not types:
+        del fields["types"]
+
+
+def _does_not_fit(name: str, types: Mapping[str, Any]) -> str:
+    return f"the schema of {name} has {len(types[name]['fields'])} fields and does not fit into the header"
 
 
 def _header_and_sections(

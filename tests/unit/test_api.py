@@ -2,6 +2,7 @@
 
 import builtins
 import datetime
+import enum
 import inspect
 import io
 import pickle
@@ -9,10 +10,12 @@ import statistics
 import sys
 import textwrap
 import threading
+import types
 import warnings
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import shapes
@@ -67,6 +70,25 @@ class TestPack:
     def test_a_header_that_is_too_large_is_refused(self) -> None:
         with pytest.raises(errors.PackError, match="header is too large"):
             pickleseal.pack({}, meta={"a": "x" * 2_000_000})
+
+    def test_a_schema_that_does_not_fit_costs_only_itself(self) -> None:
+        large = enum.Enum("Large", {f"CODE_{i}": f"value number {i}" for i in range(40_000)}, module="support_large")
+        small = enum.Enum("Small", {"A": 1, "B": 2}, module="support_large")
+        middle = enum.Enum("Middle", {f"CODE_{i}": i for i in range(4_000)}, module="support_large")
+        module = types.ModuleType("support_large")
+        vars(module).update(Large=large, Small=small, Middle=middle)
+        registry = pickleseal.Registry()
+        with mock.patch.dict(sys.modules, {"support_large": module}):
+            obj = [large["CODE_1"], small["A"], middle["CODE_1"]]
+            for some in (obj, [*obj, bytearray(5_000_000), pickle.PickleBuffer(bytearray(5_000_000))]):
+                with pytest.warns(errors.PackWarning, match="schema of support_large:Large has 40000 fields") as caught:
+                    data = pickleseal.pack(some)
+                assert len(caught) == 1
+                assert set(pickleseal.peek(data).types) == {"support_large:Small", "support_large:Middle"}
+            registry.register(large, "x.Large", version=1)
+            with pytest.raises(errors.PackError, match=r"schema of x\.Large") as refused:
+                pickleseal.pack(obj, options=PackOptions(registry=registry))
+            assert refused.value.where == "types.x.Large"
 
     def test_build_labels_come_from_options_and_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PICKLESEAL_APP", "billing")

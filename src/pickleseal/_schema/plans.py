@@ -316,10 +316,12 @@ def _plan(
     if recorded != version:
         return _plan_from_version(name, was, cls, now, registered, index, changes)
     has_members = now.adapter.has_members
+    unknown = _uncompared(was, now) if was is not None and has_members else []
+    if unknown:
+        level = REFUSED if drift == "strict" else WARNED
+        fix = "give the members values that have a text: numbers, strings, dates, tuples, lists and dicts of these"
+        changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, level, fix, now.kind))
     if was is None or _is_same(was, now):
-        unknown = [field for field, text in now.fields if not text] if has_members else []
-        if drift == "strict" and was is not None and unknown:
-            changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, REFUSED, None, now.kind))
         return unchanged
     renames = registered.renames if registered is not None else {}
     defaults, before = _defaults(cls, now), _adapter_before(was, now)
@@ -354,6 +356,12 @@ def _is_same(was: Mapping[str, Any], now: Description) -> bool:
         and was.get("defaults", []) == now.defaults
         and was.get("shape", "") == now.shape
     )
+
+
+def _uncompared(was: Mapping[str, Any], now: Description) -> list[str]:
+    """Return the members of an enum whose values have no text, now or as they were recorded."""
+    before = dict(was["fields"])
+    return [member for member, text in now.fields if member in before and not (text and before[member])]
 
 
 def _may_differ(was: Mapping[str, Any], now: Description) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import MigrationError, shown
-from ..values import value_text
+from ..values import member_text
 from .base import Adapter, Default, Make, Missing, Recorded, Target, Values
 
 # Ways to pickle a member that CPython gives to enums: Flag had its own in 3.11.0 to 3.11.3.
@@ -28,7 +28,7 @@ class EnumAdapter(Adapter):
     def fields(self, cls: Any) -> list[tuple[str, str]]:
         members = [(name, member._value_) for name, member in cls.__members__.items()]
         # Before CPython 3.13, a class within an enum is a member.
-        return [(name, value_text(value)) for name, value in members if not isinstance(value, type)]
+        return [(name, member_text(value)) for name, value in members if not isinstance(value, type)]
 
     def is_standard(self, cls: Any, name: str, method: Any) -> bool:
         if name in ("__getnewargs__", "__getnewargs_ex__"):
@@ -85,7 +85,7 @@ def _name_of(value: Any, recorded: Recorded) -> str | None:
     members: dict[str, str] = {}
     for name, text in recorded.fields.items():
         members.setdefault(text, name)  # the first is the member, others are its aliases
-    text = value_text(value)
+    text = member_text(value)
     found = members.get(text) if text else None
     if found is not None or type(value) is not int or value <= 0:
         return found
