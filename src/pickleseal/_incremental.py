@@ -34,7 +34,8 @@ class IncrementalReader(Generic[T]):
 
     No opcode runs before `finish`. It takes as much memory as was fed, and as compressed sections decode to, which
     `Limits(max_decoded=...)` bounds. Once the reader has refused its input or given its object, it takes nothing more.
-    One thread at a time may use it.
+    One thread at a time may use it. It keeps no quarantine and reports no events; `docs/ingestion.md` shows how a
+    `Reader` does that for the bytes that came in.
 
     Args:
         expect, trust, policy: as for `unpack`. Use `Policy(limits=Limits(max_frame=...))` for what strangers send.

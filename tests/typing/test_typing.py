@@ -1,7 +1,6 @@
 """Users' programs pass mypy --strict and pyright, with the types that the signatures promise.
 
-`expect.py`, `serializer.py` and `unions.py` say with `assert_type` what a checker has to find, and with `type: ignore`
-what it has to refuse.
+These programs say with `assert_type` what a checker has to find, and with `type: ignore` what it has to refuse.
 """
 
 import json
@@ -14,7 +13,7 @@ import pytest
 from _helpers.support import ROOT, need
 
 HERE = Path(__file__).parent
-PROGRAMS = ["expect.py", "serializer.py", "unions.py"]
+PROGRAMS = ["expect.py", "modules.py", "serializer.py", "unions.py"]
 
 
 @pytest.fixture(scope="module")
