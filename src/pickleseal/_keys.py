@@ -500,7 +500,7 @@ def _signature_error(
     has = ", ".join(f"{key.id} ({key.alg})" for key in ring.keys)
     if not signatures:
         hint = Hint(
-            "seal(path, keys) adds a signature. Do this only if you know who wrote the file.",
+            "pickleseal.maintenance.seal(path, keys) adds a signature. Do this only if you know who wrote the file.",
             "`pickleseal seal FILE --key KEYFILE` adds a signature. Do this only if you know who wrote the file.",
         )
         return SignatureError("the artifact has no seal", f"a signature by one of {has}", None, hint)

@@ -314,7 +314,7 @@ class TornTailError(TruncatedError):
     code = "torn-tail"
     step = 7
     default_hint: ClassVar[str | None] = Hint(
-        "the last append did not finish; repair(path) cuts off what it left",
+        "the last append did not finish; pickleseal.maintenance.repair(path) cuts off what it left",
         "the last append did not finish; `pickleseal repair FILE` cuts off what it left",
     )
     good_end: int = 0

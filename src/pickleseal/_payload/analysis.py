@@ -14,7 +14,7 @@ from ..errors import Hint, PickleEnvelopeError
 from .opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode
 
 LOAD = Hint(
-    "repickle(data, trust=[...]) unpickles it under an allow-list and packs it anew",
+    "pickleseal.convert.repickle(data, trust=[...]) unpickles it under an allow-list and packs it anew",
     "--load --trust NAME... unpickles it under an allow-list and packs it anew",
 )
 _LONGEST = 1023  # bytes of a name (spec 6)

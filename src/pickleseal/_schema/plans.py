@@ -241,8 +241,8 @@ def make_plans(
         raise refusal(classes_changed, drift)
     for change in found:
         if change.level == WARNED:
-            what_to_do = f"its objects are loaded as they are; if that is wrong, {change.fix}; else upgrade() the file"
-            note = SchemaWarning(f"{change}; {what_to_do}")
+            what_to_do = f"if that is wrong, {change.fix}; else write the file anew by pickleseal.maintenance.upgrade()"
+            note = SchemaWarning(f"{change}; its objects are loaded as they are; {what_to_do}")
             note.change = change
             notes.append(note)
     made = {key: plan for key, plan in plans.items() if plan is not None}

@@ -159,7 +159,7 @@ def is_joblib(data: bytes) -> bool:
 
 
 _EXTRACT = Hint(
-    "it is converted already; extract(data) takes the pickle out again",
+    "it is converted already; pickleseal.convert.extract(data) takes the pickle out again",
     "it is converted already; --extract takes the pickle out again",
 )
 _OTHERS = (

@@ -144,7 +144,9 @@ def _outline(data: bytes) -> Outline:
             raise _is_mixed() from None
         name = compression_of(data)
         if name is not None:
-            raise NotAnArtifactError("no bare pickle", None, f"{name} data", "decompress(data) comes first") from None
+            raise NotAnArtifactError(
+                "no bare pickle", None, f"{name} data", "pickleseal.convert.decompress(data) comes first"
+            ) from None
         raise
 
 
