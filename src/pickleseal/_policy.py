@@ -25,6 +25,7 @@ from ._format.timestamps import duration_text, parse_timestamp
 from ._format.units import seconds_of
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
+from ._schema.names import usual_name
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
     Trusted,
@@ -378,6 +379,13 @@ class CompiledPolicy:
 
     def renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same name if it gives none."""
+        new = self._renamed(name)
+        if new == name and (usual := usual_name(name)) != name:
+            new = self._renamed(usual)
+            return name if new == usual else new
+        return new
+
+    def _renamed(self, name: str) -> str:
         renames = self._renames
         if name in renames:
             return renames[name]
@@ -415,7 +423,7 @@ class CompiledPolicy:
         """Return what a recorded type is called today: its registered name, or its global if it has none."""
         index = index_of(self._registry)
         entry = index.by_name(name) or index.by_name(self.renamed(name))
-        return entry.name if entry is not None else self.renamed(name)
+        return entry.name if entry is not None else usual_name(self.renamed(name))
 
 
 compiled: Callable[[Policy], CompiledPolicy] = attrgetter("_compiled")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
+from .._schema.names import is_script, usual_name
 from ..errors import PackError
 from .arrays import reduce_numpy
 
@@ -224,10 +225,14 @@ def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
 def not_portable(name: str) -> str | None:
     """Return why a global will not be found elsewhere, and what to do; None if it will be found."""
     module, _, qualname = name.partition(":")
-    if module == "__main__":
-        return f"{name} is defined in the script that runs now: move it to a module that readers can import"
+    if is_script(module):
+        return f"{usual_name(name)} is defined in the script that runs now: move it to a module that readers can import"
     if module in _PLATFORM_MODULES:
         return f"{name} exists on this kind of platform only: readers elsewhere will not find it"
     if qualname in _PLATFORM_PATHS and module.startswith("pathlib"):
-        return f"{name} loads on this kind of platform only: store str(path) or a PurePath"
+        rule = f'{{"{usual_name(name)}": "pathlib:Pure{qualname}"}}'
+        return (
+            f"{name} loads on this kind of platform only: store str(path) or a PurePath; "
+            f"readers elsewhere need Policy(renames={rule})"
+        )
     return None

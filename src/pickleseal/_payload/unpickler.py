@@ -7,13 +7,14 @@ imports no module, and decides nothing about trust.
 """
 
 import io
+import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from ..errors import Hint, MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
 from .states import check_slots, check_state
 
 if TYPE_CHECKING:
@@ -204,8 +205,25 @@ def load_object(
             raise
         reason = f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}"
         changed = isinstance(exc, AttributeError | ImportError | TypeError)
-        hint = "check whether its classes changed since it was written" if changed else None
+        hint = (
+            "check whether its classes changed since it was written" if changed else _of_another_system(exc, resolved)
+        )
         raise UnpickleError(reason, hint=hint) from exc
+
+
+def _of_another_system(exc: Exception, resolved: Resolved) -> str | None:
+    """Return what to do if an object can't be made because it belongs to another kind of system, else None."""
+    if isinstance(exc, NotImplementedError):
+        other = "PosixPath" if os.name == "nt" else "WindowsPath"
+        if ("pathlib", other) in resolved or ("pathlib._local", other) in resolved:
+            old, new = f"pathlib:{other}", f"pathlib:Pure{other}"
+            return Hint(
+                f'Policy(renames={{"{old}": "{new}"}}) reads paths of another system',
+                f'"{old}" = "{new}" under [renames] in the --policy file reads paths of another system',
+            )
+    if type(exc).__name__ == "ZoneInfoNotFoundError":  # zoneinfo is imported by payloads alone
+        return "install or update the database of time zones: pip install --upgrade tzdata"
+    return None
 
 
 def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:

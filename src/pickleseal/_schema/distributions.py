@@ -32,7 +32,7 @@ _DISTRIBUTIONS = {
     "yaml": "PyYAML",
 }
 # Modules without a distribution to record. Our own version is in `build`.
-_NOT_RECORDED = frozenset({"__main__", "pickleseal"})
+_NOT_RECORDED = frozenset({"__main__", "__mp_main__", "pickleseal"})
 
 
 def packages_of(names: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Hint, SchemaDriftError, join_hints, printable
 from .describe import Description
-from .names import global_name
+from .names import type_name
 from .registry import Registered
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def fixes_of(cls: type, registered: Registered | None, has_members: bool = False
     """Return how fixes for a class are written: with its registered name, or with one that it could have."""
     if registered is not None:
         return Fixes(cls.__name__, registered.name, True, registered.version, has_members)
-    name = global_name(cls).replace(":", ".").removeprefix("__main__.")
+    name = type_name(cls).replace(":", ".").removeprefix("__main__.")
     return Fixes(cls.__name__, name, False, 0, has_members)
 
 

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# Only CPython 3.13 says `pathlib._local`; older and newer releases say `pathlib`.
-_MOVED = {"pathlib._local": "pathlib"}
+# Other names of a module, and the usual one. Only CPython 3.13 says `pathlib._local`. A worker that multiprocessing
+# starts by spawn or forkserver imports the script of its parent as `__mp_main__`; there, `__main__` is the same module.
+_MAIN, _MAIN_IN_WORKER = "__main__", "__mp_main__"
+_MOVED = {"pathlib._local": "pathlib", _MAIN_IN_WORKER: _MAIN}
 # numpy 2 renamed its core. Both names lead to what old pickles need in every numpy; numpy 2 warns of the old one.
 _NUMPY_CORE, _NUMPY_OLD_CORE = "numpy._core", "numpy.core"
 
@@ -28,8 +30,23 @@ def type_name(cls: type) -> str:
     return f"{_MOVED.get(module, module)}:{type.__getattribute__(cls, '__qualname__')}"
 
 
+def usual_name(name: str) -> str:
+    """Return the name of a global, with the usual name of a moved module.
+
+    >>> usual_name("__mp_main__:Job")
+    '__main__:Job'
+    """
+    module, _, qualname = name.partition(":")
+    return f"{_MOVED[module]}:{qualname}" if module in _MOVED else name
+
+
+def is_script(module: str) -> bool:
+    """Return whether a module is the script that runs now, in its first process or in a worker of it."""
+    return _MOVED.get(module, module) == _MAIN
+
+
 def spellings(name: str) -> tuple[str, ...]:
-    """Return all names of a global in the releases of CPython and numpy. The first is the one to try first.
+    """Return all names of a global in the releases of CPython and numpy, and in workers. Try the first one first.
 
     >>> spellings("numpy.core.multiarray:scalar")
     ('numpy._core.multiarray:scalar', 'numpy.core.multiarray:scalar')
@@ -37,6 +54,8 @@ def spellings(name: str) -> tuple[str, ...]:
     module, _, qualname = name.partition(":")
     if module in _MOVED:
         return (f"{_MOVED[module]}:{qualname}", name)
+    if module == _MAIN:
+        return (name, f"{_MAIN_IN_WORKER}:{qualname}")
     for core in (_NUMPY_CORE, _NUMPY_OLD_CORE):
         if module == core or module.startswith(f"{core}."):
             rest = f"{module[len(core) :]}:{qualname}"
@@ -46,7 +65,7 @@ def spellings(name: str) -> tuple[str, ...]:
 
 def is_standard(module: str) -> bool:
     """Return whether a top-level module is the standard library's."""
-    return module in sys.stdlib_module_names and module != "__main__"
+    return module in sys.stdlib_module_names and not is_script(module)
 
 
 def resolve(name: str) -> Any:

@@ -16,7 +16,7 @@ from .._format.limits import MAX_INTEGER
 from ..errors import RegistryError, shown
 from .class_cache import ClassCache
 from .describe import field_names
-from .names import global_name
+from .names import global_name, is_script, usual_name
 
 State = dict[str, Any]  # what a migration takes and returns: values by field name
 C = TypeVar("C", bound=type)
@@ -84,7 +84,7 @@ class RegistryIndex:
 
     def by_name(self, name: str) -> Registered | None:
         """Find a class by its registered name, by its global, or by a former name."""
-        return self.names.get(name) or self.globals.get(name)
+        return self.names.get(name) or self.globals.get(name) or self.globals.get(usual_name(name))
 
     def by_class(self, cls: type) -> Registered | None:
         """Find what is registered for a class, or for the class that it replaces under its global name."""
@@ -417,7 +417,7 @@ def _check_against(index: RegistryIndex, new: Registered, home: str) -> None:
     known = index.names.get(new.name)
     if known is not None and global_name(known.cls) != home:
         hint = "register one of them: a class that moved keeps its name and needs nothing else"
-        if "__main__" in (home.partition(":")[0], known.cls.__module__):
+        if any(map(is_script, (home.partition(":")[0], known.cls.__module__))):
             hint = "is it a script that is imported as well? Keep the class in a module that is only imported"
         raise RegistryError("two classes under one name", global_name(known.cls), home, hint, new.name)
     if known is not None and new.version < known.version:

@@ -162,7 +162,7 @@ def _add(trusted: Trusted, name: str, value: Any) -> None:
     if value is getattr or _makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
         raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
     trusted[name] = value
-    if name.startswith(("numpy.", "pathlib.")):
+    if name.startswith(("numpy.", "pathlib.", "__")):
         for spelling in spellings(name):
             trusted.setdefault(spelling, value)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from ..._schema.names import global_name, spellings
+from ..._schema.names import global_name, is_script, spellings
 from ..options import import_all, import_problem
 
 
@@ -29,7 +29,7 @@ class Code:
 
     def covers(self, module: str) -> bool:
         """Return whether `--import` names a module or one above it."""
-        if "__main__" in module.split("."):
+        if any(map(is_script, module.split("."))):
             return False
         return any(module == name or module.startswith(f"{name}.") for name in self.names)
 
