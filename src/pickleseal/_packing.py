@@ -27,6 +27,7 @@ from ._keys import KeyRing, check_keys, signer
 from ._payload.pickler import Pickled, not_portable, pickle_object
 from ._schema.distributions import packages_of
 from ._schema.header_entries import ClassInHeader, in_header
+from ._schema.libraries import check_libraries
 from ._schema.registry import Registry, default_registry, index_of
 from ._trust.allow_list import is_dangerous, methods_not_loaded
 from ._version import __version__
@@ -59,6 +60,9 @@ class PackOptions:
         created: the time stamp of every artifact, a `datetime` with a time zone. None: the clock, or
             `SOURCE_DATE_EPOCH` (seconds) in the environment. With a fixed time, the same object gives the same bytes.
         registry: names and versions of classes.
+        libraries: further distributions whose classes are a library's: their layout follows from the version of the
+            distribution, which the header records. A class of theirs that is not registered, and whose fields no
+            framework declares, has no schema in the header. The well-known libraries need not be listed.
         keys: the newest of these keys that can sign signs every artifact, for the ring's purpose. The header then has
             the SHA-256 of each section, which is most of what signing costs. None: no seal.
         compress: `"zstd"`: a section of 1 KiB or more is compressed if that saves at least an eighth of it. None: no
@@ -90,6 +94,7 @@ class PackOptions:
     build: Mapping[str, str] = field(default_factory=dict)
     created: datetime | None = None
     registry: Registry = default_registry
+    libraries: Sequence[str] = ()
     keys: KeyRing | None = None
     compress: Compression | None = None
     compress_level: int = 3
@@ -99,6 +104,7 @@ class PackOptions:
     _created: str | None = field(init=False, repr=False, compare=False)
     _sign: Sign | None = field(init=False, repr=False, compare=False)
     _checks: tuple[Check, ...] = field(init=False, repr=False, compare=False)
+    _libraries: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.registry, Registry):
@@ -113,6 +119,8 @@ class PackOptions:
         for name in ("read_back", "reproducible"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}: expected a bool, found {getattr(self, name)!r}")
+        object.__setattr__(self, "_libraries", check_libraries(self.libraries))
+        object.__setattr__(self, "libraries", tuple(self.libraries))
         object.__setattr__(self, "_sign", None if self.keys is None else signer(self.keys))
         object.__setattr__(self, "_checks", (_read_back_of(self.registry),) if self.read_back else ())
 
@@ -494,7 +502,7 @@ def _header_and_sections(
         **members,
     }
     if pickled.globals:
-        add_schemas(fields, pickled, options.registry)
+        add_schemas(fields, pickled, options)
     if options.compress is not None:
         sections = compress_sections(sections, entries, options.compress_level)
     if options._sign is not None:
@@ -503,15 +511,21 @@ def _header_and_sections(
     return fields, sections
 
 
-def add_schemas(fields: dict[str, Any], pickled: Pickled, registry: Registry) -> None:
+def entry_of(found: ClassInHeader, options: PackOptions) -> dict[str, Any] | None:
+    """Return the entry of a class in `types`, or None if it has none with these options."""
+    return None if found.may_be_library in options._libraries else found.entry
+
+
+def add_schemas(fields: dict[str, Any], pickled: Pickled, options: PackOptions) -> None:
     """Add to a header what it says about classes and packages (spec 6.2)."""
     types, packages = {}, packages_of(pickled.globals)
     for cls in pickled.classes:
-        found = in_header(cls, registry)
+        found = in_header(cls, options.registry)
         if found.warning is not None:
             _warn(found.warning)
-        if found.entry is not None:
-            types[found.name] = found.entry
+        entry = entry_of(found, options)
+        if entry is not None:
+            types[found.name] = entry
         if found.packages:
             packages.update(found.packages)
     if types:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from ._expect import Expectation, expectation, imported_class
 from ._format.codec import CODECS
@@ -25,6 +25,7 @@ from ._format.timestamps import duration_text, parse_timestamp
 from ._format.units import seconds_of
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
+from ._schema.drift_rules import DriftRules
 from ._schema.names import usual_name
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
@@ -60,7 +61,6 @@ Fields = Mapping[str, Any]  # of a validated header
 Resolved = dict[tuple[str, str], Any]  # (module, qualname) of each global -> what it is here
 ANY = "*"
 DriftMode = Literal["resolve", "strict", "ignore"]
-DRIFT_MODES: tuple[str, ...] = get_args(DriftMode)
 
 
 # --- what a user writes -----------------------------------------------------------------------------------------------
@@ -75,7 +75,9 @@ class Policy:
         protocols: pickle protocols that are accepted. 2 and 3 occur in adopted legacy pickles only.
         drift: what happens if a class changed since the artifact was written. `resolve`: what field names make clear
             is resolved, and everything else is refused. `strict`: every change is refused. `ignore`: nothing is
-            compared and nothing is migrated, as with bare pickle.
+            compared and nothing is migrated, as with bare pickle. Or one of the three for each distribution, or
+            top-level module, and under `"*"` for all others: `{"*": "strict", "pandas": "ignore"}`. The default for
+            `"*"` is `resolve`.
         renames: where classes are today that are not registered: `{"old.module": "new.module"}` for a module and the
             modules below it, `{"old.module:Cls": "new.module:Cls2"}` for one class. The new name has to be trusted;
             `trust=` may also list the old one.
@@ -118,7 +120,7 @@ class Policy:
 
     limits: Limits = field(default_factory=Limits)
     protocols: tuple[int, ...] = (4, 5)
-    drift: DriftMode = "resolve"
+    drift: DriftMode | Mapping[str, DriftMode] = field(default="resolve", hash=False)
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     registry: Registry = default_registry
@@ -138,8 +140,7 @@ class Policy:
     def __post_init__(self) -> None:
         _check_kind("limits", self.limits, Limits)
         _check_protocols(self.protocols)
-        if self.drift not in DRIFT_MODES:
-            raise ValueError(f"drift: expected one of {', '.join(DRIFT_MODES)}, found {self.drift!r}")
+        drift = DriftRules(self.drift)
         _check_kind("registry", self.registry, Registry)
         renames, packages = _check_renames(self.renames), check_rules(self.packages)
         level = _level_of(self.level, self.isolated, self.limits)
@@ -149,6 +150,7 @@ class Policy:
         trust = as_tuple(self.trust)
         trusted = build_trust(trust)
         checked = {
+            "drift": self.drift if isinstance(self.drift, str) else MappingProxyType(dict(self.drift)),
             "renames": MappingProxyType(renames),
             "packages": MappingProxyType(packages),
             "trust": trust,
@@ -161,17 +163,17 @@ class Policy:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_compiled", CompiledPolicy(self, level, trusted))
+        object.__setattr__(self, "_compiled", CompiledPolicy(self, level, trusted, drift))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> "Policy":
         """Read a policy from a TOML file: its fields by name. Runs no code of an artifact.
 
-        `limits`, `types`, `packages`, `renames`, `build`, `meta` and `keys` are tables, `trust`, `codecs` and
-        `signed_by` lists of strings, `protocols` is a list of integers. `keys` has `file` (as for `KeyRing.from_file`;
-        a relative path starts at the current directory) or `env`, and may have `purpose`. A duration is `"30d"`,
-        `"12h"`, `"15m"`, `"90s"` or an integer of seconds. A size is `"10MB"` (of 1000), `"64KiB"` (of 1024) or an
-        integer of bytes. `registry` is set in Python: `dataclasses.replace(policy, registry=...)`.
+        `limits`, `types`, `packages`, `renames`, `build`, `meta` and `keys` are tables, and `drift` may be one.
+        `trust`, `codecs` and `signed_by` are lists of strings, `protocols` is a list of integers. `keys` has `file` (as
+        for `KeyRing.from_file`; a relative path starts at the current directory) or `env`, and may have `purpose`. A
+        duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds. A size is `"10MB"` (of 1000), `"64KiB"`
+        (of 1024) or an integer of bytes. `registry` is set in Python: `dataclasses.replace(policy, registry=...)`.
 
         Raises:
             ValueError: not valid TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found
@@ -360,16 +362,18 @@ class CompiledPolicy:
 
     Attributes:
         level: its level, with the limits that belong to it.
+        drift: what its `drift` says of each class.
         trusted: what its `trust` lets payloads import.
         verify: verifies signatures with its keys (step 9); None: it has no keys.
         rules: the rules of step 15 that it has, in the order of the spec.
         is_plain: whether limits and keys are the default ones, so that the short way of `decode_plain` is open.
     """
 
-    __slots__ = ("_registry", "_renames", "is_plain", "level", "rules", "trusted", "verify")
+    __slots__ = ("_registry", "_renames", "drift", "is_plain", "level", "rules", "trusted", "verify")
 
-    def __init__(self, policy: Policy, level: Level, trusted: Trusted) -> None:
+    def __init__(self, policy: Policy, level: Level, trusted: Trusted, drift: DriftRules) -> None:
         self._registry = policy.registry
+        self.drift = drift
         self._renames = policy.renames
         self.level = level
         self.trusted = trusted
@@ -667,7 +671,7 @@ class NoImports:
             errors.append(ClassMissingError)
         # A class without an entry in `types` may be registered here, or be refused by drift="strict".
         has_classes = "types" in fields or not all(map(is_listed, fields["globals"]))
-        if has_classes and request.policy.drift != "ignore":
+        if has_classes and request.compiled.drift.key != "ignore":
             errors += [SchemaVersionError, SchemaDriftError]
         return tuple(error.code for error in errors)
 
@@ -730,14 +734,15 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
     if resolved is None:
         return
     decision.resolved = resolved
+    drift = request.compiled.drift
     index = index_of(policy.registry)  # as it is now: modules that were imported may have registered classes
-    if not resolved or index.is_unchanged(types, resolved, policy.drift):
+    if not resolved or index.is_unchanged(types, resolved, drift):
         return
     before = len(decision.warnings)
-    yield from _schemas(types, index, policy.drift, imports.one_by_one, decision)
+    yield from _schemas(types, index, drift, imports.one_by_one, decision)
     is_unchanged = not decision.plans and len(decision.warnings) == before
     if is_unchanged and not imports.one_by_one and len(repr(types)) <= _SMALL:
-        index.note_unchanged(types, resolved, policy.drift)
+        index.note_unchanged(types, resolved, drift)
 
 
 _SMALL = 8192  # characters of schemas that may be kept
@@ -757,7 +762,7 @@ def _packages(packages: Mapping[str, str], policy: Policy, one_by_one: bool, dec
 
 
 def _schemas(
-    types: Fields, index: RegistryIndex, drift: str, one_by_one: bool, decision: Decision
+    types: Fields, index: RegistryIndex, drift: DriftRules, one_by_one: bool, decision: Decision
 ) -> Iterator[Finding]:
     """Compare the recorded classes with those that are here: all at once, and before that one by one if asked to."""
     from ._schema.plans import make_plans

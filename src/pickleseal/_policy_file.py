@@ -122,7 +122,7 @@ def _construct(fields: dict[str, Any], make: Callable[..., P]) -> P:
             for entry in value if isinstance(value, dict) else ():
                 narrower = _refusal(make, {name: {entry: value[entry]}})
                 if narrower is not None:
-                    raise _WrongError((name, entry), narrower) from None
+                    raise _WrongError((name, entry), narrower + _meant_value(name, value[entry])) from None
             raise _WrongError((name,), found + _meant_value(name, value)) from None
         raise _WrongError((str(exc).partition(":")[0],), str(exc)) from None  # two fields contradict each other
 
@@ -142,6 +142,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"expected a string, found {_found(value)}")
     return value
+
+
+def _text_or_table(value: Any) -> str | dict[str, str]:
+    if not isinstance(value, str | dict):
+        raise ValueError(f"expected a string or a table, found {_found(value)}")
+    return _table(value) if isinstance(value, dict) else value
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -215,7 +221,7 @@ def _with_unit(value: Any, parse: Callable[[str], int], expected: str) -> int:
 
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "protocols": _integers,
-    "drift": _text,
+    "drift": _text_or_table,
     "renames": _table,
     "packages": _table,
     "trust": _texts,
@@ -261,7 +267,8 @@ def _meant(name: str, names: list[str]) -> str:
 
 
 def _meant_value(name: str, value: Any) -> str:
-    return _meant(value, _CHOICES[name]) if value not in _CHOICES.get(name, [value]) else ""
+    choices = _CHOICES.get(name, [])
+    return _meant(value, choices) if isinstance(value, str) and choices and value not in choices else ""
 
 
 def _line_of_syntax(message: str, text: str) -> int:

@@ -19,7 +19,7 @@ from ._io.atomic import naming, replace_file, replace_with
 from ._io.source import FileSource
 from ._io.url import refuse_url
 from ._keys import Key, KeyRing, signer, verifier
-from ._packing import PackOptions, encode_object, place_frame
+from ._packing import PackOptions, encode_object, entry_of, place_frame
 from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
 from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
@@ -274,7 +274,7 @@ def upgrade(
     options = PackOptions(registry=policy.registry) if options is None else options
     if not isinstance(options, PackOptions):
         raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
-    if policy.drift == "ignore":
+    if compiled(policy).drift.has_ignore:
         raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
     if options.registry is not policy.registry:
         raise ValueError("upgrade: expected one registry in policy and options, else names and versions get lost")
@@ -290,7 +290,7 @@ def upgrade(
                     "--key FILE verifies the seal and signs the new file",
                 )
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
-            if _is_current(accepted):
+            if _is_current(accepted, options):
                 return False
             obj = load_accepted(accepted)
     except ReadError as exc:
@@ -304,7 +304,7 @@ def upgrade(
     return True
 
 
-def _is_current(accepted: Accepted) -> bool:
+def _is_current(accepted: Accepted, options: PackOptions) -> bool:
     """Return whether an artifact would be written today with the same names, schemas and versions."""
     fields, request, decision = fields_of(accepted.header), accepted.request, accepted.decision
     if any(plan.was is not None for plan in decision.plans.values()):
@@ -317,8 +317,9 @@ def _is_current(accepted: Accepted) -> bool:
             if name in moved and global_name(value) != name:
                 return False
             now = in_header(value, request.policy.registry)
-            if now.entry is not None:
-                recorded[now.name] = now.entry
+            entry = entry_of(now, options)
+            if entry is not None:
+                recorded[now.name] = entry
     return bool(recorded == fields.get("types", {}) and request.compiled.name_today(fields["type"]) == fields["type"])
 
 

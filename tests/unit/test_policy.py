@@ -321,7 +321,10 @@ SIZES = st.tuples(
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "protocols": st.lists(st.integers(2, 5), min_size=1),
-    "drift": st.sampled_from(["resolve", "strict", "ignore"]),
+    "drift": st.one_of(
+        st.sampled_from(["resolve", "strict", "ignore"]),
+        st.dictionaries(st.sampled_from(["*", "numpy"]), st.sampled_from(["resolve", "strict", "ignore"])),
+    ),
     "renames": st.dictionaries(st.sampled_from(["a", "b.c"]), st.sampled_from(["x", "y.z"])),
     "packages": st.dictionaries(st.sampled_from(["*", "numpy"]), st.sampled_from(["ignore", "warn", "refuse"])),
     "trust": st.lists(st.sampled_from(["m:f", "a.b:C.D"])),
@@ -442,7 +445,9 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("protocols = 5", "protocols: expected a list of integers, found 5"),
     ("protocols = [true]", "protocols: expected an integer, found true"),
     ("drift = 'strikt'", "drift: expected one of resolve, strict, ignore, found 'strikt'; did you mean 'strict'?"),
-    ("drift = 1", "drift: expected a string, found 1"),
+    ("drift = 1", "drift: expected a string or a table, found 1"),
+    ("drift = {numpy = 'ignored'}", "drift: expected one of resolve, strict, ignore, found 'ignored'; did you mean"),
+    ("drift = {numpy = 1}", "drift: numpy: expected a string, found 1"),
     (
         "level = 'strikt'",
         "level: expected one of guarded, strict, signed, unchecked, found 'strikt'; did you",
@@ -553,6 +558,7 @@ def test_a_wrong_key_or_value_is_named_with_its_line(tmp_path: Path, line: str, 
         ('max_age = 3\ndrift = """\nstrict', 3, "not valid TOML"),
         ("trust = ['a:b'\x0c]\n", 1, "not valid TOML"),
         ('meta = {a = "\u2028\x85"}\ndrift = 1', 2, "drift: expected a string"),
+        ("[drift]\n'*' = 'strict'\npandas = 'ignor'\n", 3, "did you mean 'ignore'?"),
     ],
 )
 def test_lines_in_tables_and_of_broken_syntax(tmp_path: Path, content: str, line: int, text: str) -> None:

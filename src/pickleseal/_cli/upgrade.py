@@ -14,7 +14,7 @@ from typing import Any
 
 from .._files import peek
 from .._packing import PackOptions
-from .._policy import Policy
+from .._policy import Policy, compiled
 from .._trust.allow_list import build_trust
 from ..errors import PackError, ReadError, printable, text_of
 from ..maintenance import upgrade
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
         raise UsageError(f"--{text_of(exc)}") from None  # the text begins with `trust:`
     if policy.keys is not None and not any(key.can_sign for key in policy.keys.keys):
         raise UsageError("--key: none of the keys can sign, and the new files must be signed again")
-    if policy.drift == "ignore":
+    if compiled(policy).drift.has_ignore:
         raise UsageError('--policy: with drift = "ignore", old states would be written as today\'s')
     import_all(options.imports)
     targets = list(local_files(options.paths, "upgraded"))

@@ -63,6 +63,16 @@ def package_of(name: str) -> tuple[str, str] | None:
     return None if version is None else (distribution, version)
 
 
+def distribution_of(cls: type) -> str:
+    """Return the distribution of a class, in the normal form of its name, whether it is installed or not."""
+    return distribution_called(str(type.__getattribute__(cls, "__module__")).partition(".")[0])
+
+
+def distribution_called(name: str) -> str:
+    """Return a distribution, in the normal form of its name, by this name or by that of its top-level module."""
+    return _normal(_DISTRIBUTIONS.get(name, name))
+
+
 @functools.lru_cache(4096)  # bounded, because headers may name anything
 def installed_version(distribution: str) -> str | None:
     """Return the version of an installed distribution, or None."""

@@ -208,33 +208,31 @@ class ChangedClass(NamedTuple):
     name: str
     changes: list[Change]
     fixes: Fixes
+    is_strict: bool  # every change is refused
+
+    @property
+    def refused(self) -> list[Change]:
+        """The changes that are refused."""
+        return [change for change in self.changes if self.is_strict or change.level == REFUSED]
 
 
-def refusal(classes: list[ChangedClass], drift: str) -> SchemaDriftError:
-    """Return the refusal of changed classes: each class with its changes, and the fixes ready to paste.
-
-    With `drift="strict"`, every change is refused.
-    """
-    chosen = []
-    for name, changes, fixes in classes:
-        refused = [change for change in changes if drift == "strict" or change.level == REFUSED]
-        if refused:
-            chosen.append(ChangedClass(name, refused, fixes))
-    shown = [f"{name}: {', '.join(c.text for c in changes)}" for name, changes, _ in chosen[:_CLASSES]]
+def refusal(classes: list[ChangedClass]) -> SchemaDriftError:
+    """Return the refusal of changed classes: each class with its changes, and the fixes ready to paste."""
+    chosen = [found._replace(changes=found.refused) for found in classes if found.refused]
+    shown = [f"{found.name}: {', '.join(c.text for c in found.changes)}" for found in chosen[:_CLASSES]]
     if len(chosen) == 1:
         reason, where = "changed since it was written: " + shown[0].removeprefix(f"{chosen[0].name}: "), chosen[0].name
     else:
         reason, where = f"{len(chosen)} classes changed since it was written: {'; '.join(shown)}", None
     if len(chosen) > _CLASSES:
         reason += f"; and {len(chosen) - _CLASSES} more"
-    texts = [text for _, changes, fixes in chosen for text in _fix_texts(changes, fixes)]
+    texts = [text for found in chosen for text in _fix_texts(found.changes, found.fixes)]
     more = Hint("and more: see error.changes", "and more: `pickleseal check` lists them")
     hint = join_hints("; ", [*texts[:_FIXES], *([more] if len(texts) > _FIXES else [])])
-    if drift == "strict":
-        resolvable = all(change.level != REFUSED for _, changes, _ in chosen for change in changes)
-        hint = RESOLVE if resolvable else hint
-    first = [change for _, changes, _ in chosen for change in changes]
-    rest = [change for _, changes, _ in classes for change in changes if change not in first]
+    first = [change for found in chosen for change in found.changes]
+    if any(found.is_strict for found in chosen) and all(change.level != REFUSED for change in first):
+        hint = RESOLVE
+    rest = [change for found in classes for change in found.changes if change not in first]
     return SchemaDriftError(reason, None, (*first, *rest), hint or None, f"types.{where}" if where else "types")
 
 

@@ -6,7 +6,8 @@ It looks at classes and at a registry, and calls nothing of a class.
 from typing import Any, NamedTuple
 
 from .describe import describe, describe_any, is_library_class
-from .distributions import packages_of_bases
+from .distributions import distribution_of, packages_of_bases
+from .libraries import is_of_library
 from .names import global_name, type_name
 from .registry import Registry, RegistryIndex, index_of, is_registered_elsewhere
 
@@ -23,12 +24,14 @@ class ClassInHeader(NamedTuple):
     warning: str | None = None  # readers would take it for another class
     module: str = ""  # what `__module__` and `__qualname__` of the class were: somebody may change them
     qualname: str = ""
+    may_be_library: str = ""  # the distribution that the entry depends on: a library's classes have none
 
 
 def in_header(cls: type, registry: Registry) -> ClassInHeader:
     """Return what the header says about a class.
 
-    Classes of the standard library have no entry, because their layout follows from `build.python`.
+    Classes of the standard library have no entry, because their layout follows from `build.python`. Neither have those
+    of a library (`libraries`), where nothing but annotations or slots says what their fields are.
     """
     index = index_of(registry)
     found = index.headers.find(cls)
@@ -50,7 +53,7 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
     packages = packages_of_bases(cls)
     if registered is None:
         name, version = type_name(cls), 0
-        description = None if is_library_class(cls) else describe(cls)
+        description = None if is_library_class(cls) or _is_of_library(cls) else describe(cls)
         warning = _warning(cls, name, index)
     else:
         name, version = registered.name, registered.version
@@ -69,7 +72,21 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
         entry["defaults"] = description.defaults
     if description.shape:
         entry["shape"] = description.shape
-    return ClassInHeader(name, version, entry, packages, warning)
+    may_be_library = "" if registered is not None or description.adapter.has_framework else distribution_of(cls)
+    return ClassInHeader(name, version, entry, packages, warning, may_be_library=may_be_library)
+
+
+def _is_of_library(cls: type) -> bool:
+    """Return whether a class is a library's, and no framework says what its fields are."""
+    if not is_of_library(cls):
+        return False
+    from .adapters import adapter_of
+
+    try:
+        adapter = adapter_of(cls)
+    except Exception:  # a class with unusual attributes
+        return True
+    return adapter is None or not adapter.has_framework
 
 
 def _warning(cls: type, name: str, index: RegistryIndex) -> str | None:

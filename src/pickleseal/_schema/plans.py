@@ -14,8 +14,12 @@ from typing import Any
 from ..errors import Hint, InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
 from .adapters import BY_KIND, can_migrate, has_foreign_setstate
 from .adapters.base import Adapter, Default, Recorded, Target, static
+from .adapters.plain import is_dunder, uncounted
 from .describe import Description, describe, describe_any, is_library_class
+from .distributions import distribution_of
 from .drift import REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
+from .drift_rules import DriftRules
+from .libraries import is_from_outside, is_of_library
 from .registry import Migration, Registered, RegistryIndex, State
 
 _NO_FIELDS = frozenset({"__class__", "__dict__"})
@@ -204,7 +208,7 @@ class Plan:
 
 
 def make_plans(
-    types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, drift: str, notes: list[Warning]
+    types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, rules: DriftRules, notes: list[Warning]
 ) -> dict[int, Plan]:
     """Compare every class that a header records with what it is today, and plan how its objects are restored.
 
@@ -212,7 +216,7 @@ def make_plans(
         types: the header's `types`.
         classes: what each of the header's `globals` is in this process.
         index: registered names, versions and migrations.
-        drift: `resolve`, `strict` or `ignore`.
+        rules: the policy's `drift`.
         notes: takes the warnings to give.
 
     Returns:
@@ -220,12 +224,12 @@ def make_plans(
 
     Raises:
         SchemaVersionError: a recorded version is newer than its class, or no chain of migrations leads from it.
-        SchemaDriftError: a class changed in a way that can't be resolved, or at all if drift is `strict`.
+        SchemaDriftError: a class changed in a way that can't be resolved, or at all if `drift` is `strict` for it.
     """
     plans: dict[int, Plan | None] = {}
     classes_changed: list[ChangedClass] = []
-    for name, was, cls in _recorded(types, classes, index, drift):
-        now, registered = describe_any(cls), index.by_class(cls)
+    for name, was, cls in _recorded(types, classes, index, rules):
+        now, registered, drift = describe_any(cls), index.by_class(cls), rules.of(cls)
         changes: list[Change] = []
         plan = _plan(name, was, cls, now, registered, index, drift, changes)
         other = plans.get(id(cls), plan)
@@ -235,11 +239,10 @@ def make_plans(
         plans[id(cls)] = plan
         if changes:
             fixes = fixes_of(cls, registered, now.adapter.has_members)
-            classes_changed.append(ChangedClass(name, changes, fixes))
-    found = [change for _, changes, _ in classes_changed for change in changes]
-    if any(change.level == REFUSED or drift == "strict" for change in found):
-        raise refusal(classes_changed, drift)
-    for change in found:
+            classes_changed.append(ChangedClass(name, changes, fixes, drift == "strict"))
+    if any(changed.refused for changed in classes_changed):
+        raise refusal(classes_changed)
+    for change in [change for changed in classes_changed for change in changed.changes]:
         if change.level == WARNED:
             what_to_do = f"if that is wrong, {change.fix}; else write the file anew by pickleseal.maintenance.upgrade()"
             note = SchemaWarning(f"{change}; its objects are loaded as they are; {what_to_do}")
@@ -276,7 +279,7 @@ def _agree(plan: Plan | None, other: Plan | None) -> bool:
 
 
 def _recorded(
-    types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, drift: str
+    types: Mapping[str, Any], classes: Mapping[str, Any], index: RegistryIndex, rules: DriftRules
 ) -> Iterable[tuple[str, Mapping[str, Any] | None, type]]:
     """Yield the recorded classes, then those that should be recorded: registered ones, and for `strict` all others."""
     seen = set()
@@ -291,8 +294,10 @@ def _recorded(
         registered = index.by_class(cls)
         if registered is not None:
             yield registered.name, None, cls
-        elif drift == "strict" and not is_library_class(cls) and describe(cls) is not None:
-            yield name, None, cls
+        elif rules.has_strict and rules.of(cls) == "strict" and not is_library_class(cls):
+            now = describe(cls)
+            if now is not None and not _is_of_library(cls, now):
+                yield name, None, cls
 
 
 def _plan(
@@ -323,11 +328,20 @@ def _plan(
         changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, level, fix, now.kind))
     if was is None or _is_same(was, now):
         return unchanged
+    was = _counted(was, cls, now)
+    if _is_same(was, now):
+        return unchanged
     renames = registered.renames if registered is not None else {}
     defaults, before = _defaults(cls, now), _adapter_before(was, now)
     fixes = fixes_of(cls, registered, has_members)
     is_possible = can_migrate(before, now.adapter)
     found = compare(name, was, now, before, renames, lambda field: field in defaults, fixes, is_possible)
+    if registered is None and drift != "strict" and not before.has_framework and _is_of_library(cls, now):
+        # Annotations in the body of a library's class are no stored fields. pickle's own way restores the objects.
+        fix = f"install the version of {distribution_of(cls)} that wrote it"
+        if "custom" not in (was["state"], now.state):
+            changes += [change._replace(level=WARNED, fix=fix) for change in found if change.level != RESOLVED]
+        return unchanged
     if was["state"] != now.state and has_foreign_setstate(cls, now.adapter):
         fix = "keep the framework of the class and its bases, or raise the version and write a migration"
         changes.append(
@@ -335,12 +349,43 @@ def _plan(
         )
     elif drift != "strict" and "custom" in (was["state"], now.state):
         return unchanged  # the class handles its own changes
-    changes += found
+    changes += _eased(found, was, cls)
     if has_members:
         return unchanged
     if not any(_needs_work(change, before) for change in found) and not _may_differ(was, now):
         return unchanged
     return Plan(name, cls, was, now, (), renames, defaults, validate)
+
+
+def _is_of_library(cls: type, now: Description) -> bool:
+    """Return whether a class is a library's, and not of a kind whose fields a framework declares."""
+    return not now.adapter.has_framework and is_of_library(cls)
+
+
+def _counted(was: Mapping[str, Any], cls: type, now: Description) -> Mapping[str, Any]:
+    """Return an entry without the names that early versions took for fields: a library's, and those of protocols."""
+    if BY_KIND[was["kind"]].has_framework:
+        return was
+    fields, uncounted_now = {name for name, _ in now.fields}, uncounted(cls)
+    gone = {name for name, _ in was["fields"] if name not in fields and (is_dunder(name) or name in uncounted_now)}
+    if not gone:
+        return was
+    counted = {part: [pair for pair in was.get(part, ()) if pair[0] not in gone] for part in ("fields", "defaults")}
+    return {**was, **counted}
+
+
+def _eased(changes: list[Change], was: Mapping[str, Any], cls: type) -> list[Change]:
+    """Warn only of removed names that had a default on the class, where a library may have declared and removed them.
+
+    Where a name was added as well, the removed one may be the application's own, and renamed.
+    """
+    defaults = {name for name, _ in was.get("defaults", ())}
+    if any(change.what == "added" for change in changes) or not any(is_from_outside(base, cls) for base in cls.__mro__):
+        return changes
+    return [
+        change._replace(level=WARNED) if change.what == "removed" and change.field in defaults else change
+        for change in changes
+    ]
 
 
 def _adapter_before(was: Mapping[str, Any], now: Description) -> Adapter:

@@ -16,6 +16,7 @@ from .._format.limits import MAX_INTEGER
 from ..errors import RegistryError, shown
 from .class_cache import ClassCache
 from .describe import field_names
+from .drift_rules import DriftRules
 from .names import global_name, is_script, usual_name
 
 State = dict[str, Any]  # what a migration takes and returns: values by field name
@@ -52,7 +53,7 @@ class Registered(NamedTuple):
 
 
 _Unchanged = tuple[Mapping[str, Any], tuple[Any, ...]]  # a header's `types`, and what its globals are
-_MOST_UNCHANGED = 256
+_MOST_UNCHANGED, _MOST_RULES = 256, 16
 
 
 class RegistryIndex:
@@ -65,7 +66,7 @@ class RegistryIndex:
         globals: what is registered, by the global that the class has, and by each former name.
         migrations: the steps of each name, in order and without gaps.
         headers: what headers say of classes (`ClassInHeader`), by class.
-        unchanged: headers that need no plan, by `drift` and the names of their globals.
+        unchanged: headers that need no plan, by `DriftRules.key` and the names of their globals.
     """
 
     __slots__ = ("globals", "headers", "migrations", "names", "unchanged")
@@ -80,7 +81,7 @@ class RegistryIndex:
         self.globals = globals
         self.migrations = migrations
         self.headers: ClassCache[Any] = ClassCache()
-        self.unchanged: dict[str, dict[tuple[Any, ...], _Unchanged]] = {"ignore": {}, "resolve": {}, "strict": {}}
+        self.unchanged: dict[str, dict[tuple[Any, ...], _Unchanged]] = {}
 
     def by_name(self, name: str) -> Registered | None:
         """Find a class by its registered name, by its global, or by a former name."""
@@ -119,7 +120,7 @@ class RegistryIndex:
             return None
         return steps[version - first : target - first]
 
-    def is_unchanged(self, types: Mapping[str, Any], resolved: Mapping[Any, Any], drift: str) -> bool:
+    def is_unchanged(self, types: Mapping[str, Any], resolved: Mapping[Any, Any], drift: DriftRules) -> bool:
         """Return whether it is known that the classes of a header need no plan.
 
         Args:
@@ -127,15 +128,18 @@ class RegistryIndex:
             resolved: what each of the header's `globals` is in this process.
             drift: that of the policy.
         """
-        if not types and not self.names and drift != "strict":
+        if not types and not self.names and not drift.has_strict:
             return True
-        known = self.unchanged[drift].get(tuple(resolved))
+        unchanged = self.unchanged.get(drift.key)
+        known = None if unchanged is None else unchanged.get(tuple(resolved))
         return known is not None and known[0] == types and all(map(is_, known[1], resolved.values()))
 
-    def note_unchanged(self, types: Mapping[str, Any], resolved: Mapping[Any, Any], drift: str) -> None:
+    def note_unchanged(self, types: Mapping[str, Any], resolved: Mapping[Any, Any], drift: DriftRules) -> None:
         """Cache that the classes of a header need no plan. It keeps `types` alive, so only small headers get here."""
         if types:
-            unchanged = self.unchanged[drift]
+            if drift.key not in self.unchanged and len(self.unchanged) >= _MOST_RULES:
+                self.unchanged = {}
+            unchanged = self.unchanged.setdefault(drift.key, {})
             if len(unchanged) >= _MOST_UNCHANGED:
                 unchanged.clear()
             unchanged[tuple(resolved)] = types, tuple(resolved.values())

@@ -95,7 +95,6 @@ class Evaluator:
     def __init__(self, policy: Policy, code: Code, trusts_all: bool) -> None:
         self._request = request_of(policy=policy)
         self._registry = policy.registry
-        self._drift_mode = policy.drift
         self._code = code
         self._imports = CodeImports(code, trusts_all)
         self._kept: dict[bytes, tuple[Problem, ...]] = {}
@@ -167,7 +166,7 @@ class Evaluator:
 
     def _drift(self, name: str, was: Any, cls: type, changes: list[Change]) -> list[Problem]:
         entry, version = self._index.by_class(cls), was["version"] if was else None
-        is_strict = self._drift_mode == "strict"
+        is_strict = self._request.compiled.drift.of(cls) == "strict"
         refused = [change for change in changes if is_strict or change.level == REFUSED]
         warned = [change for change in changes if not is_strict and change.level == WARNED]
         problems = []

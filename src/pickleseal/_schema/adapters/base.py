@@ -58,6 +58,7 @@ class Adapter:
     has_members: ClassVar[bool] = False  # the fields are members of an enum, with the texts of their values
     takes_any_field: ClassVar[bool] = False  # objects may have more fields than the class declares
     defaults_lie_on_class: ClassVar[bool] = False  # an object may lack a field that has a default
+    has_framework: ClassVar[bool] = True  # a decorator, a base or a metaclass says what the fields are
 
     def fits(self, cls: Any) -> bool:
         """Return whether a class keeps its fields in this way. The first adapter of the list that fits is used."""

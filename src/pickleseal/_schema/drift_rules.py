@@ -1,0 +1,45 @@
+"""What a policy does about classes that changed (`Policy.drift`). It looks at the names of classes alone."""
+
+from collections.abc import Mapping
+
+from .distributions import distribution_called, distribution_of
+
+MODES = ("resolve", "strict", "ignore")
+
+
+class DriftRules:
+    """What a policy does about classes that changed: one of `MODES` for each distribution, and one for all others.
+
+    `key` is a text that two rules have in common only if they say the same.
+    """
+
+    __slots__ = ("_by_distribution", "_other", "has_ignore", "has_strict", "key")
+
+    def __init__(self, drift: object) -> None:
+        """Take one mode, or a mapping from distributions to modes, in which `*` is all others.
+
+        Raises:
+            TypeError, ValueError: it is neither.
+        """
+        given = {"*": drift} if isinstance(drift, str) else drift
+        if not isinstance(given, Mapping):
+            expected = f"one of {', '.join(MODES)}, or a mapping from distributions to these"
+            raise TypeError(f"drift: expected {expected}, found {type(drift).__name__}")
+        for name, mode in given.items():
+            if not isinstance(name, str) or not isinstance(mode, str):
+                raise TypeError(f"drift: expected strings, found {name!r}: {mode!r}")
+            if mode not in MODES:
+                raise ValueError(f"drift: expected one of {', '.join(MODES)}, found {mode!r}")
+        self._by_distribution: dict[str, str] = {
+            distribution_called(name): mode for name, mode in given.items() if name != "*"
+        }
+        self._other: str = given.get("*", "resolve")
+        modes = {self._other, *self._by_distribution.values()}
+        self.has_ignore, self.has_strict = "ignore" in modes, "strict" in modes
+        self.key = " ".join([self._other, *(f"{name}={mode}" for name, mode in sorted(self._by_distribution.items()))])
+
+    def of(self, cls: type) -> str:
+        """Return the mode for a class."""
+        if not self._by_distribution:
+            return self._other
+        return self._by_distribution.get(distribution_of(cls), self._other)
