@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ._schema.header_entries import name_in_header
-from ._schema.names import type_name
-from ._schema.registry import Registry
+from ._schema.names import imported_class, type_name
+from ._schema.registry import Registry, index_of
 from .errors import TypeMismatchError, printable, shown
 
 ClassOf = Callable[[str], type | None]
@@ -272,9 +272,24 @@ class Expectation:
         if is_mixed:
             hint = "it is a batch of records of several types; read it without expect, and trust each type"
         elif self.name is None:
-            hint = f'if the class was moved or renamed, register it with formerly=["{found}"]; '
-            hint += f'else pass expect="{found}"'
+            hint = self._help_for_class(found, where, registry)
         return TypeMismatchError("not the expected type", " | ".join(wanted), found, hint, "type")
+
+    def _help_for_class(self, found: str, where: str, registry: Registry) -> str:
+        """Return what to do about a type that is not expected. `where` is its global, or its name.
+
+        A former name is proposed only for a class that is gone: with it, objects of a class that still exists would be
+        loaded as another one.
+        """
+        cls = imported_class(where)
+        if cls is not None and any(_is_subclass(cls, expected) for expected in self.classes):
+            return f'it is a subclass, which has to be trusted as well: trust=["{where}"]; or pass expect="{found}"'
+        if cls is not None or index_of(registry).by_name(found) is not None:
+            return f'it is another class; to accept it, pass expect="{found}"'
+        moved = f'register it with formerly=["{found}"]'
+        if where.partition(":")[0] in sys.modules:
+            return f'if the class was moved or renamed, {moved}; else pass expect="{found}"'
+        return f'if the class still exists, pass expect="{found}"; if it was moved or renamed and is gone, {moved}'
 
     def check(self, obj: Any) -> None:
         """Refuse a loaded object that is not what was expected, or an element that is not (spec 11, step 20).
@@ -414,21 +429,3 @@ def _refused(found: str) -> TypeError:
 
 def _text(value: object) -> str:
     return type_name(value) if issubclass(type(value), type) else shown(value)  # type: ignore[arg-type]
-
-
-def imported_class(name: str) -> type | None:
-    """Return the class that `module:qualname` names, if its module is imported already. Imports and runs nothing.
-
-    >>> imported_class("collections:OrderedDict")
-    <class 'collections.OrderedDict'>
-    """
-    module, _, qualname = name.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        space: Any = None
-        if isinstance(found, types.ModuleType):
-            space = types.ModuleType.__getattribute__(found, "__dict__")  # a module's own __getattr__ may import
-        elif issubclass(type(found), type):
-            space = type.__getattribute__(found, "__dict__")
-        found = None if space is None else space.get(part)
-    return found if issubclass(type(found), type) else None

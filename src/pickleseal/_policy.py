@@ -18,7 +18,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from ._expect import Expectation, expectation, imported_class
+from ._expect import Expectation, expectation
 from ._format.codec import CODECS
 from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
@@ -26,7 +26,7 @@ from ._format.units import seconds_of
 from ._keys import KeyRing, check_keys, verifier
 from ._schema.distributions import check_packages, check_rules
 from ._schema.drift_rules import DriftRules
-from ._schema.names import usual_name
+from ._schema.names import imported_class, usual_name
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
     Trusted,

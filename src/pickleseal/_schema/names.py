@@ -5,6 +5,7 @@ Only `resolve` imports anything.
 
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 # Other names of a module, and the usual one. Only CPython 3.13 says `pathlib._local`. A worker that multiprocessing
@@ -66,6 +67,24 @@ def spellings(name: str) -> tuple[str, ...]:
 def is_standard(module: str) -> bool:
     """Return whether a top-level module is the standard library's."""
     return module in sys.stdlib_module_names and not is_script(module)
+
+
+def imported_class(name: str) -> type | None:
+    """Return the class that `module:qualname` names, if its module is imported already. Imports and runs nothing.
+
+    >>> imported_class("collections:OrderedDict")
+    <class 'collections.OrderedDict'>
+    """
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        space: Any = None
+        if isinstance(found, ModuleType):
+            space = ModuleType.__getattribute__(found, "__dict__")  # a module's own __getattr__ may import
+        elif issubclass(type(found), type):
+            space = type.__getattribute__(found, "__dict__")
+        found = None if space is None else space.get(part)
+    return found if issubclass(type(found), type) else None
 
 
 def resolve(name: str) -> Any:

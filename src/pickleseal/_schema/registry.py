@@ -4,7 +4,6 @@ A mistake is an error when something is registered, and not when an artifact is 
 package: what a registry holds at one moment. This module imports no class and reads no artifact.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, is_
 from threading import Lock
@@ -17,7 +16,7 @@ from ..errors import RegistryError, shown
 from .class_cache import ClassCache
 from .describe import field_names
 from .drift_rules import DriftRules
-from .names import global_name, is_script, usual_name
+from .names import global_name, imported_class, is_script, usual_name
 
 State = dict[str, Any]  # what a migration takes and returns: values by field name
 C = TypeVar("C", bound=type)
@@ -44,12 +43,18 @@ class Registered(NamedTuple):
 
     def current(self) -> type:
         """Return the class, or the one that took its place: `dataclass(slots=True)` and a reload make a new class."""
-        module, _, qualname = global_name(self.cls).partition(":")
-        found: Any = sys.modules.get(module)
-        for part in qualname.split("."):
-            found = getattr(found, "__dict__", {}).get(part)  # a module's own __getattr__ may import
-        same = isinstance(found, type) and found is not self.cls and global_name(found) == f"{module}:{qualname}"
-        return found if same else self.cls
+        home = global_name(self.cls)
+        found = imported_class(home)
+        return found if found is not None and global_name(found) == home else self.cls
+
+    def other_at(self, former: str) -> type | None:
+        """Return another class that is at one of its former places now, if its module is imported; else None.
+
+        The class itself may still be found there under its former name, and so may the one that took its place.
+        """
+        found = None if former == global_name(self.cls) or ":" not in former else imported_class(former)
+        is_other = found is not None and found is not self.cls and global_name(found) == former
+        return found if is_other else None
 
 
 _Unchanged = tuple[Mapping[str, Any], tuple[Any, ...]]  # a header's `types`, and what its globals are
@@ -84,6 +89,11 @@ class RegistryIndex:
         self.unchanged: dict[str, dict[tuple[Any, ...], _Unchanged]] = {}
 
     def by_name(self, name: str) -> Registered | None:
+        """Find a class by its registered name, by its global, or by a former name where no other class is now."""
+        found = self.recorded_for(name)
+        return None if found is None or (found.formerly and found.other_at(name) is not None) else found
+
+    def recorded_for(self, name: str) -> Registered | None:
         """Find a class by its registered name, by its global, or by a former name."""
         return self.names.get(name) or self.globals.get(name) or self.globals.get(usual_name(name))
 
@@ -238,7 +248,7 @@ class Registry:
             name: 1 to 1023 bytes without `:` and control characters, for instance `"jobs.Task"`.
             version: the schema version, 0 for classes that declare none. Raise it when the meaning of a field changes.
             formerly: the former places and names of the class: `"module:qualname"` where it was without a name, or the
-                registered name that it had.
+                registered name that it had. No other class may be there now.
             renames: former field name -> name today, for fields that were renamed without a new version. For an enum:
                 member names.
             validate: called with each loaded object, after everything was loaded. If it raises or returns `False`, the
@@ -246,8 +256,9 @@ class Registry:
 
         Raises:
             RegistryError: an argument has the wrong type or form; another class has the name; the class has another
-                name; the version went down; a former name belongs to another class; a migration starts at this version
-                or beyond; `renames` leads from a field that the class still has, or to one that it does not have.
+                name; the version went down; a former name belongs to another class, or another class is there now; a
+                migration starts at this version or beyond; `renames` leads from a field that the class still has, or
+                to one that it does not have.
 
         >>> import fractions
         >>> registry = Registry()
@@ -427,10 +438,15 @@ def _check_against(index: RegistryIndex, new: Registered, home: str) -> None:
     if known is not None and new.version < known.version:
         raise RegistryError("the version went down", f"at least {known.version}", new.version, where=new.name)
     for name in (home, *new.formerly):
-        other = index.by_name(name)
+        other = index.recorded_for(name)
         if other is not None and other.name != new.name:
             reason = "the class has another name" if name == home else "a former name belongs to another class"
             raise RegistryError(reason, other.name, new.name, where=name)
+    for former in new.formerly:
+        if new.other_at(former) is not None:
+            reason = "a former name is the place of another class, which still exists"
+            hint = "remove that class if it is the old definition; else register each class under a name of its own"
+            raise RegistryError(reason, None, former, hint, new.name)
     if new.name in index.globals and index.globals[new.name].name != new.name:
         raise RegistryError("the name is a former name of another class", None, new.name)
     steps = index.migrations.get(new.name)

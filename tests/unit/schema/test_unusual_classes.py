@@ -134,15 +134,21 @@ def test_schemas_too_large_for_a_header_are_left_out_with_a_warning() -> None:
 
 
 def test_a_new_class_at_the_former_name_of_another() -> None:
+    """The former name has no effect while another class is there: its objects are not loaded as the other one."""
     registry = Registry()
     text = task("a: int")
-    with installed("evolving_b", text) as new, installed(MODULE, text, registry=registry) as module:
+    with installed("evolving_b", text) as new:
         registry.register(new.Task, "jobs.Task", formerly=[f"{MODULE}:Task"])
-        with pytest.warns(pickleseal.errors.PackWarning, match="formerly"):
-            data = pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
-        policy = Policy(registry=registry)
+        with installed(MODULE, text) as module:
+            with pytest.warns(pickleseal.errors.PackWarning, match="formerly"):
+                data = pickleseal.pack(module.Task(1), options=PackOptions(registry=registry))
+            policy = Policy(registry=registry)
+            with pytest.raises(pickleseal.errors.UntrustedGlobalError):
+                pickleseal.unpack(data, policy=policy)
+            with pytest.raises(pickleseal.errors.TypeMismatchError, match="it is another class"):
+                pickleseal.unpack(data, policy=policy, expect=new.Task)
+            assert type(pickleseal.unpack(data, trust=[module.Task], policy=policy)) is module.Task
         assert type(pickleseal.unpack(data, policy=policy)) is new.Task
-        assert type(pickleseal.unpack(data, trust=[module.Task], policy=policy)) is module.Task
 
 
 @pytest.mark.parametrize(
