@@ -397,7 +397,11 @@ def read_input(data: Any, options: Mapping[str, Any] | None, read: Callable[[Sou
             name = getattr(data, "name", None)
             exc.path = name if isinstance(name, str) else None
             raise
-    return read(BytesSource(data))
+    try:
+        source = BytesSource(data)
+    except TypeError:
+        raise TypeError(f"data: expected bytes, a path, a URL or a binary file, found {type(data).__name__}") from None
+    return read(source)
 
 
 def _start_of(file: Any) -> int | None:

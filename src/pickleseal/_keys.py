@@ -253,11 +253,12 @@ class KeyRing:
 
     def __init__(self, keys: Iterable[Key], purpose: str = "") -> None:
         if isinstance(keys, Key) or not isinstance(keys, Iterable):
-            raise TypeError(f"keys: expected several keys, found {type(keys).__name__}")
+            hint = "; write KeyRing([key])" if isinstance(keys, Key) else ""
+            raise TypeError(f"keys: expected a list of keys, found {type(keys).__name__}{hint}")
         self._keys = tuple(keys)
         for key in self._keys:
             if not isinstance(key, Key):
-                raise TypeError(f"keys: expected keys, found {type(key).__name__}")
+                raise TypeError(f"keys: expected a list of Key objects, found {type(key).__name__} in it")
         if not self._keys:
             raise ValueError("keys: expected at least one")
         if not isinstance(purpose, str) or not is_purpose(purpose):
@@ -444,22 +445,23 @@ def signer(ring: KeyRing) -> Sign:
     return lambda body: Signature(key.alg, key.id, key._sign(pre_authentication(body, ring.purpose)))
 
 
-def check_keys(ring: object, signed_by: object) -> None:
-    """Check what a policy says about keys.
+def check_keys(ring: object, signed_by: object) -> tuple[str, ...]:
+    """Check what a policy says about keys. Return `signed_by` as a tuple.
 
     Raises:
-        TypeError, ValueError: they are not a ring and a tuple of ids that the ring has.
+        TypeError, ValueError: they are not a ring and a list of ids that the ring has.
     """
     if ring is not None and not isinstance(ring, KeyRing):
         hint = "; write KeyRing([key])" if isinstance(ring, Key) else ""
         raise TypeError(f"keys: expected a KeyRing, found {type(ring).__name__}{hint}")
-    if not isinstance(signed_by, tuple):
-        raise TypeError(f"signed_by: expected a tuple of key ids, found {type(signed_by).__name__}")
+    if not isinstance(signed_by, tuple | list):
+        raise TypeError(f"signed_by: expected a list of key ids, found {type(signed_by).__name__}")
     missing = [id for id in signed_by if ring is None or all(id != key.id for key in ring.keys)]
     if missing:
         raise ValueError(f"signed_by: expected ids of keys=, found {', '.join(map(repr, missing))}")
     if ring is not None:
         _check_apart([key for key in ring.keys if key.id in signed_by])
+    return tuple(signed_by)
 
 
 def _check_apart(keys: list[Key]) -> None:

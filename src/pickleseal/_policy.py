@@ -119,7 +119,7 @@ class Policy:
     """
 
     limits: Limits = field(default_factory=Limits)
-    protocols: tuple[int, ...] = (4, 5)
+    protocols: Sequence[int] = (4, 5)
     drift: DriftMode | Mapping[str, DriftMode] = field(default="resolve", hash=False)
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -127,29 +127,30 @@ class Policy:
     level: LevelName = "guarded"
     isolated: bool = False
     keys: KeyRing | None = None
-    signed_by: tuple[str, ...] = ()
+    signed_by: Sequence[str] = ()
     trust: Trust = ()
     types: Mapping[str, str] = field(default_factory=dict, hash=False)
     max_age: "timedelta | float | str | None" = None
     max_skew: "timedelta | float | str | None" = None
     build: Mapping[str, str] = field(default_factory=dict, hash=False)
     meta: Mapping[str, str] = field(default_factory=dict, hash=False)
-    codecs: tuple[str, ...] = CODECS
+    codecs: Sequence[str] = CODECS
     _compiled: "CompiledPolicy" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_kind("limits", self.limits, Limits)
-        _check_protocols(self.protocols)
         drift = DriftRules(self.drift)
         _check_kind("registry", self.registry, Registry)
         renames, packages = _check_renames(self.renames), check_rules(self.packages)
         level = _level_of(self.level, self.isolated, self.limits)
-        check_keys(self.keys, self.signed_by)
+        signed_by = check_keys(self.keys, self.signed_by)
         if self.level == "signed" and self.keys is None:
             raise ValueError("level: signed needs keys=KeyRing(...), by which the seal is verified")
         trust = as_tuple(self.trust)
         trusted = build_trust(trust)
         checked = {
+            "protocols": _check_protocols(self.protocols),
+            "signed_by": signed_by,
             "drift": self.drift if isinstance(self.drift, str) else MappingProxyType(dict(self.drift)),
             "renames": MappingProxyType(renames),
             "packages": MappingProxyType(packages),
@@ -256,9 +257,10 @@ def _check_kind(name: str, value: object, kind: type) -> None:
         raise TypeError(f"{name}: expected {article}{kind.__name__}, found {type(value).__name__}")
 
 
-def _check_protocols(protocols: object) -> None:
-    if not isinstance(protocols, tuple) or not {2, 3, 4, 5}.issuperset(protocols) or not protocols:
-        raise ValueError(f"protocols: expected a tuple of numbers from 2 to 5, found {protocols!r}")
+def _check_protocols(protocols: object) -> tuple[int, ...]:
+    if not isinstance(protocols, tuple | list) or not {2, 3, 4, 5}.issuperset(protocols) or not protocols:
+        raise ValueError(f"protocols: expected a list of numbers from 2 to 5, found {protocols!r}")
+    return tuple(protocols)
 
 
 def _level_of(name: object, isolated: object, limits: Limits) -> Level:
@@ -377,7 +379,7 @@ class CompiledPolicy:
         self._renames = policy.renames
         self.level = level
         self.trusted = trusted
-        self.verify = None if policy.keys is None else verifier(policy.keys, policy.signed_by)
+        self.verify = None if policy.keys is None else verifier(policy.keys, tuple(policy.signed_by))
         self.rules = tuple(rule for applies, rule in _RULES if applies(policy))
         self.is_plain = policy.keys is None and policy.limits == Limits()
 

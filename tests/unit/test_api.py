@@ -260,7 +260,7 @@ class TestUnpack:
         with pytest.raises(TypeError):
             Policy(**fields)
 
-    @pytest.mark.parametrize("protocols", [(), (1,), (6,), [5], 5])
+    @pytest.mark.parametrize("protocols", [(), (1,), (6,), [6], [], 5])
     def test_wrong_protocols_are_misuse(self, protocols: Any) -> None:
         with pytest.raises(ValueError, match="protocols: expected"):
             Policy(protocols=protocols)
@@ -524,3 +524,10 @@ def test_dumps_and_loads_take_what_pack_and_unpack_take() -> None:
     assert pickleseal.loads(data, keys=ring, level="signed") == {"x": "y" * 5000}
     with pytest.raises(pickleseal.errors.SignatureError):
         pickleseal.loads(pickleseal.dumps(1), keys=ring)
+
+
+@pytest.mark.parametrize("function", [pickleseal.peek, pickleseal.verify, pickleseal.convert.extract])
+@pytest.mark.parametrize("data", [None, 3, ["a"], object])
+def test_what_is_neither_bytes_nor_a_file_is_a_type_error(function: Any, data: Any) -> None:
+    with pytest.raises(TypeError, match="data: expected bytes, a path, a URL or a binary file, found"):
+        function(data)

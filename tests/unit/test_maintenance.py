@@ -132,6 +132,8 @@ def test_a_dry_run_refuses_what_a_repair_refuses(tmp_path: Path) -> None:
         with pytest.raises(pickleseal.errors.ReadError) as caught:
             repair(path, dry_run=dry_run)
         refusals.append((caught.value.code, caught.value.path, caught.value.offset))
+        assert caught.value.hint is not None
+        assert "repair(path, drop_corrupt=True) cuts the end off" in caught.value.hint
     assert refusals[0] == refusals[1]
     assert refusals[0][1] == str(path)
     cut = repair(path, drop_corrupt=True, dry_run=True)

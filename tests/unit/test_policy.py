@@ -441,7 +441,7 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("trust = ['os:system']", "trust: os:system runs what its arguments say"),
     ("trust = [1]", "trust: expected a list of strings, found [1]"),
     ("trust = [\n  'm:f',\n  'm.f',\n]", "trust: expected 'module:qualname'"),
-    ("protocols = [1]", "protocols: expected a tuple of numbers from 2 to 5, found (1,)"),
+    ("protocols = [1]", "protocols: expected a list of numbers from 2 to 5, found (1,)"),
     ("protocols = 5", "protocols: expected a list of integers, found 5"),
     ("protocols = [true]", "protocols: expected an integer, found true"),
     ("drift = 'strikt'", "drift: expected one of resolve, strict, ignore, found 'strikt'; did you mean 'strict'?"),
@@ -736,3 +736,12 @@ def test_what_verify_left_out_is_in_its_result() -> None:
         assert verify(source, policy=Policy(level="unchecked")).left_out == left_out
     assert verify(pack(Verified()), policy=Policy(drift="ignore", trust=[name])).left_out == ("class-missing",)
     assert "not.there" not in sys.modules
+
+
+def test_lists_are_kept_as_tuples() -> None:
+    ring = KeyRing([Key.hmac(name, name.encode() * 32) for name in ("a", "b")])
+    given = Policy(protocols=[4, 5], codecs=[], signed_by=["a", "b"], keys=ring)
+    assert (given.protocols, given.codecs, given.signed_by) == ((4, 5), (), ("a", "b"))
+    assert hash(given) == hash(Policy(protocols=(4, 5), codecs=(), signed_by=("a", "b"), keys=ring))
+    with pytest.raises(TypeError, match="signed_by: expected a list of key ids, found str"):
+        Policy(signed_by="a", keys=ring)

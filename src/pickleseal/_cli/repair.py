@@ -10,7 +10,7 @@ take, so it does not touch what is being written. Nothing is unpickled. --dry-ru
 import argparse
 import os
 
-from ..errors import ReadError, TornTailError
+from ..errors import ReadError
 from ..maintenance import repair
 from .inputs import local_files
 from .output import EXIT_FINDING, Output, path_text, plural
@@ -37,8 +37,6 @@ def run(options: argparse.Namespace, out: Output) -> None:
             cut = repair(target.path, drop_corrupt=options.drop_corrupt, dry_run=options.dry_run)
             end = os.stat(target.path).st_size - (cut if options.dry_run else 0)
         except (ReadError, OSError) as exc:
-            if isinstance(exc, ReadError) and exc.offset and not isinstance(exc, TornTailError):
-                exc.hint = "the end is corrupt, not torn; copy the file, then --drop-corrupt cuts the end off"
             out.refuse(target.path, exc)
             continue
         found = {"path": target.path, "ok": True, "code": None, "cut": cut, "end": end, "dry_run": options.dry_run}

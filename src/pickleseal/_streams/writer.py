@@ -29,7 +29,7 @@ from .._io.window import FileWindow
 from .._packing import PackOptions, check_members, check_options, encode_object, makes_batches, place_frame
 from .._policy import Policy
 from .._reading import read_header
-from ..errors import NotAnArtifactError, PackError, ReadError, TornTailError
+from ..errors import Hint, NotAnArtifactError, PackError, ReadError, TornTailError
 from .batches import LONGEST, Pending
 from .index import IndexWriter, entry_of
 from .scanner import FrameExtent, Scanner, SkippedRange
@@ -288,8 +288,16 @@ def _check_last_frame(extent: FrameExtent, window: FileWindow) -> None:
 
 def _check_cut(lost: SkippedRange, repair: bool, drop_corrupt: bool) -> None:
     """Check that a damaged end may be cut off. Raises its error if not, and always if the file is no stream."""
-    may_cut = repair if isinstance(lost.error, TornTailError) else drop_corrupt
+    is_torn = isinstance(lost.error, TornTailError)
+    may_cut = repair if is_torn else drop_corrupt
     if not may_cut or (not lost.offset and isinstance(lost.error, NotAnArtifactError)):
+        if lost.offset and not is_torn:
+            lost.error.hint = Hint(
+                "the end is corrupt, not torn; copy the file, then"
+                " pickleseal.maintenance.repair(path, drop_corrupt=True) cuts the end off",
+                "the end is corrupt, not torn; copy the file, then `pickleseal repair FILE --drop-corrupt` cuts the end"
+                " off",
+            )
         raise lost.error
 
 
