@@ -348,6 +348,8 @@ def _plan(
             Change(name, "state", None, was["state"], "what another framework makes", REFUSED, fix, now.kind)
         )
     elif drift != "strict" and "custom" in (was["state"], now.state):
+        if now.state == "default" and not now.adapter.takes_state_of(was):
+            changes += [change for change in found if change.what == "kind"]
         return unchanged  # the class handles its own changes
     changes += _eased(found, was, cls)
     if has_members:
@@ -367,7 +369,11 @@ def _counted(was: Mapping[str, Any], cls: type, now: Description) -> Mapping[str
     if BY_KIND[was["kind"]].has_framework:
         return was
     fields, uncounted_now = {name for name, _ in now.fields}, uncounted(cls)
-    gone = {name for name, _ in was["fields"] if name not in fields and (is_dunder(name) or name in uncounted_now)}
+    gone = {
+        name
+        for name, text in was["fields"]
+        if name not in fields and ((is_dunder(name) and text) or name in uncounted_now)
+    }
     if not gone:
         return was
     counted = {part: [pair for pair in was.get(part, ()) if pair[0] not in gone] for part in ("fields", "defaults")}

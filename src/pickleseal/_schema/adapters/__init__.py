@@ -9,7 +9,7 @@ from .enum import EnumAdapter
 from .msgspec import MsgspecAdapter
 from .named_tuple import NamedTupleAdapter
 from .plain import PlainAdapter, SlotsAdapter
-from .pydantic import PydanticAdapter
+from .pydantic import PydanticAdapter, PydanticV1Adapter
 
 __all__ = ["BY_KIND", "PLAIN", "Adapter", "adapter_of", "can_migrate", "has_foreign_setstate", "rebuilt"]
 
@@ -25,13 +25,15 @@ _ADAPTERS: tuple[Adapter, ...] = (
     SlotsAdapter(),
     PLAIN,
 )
+# Those whose kind is that of another adapter: what a header records of a kind is read by the other one.
+_WITH_FOREIGN_KIND: tuple[Adapter, ...] = (PydanticV1Adapter(),)
 _REBUILDERS = [adapter for adapter in _ADAPTERS if type(adapter).rebuilt is not Adapter.rebuilt]
 BY_KIND = {adapter.kind: adapter for adapter in reversed(_ADAPTERS)}  # for classes as a header recorded them
 
 
 def adapter_of(cls: type) -> Adapter | None:
     """Return the adapter of a class, or None if nothing on the class says what its fields are."""
-    return next((adapter for adapter in _ADAPTERS if adapter.fits(cls)), None)
+    return next((adapter for adapter in (*_WITH_FOREIGN_KIND, *_ADAPTERS) if adapter.fits(cls)), None)
 
 
 def rebuilt(function: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any] | None:
@@ -55,4 +57,4 @@ def has_foreign_setstate(cls: Any, adapter: Adapter) -> bool:
     name = getattr(method, "__module__", None), getattr(method, "__name__", None)
     if name in adapter.generated:
         return not adapter.is_standard(cls, "__setstate__", method)
-    return any(name in other.generated for other in _ADAPTERS)
+    return any(name in other.generated for other in (*_WITH_FOREIGN_KIND, *_ADAPTERS))

@@ -99,6 +99,10 @@ class Adapter:
         """Return whether a default runs code of the class that sees the object."""
         return False
 
+    def takes_state_of(self, was: Mapping[str, Any]) -> bool:
+        """Return whether the framework's `__setstate__` takes the states of a class as an entry recorded it."""
+        return True
+
     # What was pickled: these are answers about a class as it was recorded.
 
     def read_state(self, state: Any, recorded: Recorded) -> Values:

@@ -1,6 +1,7 @@
-"""The adapter for models of pydantic. It looks at `__pydantic_fields__`, and never imports pydantic."""
+"""The adapters for models of pydantic 2 and 1. They look at a model's table of fields, and never import pydantic."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from .base import Adapter, Default, Fill, Missing, Recorded, Target, Values, static, text_of_annotation
 
@@ -8,21 +9,26 @@ _EXTRA, _WERE_SET, _PRIVATE = "__pydantic_extra__", "__pydantic_fields_set__", "
 
 
 class PydanticAdapter(Adapter):
-    """Subclasses of `BaseModel`. Their state has four parts, which pydantic's own `__setstate__` takes."""
+    """Subclasses of `BaseModel`. Their state has several parts, which pydantic's own `__setstate__` takes."""
 
     kind = "pydantic"
     generated = frozenset({("pydantic.main", "__getstate__"), ("pydantic.main", "__setstate__")})
     takes_any_field = True
+    parts: ClassVar[tuple[str, ...]] = (_EXTRA, _WERE_SET, _PRIVATE)  # of the state, beside `__dict__`
+    were_set: ClassVar[str] = _WERE_SET  # the part with the names of the fields that were given
 
     def fits(self, cls: Any) -> bool:
-        return isinstance(static(cls, "__pydantic_fields__"), dict)
+        return _fields_of(cls) is not None
 
     def fields(self, cls: Any) -> list[tuple[str, str]]:
-        fields = static(cls, "__pydantic_fields__")
-        return [(name, text_of_annotation(info.annotation)) for name, info in fields.items()]
+        return [(name, text_of_annotation(info.annotation)) for name, info in _table(cls).items()]
 
     def default(self, cls: Any, field: str) -> Default | None:
-        return default_of_field(cls.__pydantic_fields__[field])
+        return default_of_field(_table(cls)[field])
+
+    def takes_state_of(self, was: Mapping[str, Any]) -> bool:
+        # Early versions took the models of pydantic before 2.10 for classes with slots.
+        return was["kind"] == self.kind or any(name == _WERE_SET for name, _ in was["fields"])
 
     def read_state(self, state: Any, recorded: Recorded) -> Values:
         if isinstance(state, dict) and "__dict__" in state:
@@ -33,19 +39,49 @@ class PydanticAdapter(Adapter):
         renames, fields = target.renames, target.fields
         old = {renames.get(field, field) for field in target.recorded.fields}
         setstate = target.cls.__setstate__
+        names, were_set, has_extra = self.parts, self.were_set, _EXTRA in self.parts
 
         def fill(obj: Any, values: Values, missing: Missing, state: Any) -> None:
-            parts = {key: state.get(key) for key in (_EXTRA, _WERE_SET, _PRIVATE)}
-            extra = {name: values.pop(name) for name in [*values] if name not in fields}
-            if parts[_EXTRA] is not None or extra:
-                parts[_EXTRA] = extra
-            were_set = {renames.get(field, field) for field in parts[_WERE_SET] or ()}
-            parts[_WERE_SET] = {field for field in values if field in were_set or field not in old}
+            given = state if isinstance(state, dict) else {}
+            parts = {key: given.get(key) for key in names}
+            if has_extra:
+                extra = {name: values.pop(name) for name in [*values] if name not in fields}
+                if parts[_EXTRA] is not None or extra:
+                    parts[_EXTRA] = extra
+            known = {renames.get(field, field) for field in parts[were_set] or ()}
+            parts[were_set] = {field for field in values if field in known or field not in old}
             setstate(obj, {**parts, "__dict__": values})
             for field, default in missing.items():
                 obj.__dict__[field] = default(obj)
 
         return fill
+
+
+class PydanticV1Adapter(PydanticAdapter):
+    """Models of pydantic 1, and of `pydantic.v1`. Objects of one generation are none of the other: the kind differs."""
+
+    kind = "slots"
+    generated = frozenset(
+        (module, name) for module in ("pydantic.main", "pydantic.v1.main") for name in ("__getstate__", "__setstate__")
+    )
+    parts = ("__fields_set__", "__private_attribute_values__")
+    were_set = "__fields_set__"
+
+    def fits(self, cls: Any) -> bool:
+        return isinstance(static(cls, "__fields__"), dict) and static(cls, "__fields_set__") is not None
+
+    def fields(self, cls: Any) -> list[tuple[str, str]]:
+        return [(name, text_of_annotation(field.outer_type_)) for name, field in static(cls, "__fields__").items()]
+
+    def shape(self, cls: Any) -> str:
+        return "dict"
+
+    def default(self, cls: Any, field: str) -> Default | None:
+        found = static(cls, "__fields__")[field]
+        return None if found.required else lambda _: found.get_default()
+
+    def takes_state_of(self, was: Mapping[str, Any]) -> bool:
+        return bool(was["kind"] == self.kind)
 
 
 def default_of_field(info: Any) -> Default | None:
@@ -60,3 +96,15 @@ def default_of_field(info: Any) -> Default | None:
         return info.get_default(call_default_factory=True)
 
     return fill
+
+
+def _fields_of(cls: Any) -> dict[str, Any] | None:
+    """Return a model's table of fields, or None if the class is no model."""
+    found = static(cls, "__pydantic_fields__")
+    if found is None and static(cls, "__pydantic_decorators__") is not None:
+        found = static(cls, "model_fields")  # its name before 2.10
+    return found if isinstance(found, dict) else None
+
+
+def _table(cls: Any) -> dict[str, Any]:
+    return _fields_of(cls) or {}
