@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import Hint, InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
 from .adapters import BY_KIND, can_migrate, has_foreign_setstate
 from .adapters.base import Adapter, Default, Recorded, Target, static
-from .adapters.plain import is_dunder, uncounted
 from .describe import Description, describe, describe_any, is_library_class
 from .distributions import distribution_of
 from .drift import REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
@@ -328,7 +327,7 @@ def _plan(
         changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, level, fix, now.kind))
     if was is None or _is_same(was, now):
         return unchanged
-    was = _counted(was, cls, now)
+    was = now.adapter.as_today(was, dict(now.fields), cls)
     if _is_same(was, now):
         return unchanged
     renames = registered.renames if registered is not None else {}
@@ -362,22 +361,6 @@ def _plan(
 def _is_of_library(cls: type, now: Description) -> bool:
     """Return whether a class is a library's, and not of a kind whose fields a framework declares."""
     return not now.adapter.has_framework and is_of_library(cls)
-
-
-def _counted(was: Mapping[str, Any], cls: type, now: Description) -> Mapping[str, Any]:
-    """Return an entry without the names that early versions took for fields: a library's, and those of protocols."""
-    if BY_KIND[was["kind"]].has_framework:
-        return was
-    fields, uncounted_now = {name for name, _ in now.fields}, uncounted(cls)
-    gone = {
-        name
-        for name, text in was["fields"]
-        if name not in fields and ((is_dunder(name) and text) or name in uncounted_now)
-    }
-    if not gone:
-        return was
-    counted = {part: [pair for pair in was.get(part, ()) if pair[0] not in gone] for part in ("fields", "defaults")}
-    return {**was, **counted}
 
 
 def _eased(changes: list[Change], was: Mapping[str, Any], cls: type) -> list[Change]:

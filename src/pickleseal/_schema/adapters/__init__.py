@@ -10,6 +10,7 @@ from .msgspec import MsgspecAdapter
 from .named_tuple import NamedTupleAdapter
 from .plain import PlainAdapter, SlotsAdapter
 from .pydantic import PydanticAdapter, PydanticV1Adapter
+from .sqlalchemy import MappedAdapter, MappedDataclassAdapter
 
 __all__ = ["BY_KIND", "PLAIN", "Adapter", "adapter_of", "can_migrate", "has_foreign_setstate", "rebuilt"]
 
@@ -26,7 +27,7 @@ _ADAPTERS: tuple[Adapter, ...] = (
     PLAIN,
 )
 # Those whose kind is that of another adapter: what a header records of a kind is read by the other one.
-_WITH_FOREIGN_KIND: tuple[Adapter, ...] = (PydanticV1Adapter(),)
+_WITH_FOREIGN_KIND: tuple[Adapter, ...] = (PydanticV1Adapter(), MappedDataclassAdapter(), MappedAdapter())
 _REBUILDERS = [adapter for adapter in _ADAPTERS if type(adapter).rebuilt is not Adapter.rebuilt]
 BY_KIND = {adapter.kind: adapter for adapter in reversed(_ADAPTERS)}  # for classes as a header recorded them
 

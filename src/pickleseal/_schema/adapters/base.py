@@ -92,7 +92,11 @@ class Adapter:
         for base in cls.__mro__:
             if field in base.__dict__:
                 value = base.__dict__[field]
-                return None if isinstance(value, MemberDescriptorType) else constant(value)
+                if isinstance(value, MemberDescriptorType) or (
+                    is_described(cls, field) and type(value) is not property
+                ):
+                    return None
+                return constant(value)
         return None
 
     def runs_code_with_object(self, cls: Any) -> bool:
@@ -102,6 +106,16 @@ class Adapter:
     def takes_state_of(self, was: Mapping[str, Any]) -> bool:
         """Return whether the framework's `__setstate__` takes the states of a class as an entry recorded it."""
         return True
+
+    def as_today(self, was: Mapping[str, Any], fields: Mapping[str, str], cls: Any) -> Mapping[str, Any]:
+        """Return an entry as today's version would have written it: early versions recorded some things otherwise.
+
+        Args:
+            was: the entry.
+            fields: today's fields, with their annotations.
+            cls: the class.
+        """
+        return was
 
     # What was pickled: these are answers about a class as it was recorded.
 
@@ -154,18 +168,20 @@ class Adapter:
 
     def filler(self, target: Target) -> Fill:
         """Return the function that puts values into an object that was made empty."""
-        setstate, slots, fills_defaults = target.setstate, target.slots, not self.defaults_lie_on_class
+        setstate, slots, cls = target.setstate, target.slots, target.cls
+        names = () if self.defaults_lie_on_class else target.fields
+        to_fill = frozenset(name for name in names if not is_described(cls, name))
 
         def fill(obj: Any, values: Values, missing: Missing, state: Any) -> None:
             if setstate is not None:
-                if fills_defaults:
-                    for field, default in missing.items():
+                for field, default in missing.items():
+                    if field in to_fill:
                         values[field] = default(obj)
                 setstate(obj, values)
                 return
             _set(obj, values, slots)
-            if fills_defaults:
-                for field, default in missing.items():
+            for field, default in missing.items():
+                if field in to_fill:
                     _set(obj, {field: default(obj)}, slots)
 
         return fill
@@ -207,6 +223,12 @@ def static(cls: type, name: str, default: Any = None) -> Any:
             value = found[name]
             return value.__func__ if isinstance(value, staticmethod | classmethod) else value
     return default
+
+
+def is_described(cls: type, field: str) -> bool:
+    """Return whether a descriptor on the class, other than a slot, decides what an object without a value gives."""
+    value = static(cls, field)
+    return hasattr(type(value), "__set__") and not isinstance(value, MemberDescriptorType)
 
 
 def slots_of(classes: tuple[type, ...]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The adapters for classes without a framework: with `__slots__`, or with annotated names in an instance dictionary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..libraries import is_from_outside
@@ -21,6 +21,20 @@ class PlainAdapter(Adapter):
 
     def fields(self, cls: Any) -> list[tuple[str, str]]:
         return annotated(cls, dict.fromkeys([*slots_of(cls.__mro__), *_annotated_fields(cls)]))
+
+    def as_today(self, was: Mapping[str, Any], fields: Mapping[str, str], cls: Any) -> Mapping[str, Any]:
+        if was["kind"] not in ("plain", "slots"):
+            return was
+        others = uncounted(cls)
+        gone = {
+            name
+            for name, text in was["fields"]
+            if name not in fields and ((is_dunder(name) and text) or name in others)
+        }
+        if not gone:
+            return was
+        counted = {part: [pair for pair in was.get(part, ()) if pair[0] not in gone] for part in ("fields", "defaults")}
+        return {**was, **counted}
 
     def unstored(self, cls: Any, names: list[str]) -> list[str]:
         return names

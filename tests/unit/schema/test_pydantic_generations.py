@@ -1,0 +1,111 @@
+"""Models of pydantic 1 (`pydantic.v1`), of pydantic 2 before 2.10, and of today are compared with their own kind."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pydantic
+import pytest
+from _helpers.evolving import installed
+
+import pickleseal
+from pickleseal.errors import SchemaDriftError
+
+V1 = """
+import pydantic.v1 as pydantic
+class Order(pydantic.BaseModel):
+    number: int
+    note: str = "-"
+    _hits: int = pydantic.PrivateAttr(0)
+"""
+V2 = V1.replace("import pydantic.v1 as pydantic", "import pydantic")
+
+needs_v1 = pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic.v1 does not run there")
+
+
+def packed(text: str) -> bytes:
+    with installed("shop", text) as module:
+        order = module.Order(number=1)
+        order._hits = 5
+        return pickleseal.pack(order)
+
+
+def read(data: bytes, text: str, **policy: Any) -> Any:
+    with installed("shop", text) as module:
+        return pickleseal.unpack(data, trust=[module.Order], policy=pickleseal.Policy(**policy))
+
+
+@needs_v1
+def test_the_fields_of_a_model_of_pydantic_1_are_recorded() -> None:
+    entry = pickleseal.peek(packed(V1)).types["shop:Order"]
+    assert (entry.kind, entry.state, entry.fields) == ("slots", "default", (("number", "int"), ("note", "str")))
+
+
+@needs_v1
+def test_a_model_of_pydantic_1_that_did_not_change_loads() -> None:
+    for drift in ("resolve", "strict"):
+        order = read(packed(V1), V1, drift=drift)
+        assert (order.dict(), order.__fields_set__, order._hits) == ({"number": 1, "note": "-"}, {"number"}, 5)
+
+
+@needs_v1
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("note", "text"), ("    number: int\n", "    number: int\n    price: int\n"), ("    number: int\n", "")],
+)
+def test_a_changed_model_of_pydantic_1_is_refused(old: str, new: str) -> None:
+    with pytest.raises(SchemaDriftError):
+        read(packed(V1), V1.replace(old, new))
+
+
+@needs_v1
+def test_new_fields_of_a_model_of_pydantic_1_get_their_defaults() -> None:
+    text = V1 + "    tags: list = pydantic.Field(default_factory=list)\n    rank: int = 3\n"
+    order = read(packed(V1), text)
+    assert order.dict() == {"number": 1, "note": "-", "tags": [], "rank": 3}
+    assert (order.__fields_set__, order._hits) == ({"number"}, 5)
+
+
+@needs_v1
+@pytest.mark.parametrize("getstate", ["", "    def __getstate__(self): return super().__getstate__()\n"])
+def test_another_generation_of_pydantic_is_another_kind(getstate: str) -> None:
+    for old, new in ((V1, V2), (V2, V1)):
+        with pytest.raises(SchemaDriftError, match="it was of kind"):
+            read(packed(old + getstate), new)
+
+
+@needs_v1
+def test_a_model_that_early_versions_took_for_a_class_with_slots_is_of_its_generation() -> None:
+    from frames import Frame
+
+    for text, marker, readable in ((V1, "__fields_set__", False), (V2, "__pydantic_fields_set__", True)):
+        data = packed(text)
+        header = pickleseal.peek(data)
+        start = 64 + header.preamble.header_len
+        fields = {name: value for name, value in header.as_dict().items() if name != "sections"}
+        entry = {"kind": "slots", "state": "custom", "fields": [[marker, ""], ["number", "int"], ["note", "str"]]}
+        fields["types"]["shop:Order"].update(entry)
+        del fields["types"]["shop:Order"]["shape"]
+        early = Frame(data[start : start + header.sections[0].len], **fields).data
+        assert read(early, text)._hits == 5
+        if readable:
+            assert read(early, V2).number == 1
+        else:
+            with pytest.raises(SchemaDriftError, match="it was of kind slots and is of kind pydantic"):
+                read(early, V2)
+
+
+def test_models_are_recognized_by_the_table_that_releases_before_2_10_have() -> None:
+    from pickleseal._schema.adapters import adapter_of
+
+    class Old:  # what those releases leave on a class
+        __pydantic_decorators__ = object()
+        model_fields = {"number": pydantic.fields.FieldInfo(annotation=int)}  # noqa: RUF012
+
+    adapter: Any = adapter_of(Old)
+    assert adapter.kind == "pydantic"
+    assert adapter.fields(Old) == [("number", "int")]
+    assert adapter.default(Old, "number") is None
+    Old.model_fields = {"number": pydantic.fields.FieldInfo(annotation=int, default=3)}
+    assert adapter.default(Old, "number")(None) == 3
