@@ -38,7 +38,8 @@ class IncrementalReader(Generic[T]):
     `Reader` does that for the bytes that came in.
 
     Args:
-        expect, trust, policy: as for `unpack`. Use `Policy(limits=Limits(max_frame=...))` for what strangers send.
+        policy: what is accepted; None: `Policy()`. Use `Policy(limits=Limits(max_frame=...))` for what strangers send.
+        expect, trust: as for `unpack`.
         keep_buffers: false: buffers are checked and dropped. Then `accepts` can be called, and `finish` can't.
 
     Raises:
@@ -61,79 +62,79 @@ class IncrementalReader(Generic[T]):
         @overload
         def __init__(
             self: "IncrementalReader[Any]",
+            policy: Policy | None = None,
             *,
             expect: None = None,
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
         @overload
         def __init__(
             self: "IncrementalReader[A]",
+            policy: Policy | None = None,
             *,
             expect: type[A],
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
         @overload
         def __init__(
             self: "IncrementalReader[A | B]",
+            policy: Policy | None = None,
             *,
             expect: tuple[type[A], type[B]],
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
         @overload
         def __init__(
             self: "IncrementalReader[A | B | C]",
+            policy: Policy | None = None,
             *,
             expect: tuple[type[A], type[B], type[C]],
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
         @overload
         def __init__(
             self: "IncrementalReader[A | B | C | D]",
+            policy: Policy | None = None,
             *,
             expect: tuple[type[A], type[B], type[C], type[D]],
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
         @overload
         def __init__(
             self: "IncrementalReader[Any]",
+            policy: Policy | None = None,
             *,
             expect: Untyped,
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
         @overload
         def __init__(
             self: "IncrementalReader[E]",
+            policy: Policy | None = None,
             *,
             expect: TypeForm[E],
             trust: Trust = (),
-            policy: Policy | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
     def __init__(
         self,
+        policy: Policy | None = None,
         *,
         expect: Any = None,
         trust: Trust = (),
-        policy: Policy | None = None,
         keep_buffers: bool = True,
     ) -> None:
         self._request = request_of(expect, trust, policy)

@@ -10,7 +10,7 @@ from _helpers.support import cases, policy_of, read, verdict_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickleseal import IncrementalReader, Key, KeyRing, Limits, PackOptions, Policy, pack, peek, unpack
+from pickleseal import IncrementalReader, Key, KeyRing, Limits, PackOptions, Policy, Reader, pack, peek, unpack
 from pickleseal.errors import (
     LimitExceededError,
     NotAnArtifactError,
@@ -272,3 +272,10 @@ class TestMemory:
         finally:
             tracemalloc.stop()
         assert most < (1.2 * len(data) if keep else 1.2 * 1_000_000) + 500_000
+
+
+def test_the_policy_comes_first_as_for_a_reader() -> None:
+    data, policy = pack([1]), Policy(types={"builtins:dict": "*"})
+    for take in (Reader(policy).read, IncrementalReader(policy).feed):
+        with pytest.raises(TypeMismatchError):
+            take(data)
