@@ -61,6 +61,7 @@ Fields = Mapping[str, Any]  # of a validated header
 Resolved = dict[tuple[str, str], Any]  # (module, qualname) of each global -> what it is here
 ANY = "*"
 DriftMode = Literal["resolve", "strict", "ignore"]
+NewerMode = Literal["refuse", "drop", "keep"]
 
 
 # --- what a user writes -----------------------------------------------------------------------------------------------
@@ -78,6 +79,11 @@ class Policy:
             compared and nothing is migrated, as with bare pickle. Or one of the three for each distribution, or
             top-level module, and under `"*"` for all others: `{"*": "strict", "pandas": "ignore"}`. The default for
             `"*"` is `resolve`.
+        newer: what happens to fields that newer code added to a class, where every field that the class has here is
+            among the recorded ones, and the version is the same. `refuse`: the artifact is refused. `drop`: objects are
+            loaded without them. `keep`: they become attributes of the objects; the artifact is refused where these have
+            no place for them. The last two warn once for each class. A member of an enum that is not known here is
+            refused when it occurs. There is no effect where `drift` is `strict` or `ignore`.
         renames: where classes are today that are not registered: `{"old.module": "new.module"}` for a module and the
             modules below it, `{"old.module:Cls": "new.module:Cls2"}` for one class. The new name has to be trusted;
             `trust=` may also list the old one.
@@ -121,6 +127,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     protocols: Sequence[int] = (4, 5)
     drift: DriftMode | Mapping[str, DriftMode] = field(default="resolve", hash=False)
+    newer: NewerMode = "refuse"
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     registry: Registry = default_registry
@@ -139,7 +146,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         _check_kind("limits", self.limits, Limits)
-        drift = DriftRules(self.drift)
+        drift = DriftRules(self.drift, self.newer)
         _check_kind("registry", self.registry, Registry)
         renames, packages = _check_renames(self.renames), check_rules(self.packages)
         level = _level_of(self.level, self.isolated, self.limits)
@@ -673,7 +680,7 @@ class NoImports:
             errors.append(ClassMissingError)
         # A class without an entry in `types` may be registered here, or be refused by drift="strict".
         has_classes = "types" in fields or not all(map(is_listed, fields["globals"]))
-        if has_classes and request.compiled.drift.key != "ignore":
+        if has_classes and not request.compiled.drift.ignores_all:
             errors += [SchemaVersionError, SchemaDriftError]
         return tuple(error.code for error in errors)
 

@@ -16,6 +16,7 @@ from ._format.limits import Limits
 from ._format.seal import is_purpose
 from ._format.units import DURATION, SIZE, bytes_of, seconds_of
 from ._keys import KeyRing
+from ._schema.drift_rules import MODES, NEWER
 from ._trust.levels import LEVELS
 from .errors import MissingExtraError, printable
 
@@ -222,6 +223,7 @@ def _with_unit(value: Any, parse: Callable[[str], int], expected: str) -> int:
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "protocols": _integers,
     "drift": _text_or_table,
+    "newer": _text,
     "renames": _table,
     "packages": _table,
     "trust": _texts,
@@ -246,7 +248,7 @@ _LIMITS: dict[str, Callable[[Any], Any]] = {
     "max_memory": _size,
     "max_seconds": _duration,
 }
-_CHOICES = {"drift": ["resolve", "strict", "ignore"], "level": [*LEVELS]}
+_CHOICES = {"drift": [*MODES], "newer": [*NEWER], "level": [*LEVELS]}
 
 # --- messages and lines -----------------------------------------------------------------------------------------------
 

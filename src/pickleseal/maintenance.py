@@ -258,7 +258,8 @@ def upgrade(
         PolicyError: the artifact has a seal, and not both of policy and options have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
-        ValueError: options and policy have different registries, or the policy ignores drift, or the path is a URL.
+        ValueError: options and policy have different registries, the policy ignores drift or has `newer`, or the path
+            is a URL.
 
     Runs the code that `load` and `dump` run. Spec section 6.4.
 
@@ -276,6 +277,8 @@ def upgrade(
         raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
     if compiled(policy).drift.has_ignore:
         raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
+    if policy.newer != "refuse":
+        raise ValueError("upgrade: Policy(newer=...) would write the file without what newer code wrote")
     if options.registry is not policy.registry:
         raise ValueError("upgrade: expected one registry in policy and options, else names and versions get lost")
     name = os.fsdecode(path)

@@ -385,6 +385,20 @@ pickleseal.dump(module.Boom(), "a.pseal")
         (result,) = check(tmp_path, "--policy", "policy.toml")["results"]
         assert result["fixes"][0]["code"] == 'drift = "resolve" in the --policy file loads it'
 
+    @pytest.mark.parametrize(("newer", "status"), [("refuse", "breaks"), ("keep", "breaks"), ("drop", "warns")])
+    def test_fields_that_newer_code_added(self, tmp_path: Path, newer: str, status: str) -> None:
+        slots = TASK.replace("@dataclass", "@dataclass(slots=True)")
+        deploy(tmp_path, slots + "    size: int = 3\n")
+        write(tmp_path, "m.Task('a', 5)")
+        deploy(tmp_path, slots)
+        (tmp_path / "policy.toml").write_text(f"newer = '{newer}'\ntrust = ['myapp.models:Task']\n")
+        (result,) = check(tmp_path, "--policy", "policy.toml")["results"]
+        assert (result["level"], result["code"]) == (status, "schema-drift")
+        if newer == "keep":
+            assert result["fixes"][0]["code"] == 'newer = "drop" in the --policy file reads it without'
+        if newer == "drop":
+            assert result["fixes"][0]["code"] == "deploy the code that wrote it"
+
     def test_packages(self, tmp_path: Path) -> None:
         (tmp_path / "fakelib.py").write_text("class Thing:\n    pass\n")
         metadata = tmp_path / "fakelib-1.dist-info" / "METADATA"

@@ -325,6 +325,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["resolve", "strict", "ignore"]),
         st.dictionaries(st.sampled_from(["*", "numpy"]), st.sampled_from(["resolve", "strict", "ignore"])),
     ),
+    "newer": st.sampled_from(["refuse", "drop", "keep"]),
     "renames": st.dictionaries(st.sampled_from(["a", "b.c"]), st.sampled_from(["x", "y.z"])),
     "packages": st.dictionaries(st.sampled_from(["*", "numpy"]), st.sampled_from(["ignore", "warn", "refuse"])),
     "trust": st.lists(st.sampled_from(["m:f", "a.b:C.D"])),

@@ -51,6 +51,8 @@ def run(options: argparse.Namespace, out: Output) -> None:
         raise UsageError("--key: none of the keys can sign, and the new files must be signed again")
     if compiled(policy).drift.has_ignore:
         raise UsageError('--policy: with drift = "ignore", old states would be written as today\'s')
+    if policy.newer != "refuse":
+        raise UsageError("--policy: with newer, upgraded files would lack what newer code wrote")
     import_all(options.imports)
     targets = list(local_files(options.paths, "upgraded"))
     written = 0

@@ -17,16 +17,22 @@ if TYPE_CHECKING:
 RESOLVED, WARNED, REFUSED = "resolved", "warned", "refused"
 _SHOWN = 120  # characters of a name or text out of a header
 RESOLVE = Hint('Policy(drift="resolve") loads it', 'drift = "resolve" in the --policy file loads it')
+_NEWER = Hint(
+    'if newer code added it: Policy(newer="drop") reads it without',
+    'if newer code added it: newer = "drop" in the --policy file reads it without',
+)
+DROP = Hint('Policy(newer="drop") reads it without', 'newer = "drop" in the --policy file reads it without')
+DEPLOY = "deploy the code that wrote it"
 _CLASSES, _FIXES = 6, 4  # shown in full in a refusal
 
 
 class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
-    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `removed`, `renamed`, `reordered`, `shape`,
-    `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for
-    `removed`, `now` is the name that the field may have today. `level` says what `drift="resolve"` does: `resolved`,
-    `warned`, `refused`.
+    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `newer`, `removed`, `renamed`, `reordered`,
+    `shape`, `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for
+    `removed`, `now` is the name that the field may have today. `newer` is about all fields that newer code added, whose
+    names are in `field`. `level` says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
     """
 
     type: str
@@ -55,6 +61,7 @@ _TEXTS = {
     "default": "the default of {field!r}, which lies on the class, was {was} and is {now}",
     "merged": "it is one class with {was} today, but the artifact recorded the two differently",
     "kind": "it was of kind {was} and is of kind {now}",
+    "newer": "this code does not know {field}, which {now}",
     "removed": "{field!r} was removed or renamed",
     "renamed": "{field!r} is {now!r} today",
     "reordered": "the order was {was} and is {now}",
@@ -215,6 +222,13 @@ class ChangedClass(NamedTuple):
         """The changes that are refused."""
         return [change for change in self.changes if self.is_strict or change.level == REFUSED]
 
+    @property
+    def may_be_newer(self) -> bool:
+        """Return whether newer code that added fields explains all that is refused."""
+        kinds = {change.what for change in self.changes}
+        is_other = self.is_strict or not kinds.isdisjoint(("added", "kind", "renamed"))
+        return not is_other and {change.what for change in self.refused} == {"removed"}
+
 
 def refusal(classes: list[ChangedClass]) -> SchemaDriftError:
     """Return the refusal of changed classes: each class with its changes, and the fixes ready to paste."""
@@ -229,6 +243,8 @@ def refusal(classes: list[ChangedClass]) -> SchemaDriftError:
     texts = [text for found in chosen for text in _fix_texts(found.changes, found.fixes)]
     more = Hint("and more: see error.changes", "and more: `pickleseal check` lists them")
     hint = join_hints("; ", [*texts[:_FIXES], *([more] if len(texts) > _FIXES else [])])
+    if all(found.may_be_newer for found in classes if found.refused):
+        hint = join_hints("; ", [hint, _NEWER])
     first = [change for found in chosen for change in found.changes]
     if any(found.is_strict for found in chosen) and all(change.level != REFUSED for change in first):
         hint = RESOLVE

@@ -5,18 +5,20 @@ from collections.abc import Mapping
 from .distributions import distribution_called, distribution_of
 
 MODES = ("resolve", "strict", "ignore")
+NEWER = ("refuse", "drop", "keep")
 
 
 class DriftRules:
     """What a policy does about classes that changed: one of `MODES` for each distribution, and one for all others.
 
-    `key` is a text that two rules have in common only if they say the same.
+    `newer` is what it does about fields that newer code added. `key` is a text that two rules have in common only if
+    they say the same.
     """
 
-    __slots__ = ("_by_distribution", "_other", "has_ignore", "has_strict", "key")
+    __slots__ = ("_by_distribution", "_other", "has_ignore", "has_strict", "ignores_all", "key", "newer")
 
-    def __init__(self, drift: object) -> None:
-        """Take one mode, or a mapping from distributions to modes, in which `*` is all others.
+    def __init__(self, drift: object, newer: object = "refuse") -> None:
+        """Take one mode, or a mapping from distributions to modes, in which `*` is all others; and one of `NEWER`.
 
         Raises:
             TypeError, ValueError: it is neither.
@@ -30,13 +32,18 @@ class DriftRules:
                 raise TypeError(f"drift: expected strings, found {name!r}: {mode!r}")
             if mode not in MODES:
                 raise ValueError(f"drift: expected one of {', '.join(MODES)}, found {mode!r}")
+        if not isinstance(newer, str) or newer not in NEWER:
+            raise ValueError(f"newer: expected one of {', '.join(NEWER)}, found {newer!r}")
+        self.newer = newer
         self._by_distribution: dict[str, str] = {
             distribution_called(name): mode for name, mode in given.items() if name != "*"
         }
         self._other: str = given.get("*", "resolve")
         modes = {self._other, *self._by_distribution.values()}
         self.has_ignore, self.has_strict = "ignore" in modes, "strict" in modes
-        self.key = " ".join([self._other, *(f"{name}={mode}" for name, mode in sorted(self._by_distribution.items()))])
+        self.ignores_all = modes == {"ignore"}
+        named = [f"{name}={mode}" for name, mode in sorted(self._by_distribution.items())]
+        self.key = " ".join([newer, self._other, *named])
 
     def of(self, cls: type) -> str:
         """Return the mode for a class."""

@@ -16,7 +16,7 @@ from .adapters import BY_KIND, can_migrate, has_foreign_setstate
 from .adapters.base import Adapter, Default, Recorded, Target, static
 from .describe import Description, describe, describe_any, is_library_class
 from .distributions import distribution_of
-from .drift import REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
+from .drift import DEPLOY, DROP, REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
 from .drift_rules import DriftRules
 from .libraries import is_from_outside, is_of_library
 from .registry import Migration, Registered, RegistryIndex, State
@@ -36,11 +36,13 @@ class Plan:
         renames: former field name -> name today.
         defaults: what gives a field its default, for fields that have one.
         validate: the check of a loaded object.
+        newer: recorded fields that the class does not have, because newer code added them.
+        keeps_newer: whether their values become attributes. Otherwise they are dropped.
     """
 
     __slots__ = (
-        *("_fill", "_make", "before", "cls", "defaults", "fields", "is_complete_without_state", "made_of_arguments"),
-        *("name", "now", "recorded", "renames", "slots", "steps", "validate", "was"),
+        *("_fill", "_make", "before", "cls", "defaults", "fields", "is_complete_without_state", "keeps_newer"),
+        *("made_of_arguments", "name", "newer", "now", "recorded", "renames", "slots", "steps", "validate", "was"),
     )
 
     def __init__(
@@ -53,6 +55,8 @@ class Plan:
         renames: Mapping[str, str] = MappingProxyType({}),
         defaults: Mapping[str, Default] = MappingProxyType({}),
         validate: Callable[[Any], object] | None = None,
+        newer: tuple[str, ...] = (),
+        keeps_newer: bool = False,
     ) -> None:
         self.name = name
         self.cls = cls
@@ -62,6 +66,8 @@ class Plan:
         self.renames = renames
         self.defaults = defaults
         self.validate = validate
+        self.newer = newer
+        self.keeps_newer = keeps_newer
         self.fields = dict.fromkeys(field for field, _ in now.fields)  # ordered, and quick to look up
         self.before = now.adapter if was is None else _adapter_before(was, now)
         fields, shape = ({}, now.shape) if was is None else (dict(was["fields"]), was.get("shape", ""))
@@ -91,7 +97,8 @@ class Plan:
         try:
             values = dict(arguments[0]) if by_name else self.before.read_arguments(arguments, self.recorded)
             values, missing = self._migrated(values, declared=True)
-            self.before.check_migrated(values, arguments, self.recorded)
+            if self.steps:
+                self.before.check_migrated(values, arguments, self.recorded)
             try:
                 return self._make(values, missing)
             except MigrationError:
@@ -152,7 +159,11 @@ class Plan:
         for step in self.steps:
             values = self._step(step, values)
         if self.now.adapter.has_members:
-            return values, {}
+            # A member that newer code added is not known by name. By value, as pickle finds members, it is refused.
+            return ({"value": values["value"]} if self.newer else values), {}
+        if not self.keeps_newer:
+            for field in self.newer:
+                values.pop(field, None)
         for former, new in self.renames.items():
             if former in values and former not in today and (new not in values or new not in old):
                 values[new] = values.pop(former)
@@ -161,7 +172,7 @@ class Plan:
                 if hasattr(static(self.cls, field), "__get__") and field not in self.slots:
                     values.pop(field, None)
         if today and not self.now.adapter.takes_any_field and not values.keys() <= today.keys():
-            undeclared = frozenset() if declared else before.difference(old)
+            undeclared = frozenset(self.newer) if declared else before.difference(old).union(self.newer)
             unknown = [field for field in values if field not in today and field not in undeclared]
             if unknown:
                 raise self._misfit(f"{', '.join(map(repr, unknown))} is no field of the class", "drop it, or rename it")
@@ -230,7 +241,7 @@ def make_plans(
     for name, was, cls in _recorded(types, classes, index, rules):
         now, registered, drift = describe_any(cls), index.by_class(cls), rules.of(cls)
         changes: list[Change] = []
-        plan = _plan(name, was, cls, now, registered, index, drift, changes)
+        plan = _plan(name, was, cls, now, registered, index, rules, changes)
         other = plans.get(id(cls), plan)
         if not _agree(plan, other):
             fix = "read it with the classes apart, and merge them afterwards"
@@ -243,8 +254,7 @@ def make_plans(
         raise refusal(classes_changed)
     for change in [change for changed in classes_changed for change in changed.changes]:
         if change.level == WARNED:
-            what_to_do = f"if that is wrong, {change.fix}; else write the file anew by pickleseal.maintenance.upgrade()"
-            note = SchemaWarning(f"{change}; its objects are loaded as they are; {what_to_do}")
+            note = SchemaWarning(_warning(change))
             note.change = change
             notes.append(note)
     made = {key: plan for key, plan in plans.items() if plan is not None}
@@ -254,6 +264,13 @@ def make_plans(
             plan = Plan(registered.name, cls, None, describe_any(cls), validate=registered.validate)
             made.setdefault(id(cls), plan)
     return made
+
+
+def _warning(change: Change) -> str:
+    if change.what == "newer":
+        return f"{change}; {change.fix}"
+    what_to_do = f"if that is wrong, {change.fix}; else write the file anew by pickleseal.maintenance.upgrade()"
+    return f"{change}; its objects are loaded as they are; {what_to_do}"
 
 
 def makes_others(value: Any) -> bool:
@@ -306,10 +323,11 @@ def _plan(
     now: Description,
     registered: Registered | None,
     index: RegistryIndex,
-    drift: str,
+    rules: DriftRules,
     changes: list[Change],
 ) -> Plan | None:
     """Return the plan for one class, or None if nothing is to be done. Its changes are added to `changes`."""
+    drift = rules.of(cls)
     validate = registered.validate if registered is not None else None
     unchanged = None if validate is None else Plan(name, cls, None, now, validate=validate)
     if drift == "ignore":
@@ -350,12 +368,39 @@ def _plan(
         if now.state == "default" and not now.adapter.takes_state_of(was):
             changes += [change for change in found if change.what == "kind"]
         return unchanged  # the class handles its own changes
+    newer = _newer(found, was, now) if rules.newer != "refuse" and drift == "resolve" else ()
+    if newer:
+        found = _without_newer(name, cls, now, found, newer, rules.newer)
+        changes += found
+        return Plan(name, cls, was, now, (), renames, defaults, validate, newer, rules.newer == "keep")
     changes += _eased(found, was, cls)
     if has_members:
         return unchanged
     if not any(_needs_work(change, before) for change in found) and not _may_differ(was, now):
         return unchanged
     return Plan(name, cls, was, now, (), renames, defaults, validate)
+
+
+def _newer(found: list[Change], was: Mapping[str, Any], now: Description) -> tuple[str, ...]:
+    """Return the fields that newer code added: those that are gone, if no other change of names can be behind it."""
+    if was["kind"] != now.kind or any(change.what in ("added", "renamed") for change in found):
+        return ()
+    return tuple(change.field for change in found if change.what == "removed" and change.field is not None)
+
+
+def _without_newer(
+    name: str, cls: type, now: Description, found: list[Change], newer: tuple[str, ...], mode: str
+) -> list[Change]:
+    """Return the changes of a class with one for all fields that newer code added, which are dropped or kept."""
+    homeless = [field for field in newer if mode == "keep" and not now.adapter.has_place(cls, field)]
+    names = ", ".join(map(repr, homeless or newer))
+    level, does, fix = WARNED, "is kept as an attribute" if mode == "keep" else "is dropped", DEPLOY
+    if now.adapter.has_members:
+        does = "is refused where it occurs"
+    elif homeless:
+        level, does, fix = REFUSED, "has no place in its objects", DROP
+    change = Change(name, "newer", names, None, does, level, fix, now.kind)
+    return [change, *(other for other in found if other.what != "removed")]
 
 
 def _is_of_library(cls: type, now: Description) -> bool:

@@ -7,7 +7,7 @@ from ..._schema.describe import describe_any
 from ..._schema.drift import Change, fixes_of
 from ..._schema.names import global_name
 from ..._schema.registry import Registered
-from ...errors import printable
+from ...errors import Hint, printable
 
 _BY_FIELDS = frozenset({"added", "removed", "value", "reordered"})
 
@@ -25,7 +25,8 @@ def fixes_for_drift(
     """Return the fixes for changes that are refused: a map of renames, a default, a migration."""
     other = [change for change in changes if change.what not in _BY_FIELDS]
     if other or not was:
-        return tuple(dict.fromkeys(Fix("", change.fix) for change in changes if change.fix))
+        commands = [change.fix.commands[0] if isinstance(change.fix, Hint) else change.fix for change in changes]
+        return tuple(dict.fromkeys(Fix("", command) for command in commands if command))
     now = describe_any(cls)
     removed = {change.field or "": change.now for change in changes if change.what == "removed"}
     renamed = {old: new for old, new in removed.items() if new is not None}

@@ -117,6 +117,10 @@ class Adapter:
         """
         return was
 
+    def has_place(self, cls: Any, field: str) -> bool:
+        """Return whether an object may get an attribute that its class does not declare, without hiding what it has."""
+        return bool(cls.__dictoffset__) and not self.made_of_arguments and not hasattr(static(cls, field), "__get__")
+
     # What was pickled: these are answers about a class as it was recorded.
 
     def read_state(self, state: Any, recorded: Recorded) -> Values:

@@ -43,6 +43,9 @@ class EnumAdapter(Adapter):
     def default(self, cls: Any, field: str) -> Default | None:
         return None
 
+    def has_place(self, cls: Any, field: str) -> bool:
+        return True  # a new member takes no place in the others
+
     def read_arguments(self, arguments: tuple[Any, ...], recorded: Recorded) -> Values:
         if len(arguments) != 1:
             raise MigrationError("an enum member is made of its value alone", 1, len(arguments))

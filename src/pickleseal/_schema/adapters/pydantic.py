@@ -30,6 +30,10 @@ class PydanticAdapter(Adapter):
         # Early versions took the models of pydantic before 2.10 for classes with slots.
         return was["kind"] == self.kind or any(name == _WERE_SET for name, _ in was["fields"])
 
+    def has_place(self, cls: Any, field: str) -> bool:
+        # Only such models have a place for more fields, beside their attributes.
+        return dict(static(cls, "model_config") or ()).get("extra") == "allow" and static(cls, field) is None
+
     def read_state(self, state: Any, recorded: Recorded) -> Values:
         if isinstance(state, dict) and "__dict__" in state:
             return {**(state.get(_EXTRA) or {}), **state["__dict__"]}
