@@ -1,4 +1,4 @@
-"""Objects of object-relational mappers over a change of their class: the right value, or a refusal before unpickling."""
+"""Objects of relational mappers over a change of their class: the right value, or a refusal before unpickling."""
 
 from __future__ import annotations
 

@@ -686,8 +686,15 @@ def append(
 ) -> None:
     """Append one record to a stream and sync it. For many records, one `StreamWriter` is faster.
 
+    Runs the pickling methods of the object, as `pack` does.
+
+    Args:
+        path: the stream's file, which is made if it is missing.
+        obj, type, meta, options: as for `pack`.
+
     Raises:
-        As `StreamWriter.append`. A torn tail is not cut off; `repair` does that.
+        PackError, ReadError, OSError: as `StreamWriter.append`. A torn tail is a `TornTailError`, and is not cut off:
+            `maintenance.repair` does that.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")
