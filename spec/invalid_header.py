@@ -217,15 +217,18 @@ _schema("format-minor-1", "format: minor 0, but minor 1 in the preamble", _frame
 _frame = Frame(format="pickleseal/1.01")
 _frame.minor = 1
 _schema("format-leading-zero", "format: a leading zero in the minor", _frame)
-_frame = Frame(format="pickleseal/1.1", **{"b@d": 1})
+_frame = Frame(format="pickleseal/1.2", **{"b@d": 1})
+_frame.minor = 2
+_schema("minor-2-bad-key", "a newer minor: a name that is no key in an unknown member", _frame)
+_frame = Frame(format="pickleseal/1.2", future=[{"": 1}])
+_frame.minor = 2
+_schema("minor-2-bad-key-nested", "a newer minor: an empty name deep in an unknown member", _frame)
+_frame = Frame(format="pickleseal/1.2", version=-1)
+_frame.minor = 2
+_schema("minor-2-known-rule", "a newer minor: the rules for known members stay in force", _frame)
+_frame = Frame(format="pickleseal/1.1", future=1)
 _frame.minor = 1
-_schema("minor-1-bad-key", "a newer minor: a name that is no key in an unknown member", _frame)
-_frame = Frame(format="pickleseal/1.1", future=[{"": 1}])
-_frame.minor = 1
-_schema("minor-1-bad-key-nested", "a newer minor: an empty name deep in an unknown member", _frame)
-_frame = Frame(format="pickleseal/1.1", version=-1)
-_frame.minor = 1
-_schema("minor-1-known-rule", "a newer minor: the rules for known members stay in force", _frame)
+_schema("minor-1-unknown", "format 1.1: an unknown member", _frame)
 
 for _name, _about, _value in (
     ("offset", "an offset instead of Z", "2026-01-02T03:04:05.678901+00:00"),
@@ -426,3 +429,45 @@ for _name, _about, _change in (
 ):
     _types(_name, _about, {**_CLASS, **_change})
 _types("version-differs", "a version other than the root's", _CLASS, type="jobs.Task", version=1)
+
+_PLAIN = {**_CLASS, "attributes": [["name", "required"]], "base": "builtins:Exception", "kind": "plain"}
+
+
+def _types_1_1(name: str, about: str, minor: int = 1, **change: Any) -> None:
+    entry = {key: value for key, value in {**_PLAIN, **change}.items() if value is not DROP}
+    frame = Frame(format=f"pickleseal/1.{minor}", types={"jobs.Task": entry})
+    frame.minor = minor
+    _schema(f"types-{name}", f"types: {about}", frame)
+
+
+_types_1_1("attributes-in-1.0", "attributes, in a frame of format 1.0", 0, base=DROP)
+_types_1_1("base-in-1.0", "base, in a frame of format 1.0", 0, attributes=DROP)
+_types_1_1("unknown-in-1.1", "format 1.1: an unknown member", doc="x")
+for _name, _about, _value in (
+    ("object", "attributes is an object", {"name": "required"}),
+    ("null", "attributes is null", None),
+    ("string", "an attribute that is a string", ["name"]),
+    ("one", "an attribute of one string", [["name"]]),
+    ("three", "an attribute of three strings", [["name", "required", ""]]),
+    ("number", "a number as word", [["name", 1]]),
+    ("word", "another word than required and optional", [["name", "maybe"]]),
+    ("word-empty", "an empty word", [["name", ""]]),
+    ("word-case", "a word in capitals", [["name", "Required"]]),
+    ("empty-name", "an empty name", [["", "required"]]),
+    ("control", "a control character in a name", [["a\x00b", "required"]]),
+    ("twice", "one attribute twice", [["name", "required"], ["name", "optional"]]),
+    ("field", "an attribute that is a field", [["id", "required"]]),
+):
+    _types_1_1(f"attributes-{_name}", f"format 1.1: {_about}", attributes=_value)
+for _name, _about, _value in (
+    ("null", "base is null", None),
+    ("number", "a number as base", 1),
+    ("array", "an array as base", ["builtins:dict"]),
+    ("no-colon", "a base without a colon", "dict"),
+    ("empty", "an empty base", ""),
+    ("control", "a control character in base", "builtins:a\x7f"),
+):
+    _types_1_1(f"base-{_name}", f"format 1.1: {_about}", base=_value)
+_types_1_1(
+    "minor-2-attributes-word", "a newer minor: the rules for attributes stay in force", 2, attributes=[["a", "b"]]
+)

@@ -66,9 +66,9 @@ def signed_valid() -> dict[str, tuple[str, Frame, dict[str, Any] | None]]:
     frame = Frame()
     frame.preamble = {"stream_id": 0x0123456789ABCDEF, "seq": 2}
     add("stream-frame", "a signed frame of a stream: the signature covers stream_id and seq", frame.sign(), BY_HMAC)
-    frame = _sealed(format="pickleseal/1.1", future=1)
-    frame.minor = 1
-    add("minor-1", "a signed artifact of a newer minor", frame.sign(), BY_HMAC)
+    frame = _sealed(format="pickleseal/1.2", future=1)
+    frame.minor = 2
+    add("minor-2", "a signed artifact of a newer minor", frame.sign(), BY_HMAC)
     frame = VALID["buffers"][1].copy()
     add("buffers", "a signed artifact with buffers", frame.sign(), BY_HMAC)
     frame = _sealed()

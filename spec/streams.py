@@ -112,8 +112,8 @@ _packed = _batch([0, 1, 2], 0)
 _packed.section_fields = [{"codec": "zstd", "raw_len": len(_packed.sections[0])}]
 _packed.sections = [zstd_raw(_packed.sections[0])]
 _add("batch-compressed", "a compressed batch", [_packed, _one(3, 1)], 2, 4)
-_newer = _batch([1, 2], 1, format="pickleseal/1.1", future=1)
-_newer.minor = 1
+_newer = _batch([1, 2], 1, format="pickleseal/1.2", future=1)
+_newer.minor = 2
 _add("newer-minor", "a frame of a newer minor version among others", [ZERO, _newer, SECOND], 3, 4)
 _around_one = _around(_one(9, 5).data, 1)
 _add(

@@ -149,17 +149,44 @@ _batch = framed(b"]\x94(K\x01K\x02K\x03e")
 _add("records", "a batch of three records", Frame(_batch, records=3, type="builtins:int"))
 _stream = _add("stream-frame", "the third frame of a stream", Frame())
 _stream.preamble = {"stream_id": 0x0123456789ABCDEF, "seq": 2}
+_point = {
+    "attributes": [["x", "required"], ["größe", "optional"]],
+    "fields": [["y", "int"]],
+    "global": "jobs:Point",
+    "kind": "plain",
+    "state": "default",
+    "version": 0,
+}
 _add(
-    "minor-1",
+    "types-attributes",
+    "format 1.1: the attributes that classes assign, none for one of them",
+    Frame(
+        format="pickleseal/1.1", types={"jobs:Point": _point, "jobs:Empty": {**_types["jobs:Empty"], "attributes": []}}
+    ),
+).minor = 1
+_failed = {**_types["jobs:Empty"], "base": "builtins:ValueError", "global": "jobs:Failed"}
+_add(
+    "types-base",
+    "format 1.1: an exception class with the class that it is made of, beside an entry without new members",
+    Frame(format="pickleseal/1.1", types={"jobs:Failed": _failed, "jobs.Task": _types["jobs.Task"]}),
+).minor = 1
+_add("format-1.1", "format 1.1 without one of its members", Frame(format="pickleseal/1.1")).minor = 1
+_add(
+    "minor-2-attributes",
+    "a newer minor: unknown members beside those of minor 1",
+    Frame(format="pickleseal/1.2", types={"jobs:Point": {**_point, "base": "builtins:dict", "doc": "x"}}),
+).minor = 2
+_add(
+    "minor-2",
     "a newer minor: unknown members are ignored, wherever they are",
     Frame(
-        format="pickleseal/1.1",
+        format="pickleseal/1.2",
         future={"a": [1]},
         pickle={"protocol": 5, "dialect": "x"},
         types={"a:B": {**_types["jobs:Empty"], "doc": "x"}},
     ),
-).minor = 1
-VALID["minor-1"][1].section_fields = [{"crc": "x"}]
+).minor = 2
+VALID["minor-2"][1].section_fields = [{"crc": "x"}]
 _add("minor-65535", "the newest minor", Frame(format="pickleseal/1.65535")).minor = 65535
 _add("sha256", "SHA-256 of a section without a seal", Frame()).section_fields = [
     {"sha256": hashlib.sha256(PAYLOAD).hexdigest()}

@@ -493,7 +493,6 @@ def _header_and_sections(
     fields: dict[str, Any] = {
         "build": options._build,
         "created": created or options._created or timestamp(time_ns()),
-        "format": "pickleseal/1.0",
         "globals": pickled.globals,
         "pickle": {"protocol": 5},
         "sections": entries,

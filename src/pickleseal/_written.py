@@ -66,7 +66,7 @@ class AcceptedWrites:
         index = index_of(self._registry)
         if key in self._seen and index is self._index and self._is_small(frame, sections):
             return
-        head = b"".join(frame_parts(EncodedFrame(text, [], frame.length), sign))
+        head = b"".join(frame_parts(EncodedFrame(text, [], frame.length, frame.minor), sign))
         try:
             accept(BytesSource(head), self._request)
         except ReadError as exc:

@@ -156,7 +156,7 @@ def _check_codecs(header: dict[str, Any]) -> None:
 
 MAX_INT = 2**53 - 1
 VERSION_MAJOR = 1
-VERSION_MINOR = 0  # the highest minor whose members this reader knows
+VERSION_MINOR = 1  # the highest minor whose members this reader knows
 
 MAX_HEADER_LEN = 1_048_576
 MAX_SEAL_LEN = 65_536
@@ -543,7 +543,7 @@ def _check_schema(header: dict[str, Any], major: int, minor: int, *, sealed: boo
         types = header["types"]
         _require(isinstance(types, dict), "types: not an object")
         for value in types.values():
-            _check_type(value, newer=newer)
+            _check_type(value, minor)
         if header["type"] in types:
             _require(types[header["type"]]["version"] == header["version"], "version: not that of types[type]")
 
@@ -584,16 +584,22 @@ def _check_sections(sections: Any, *, newer: bool, sealed: bool) -> None:
             _require(not sealed, f"{where}.sha256: missing under a seal")
 
 
-def _check_type(value: Any, *, newer: bool) -> None:
-    _check_members(
-        value, "types", ("fields", "global", "kind", "state", "version"), ("defaults", "shape"), unknown=newer
-    )
+def _check_type(value: Any, minor: int) -> None:
+    optional = ("defaults", "shape") if minor == 0 else ("attributes", "base", "defaults", "shape")
+    required = ("fields", "global", "kind", "state", "version")
+    _check_members(value, "types", required, optional, unknown=minor > VERSION_MINOR)
+    if "base" in value:
+        _require(_is_global(value["base"]), "types: base")
     if "shape" in value:
         _require(value["shape"] in ("arguments", "dict", "list", "mixed", "slots", "value"), "types: shape")
     names = _check_pairs(value["fields"])
     if "defaults" in value:
         _require(value["defaults"] != [], "types: defaults: empty")
         _require(_check_pairs(value["defaults"]) <= names, "types: defaults: not a field")
+    if "attributes" in value:
+        _require(not _check_pairs(value["attributes"]) & names, "types: attributes: a field")
+        words = {word for _, word in value["attributes"]}
+        _require(words <= {"required", "optional"}, "types: attributes: word")
     _require(_is_global(value["global"]), "types: global")
     _require(value["kind"] in _KINDS, "types: kind")
     _require(value["state"] in _STATES, "types: state")

@@ -321,7 +321,7 @@ class TestPeekAndVerify:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fields, "_check_keys", count)
             entry = {"len": 1, "xxh3": "0" * 16, **{f"x{n}": 1 for n in range(2000)}}
-            fields._sections([entry], True)
+            fields._sections([entry], 2)
         assert seen <= 3 * 2000
 
     def test_long_names_are_not_cached(self) -> None:

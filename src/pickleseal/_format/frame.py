@@ -27,7 +27,7 @@ from ..errors import (
 )
 from .canonical import check_values, decode, encode
 from .checksum import checksum, checksum_hex, new_digest
-from .header import Header, validate
+from .header import Header, format_of, minor_of, validate
 from .header_cache import header_cache
 from .limits import ALIGNMENT, MAX_INTEGER, Limits
 from .preamble import MAGIC, PREAMBLE_SIZE, VERSION_MINOR, Preamble, encode_preamble
@@ -62,11 +62,12 @@ def decode_head(preamble: Preamble, data: bytes, limits: Limits, verify: Verify 
         raise HeaderChecksumError("the header is damaged")
     signatures = decode_seal(data[header_len:]) if preamble.seal_len else ()
     verified = verify(signed_body(preamble, text), signatures) if verify is not None else ()
-    if preamble.seal_len or preamble.version_minor:
+    if preamble.seal_len or preamble.version_minor > VERSION_MINOR:
         fields = _decode_fields(text, preamble)
     else:
         known = header_cache.find(text)
-        fields = _decode_fields(text, preamble) if known is None else known
+        is_known = known is not None and known["format"] == format_of(preamble.version_minor)
+        fields = known if known is not None and is_known else _decode_fields(text, preamble)
     _check_layout(fields["sections"], preamble, limits)
     if "crit" in fields:
         raise UnsupportedCriticalError("not understood", "none", ", ".join(fields["crit"]), "upgrade pickleseal")
@@ -88,7 +89,7 @@ def _decode_fields(text: bytes, preamble: Preamble) -> dict[str, Any]:
     except HeaderSchemaError:
         check_values(fields)
         raise
-    if not preamble.seal_len and not preamble.version_minor:
+    if not preamble.seal_len and preamble.version_minor <= VERSION_MINOR:
         header_cache.add(text, fields)
     return fields
 
@@ -189,14 +190,16 @@ class EncodedFrame(NamedTuple):
     header: bytes
     parts: list[Part]  # the sections with their padding
     length: int  # of header and sections, in bytes
+    minor: int = 0  # version_minor
 
 
 def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> EncodedFrame:
     """Compute the checksums of the sections and encode the header; nothing is joined or copied (spec 12, step 2).
 
     Args:
-        fields: the header without the lengths and checksums of the sections: `fields["sections"]` has one dict for
-            each section with its other members (`readonly`; `sha256` if there is to be a seal), completed here.
+        fields: the header without `format`, and without the lengths and checksums of the sections: `fields["sections"]`
+            has one dict for each section with its other members (`readonly`; `sha256` if there is to be a seal). It is
+            completed here.
         sections: for each its stored bytes, as consecutive parts whose `len` is in bytes.
 
     Raises:
@@ -220,8 +223,10 @@ def encode_frame(fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> 
         if padding:
             parts.append(_ZEROS[:padding])
         total += length + padding
+    minor = minor_of(fields)
+    fields["format"] = format_of(minor)
     header = encode(fields)
-    return EncodedFrame(header, parts, total + len(header))
+    return EncodedFrame(header, parts, total + len(header), minor)
 
 
 def frame_parts(frame: EncodedFrame, sign: Sign | None = None, stream_id: int = 0, seq: int = 0) -> list[Part]:
@@ -229,13 +234,13 @@ def frame_parts(frame: EncodedFrame, sign: Sign | None = None, stream_id: int = 
 
     `sign` makes the signature of the seal; None: no seal.
     """
-    header, parts, length = frame
+    header, parts, length, minor = frame
     length += PREAMBLE_SIZE
     if sign is None:
-        return [encode_preamble(length, header, 0, VERSION_MINOR, stream_id, seq), header, *parts]
-    place = Preamble(VERSION_MINOR, 0, 0, 0, 0, stream_id, seq)  # a signature covers no length of the preamble
+        return [encode_preamble(length, header, 0, minor, stream_id, seq), header, *parts]
+    place = Preamble(minor, 0, 0, 0, 0, stream_id, seq)  # a signature covers no length of the preamble
     seal = encode_seal([sign(signed_body(place, header))])
-    return [encode_preamble(length + len(seal), header, len(seal), VERSION_MINOR, stream_id, seq), header, seal, *parts]
+    return [encode_preamble(length + len(seal), header, len(seal), minor, stream_id, seq), header, seal, *parts]
 
 
 class DeferredFrame:
@@ -246,6 +251,8 @@ class DeferredFrame:
 
     def __init__(self, fields: dict[str, Any], sections: Sequence[Sequence[Part]]) -> None:
         """Begin with the arguments of `encode_frame`."""
+        self._minor = minor_of(fields)
+        fields["format"] = format_of(self._minor)
         self._fields = fields
         self.sections = sections
         end = PREAMBLE_SIZE
@@ -258,7 +265,7 @@ class DeferredFrame:
 
     def without_sections(self) -> EncodedFrame:
         """Return the frame as far as it is known: its header, whose checksums may still be zeros, and its length."""
-        return EncodedFrame(encode(self._fields), [], self.length - PREAMBLE_SIZE)
+        return EncodedFrame(encode(self._fields), [], self.length - PREAMBLE_SIZE, self._minor)
 
     def padding(self, index: int) -> bytes:
         """Return the padding of a section. The first section begins where preamble and header end."""
@@ -274,10 +281,11 @@ class DeferredFrame:
     def head(self) -> bytes:
         """Return preamble and header, after all sections were hashed."""
         header = encode(self._fields)
-        return encode_preamble(self.length, header) + header
+        return encode_preamble(self.length, header, 0, self._minor) + header
 
 
-_START = MAGIC + struct.pack("<HHI", 1, 0, 0)  # version 1.0, no flags
+# The first 16 bytes of a frame of each version that is known, without flags, and the header's `format`.
+_STARTS = {MAGIC + struct.pack("<HHI", 1, minor, 0): format_of(minor) for minor in range(VERSION_MINOR + 1)}
 _REST = struct.Struct("<QIIQQQQ")  # bytes 16-63
 
 
@@ -288,7 +296,8 @@ def decode_plain(data: bytes) -> tuple[dict[str, Any], bytes] | None:
     header that is in the cache. The checks are the same as on the long way. For any artifact that is wrong or of
     another kind the result is None, and the long way finds the verdict: no error class is decided here.
     """
-    if len(data) < 192 or data[:16] != _START:
+    format_name = _STARTS.get(data[:16])
+    if format_name is None or len(data) < 192:
         return None
     frame_len, header_len, seal_len, header_xxh3, stream_id, seq, preamble_xxh3 = _REST.unpack_from(data, 16)
     start = PREAMBLE_SIZE + header_len
@@ -305,7 +314,7 @@ def decode_plain(data: bytes) -> tuple[dict[str, Any], bytes] | None:
     if checksum(text) != header_xxh3:
         return None
     fields = header_cache.find(text)
-    if fields is None:
+    if fields is None or fields["format"] != format_name:
         return None
     section = fields["sections"][0]
     if not section["len"]:

@@ -5,7 +5,7 @@ the member that is wrong. `Header` shows the same dict without building a second
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
@@ -73,7 +73,10 @@ _HEX = "0123456789abcdef"
 _CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _KINDS = frozenset({"attrs", "dataclass", "enum", "msgspec", "namedtuple", "plain", "pydantic", "slots"})
 _TYPE_REQUIRED = frozenset({"fields", "global", "kind", "state", "version"})
-_TYPE_MEMBERS = _TYPE_REQUIRED | {"defaults", "shape"}
+_TYPE_MEMBERS_1_0 = _TYPE_REQUIRED | {"defaults", "shape"}
+_OF_MINOR_1 = frozenset({"attributes", "base"})
+_TYPE_MEMBERS = _TYPE_MEMBERS_1_0 | _OF_MINOR_1
+_WORDS = ("required", "optional")  # of an attribute
 _SHAPES = frozenset({"arguments", "dict", "list", "mixed", "slots", "value"})
 
 
@@ -83,17 +86,17 @@ def validate(fields: dict[str, Any], preamble: Preamble) -> None:
     Raises:
         HeaderSchemaError: a member is missing, unknown, mistyped or out of range; `where` names it.
     """
-    wanted = f"pickleseal/{VERSION_MAJOR}.{preamble.version_minor}"
+    wanted = format_of(preamble.version_minor)
     if fields.get("format") != wanted:
         raise _wrong("format", wanted, fields.get("format"))
-    newer = preamble.version_minor > VERSION_MINOR
+    minor = preamble.version_minor
     for key, value in fields.items():
         check = _MEMBERS.get(key)
         if check is not None:
-            check(value, newer)
+            check(value, minor)
         elif not is_key(key):
             raise _wrong(key, "a key (letters, digits, _ . : -)", key)
-        elif not newer:
+        elif minor <= VERSION_MINOR:
             raise HeaderSchemaError("unknown member", None, key, "written by a newer pickleseal, or by hand", key)
         else:
             _check_keys(value, key)
@@ -110,6 +113,16 @@ def validate(fields: dict[str, Any], preamble: Preamble) -> None:
         version = fields["types"][fields["type"]]["version"]
         if fields["version"] != version:
             raise _wrong("version", f"equal to types[type].version, {version}", fields["version"])
+
+
+def minor_of(fields: Mapping[str, Any]) -> int:
+    """Return the version_minor that a writer gives a frame with this header (spec 12)."""
+    return 1 if any(not _OF_MINOR_1.isdisjoint(entry) for entry in fields.get("types", {}).values()) else 0
+
+
+def format_of(minor: int) -> str:
+    """Return the header's `format` for a version_minor."""
+    return f"pickleseal/{VERSION_MAJOR}.{minor}"
 
 
 def _wrong(where: str, expected: object, found: object) -> HeaderSchemaError:
@@ -133,8 +146,8 @@ def _check_keys(value: Any, where: str) -> None:
             _check_keys(item, f"{where}[{index}]")
 
 
-def _labels(where: str) -> Callable[[Any, bool], None]:
-    def check(value: Any, newer: bool) -> None:
+def _labels(where: str) -> Callable[[Any, int], None]:
+    def check(value: Any, minor: int) -> None:
         problem = check_labels(value)
         if problem is not None:
             raise _wrong(where, problem, value)
@@ -142,13 +155,13 @@ def _labels(where: str) -> Callable[[Any, bool], None]:
     return check
 
 
-def _created(value: Any, newer: bool) -> None:
+def _created(value: Any, minor: int) -> None:
     problem = check_timestamp(value)
     if problem is not None:
         raise _wrong("created", problem, value)
 
 
-def _globals(value: Any, newer: bool) -> None:
+def _globals(value: Any, minor: int) -> None:
     if type(value) is not list:
         raise _wrong("globals", "an array", value)
     previous = ""
@@ -160,7 +173,7 @@ def _globals(value: Any, newer: bool) -> None:
         previous = item
 
 
-def _packages(value: Any, newer: bool) -> None:
+def _packages(value: Any, minor: int) -> None:
     if type(value) is not dict:
         raise _wrong("packages", "an object", value)
     for name, version in value.items():
@@ -170,39 +183,39 @@ def _packages(value: Any, newer: bool) -> None:
             raise _wrong(f"packages.{name}", "a version of 1 to 255 bytes", version)
 
 
-def _pickle(value: Any, newer: bool) -> None:
+def _pickle(value: Any, minor: int) -> None:
     if type(value) is not dict:
         raise _wrong("pickle", "an object", value)
     if not _is_integer(value.get("protocol"), 2, 5):
         raise _wrong("pickle.protocol", "an integer from 2 to 5", value.get("protocol"))
     if len(value) > 1:
-        _check_members(value, {"protocol"}, "pickle", newer)
+        _check_members(value, {"protocol"}, "pickle", minor)
 
 
-def _check_members(value: dict[str, Any], known: Any, where: str, newer: bool) -> None:
+def _check_members(value: dict[str, Any], known: Any, where: str, minor: int) -> None:
     """Refuse unknown members, or for a newer minor check only that they are keys (spec 13)."""
     for key in value.keys() - known:
-        if not newer:
+        if minor <= VERSION_MINOR:
             raise HeaderSchemaError("unknown member", None, key, None, f"{where}.{key}")
         _check_keys({key: value[key]}, where)
 
 
-def _records(value: Any, newer: bool) -> None:
+def _records(value: Any, minor: int) -> None:
     if not _is_integer(value, 1, MAX_RECORDS):
         raise _wrong("records", f"an integer from 1 to {MAX_RECORDS}", value)
 
 
-def _type(value: Any, newer: bool) -> None:
+def _type(value: Any, minor: int) -> None:
     if type(value) is not str or not is_name(value):
         raise _wrong("type", "a name of 1 to 1023 bytes without control characters", value)
 
 
-def _version(value: Any, newer: bool) -> None:
+def _version(value: Any, minor: int) -> None:
     if not _is_integer(value, 0, MAX_INTEGER):
         raise _wrong("version", f"an integer from 0 to {MAX_INTEGER}", value)
 
 
-def _ext(value: Any, newer: bool) -> None:
+def _ext(value: Any, minor: int) -> None:
     if type(value) is not dict:
         raise _wrong("ext", "an object", value)
     for key in value:
@@ -211,7 +224,7 @@ def _ext(value: Any, newer: bool) -> None:
     _check_keys(value, "ext")
 
 
-def _crit(value: Any, newer: bool) -> None:
+def _crit(value: Any, minor: int) -> None:
     if type(value) is not list or not value:
         raise _wrong("crit", "an array of at least one key", value)
 
@@ -240,7 +253,7 @@ SECTION_MEMBERS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _sections(value: Any, newer: bool) -> None:
+def _sections(value: Any, minor: int) -> None:
     if type(value) is not list or not 1 <= len(value) <= MAX_SECTIONS:
         raise _wrong("sections", f"an array of 1 to {MAX_SECTIONS} objects", value)
     for index, entry in enumerate(value):
@@ -255,7 +268,7 @@ def _sections(value: Any, newer: bool) -> None:
             elif not check(item):
                 raise _wrong(f"{where}.{key}", "as spec 6.1 says", item)
         if unknown:
-            _check_members(entry, SECTION_MEMBERS.keys(), where, newer)
+            _check_members(entry, SECTION_MEMBERS.keys(), where, minor)
         if "len" not in entry or "xxh3" not in entry:
             raise _wrong(where, "len and xxh3", ", ".join(entry))
         if ("codec" in entry) != ("raw_len" in entry):
@@ -264,7 +277,7 @@ def _sections(value: Any, newer: bool) -> None:
         raise _wrong("sections[0].readonly", "absent: section 0 is no buffer", True)
 
 
-def _types(value: Any, newer: bool) -> None:
+def _types(value: Any, minor: int) -> None:
     if type(value) is not dict:
         raise _wrong("types", "an object", value)
     for name, entry in value.items():
@@ -273,7 +286,9 @@ def _types(value: Any, newer: bool) -> None:
             raise _wrong(where, "a name", name)
         if type(entry) is not dict:
             raise _wrong(where, "an object", entry)
-        _check_members(entry, _TYPE_MEMBERS, where, newer)
+        if minor == 0 and not _OF_MINOR_1.isdisjoint(entry):
+            _check_members(entry, _TYPE_MEMBERS_1_0, where, minor)
+        _check_members(entry, _TYPE_MEMBERS, where, minor)
         _check_type(entry, where)
 
 
@@ -297,10 +312,15 @@ def _check_type(entry: dict[str, Any], where: str) -> None:
             raise _wrong(f"{where}.defaults", "absent, or not empty", "an empty array")
         for name in _check_pairs(entry["defaults"], f"{where}.defaults").difference(names):
             raise _wrong(f"{where}.defaults", "names that fields has", name)
+    if "base" in entry and (type(entry["base"]) is not str or not is_global(entry["base"])):
+        raise _wrong(f"{where}.base", "module:qualname", entry["base"])
+    if "attributes" in entry:
+        for name in _check_pairs(entry["attributes"], f"{where}.attributes", _WORDS) & names:
+            raise _wrong(f"{where}.attributes", "names that fields does not have", name)
 
 
-def _check_pairs(value: Any, where: str) -> set[str]:
-    """Check an array of `[name, text]`, and return the names."""
+def _check_pairs(value: Any, where: str, words: Collection[str] | None = None) -> set[str]:
+    """Check an array of `[name, text]`, where the text may have to be one of some words. Return the names."""
     if type(value) is not list:
         raise _wrong(where, "an array", value)
     seen: set[str] = set()
@@ -309,16 +329,18 @@ def _check_pairs(value: Any, where: str) -> set[str]:
             raise _wrong(f"{where}[{index}]", "[name, text]", pair)
         if not is_name(pair[0]) or pair[0] in seen:
             raise _wrong(f"{where}[{index}]", "a name that is unique in its class", pair[0])
+        if words is not None and pair[1] not in words:
+            raise _wrong(f"{where}[{index}]", " or ".join(words), pair[1])
         seen.add(pair[0])
     return seen
 
 
-_MEMBERS: dict[str, Callable[[Any, bool], None]] = {
+_MEMBERS: dict[str, Callable[[Any, int], None]] = {
     "build": _labels("build"),
     "created": _created,
     "crit": _crit,
     "ext": _ext,
-    "format": lambda value, newer: None,  # checked first, in validate
+    "format": lambda value, minor: None,  # checked first, in validate
     "globals": _globals,
     "meta": _labels("meta"),
     "packages": _packages,
@@ -356,6 +378,8 @@ class ClassSchema(NamedTuple):
     version: int
     defaults: tuple[tuple[str, str], ...] = ()
     shape: str | None = None
+    attributes: tuple[tuple[str, str], ...] | None = None  # name, and "required" or "optional"; None: not known
+    base: str | None = None
 
 
 class Header:
@@ -517,5 +541,6 @@ def _copy(value: Any) -> Any:
 def _class_schema(entry: dict[str, Any]) -> ClassSchema:
     fields = tuple((name, annotation) for name, annotation in entry["fields"])
     defaults = tuple((name, text) for name, text in entry.get("defaults", ()))
-    kind, state, version = entry["kind"], entry["state"], entry["version"]
-    return ClassSchema(fields, entry["global"], kind, state, version, defaults, entry.get("shape"))
+    attributes = tuple((name, word) for name, word in entry["attributes"]) if "attributes" in entry else None
+    kind, state, version, shape = entry["kind"], entry["state"], entry["version"], entry.get("shape")
+    return ClassSchema(fields, entry["global"], kind, state, version, defaults, shape, attributes, entry.get("base"))

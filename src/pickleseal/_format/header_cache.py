@@ -6,8 +6,9 @@ check, the text with these three values cut out, and the fields. For a header wi
 are checked again. The verdict is the one of the whole validation by construction: the rest is equal byte by byte, and
 the three values are checked to be a time stamp, an integer and a checksum.
 
-Only standalone headers of the reader's own minor version take part, and only with one section. The key is made of
-bytes alone, so an entry never becomes wrong; the cache is emptied when it is full.
+Only headers of the minor versions that the reader knows take part, and only with one section and without a seal. The
+key is made of bytes alone, so an entry never becomes wrong; the cache is emptied when it is full. Who finds a header
+compares its `format` with the preamble.
 """
 
 from typing import Any

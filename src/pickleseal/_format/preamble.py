@@ -19,7 +19,7 @@ from .limits import ALIGNMENT, MAX_HEADER, MAX_INTEGER, MAX_SEAL, Limits
 MAGIC = b"\xf7PSL\r\n\x1a\n"
 PREAMBLE_SIZE = 64
 VERSION_MAJOR = 1
-VERSION_MINOR = 0
+VERSION_MINOR = 1  # the highest whose members this version knows; `header.minor_of` says what it writes
 _FIELDS = struct.Struct("<8sHHIQIIQQQ")  # bytes 0-55
 _ALL = struct.Struct("<8xHHIQIIQQQQ")  # without the magic, with the checksum
 
@@ -63,7 +63,7 @@ class Preamble(NamedTuple):
 
 
 def encode_preamble(
-    frame_len: int, header: bytes, seal_len: int = 0, minor: int = VERSION_MINOR, stream_id: int = 0, seq: int = 0
+    frame_len: int, header: bytes, seal_len: int = 0, minor: int = 0, stream_id: int = 0, seq: int = 0
 ) -> bytes:
     """Encode the preamble of a frame (spec 4.1)."""
     lengths = frame_len, len(header), seal_len

@@ -212,8 +212,8 @@ class TestNewerMinor:
         ],
     )
     def test_an_unknown_member_is_passed_over(self, fields: dict[str, Any]) -> None:
-        frame = Frame(**fields, format="pickleseal/1.1")
-        frame.minor = 1
+        frame = Frame(**fields, format="pickleseal/1.2")
+        frame.minor = 2
         if "sections" in fields:
             del frame.fields["sections"]
             frame.section_fields = [{"new": {"a": 1}}]
@@ -242,8 +242,47 @@ class TestNewerMinor:
     )
     def test_a_name_that_is_not_a_key_is_refused(self, fields: dict[str, Any], where: str) -> None:
         with pytest.raises(errors.HeaderSchemaError) as caught:
-            peek(1, **fields)
+            peek(2, **fields)
         assert caught.value.where == where
+
+
+class TestMinor1:
+    """What format 1.1 adds to the entries of `types` (spec 6.2 and 13)."""
+
+    PAIRS = (("x", "required"), ("y", "optional"))
+
+    def test_a_class_has_attributes_and_a_base(self) -> None:
+        new = {"attributes": [list(pair) for pair in self.PAIRS], "base": "builtins:dict"}
+        (schema,) = peek(1, **types(**new)).types.values()
+        assert (schema.attributes, schema.base) == (self.PAIRS, "builtins:dict")
+        (schema,) = peek(1, **types(attributes=[])).types.values()
+        assert (schema.attributes, schema.base) == ((), None)
+        (schema,) = peek(1, **types()).types.values()
+        assert (schema.attributes, schema.base) == (None, None)
+
+    @pytest.mark.parametrize("member", [{"attributes": []}, {"base": "builtins:dict"}])
+    def test_both_are_unknown_in_an_older_frame(self, member: dict[str, Any]) -> None:
+        peek(1, **types(**member))
+        with pytest.raises(errors.HeaderSchemaError) as caught:
+            peek(0, **types(**member))
+        assert (caught.value.where, caught.value.reason) == (f"types.C.{next(iter(member))}", "unknown member")
+
+    @pytest.mark.parametrize("fields", [{"new": 1}, {"pickle": {"protocol": 5, "new": 1}}, types(new=1)])
+    def test_another_unknown_member_is_refused(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(errors.HeaderSchemaError, match="unknown member"):
+            peek(1, **fields)
+
+    def test_a_cached_header_is_not_taken_for_one_of_another_minor(self) -> None:
+        """`format` has to be that of the preamble (spec 6), also where the text of the header is known already."""
+        frame = Frame(format="pickleseal/1.1")
+        for _ in range(2):
+            frame.minor = 1
+            assert pickleseal.unpack(frame.data) is not None
+            frame.minor = 0
+            for read in (pickleseal.unpack, pickleseal.peek, pickleseal.verify):
+                with pytest.raises(errors.HeaderSchemaError) as caught:
+                    read(frame.data)
+                assert caught.value.where == "format"
 
 
 class TestLimitsOfSections:

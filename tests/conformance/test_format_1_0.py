@@ -1,0 +1,59 @@
+"""The last release that knows format 1.0 alone, installed from its wheel, reads what this version writes (spec 13)."""
+
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import orjson
+import pytest
+import xxhash
+from _helpers.support import DATA, SPEC, manifest
+
+(WHEEL,) = (DATA / "old" / "wheels" / "format-1.0").glob("*.whl")
+READ = """
+import sys, pathlib, pickleseal
+assert pathlib.Path(pickleseal.__file__).is_relative_to(sys.prefix), pickleseal.__file__
+from pickleseal._format.preamble import VERSION_MINOR
+assert VERSION_MINOR == 0
+for path in sys.argv[1:]:
+    data = pathlib.Path(path).read_bytes()
+    for read in (pickleseal.peek, pickleseal.verify):
+        header = read(data)
+        assert header.preamble.version_minor == 1, path
+        for schema in header.types.values():
+            assert (schema.fields, schema.kind) is not None
+"""
+
+
+@pytest.fixture(scope="module")
+def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment with the old release, and with the two packages that it needs."""
+    folder = tmp_path_factory.mktemp("format-1.0")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    paths = {"base": str(folder), "platbase": str(folder)}
+    packages = Path(sysconfig.get_path("purelib", sysconfig.get_default_scheme(), paths))
+    with zipfile.ZipFile(WHEEL) as wheel:
+        wheel.extractall(packages)
+    needed = {str(Path(module.__file__ or "").parent.parent) for module in (orjson, xxhash)}
+    (packages / "needed.pth").write_text("\n".join(needed) + "\n", "utf-8")
+    return folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+
+
+def run(python: Path, code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(python), "-I", "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_peeks_at_and_verifies_the_vectors_of_format_1_1(old_python: Path) -> None:
+    paths = [
+        str(SPEC / "vectors" / entry["file"])
+        for entry in manifest()["valid"]
+        if entry["header"]["format"] == "pickleseal/1.1"
+    ]
+    assert len(paths) > 2
+    run(old_python, READ, *paths)
