@@ -321,13 +321,57 @@ _add(
     Frame(framed(named(*_missing.split(":")) + b")\x81"), globals=[_missing]).data,
     {"trust": [_missing]},
 )
+_packages = VALID["packages-class"][1].data  # records orjson 0.0.1
 _add(
     "policy-package",
     "written with a major version other than the installed one, which the policy refuses",
     "package-version",
     15,
-    VALID["packages-class"][1].data,
+    _packages,
     {"packages": {"*": "refuse"}},
+)
+for _name, _about, _rules in (
+    ("exact", "another version than the installed one", {"orjson": "exact"}),
+    ("minor", "another minor version than the installed one", {"ORJSON": "minor"}),
+    ("major", "another major version than the installed one", {"*": "major"}),
+    ("word", "the word for this distribution counts, not that for all others", {"*": "ignore", "orjson": "refuse"}),
+    ("range", "a version below the range", {"orjson": ">=1"}),
+    ("range-others", "a version below the range for all others", {"*": ">=0.0.2,<9"}),
+    ("not-recorded", "a range for a distribution that the header does not record", {"numpy": ">=1", "*": "ignore"}),
+):
+    _add(f"policy-package-{_name}", _about, "package-version", 15, _packages, {"packages": _rules})
+_add(
+    "policy-package-none",
+    "a range for a distribution, and a header that records none",
+    "package-version",
+    15,
+    GOOD,
+    {"packages": {"numpy": ">=1"}},
+)
+_frame = Frame(framed(named(*_missing.split(":")) + b")\x81"), globals=[_missing], packages={"orjson": "0.0.1"})
+_add(
+    "policy-order-package",
+    "two defects: a version that the policy refuses comes before a class whose module does not exist",
+    "package-version",
+    15,
+    _frame.data,
+    {"trust": [_missing], "packages": {"*": "refuse"}},
+)
+_add(
+    "policy-order-untrusted",
+    "two defects: a global that is not trusted comes before a version that the policy refuses",
+    "untrusted-global",
+    15,
+    _frame.data,
+    {"trust": ["canary:Trip"], "packages": {"*": "refuse"}},
+)
+_add(
+    "policy-class-missing-packages",
+    "a class whose module does not exist; a version differs, which the policy only warns of",
+    "class-missing",
+    15,
+    _frame.data,
+    {"trust": [_missing], "packages": {"*": "warn"}},
 )
 _status = VALID["types-class"][1].fields["types"]["http:HTTPStatus"]
 for _name, _about, _error, _entry in (

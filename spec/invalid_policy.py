@@ -68,6 +68,13 @@ for _name, _rule in (
         _task.data,
         _policy,
     )
+for _name, _about, _build, _rule in (
+    ("above", "written by Python 3.12.1, but the caller asks for an older one", {"python": "3.12.1"}, ">=3.9,<3.12"),
+    ("below", "written by Python 3.12.1, but the caller asks for a newer one", {"python": "3.12.1"}, ">=3.12.2"),
+    ("none", "no version of Python, but the caller gives a specifier", {"app": "billing"}, ">=3"),
+    ("no-version", "a text that is no version, but the caller gives a specifier", {"python": "newest"}, ">=3"),
+):
+    _add(f"policy-python-{_name}", _about, "policy", 15, Frame(build=_build).data, {"python": _rule})
 for _member in ("build", "meta"):
     _labelled = Frame(**{_member: {"app": "billing", "empty": ""}})
     for _name, _about, _labels in (

@@ -145,6 +145,24 @@ _add(
     Frame(_status, packages={"orjson": "0.0.1"}, **_fields),
 )
 _add("packages", "versions of distributions", Frame(packages={"numpy": "2.1.0", "my-app": "1.0.post1+local"}))
+_add(
+    "packages-words",
+    "words for distributions that the header does not record",
+    Frame(packages={"my-app": "1.0"}),
+    {"packages": {"orjson": "exact", "xxhash": "refuse", "my-app": "ignore"}},
+)
+_add(
+    "packages-range",
+    "a range that the recorded version meets, under another spelling of its name",
+    Frame(packages={"my-app": "1.0.post1+local"}),
+    {"packages": {"My_App": ">=1,<2", "*": "refuse"}},
+)
+_add(
+    "python-range",
+    "a build of Python from a repository, which has a + after its version",
+    Frame(build={"python": "3.13.0+"}),
+    {"python": ">=3.11,<3.14"},
+)
 _batch = framed(b"]\x94(K\x01K\x02K\x03e")
 _add("records", "a batch of three records", Frame(_batch, records=3, type="builtins:int"))
 _stream = _add("stream-frame", "the third frame of a stream", Frame())

@@ -11,8 +11,9 @@ from ._format.header import Header, fields_of
 from ._format.preamble import PREAMBLE_SIZE, decode_preamble
 from ._io.fed import FedSource
 from ._policy import Policy, Trust, request_of
-from ._reading import Accepted, accept, check_body, dry_run, load_accepted
+from ._reading import Accepted, accept, check_body, dry_run, load_accepted, name_packages
 from ._typing import A, T
+from .errors import ReadError
 
 if TYPE_CHECKING:
     from ._typing import B, C, D, E, TypeForm, Untyped
@@ -234,7 +235,9 @@ class IncrementalReader(Generic[T]):
             raise ValueError("this reader has refused its input or given its object; use a new one")
         try:
             return work(self._source)
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, ReadError) and self._accepted is not None:
+                name_packages(exc, fields_of(self._accepted.header))
             self._close()
             raise
 

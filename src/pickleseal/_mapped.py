@@ -7,12 +7,12 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
-from ._format.header import Header
+from ._format.header import Header, fields_of
 from ._io.atomic import naming
 from ._io.source import MapSource, open_at_once
 from ._io.url import is_url
 from ._policy import Policy, Trust, request_of
-from ._reading import accept, load_accepted
+from ._reading import accept, load_accepted, name_packages
 from ._typing import T
 from .errors import ReadError
 
@@ -209,6 +209,7 @@ class Mapped(Generic[T]):
         try:
             self._opened().check_views()
         except ReadError as exc:
+            name_packages(exc, fields_of(self.header))
             exc.path = self.path
             raise
         return self.header

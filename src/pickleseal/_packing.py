@@ -25,7 +25,7 @@ from ._io.compression import Compression, check_compression, compress_sections
 from ._io.hashing import sha256_of_all
 from ._keys import KeyRing, check_keys, signer
 from ._payload.pickler import Pickled, not_portable, pickle_object
-from ._schema.distributions import packages_of
+from ._schema.distributions import normal, packages_of, versions_to_record
 from ._schema.header_entries import ClassInHeader, in_header
 from ._schema.libraries import check_libraries
 from ._schema.registry import Registry, default_registry, index_of
@@ -73,6 +73,8 @@ class PackOptions:
             and compared with the object: types, attributes, items, shared objects, and leaves bit by bit. Packing then
             raises PackError where the two differ, or where they can't be compared. It takes some ten times as long, and
             the memory of a second object and of the artifact. A `StreamWriter` makes no batches then.
+        packages: distributions whose installed versions are recorded in addition to those that the classes and
+            functions of the object come from: numpy and scipy under a model, for instance.
         reproducible: whether equal objects give equal bytes, in every process of one Python version on one platform:
             sets are written in a fixed order, equal values are written once, and `created` is 1970 unless the argument
             or the environment gives it. A set whose members have no order is a PackError. Dicts and attributes keep
@@ -82,7 +84,8 @@ class PackOptions:
 
     Raises:
         TypeError, ValueError: a label is not a string under a key; `created` has no time zone; `SOURCE_DATE_EPOCH` is
-            not a number; none of the keys can sign; the codec or its level is unknown.
+            not a number; none of the keys can sign; the codec or its level is unknown; a distribution in `packages` is
+            not installed.
         MissingExtraError: `compress` is given, and no Zstandard library is installed.
 
     >>> from datetime import datetime, timezone
@@ -100,8 +103,10 @@ class PackOptions:
     compress_level: int = 3
     read_back: bool = False
     reproducible: bool = False
+    packages: Sequence[str] = ()
     _build: dict[str, str] = field(init=False, repr=False, compare=False)
     _created: str | None = field(init=False, repr=False, compare=False)
+    _packages: dict[str, str] = field(init=False, repr=False, compare=False)
     _sign: Sign | None = field(init=False, repr=False, compare=False)
     _checks: tuple[Check, ...] = field(init=False, repr=False, compare=False)
     _libraries: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -114,6 +119,8 @@ class PackOptions:
         labels = {**_BUILD, **given, **_checked_labels("build", self.build)}
         object.__setattr__(self, "_build", labels)
         object.__setattr__(self, "_created", _fixed_time(self.created, self.reproducible))
+        object.__setattr__(self, "_packages", versions_to_record(self.packages))
+        object.__setattr__(self, "packages", tuple(self.packages))
         check_keys(self.keys, ())
         check_compression(self.compress, self.compress_level)
         for name in ("read_back", "reproducible"):
@@ -502,6 +509,8 @@ def _header_and_sections(
     }
     if pickled.globals:
         add_schemas(fields, pickled, options)
+    if options._packages:
+        add_packages(fields, options._packages)
     if options.compress is not None:
         sections = compress_sections(sections, entries, options.compress_level)
     if options._sign is not None:
@@ -533,3 +542,11 @@ def add_schemas(fields: dict[str, Any], pickled: Pickled, options: PackOptions) 
             fields["version"] = types[fields["type"]]["version"]
     if packages:
         fields["packages"] = packages
+
+
+def add_packages(fields: dict[str, Any], packages: Mapping[str, str]) -> None:
+    """Add to a header the distributions that the options name, unless it has them under another spelling."""
+    found = fields.get("packages", {})
+    recorded = set(map(normal, found))
+    more = {name: version for name, version in packages.items() if normal(name) not in recorded}
+    fields["packages"] = {**found, **more}

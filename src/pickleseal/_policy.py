@@ -11,6 +11,7 @@ Nothing here reads a section or runs a payload. What is imported is up to the `I
 import functools
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -24,9 +25,9 @@ from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
 from ._format.units import seconds_of
 from ._keys import KeyRing, check_keys, verifier
-from ._schema.distributions import check_packages, check_rules
 from ._schema.drift_rules import DriftRules
 from ._schema.names import imported_class, usual_name
+from ._schema.package_rules import check_rules, check_specifier, meets, package_findings, required_by
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
     Trusted,
@@ -41,7 +42,6 @@ from ._trust.levels import LEVELS, Isolation, Level, LevelName
 from .errors import (
     ClassMissingError,
     Hint,
-    PackageVersionError,
     PolicyError,
     ReadError,
     SchemaDriftError,
@@ -87,9 +87,15 @@ class Policy:
         renames: where classes are today that are not registered: `{"old.module": "new.module"}` for a module and the
             modules below it, `{"old.module:Cls": "new.module:Cls2"}` for one class. The new name has to be trusted;
             `trust=` may also list the old one.
-        packages: rules for distributions whose versions are recorded: `ignore`, `warn`, `refuse`, or a PEP 440
-            specifier that the recorded version has to meet. `"*"` is the rule for all others; its default is `warn`.
-            `warn` and `refuse` act if the major version differs (for 0.x the minor version).
+        packages: rules for distributions, by name; `"*"` is the rule for all others. A PEP 440 specifier
+            (`">=1.26,<3"`) has to be met by the recorded version; an artifact that does not record a distribution with
+            such a rule is refused. A word compares the recorded version with the installed one, and does nothing where
+            none is recorded. `exact`, `minor`, `major`: refuse if that part of the version differs. `warn`, `refuse`:
+            act if the major version differs (for 0.x, and for scikit-learn, scipy, statsmodels, pandas, torch, xgboost
+            and lightgbm, if the minor version differs). `ignore`: do not compare. The default is `warn`, and to refuse
+            between versions that are known to store another state.
+        python: a PEP 440 specifier for the version of Python that wrote the artifact (`">=3.11,<3.14"`), as
+            `build["python"]` has it. None: not checked.
         registry: registered names, versions and migrations. Its classes are trusted.
         level: what a payload may do. `guarded`: what its allow-list of classes and functions permits. It changes none
             of them, and calls none in a way that no honest pickle does. `strict`, for sources that are not yours: the
@@ -117,7 +123,8 @@ class Policy:
     Spec section 11, step 15, gives the order in which they are checked. A policy runs no code of an artifact.
 
     Raises:
-        TypeError, ValueError: a field is not what it should be.
+        TypeError, ValueError: a field is not what it should be, or `packages` names a module (`sklearn`) where it needs
+            a distribution (`scikit-learn`).
         MissingExtraError: there is a specifier, and `packaging` is not installed.
 
     >>> Policy(limits=Limits(max_frame=1_000_000)).protocols
@@ -130,6 +137,7 @@ class Policy:
     newer: NewerMode = "refuse"
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: Mapping[str, str] = field(default_factory=dict, hash=False)
+    python: str | None = None
     registry: Registry = default_registry
     level: LevelName = "guarded"
     isolated: bool = False
@@ -149,6 +157,7 @@ class Policy:
         drift = DriftRules(self.drift, self.newer)
         _check_kind("registry", self.registry, Registry)
         renames, packages = _check_renames(self.renames), check_rules(self.packages)
+        _check_python(self.python)
         level = _level_of(self.level, self.isolated, self.limits)
         signed_by = check_keys(self.keys, self.signed_by)
         if self.level == "signed" and self.keys is None:
@@ -187,7 +196,7 @@ class Policy:
             ValueError: not valid TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found
                 ...`.
             OSError: from the operating system.
-            MissingExtraError: Python 3.10 without tomli, or a specifier in `packages` without packaging.
+            MissingExtraError: Python 3.10 without tomli, or a specifier in `packages` or `python` without packaging.
 
         >>> import os, tempfile
         >>> path = os.path.join(tempfile.mkdtemp(), "policy.toml")
@@ -296,6 +305,14 @@ def _check_renames(renames: object) -> dict[str, str]:
     return copied
 
 
+def _check_python(rule: object) -> None:
+    if rule is None:
+        return
+    if not isinstance(rule, str):
+        raise TypeError(f"python: expected a PEP 440 specifier, found {rule!r}")
+    check_specifier("python", rule)
+
+
 def _check_types(types: object) -> dict[str, str]:
     copied = _check_strings("types", types)
     for name, rule in copied.items():
@@ -375,10 +392,21 @@ class CompiledPolicy:
         trusted: what its `trust` lets payloads import.
         verify: verifies signatures with its keys (step 9); None: it has no keys.
         rules: the rules of step 15 that it has, in the order of the spec.
+        is_recording_required: whether `packages` has ranges, so that an artifact has to record these distributions.
         is_plain: whether limits and keys are the default ones, so that the short way of `decode_plain` is open.
     """
 
-    __slots__ = ("_registry", "_renames", "drift", "is_plain", "level", "rules", "trusted", "verify")
+    __slots__ = (
+        "_registry",
+        "_renames",
+        "drift",
+        "is_plain",
+        "is_recording_required",
+        "level",
+        "rules",
+        "trusted",
+        "verify",
+    )
 
     def __init__(self, policy: Policy, level: Level, trusted: Trusted, drift: DriftRules) -> None:
         self._registry = policy.registry
@@ -388,6 +416,7 @@ class CompiledPolicy:
         self.trusted = trusted
         self.verify = None if policy.keys is None else verifier(policy.keys, tuple(policy.signed_by))
         self.rules = tuple(rule for applies, rule in _RULES if applies(policy))
+        self.is_recording_required = bool(required_by(policy.packages))
         self.is_plain = policy.keys is None and policy.limits == Limits()
 
     def renamed(self, name: str) -> str:
@@ -562,6 +591,20 @@ def _age(fields: Fields, request: Request) -> Iterator[ReadError]:
         yield PolicyError("from the future", expected, found, hint, "created")
 
 
+def _python(fields: Fields, request: Request) -> Iterator[ReadError]:
+    """The artifact was written by a version of Python that the policy accepts."""
+    rule: Any = request.policy.python
+    found, here = fields["build"].get("python"), sys.version.partition(" ")[0]
+    if found is None:
+        hint = Hint("Policy(python=None) does not check it", "a --policy file without python does not check it")
+        reason = "the version of Python that wrote it is not recorded"
+        yield PolicyError(f"{reason}; this is Python {here}", rule, "none", hint, "build.python")
+    elif not meets(found.rstrip("+"), rule):  # a build from a repository has a + after its version
+        hint = Hint("Policy(python=...) says what is accepted", "python in the --policy file says what is accepted")
+        reason = "written by a version of Python that the policy does not accept"
+        yield PolicyError(f"{reason}; this is Python {here}", rule, found, hint, "build.python")
+
+
 def _labels(name: str, to_set: str) -> Rule:
     """Return the rule that `build` or `meta` has every label that the policy asks for."""
 
@@ -600,6 +643,7 @@ def _accepted_codecs(fields: Fields, request: Request) -> Iterator[ReadError]:
 _RULES: tuple[tuple[Callable[[Policy], bool], Rule], ...] = (
     (lambda policy: bool(policy.types), _listed_type),
     (lambda policy: policy.max_age is not None or policy.max_skew is not None, _age),
+    (lambda policy: policy.python is not None, _python),
     (lambda policy: bool(policy.build), _labels("build", "PackOptions(build=...)")),
     (lambda policy: bool(policy.meta), _labels("meta", "pack(..., meta=...)")),
     (lambda policy: policy.codecs != CODECS, _accepted_codecs),
@@ -641,6 +685,13 @@ class Imports(Protocol):
     one_by_one: bool
     """Whether names and classes are looked at one by one, so that all findings are listed and not only the first."""
 
+    def check(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
+        """Refuse names that are not trusted, where packages are compared before anything is imported.
+
+        Raises:
+            UntrustedGlobalError: a name is refused.
+        """
+
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved | None:
         """Return what the names are here, or None if nothing is imported. `places` says where some of them are today.
 
@@ -653,6 +704,10 @@ class TrustedImports:
     """For readers. Imports the names that are trusted; at the levels without an allow-list, all names."""
 
     one_by_one = False
+
+    def check(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
+        if request.compiled.level.is_checked:
+            check_trusted(names, request.trusted, places)
 
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved:
         resolve = resolve_globals if request.compiled.level.is_checked else resolve_all
@@ -667,9 +722,12 @@ class NoImports:
 
     one_by_one = False
 
-    def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
+    def check(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
         if request.trusted and request.compiled.level.is_checked:
             check_trusted(names, request.trusted, places)
+
+    def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
+        self.check(names, places, request)
 
     def left_out(self, fields: Fields, request: Request) -> tuple[str, ...]:
         """Return the codes of step 15 that a reader may find in this header and that need imports, or a list."""
@@ -692,7 +750,7 @@ def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decis
     for a later one.
     """
     found: Iterable[Finding] = evaluate_header(fields, request)
-    if fields["globals"] or "packages" in fields:
+    if fields["globals"] or "packages" in fields or request.compiled.is_recording_required:
         of_classes = evaluate_classes(fields, request, imports, decision)
         found = chain(found, of_classes) if found else of_classes
     if request.expect is not None and not request.takes_batches and "records" in fields:
@@ -731,15 +789,25 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
     is_renamed = policy.renames or index_of(policy.registry).names
     places = request.compiled.places(names, types) if is_renamed else {}
     resolved: Resolved | None = {}
-    for group in [[name] for name in names] if imports.one_by_one else (names,):
+    groups: list[list[str]] = [[name] for name in names] if imports.one_by_one else [names]
+    if "packages" in fields or request.compiled.is_recording_required:
+        trusted = []
+        for group in groups:
+            try:
+                imports.check(group, places, request)
+            except UntrustedGlobalError as exc:
+                yield Finding(exc, group[0] if imports.one_by_one else "globals")
+            else:
+                trusted.append(group)
+        groups = trusted
+        yield from _packages(fields.get("packages", _NO_TYPES), policy, decision)
+    for group in groups:
         try:
             found = imports.resolve(group, places, request)
         except (UntrustedGlobalError, ClassMissingError, PolicyError) as exc:
             yield Finding(exc, group[0] if imports.one_by_one else "globals")
         else:
             resolved = None if found is None or resolved is None else {**resolved, **found} if resolved else found
-    if "packages" in fields:
-        yield from _packages(fields["packages"], policy, imports.one_by_one, decision)
     if resolved is None:
         return
     decision.resolved = resolved
@@ -757,16 +825,14 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
 _SMALL = 8192  # characters of schemas that may be kept
 
 
-def _packages(packages: Mapping[str, str], policy: Policy, one_by_one: bool, decision: Decision) -> Iterator[Finding]:
+def _packages(packages: Mapping[str, str], policy: Policy, decision: Decision) -> Iterator[Finding]:
     """Compare the recorded versions of distributions with the policy's rules and with what is installed."""
-    for some in [{name: version} for name, version in packages.items()] if one_by_one else (packages,):
-        warnings: list[Warning] = []
-        try:
-            warnings = check_packages(some, policy.packages)
-        except PackageVersionError as exc:
-            yield Finding(exc, exc.where or "packages")
-        for warning in warnings:
-            yield Finding(warning, f"packages.{next(iter(some))}")
+    warnings: list[Warning] = []
+    for found, name in package_findings(packages, policy.packages):
+        if isinstance(found, Warning):
+            warnings.append(found)
+        yield Finding(found, f"packages.{name}")
+    if warnings:
         decision.warnings = [*decision.warnings, *warnings]
 
 

@@ -226,6 +226,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "newer": _text,
     "renames": _table,
     "packages": _table,
+    "python": _text,
     "trust": _texts,
     "types": _table,
     "max_age": _duration,

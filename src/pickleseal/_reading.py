@@ -5,6 +5,7 @@ so that bytes, files, maps and pipes get the same verdict: `read_header` is step
 `load_accepted` from there to step 20. No step looks back, and this module opens nothing.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ._format.codec import check_codec
@@ -30,6 +31,7 @@ from ._policy import (
     origin,
     request_of,
 )
+from ._schema.package_rules import differences
 from ._trust.levels import LevelName, check_payload, load_at
 from ._typing import Data
 from .errors import (
@@ -90,6 +92,7 @@ def decide(fields: dict[str, Any], request: Request, imports: Imports = _TRUSTED
     decision = Decision()
     for error, _, _ in evaluate(fields, request, imports, decision):
         if isinstance(error, ReadError):
+            name_packages(error, fields)
             if isinstance(error, _ABOUT_CLASSES):
                 error.hint = advice(error, fields, request.policy.registry)
             try:
@@ -97,6 +100,12 @@ def decide(fields: dict[str, Any], request: Request, imports: Imports = _TRUSTED
             finally:
                 del error  # its traceback refers to this frame
     return decision
+
+
+def name_packages(error: ReadError, fields: Mapping[str, Any]) -> None:
+    """Say in a refusal from step 15 on which recorded distributions are installed in another version."""
+    if "packages" in fields and not error.packages:
+        error.packages = differences(fields["packages"])
 
 
 _ABOUT_CLASSES = (UntrustedGlobalError, TypeMismatchError, ClassMissingError, SchemaDriftError)
@@ -137,6 +146,14 @@ def verify_request(source: Source, request: Request) -> Header:
 
 def _read_sections(source: Source, header: Header, keep_buffers: bool, is_checked: bool = True) -> list[Any]:
     """Steps 16 to 19: read, check and decode the sections, then check the pickle's structure. Runs no opcode."""
+    try:
+        return _checked_sections(source, header, keep_buffers, is_checked)
+    except ReadError as exc:
+        name_packages(exc, fields_of(header))
+        raise
+
+
+def _checked_sections(source: Source, header: Header, keep_buffers: bool, is_checked: bool) -> list[Any]:
     fields = fields_of(header)
     entries = fields["sections"]
     if "sha256" in entries[0] and pays(entry["len"] for entry in entries):
@@ -176,7 +193,11 @@ def dry_run(accepted: Accepted) -> None:
     fields, level = fields_of(header), request.compiled.level
     sections = _read_sections(source, header, False, level.is_checked)
     buffers = [b""] * (len(sections) - 1)
-    check_payload(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved)
+    try:
+        check_payload(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved)
+    except ReadError as exc:
+        name_packages(exc, fields)
+        raise
 
 
 def load_accepted(accepted: Accepted) -> Any:
@@ -205,7 +226,11 @@ def read_bytes(data: bytes, request: Request, name: str | None = None) -> Any:
     fields, payload = plain
     decision = decide(fields, request)
     if request.compiled.level.is_checked:
-        check_envelope(payload, fields["pickle"]["protocol"], [])
+        try:
+            check_envelope(payload, fields["pickle"]["protocol"], [])
+        except ReadError as exc:
+            name_packages(exc, fields)
+            raise
     return _run(fields, payload, [], request, decision, name)
 
 
@@ -221,17 +246,18 @@ def _run(
     protocol, expect = fields["pickle"]["protocol"], request.expect
     try:
         obj = load_at(request.compiled.level, payload, protocol, buffers, decision.resolved, decision.plans)
-    except (MigrationError, InvalidObjectError) as exc:
-        if exc.hint is None:
+        if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
+            raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
+        if expect is not None:
+            if "records" in fields:
+                expect.check_all(obj)
+            else:
+                expect.check(obj)
+    except ReadError as exc:
+        if isinstance(exc, MigrationError | InvalidObjectError) and exc.hint is None:
             exc.hint = f"the artifact has type {fields['type']}, version {fields['version']}, {origin(fields)}"
+        name_packages(exc, fields)
         raise
-    if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
-        raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
-    if expect is not None:
-        if "records" in fields:
-            expect.check_all(obj)
-        else:
-            expect.check(obj)
     for warning in decision.warnings:
         import warnings
 

@@ -39,6 +39,7 @@ STATE = (
     State(
         "_schema.distributions", "installed_version", "cache_clear", "what is installed when first asked for; bounded"
     ),
+    State("_schema.distributions", "installed_names", "cache_clear", "what is installed when first asked for"),
     State("_schema.distributions", "package_of", "cache_clear", "what is installed when first asked for; bounded"),
     State("_schema.registry", "default_registry", "clear", "registering replaces its index, and the caches in it"),
     State("_schema.registry", "registries", "", "weak: an entry goes with its registry"),

@@ -12,7 +12,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 from pickle import PicklingError, UnpicklingError
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 __all__ = [
     "ClassMissingError",
@@ -32,6 +32,7 @@ __all__ = [
     "NotAnArtifactError",
     "PackError",
     "PackWarning",
+    "PackageDifference",
     "PackageVersionError",
     "PackageWarning",
     "PayloadError",
@@ -67,6 +68,7 @@ __all__ = [
 ]
 
 _SHOWN = 300  # characters of a value
+_MOST_NOTES = 5  # distributions that the text of an error names
 _LONGEST_PATH = 4096
 E = TypeVar("E", bound="ReadError")
 
@@ -152,7 +154,43 @@ class StreamWarning(UserWarning):
 
 
 class PackageWarning(UserWarning):
-    """A distribution that the payload needs had another major version when it was written. The artifact was loaded."""
+    """A distribution that the payload needs had another version when it was written, and the artifact was loaded.
+
+    `Policy(packages=...)` also warns with it of a name that is nearly that of an installed distribution.
+    """
+
+
+class PackageDifference(NamedTuple):
+    """A distribution that the header records, and that is installed in another version, or not at all.
+
+    Attributes:
+        name: the distribution, as the header has it.
+        written: its version when the artifact was written.
+        installed: the version that is installed, or None.
+        instead: the installed distribution that has this version: another one if that brings the same module, else the
+            same.
+    """
+
+    name: str
+    written: str
+    installed: str | None
+    instead: str
+
+    def __str__(self) -> str:
+        """Return `written with polars 0.20.31; 2.1.0 is installed`."""
+        then = f"written with {printable(self.name, 120)} {printable(self.written, 120)}"
+        if self.installed is None:
+            return f"{then}; it is not installed"
+        now = self.installed if self.instead == self.name else f"{self.instead} {self.installed}"
+        return f"{then}; {printable(now, 250)} is installed"
+
+
+def package_notes(packages: Sequence[PackageDifference]) -> list[str]:
+    """Return lines about distributions that are installed in another version. Of many, the first are named."""
+    lines = [str(package) for package in packages[:_MOST_NOTES]]
+    if len(packages) > _MOST_NOTES:
+        lines.append(f"{len(packages) - _MOST_NOTES} more distributions have another version")
+    return lines
 
 
 class PicklesealError(Exception):
@@ -193,7 +231,10 @@ class PicklesealError(Exception):
         self.path: str | None = None
 
     def __str__(self) -> str:
-        """Return `path: code: reason (where), expected ..., found ...` and a line `help: ...`, foreign text escaped."""
+        """Return `path: code: reason (where), expected ..., found ...`, foreign text escaped.
+
+        Lines `note: ...` and a line `help: ...` may follow.
+        """
         line = f"{self.code}: {printable(self.reason, 4 * _SHOWN)}"
         if self.path is not None:
             line = f"{printable(self.path, _LONGEST_PATH)}: {line}"
@@ -206,12 +247,18 @@ class PicklesealError(Exception):
             line += f", expected {printable(self.expected)}{self._unit}"
         if self.found is not None and not isinstance(self.found, tuple):  # names and changes stand in reason or hint
             line += f", found {printable(self.found)}"
+        for note in self._notes():
+            line += f"\nnote: {note}"
         return line if self.hint is None else f"{line}\nhelp: {printable(self.hint, 8 * _SHOWN)}"
+
+    def _notes(self) -> list[str]:
+        """Return what the text of the error has between what is wrong and the help."""
+        return []
 
 
 def one_line(error: BaseException) -> str:
     """Return the text of an error on one line, for logs and tables."""
-    return text_of(error).replace("\nhelp: ", "; help: ")
+    return text_of(error).replace("\nnote: ", "; note: ").replace("\nhelp: ", "; help: ")
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -245,17 +292,23 @@ class ReadError(PicklesealError, UnpicklingError):
         is_retryable: whether newer code or a mended setting would accept the same bytes. A queue keeps such a message.
         step: the step of the reader algorithm that refused, 1 to 20.
         quarantined: the path where a `Reader` kept the refused bytes, or None.
+        packages: the distributions that were recorded in another version than is installed, for refusals from step 15
+            on. They are in the text of the error.
     """
 
     code = "read-error"
     is_retryable: ClassVar[bool] = False
     step: int = 0
     quarantined: str | None = None
+    packages: tuple[PackageDifference, ...] = ()
 
     def at(self: E, step: int) -> E:
         """Set the step, for classes that belong to several."""
         self.step = step
         return self
+
+    def _notes(self) -> list[str]:
+        return package_notes(self.packages)
 
 
 class CorruptError(ReadError):
@@ -458,17 +511,17 @@ class UntrustedGlobalError(RefusedError):
         return tuple(self.found) if isinstance(self.found, tuple) else ()
 
 
+class PackageVersionError(RefusedError):
+    """A distribution was recorded in a version that the policy refuses, or not at all where the policy asks for it."""
+
+    code = "package-version"
+    step = 15
+
+
 class ClassMissingError(RefusedError):
     """A trusted class or function can't be imported: its module is missing, or no longer has it."""
 
     code = "class-missing"
-    step = 15
-
-
-class PackageVersionError(RefusedError):
-    """A distribution that the payload needs has another version than when it was written, and the policy refuses."""
-
-    code = "package-version"
     step = 15
 
 

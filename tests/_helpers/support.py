@@ -70,14 +70,12 @@ def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
         fields["limits"] = pickleseal.Limits(**told["limits"])
     if "level" in told:
         fields["level"] = told["level"]
-    if "packages" in told:
-        fields["packages"] = told["packages"]
     if "protocols" in told:
         fields["protocols"] = tuple(told["protocols"])
     if "keys" in told:
         fields["keys"] = pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", ""))
         fields["signed_by"] = tuple(told.get("signed_by", ()))
-    fields |= {name: told[name] for name in ("types", "build", "meta", "codecs") if name in told}
+    fields |= {name: told[name] for name in ("packages", "python", "types", "build", "meta", "codecs") if name in told}
     return {
         "expect": told.get("expect"),
         "trust": told.get("trust", ()),

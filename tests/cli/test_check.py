@@ -409,7 +409,7 @@ pickleseal.dump(module.Boom(), "a.pseal")
         found = run(tmp_path, "check", ".", "--import", "fakelib", "--json")
         (result,) = found.json["results"]
         assert (found.code, result["level"], result["code"]) == (0, "warns", "package-version")
-        assert result["changes"] == ["written with fakelib 1.4, and 2.0 is installed"]
+        assert result["changes"] == ["written with fakelib 1.4; 2.0 is installed"]
         (tmp_path / "policy.toml").write_text('trust = ["fakelib:Thing"]\n[packages]\n"*" = "refuse"\n')
         found = run(tmp_path, "check", ".", "--import", "fakelib", "--policy", "policy.toml", "--json")
         assert (found.code, found.json["results"][0]["subject"]) == (1, "packages.fakelib")

@@ -23,6 +23,8 @@ import datetime
 import hashlib
 import hmac
 import importlib
+import importlib.metadata
+import importlib.util
 import itertools
 import json
 import re
@@ -87,13 +89,16 @@ def check(
     purpose: str = "",
     signed_by: Collection[str] = (),
     types: Mapping[str, str] | None = None,
+    python: str | None = None,
     build: Mapping[str, str] | None = None,
     meta: Mapping[str, str] | None = None,
     codecs: Collection[str] | None = None,
+    packages: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Steps 1-19. `trust` holds globals (`module:qualname`); None leaves `untrusted-global` out.
+    """Steps 1-19. `trust` holds globals (`module:qualname`); None leaves `untrusted-global` and `class-missing` out.
 
-    `types`, `build`, `meta` and `codecs` are as section 18 has them; None leaves each out. `created` is not judged.
+    `types`, `python`, `build`, `meta`, `codecs` and `packages` are as section 18 has them; None leaves each out.
+    `created` is not judged. A class is missing if its top-level module is: nothing is imported.
     """
     head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, signed_by))
     header = head.header
@@ -107,6 +112,8 @@ def check(
             raise Refused("type-mismatch", 15, repr(header["type"]))
         if not _is_accepted(header["version"], types[header["type"]]):
             raise Refused("policy", 15, f"version {header['version']}")
+    if python is not None and not _meets(header["build"].get("python", "").rstrip("+"), python):
+        raise Refused("policy", 15, "build.python")
     for member, wanted in (("build", build), ("meta", meta)):
         labels = header.get(member, {})
         for key, value in (wanted or {}).items():
@@ -118,6 +125,11 @@ def check(
         for name in header["globals"]:
             if name not in trust:
                 raise Refused("untrusted-global", 15, repr(name))
+    if packages is not None:
+        _check_packages(header.get("packages", {}), packages)
+    for name in header["globals"] if trust is not None else ():
+        if importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) is None:
+            raise Refused("class-missing", 15, repr(name))
     _read_body(memoryview(data), head)
     return header
 
@@ -142,6 +154,59 @@ def _is_accepted(version: int, rule: str) -> bool:
         if not accepted[operator]:
             return False
     return True
+
+
+_WORDS = ("ignore", "warn", "refuse", "exact", "minor", "major")
+_BY_MINOR = ("scikit-learn", "scipy", "statsmodels", "pandas", "torch", "xgboost", "lightgbm")
+
+
+def _check_packages(recorded: Mapping[str, str], rules: Mapping[str, str]) -> None:
+    """Judge the recorded versions by the rules of section 18."""
+    rules = {_normal(name): rule for name, rule in rules.items()}
+    for name, version in recorded.items():
+        rule = rules.get(_normal(name), rules.get("*", "warn"))
+        if rule not in _WORDS:
+            if not _meets(version, rule):
+                raise Refused("package-version", 15, f"{name} {version}")
+        elif rule not in ("ignore", "warn"):
+            try:
+                here = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                raise Refused("package-version", 15, f"{name} is not installed") from None
+            if _compared(name, version, rule) != _compared(name, here, rule):
+                raise Refused("package-version", 15, f"{name} {version}, and {here} is installed")
+    for name, rule in rules.items():
+        if name != "*" and rule not in _WORDS and name not in map(_normal, recorded):
+            raise Refused("package-version", 15, f"{name} is not recorded")
+
+
+def _normal(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def _compared(name: str, version: str, rule: str) -> Any:
+    """Return what a word compares of a version."""
+    if rule == "exact":
+        return version
+    major, minor = (*version.split("."), "0")[:2]
+    by_minor = rule == "minor" or (rule == "refuse" and (major == "0" or _normal(name) in _BY_MINOR))
+    return (major, minor) if by_minor else major
+
+
+def _meets(version: str, specifier: str) -> bool:
+    """Whether a version meets a specifier, as far as the vectors use them: releases, compared number by number."""
+    match = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    if match is None:
+        return False
+    release = _release(match[0])
+    operators = {"==": release.__eq__, ">=": release.__ge__, "<=": release.__le__, ">": release.__gt__}
+    operators |= {"<": release.__lt__}
+    return all(operators[part.rstrip("0123456789.")](_release(part.lstrip("<>="))) for part in specifier.split(","))
+
+
+def _release(version: str) -> tuple[int, ...]:
+    numbers = tuple(map(int, version.split(".")))
+    return numbers + (0,) * (6 - len(numbers))
 
 
 def _check_codecs(header: dict[str, Any]) -> None:

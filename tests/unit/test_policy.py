@@ -327,7 +327,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "newer": st.sampled_from(["refuse", "drop", "keep"]),
     "renames": st.dictionaries(st.sampled_from(["a", "b.c"]), st.sampled_from(["x", "y.z"])),
-    "packages": st.dictionaries(st.sampled_from(["*", "numpy"]), st.sampled_from(["ignore", "warn", "refuse"])),
+    "packages": st.dictionaries(
+        st.sampled_from(["*", "numpy"]),
+        st.sampled_from(["ignore", "warn", "refuse", "exact", "minor", "major", ">=1.26,<3"]),
+    ),
+    "python": st.sampled_from([">=3.10", ">=3.11,<3.14", "==3.12.*"]),
     "trust": st.lists(st.sampled_from(["m:f", "a.b:C.D"])),
     "types": st.dictionaries(NAMES, VERSIONS),
     "max_age": st.integers(0, 10**6),
@@ -470,7 +474,11 @@ WRONG: list[tuple[str, str]] = [  # a key and value, and what is said of it
     ("types.jobs.Task = '*'", 'types: jobs: expected a string, found a table; did you mean "jobs.Task", in quotes?'),
     ("types.'jobs.Task' = '~1'", "types: 'jobs.Task': expected"),
     ("renames = {'a:b' = 'c'}", "renames: expected module to module"),
-    ("packages.numpy = 'never'", "packages: expected one of ignore, warn, refuse"),
+    ("packages.numpy = 'never'", "packages: expected one of ignore, warn, refuse, exact, minor, major, or a PEP 440"),
+    ("packages.sklearn = 'minor'", "packages: expected a distribution, found the module 'sklearn'; did you mean 's"),
+    ("packages.python = '>=3'", "packages: expected a distribution, found 'python', which has a field of its own"),
+    ("python = '3.11 or later'", "python: expected a PEP 440 specifier, found '3.11 or later'"),
+    ("python = 3.11", "python: expected a string, found 3.11"),
     ('meta."\\u001b[31m" = 1', "meta: \\x1b[31m: expected a string, found 1"),
     ("limits = 3", "limits: expected a table, found 3"),
     ("limits.max_frame = '10 megabytes'", 'limits.max_frame: expected a size such as "10MB"'),
@@ -527,7 +535,7 @@ def test_units_have_their_values() -> None:
 @pytest.mark.parametrize(("line", "text"), WRONG, ids=str)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_wrong_key_or_value_is_named_with_its_line(tmp_path: Path, line: str, text: str, newline: str) -> None:
-    if "packages" in line:
+    if "packages" in line or "python" in line:
         pytest.importorskip("packaging")
     path = tmp_path / "policy.toml"
     key = line.split(" ")[0].split(".")[0]

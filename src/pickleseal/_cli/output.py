@@ -216,6 +216,8 @@ class Output:
             found["where"] = error.where
             if error.offset is not None:
                 found |= {"offset": error.offset, "record": error.record}
+            if isinstance(error, ReadError) and error.packages:
+                found["packages"] = [package._asdict() for package in error.packages]
         self.result({**found, **more}, *lines, path=masked(path))
 
     def worsen(self, code: int) -> None:

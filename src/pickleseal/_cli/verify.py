@@ -21,6 +21,7 @@ from .._files import verify_intact
 from .._format.header import Header, fields_of
 from .._io.threads import ThreadPool
 from .._policy import Decision, NoImports, Policy, evaluate, request_of
+from .._reading import name_packages
 from .._streams.scanner import SkippedRange
 from ..errors import ReadError, printable
 from .inputs import Subject, Target, expand, lost_facts, opened, quietly
@@ -165,7 +166,10 @@ def _refusals(header: Header, policy: Policy) -> list[ReadError]:
     Names are looked at if the policy itself lists trusted ones: if it does not, each call does.
     """
     findings = evaluate(fields_of(header), request_of(policy=policy), NoImports(), Decision())
-    return [error for error, _, _ in findings if isinstance(error, ReadError)]
+    errors = [error for error, _, _ in findings if isinstance(error, ReadError)]
+    for error in errors:
+        name_packages(error, fields_of(header))
+    return errors
 
 
 def _check_stream(

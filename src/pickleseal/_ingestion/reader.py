@@ -394,6 +394,7 @@ def reason_of(exc: ReadError, source: str | None, kind: str | None, version: int
         "expected": _plain(exc.expected),
         "found": _plain(exc.found),
         "hint": exc.hint,
+        "packages": [package._asdict() for package in exc.packages],
         "pickleseal": __version__,
         "reason": exc.reason,
         "source": source,

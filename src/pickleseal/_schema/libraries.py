@@ -6,7 +6,7 @@ classes are recorded and compared. This module looks at names and at installed m
 
 from collections.abc import Container, Iterable
 
-from .distributions import distribution_called, distribution_of, installed_version
+from .distributions import distribution_called, distribution_of, installed_instead
 
 # Distributions that others build on, and that keep what they pickle readable themselves, or say that they do not. An
 # application does not belong here, and neither does a distribution whose classes exist to be filled with the fields of
@@ -47,7 +47,7 @@ def check_libraries(libraries: object) -> frozenset[str]:
 def is_of_library(cls: type, libraries: Container[str] = LIBRARIES) -> bool:
     """Return whether the distribution of a class is installed, and one of these."""
     distribution = distribution_of(cls)
-    return distribution in libraries and installed_version(distribution) is not None
+    return distribution in libraries and installed_instead(distribution)[1] is not None
 
 
 def is_from_outside(base: type, cls: type) -> bool:

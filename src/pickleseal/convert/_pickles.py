@@ -1,7 +1,7 @@
 """Turn bare pickles into artifacts and back. Only `repickle` runs a pickle, under an allow-list. No file is opened."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._files import Input, read_input
@@ -65,7 +65,8 @@ def adopt(
 ) -> Converted:
     """Wrap a bare pickle of protocol 2 to 5 as it is. Runs no opcode of it and imports nothing.
 
-    The header says nothing of classes and packages, as nobody knows what they were like when the pickle was written.
+    The header says nothing of classes and packages, as nobody knows what they were like when the pickle was written:
+    `PackOptions(packages=...)` has no effect.
     Wrapping makes a pickle no safer: `globals` and `refused` of the result say what it would import.
 
     Args:
@@ -99,6 +100,8 @@ def adopt(
     if _WRAPPER in found.names:
         raise _is_mixed()
     check_envelope(data, found.protocol, [])
+    if options.packages:
+        options = replace(options, packages=())  # they say what is installed today
     name = type or found.root or _UNKNOWN
     pickled = Pickled([data], [], [], [])
     members |= {"globals": found.names, "pickle": {"protocol": found.protocol}}

@@ -18,7 +18,7 @@ from ..._policy import Policy
 from ..._schema.names import resolve
 from ..._schema.registry import Registry
 from ...catalog import HeaderEntry, iter_headers, read_headers
-from ...errors import printable
+from ...errors import package_notes, printable
 from ..inputs import STDIN, Target, expand
 from ..options import PATHS, add_import_arguments, add_trust_arguments
 from ..output import (
@@ -147,6 +147,7 @@ def _finding_lines(finding: Finding, out: Output) -> list[str]:
     example = finding.example
     where = path_text(example.path) + (f", record {example.record}" if example.offset else "")
     lines.append(f"{_label('example', out)}{where}")
+    lines += [f"{_INDENT}        {note}" for note in package_notes(finding.packages)]
     if problem.source is not None:
         lines.append(f"{_label('class', out)}{printable(problem.source, 1000)}")
     for fix in problem.fixes:

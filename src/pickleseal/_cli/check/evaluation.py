@@ -13,7 +13,15 @@ from ..._policy import Decision, Policy, Request, Resolved, evaluate_classes, ev
 from ..._reading import check_codecs
 from ..._schema.drift import REFUSED, RESOLVE, WARNED, Change
 from ..._schema.registry import RegistryIndex, index_of
-from ..._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_all, resolve_globals
+from ..._trust.allow_list import (
+    Trusted,
+    build_trust,
+    check_trusted,
+    is_dangerous,
+    is_listed,
+    resolve_all,
+    resolve_globals,
+)
 from ..._trust.safe_functions import SAFE_FUNCTIONS
 from ...errors import (
     ClassMissingError,
@@ -56,6 +64,10 @@ class CodeImports:
     def __init__(self, code: Code, trusts_all: bool) -> None:
         self._code = code
         self._trusts_all = trusts_all
+
+    def check(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
+        if request.compiled.level.is_checked and not self._trusts_all:
+            check_trusted(names, request.trusted, places)
 
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved:
         trusted, is_checked = request.trusted, request.compiled.level.is_checked

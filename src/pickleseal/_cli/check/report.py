@@ -5,9 +5,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ..._io.atomic import replace_file
+from ..._schema.package_rules import differences
 from ..._version import __version__
 from ...catalog import HeaderEntry
-from ...errors import ReadError, one_line, printable
+from ...errors import PackageDifference, ReadError, one_line, package_notes, printable
 from ..output import as_json
 from .evaluation import BREAKS, Problem
 
@@ -28,6 +29,12 @@ class Finding:
         if entry.path != self._last:
             self.files, self._last = self.files + 1, entry.path
 
+    @property
+    def packages(self) -> tuple[PackageDifference, ...]:
+        """Which distributions of the example are installed in another version, if it would not load."""
+        header = self.example.header
+        return () if header is None or self.problem.level != BREAKS else differences(header.packages)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the finding for programs."""
         problem = self.problem
@@ -39,6 +46,7 @@ class Finding:
             "artifacts": self.artifacts,
             "files": self.files,
             "example": {name: getattr(self.example, name) for name in ("path", "offset", "record")},
+            "packages": [package._asdict() for package in self.packages],
         }
 
 
@@ -70,6 +78,8 @@ class Report:
         known = self.files.setdefault(entry.path, {})
         is_first = not known
         known.update(dict.fromkeys(text_of(problem) for problem in problems if problem.level == BREAKS))
+        if entry.header is not None:
+            known.update(dict.fromkeys(package_notes(differences(entry.header.packages))))
         return is_first
 
     def enter(self, path: str) -> None:
@@ -131,6 +141,7 @@ def _result(finding: Finding) -> dict[str, Any]:
     level = "error" if problem.level == BREAKS else "warning"
     text = f"{printable(problem.subject)}: {printable('; '.join(problem.changes), 2000)}"
     text += f" ({finding.artifacts:,} artifacts, for example {printable(example.path, 1000)})"
+    text += "".join(f"\n\n{note}" for note in package_notes(finding.packages))
     for fix in problem.fixes:
         text += f"\n\n{printable(fix.when, 1000)}\n\n{fix.code}" if fix.when else f"\n\n{printable(fix.code, 2000)}"
     at_example = _location(example.path, None)
