@@ -673,6 +673,8 @@ class Decision:
 
     resolved: Resolved = _NO_NAMES
     """What each global is here."""
+    rebuilt: Resolved = _NO_NAMES
+    """Recorded classes that the payload does not import, because a function finds them, by their global."""
     plans: "Mapping[int, Plan]" = _NO_PLANS
     """How objects of classes are restored that changed, or that are validated, by the id of the class."""
     warnings: Sequence[Warning] = ()
@@ -750,7 +752,8 @@ def evaluate(fields: Fields, request: Request, imports: Imports, decision: Decis
     for a later one.
     """
     found: Iterable[Finding] = evaluate_header(fields, request)
-    if fields["globals"] or "packages" in fields or request.compiled.is_recording_required:
+    has_classes = fields["globals"] or "types" in fields
+    if has_classes or "packages" in fields or request.compiled.is_recording_required:
         of_classes = evaluate_classes(fields, request, imports, decision)
         found = chain(found, of_classes) if found else of_classes
     if request.expect is not None and not request.takes_batches and "records" in fields:
@@ -811,15 +814,35 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
     if resolved is None:
         return
     decision.resolved = resolved
+    decision.rebuilt = _rebuilt_classes(types, names, places, request)
+    classes = {**resolved, **decision.rebuilt} if decision.rebuilt else resolved
     drift = request.compiled.drift
     index = index_of(policy.registry)  # as it is now: modules that were imported may have registered classes
-    if not resolved or index.is_unchanged(types, resolved, drift):
+    if not classes or index.is_unchanged(types, classes, drift):
         return
     before = len(decision.warnings)
     yield from _schemas(types, index, drift, imports.one_by_one, decision)
     is_unchanged = not decision.plans and len(decision.warnings) == before
     if is_unchanged and not imports.one_by_one and len(repr(types)) <= _SMALL:
-        index.note_unchanged(types, resolved, drift)
+        index.note_unchanged(types, classes, drift)
+
+
+def _rebuilt_classes(
+    types: Fields, names: list[str], places: Mapping[str, str | type], request: Request
+) -> dict[tuple[str, str], type]:
+    """Return the recorded classes that are not among the globals, if they are imported already (spec 6.3)."""
+    found: dict[tuple[str, str], type] = {}
+    declared = frozenset(names) if types else frozenset()
+    for was in types.values():
+        name = was["global"]
+        if name in declared:
+            continue
+        place = places.get(name) or request.compiled.renamed(name)
+        cls = place if isinstance(place, type) else imported_class(place)
+        if cls is not None:
+            module, _, qualname = name.partition(":")
+            found[module, qualname] = cls
+    return found
 
 
 _SMALL = 8192  # characters of schemas that may be kept
@@ -842,7 +865,8 @@ def _schemas(
     """Compare the recorded classes with those that are here: all at once, and before that one by one if asked to."""
     from ._schema.plans import make_plans
 
-    classes = {f"{module}:{qualname}": value for (module, qualname), value in decision.resolved.items()}
+    found_here = {**decision.resolved, **decision.rebuilt}
+    classes = {f"{module}:{qualname}": value for (module, qualname), value in found_here.items()}
     warnings: list[Warning] = []
     is_refused = False
     if one_by_one:

@@ -314,7 +314,7 @@ def _is_current(accepted: Accepted, options: PackOptions) -> bool:
         return False
     recorded = {}
     moved = request.compiled.places(fields["globals"], fields.get("types", {}))
-    for (module, qualname), value in decision.resolved.items():
+    for (module, qualname), value in {**decision.resolved, **decision.rebuilt}.items():
         name = f"{module}:{qualname}"
         if isinstance(value, type):
             if name in moved and global_name(value) != name:

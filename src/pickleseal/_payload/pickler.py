@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from .._schema.names import is_script, usual_name
+from .._schema.names import is_script, makes_empty_model, usual_name
 from ..errors import PackError
 from .arrays import reduce_numpy
 
@@ -33,7 +33,7 @@ _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
 
 class Pickled:
-    """A pickle in parts, its globals (ordered), the classes among them, its out-of-band buffers, and its methods.
+    """A pickle in parts, its globals (ordered), the classes of its objects, its out-of-band buffers, and its methods.
 
     `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name.
     """
@@ -69,7 +69,7 @@ class Reductions:
     """What a pickler does with objects that are not of a built-in type, and what it learns of them."""
 
     found: set[str]  # globals, as `module:qualname`
-    classes: list[type]  # those that are among them
+    classes: list[type]  # those that are among them, and those that a function of a framework finds
     methods: list[tuple[Any, ...]]  # arguments of `getattr`
     plain: set[type]  # classes seen whose pickling is object's own
 
@@ -108,11 +108,19 @@ class Reductions:
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
             self._note(obj, reduced)
-        elif type(reduced) is tuple and len(reduced) > 1 and reduced[0] is getattr:
-            arguments = reduced[1]
-            if type(arguments) is tuple and len(arguments) > 1:  # else the pickler, or its reader, raises
-                self.methods.append(arguments)
+        elif type(reduced) is tuple and len(reduced) > 1:
+            function, arguments = reduced[:2]
+            if function is getattr:
+                if type(arguments) is tuple and len(arguments) > 1:  # else the pickler, or its reader, raises
+                    self.methods.append(arguments)
+            elif makes_empty_model(function):
+                self._note_rebuilt(type(obj))
         return reduced
+
+    def _note_rebuilt(self, cls: type) -> None:
+        """Note a class that the pickle does not import, because a function finds it."""
+        if not any(known is cls for known in self.classes):
+            self.classes.append(cls)
 
     def _note(self, obj: Any, qualname: str) -> None:
         module = getattr(obj, "__module__", None)

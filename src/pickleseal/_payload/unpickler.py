@@ -156,6 +156,8 @@ class _ExactUnpickler(pickle._Unpickler):
             raise MigrationError("the payload makes it by a call, so there is no state to migrate", where=where)
         if plan is None:
             plan = self._plans.get(id(type(obj)))
+            if plan is not None and plan.was is not None and plan.now.adapter.makes_empty(func):
+                self._unfinished[id(obj)] = obj, plan, False
         if plan is not None and type(obj) is plan.cls:
             self._note(obj, plan)
         self.append(obj)

@@ -5,7 +5,7 @@ Only `resolve` imports anything.
 
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 # Other names of a module, and the usual one. Only CPython 3.13 says `pathlib._local`. A worker that multiprocessing
@@ -85,6 +85,13 @@ def imported_class(name: str) -> type | None:
             space = type.__getattribute__(found, "__dict__")
         found = None if space is None else space.get(part)
     return found if issubclass(type(found), type) else None
+
+
+def makes_empty_model(function: object) -> bool:
+    """Return whether this is Django's function that makes an object from the name of its model."""
+    if not isinstance(function, FunctionType) or function.__name__ != "model_unpickle":
+        return False
+    return function.__module__ == "django.db.models.base"
 
 
 def resolve(name: str) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from .attrs import AttrsAdapter
 from .base import Adapter, static
 from .dataclass import DataclassAdapter
+from .django import DjangoAdapter
 from .enum import EnumAdapter
 from .msgspec import MsgspecAdapter
 from .named_tuple import NamedTupleAdapter
@@ -27,7 +28,12 @@ _ADAPTERS: tuple[Adapter, ...] = (
     PLAIN,
 )
 # Those whose kind is that of another adapter: what a header records of a kind is read by the other one.
-_WITH_FOREIGN_KIND: tuple[Adapter, ...] = (PydanticV1Adapter(), MappedDataclassAdapter(), MappedAdapter())
+_WITH_FOREIGN_KIND: tuple[Adapter, ...] = (
+    PydanticV1Adapter(),
+    MappedDataclassAdapter(),
+    MappedAdapter(),
+    DjangoAdapter(),
+)
 _REBUILDERS = [adapter for adapter in _ADAPTERS if type(adapter).rebuilt is not Adapter.rebuilt]
 BY_KIND = {adapter.kind: adapter for adapter in reversed(_ADAPTERS)}  # for classes as a header recorded them
 

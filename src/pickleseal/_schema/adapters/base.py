@@ -150,6 +150,10 @@ class Adapter:
         """Return the class and the values by field name, if this is a framework's function that makes an object."""
         return None
 
+    def makes_empty(self, function: Any) -> bool:
+        """Return whether this is a framework's function that makes an object, which gets its state afterwards."""
+        return False
+
     def rename(self, values: Values, renames: Mapping[str, str]) -> Values:
         """Return the values with other field names."""
         return {renames.get(field, field): value for field, value in values.items()}
