@@ -876,15 +876,16 @@ def _schemas(
         for name, was, place in each:
             cls = classes.get(place)
             found: list[Warning] = []
-            if not isinstance(cls, type):
+            if place not in classes or not (was or isinstance(cls, type)):
                 continue
+            today = cls if isinstance(cls, type) else None
             try:
                 make_plans(was, {place: cls}, index, drift, found)
             except (SchemaDriftError, SchemaVersionError) as exc:
                 is_refused = True
-                yield Finding(exc, name, cls)
+                yield Finding(exc, name, today)
             for warning in found:
-                yield Finding(warning, name, cls)
+                yield Finding(warning, name, today)
     try:
         decision.plans = make_plans(types, classes, index, drift, warnings)
         decision.warnings = [*decision.warnings, *warnings]

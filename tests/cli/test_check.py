@@ -385,6 +385,16 @@ pickleseal.dump(module.Boom(), "a.pseal")
         (result,) = check(tmp_path, "--policy", "policy.toml")["results"]
         assert result["fixes"][0]["code"] == 'drift = "resolve" in the --policy file loads it'
 
+    def test_a_class_that_became_a_function(self, tmp_path: Path) -> None:
+        deploy(tmp_path, TASK)
+        write(tmp_path, "m.Task('a')")
+        deploy(tmp_path, "def Task(name): return name\n")
+        (tmp_path / "policy.toml").write_text("trust = ['myapp.models:Task']\n")
+        (result,) = check(tmp_path, "--policy", "policy.toml")["results"]
+        assert (result["level"], result["code"], result["subject"]) == ("breaks", "schema-drift", "myapp.models:Task")
+        assert "kind function" in result["changes"][0]
+        assert '"myapp.models:Task" = "its.module:Class" under [renames]' in result["fixes"][0]["code"]
+
     @pytest.mark.parametrize(("newer", "status"), [("refuse", "breaks"), ("keep", "breaks"), ("drop", "warns")])
     def test_fields_that_newer_code_added(self, tmp_path: Path, newer: str, status: str) -> None:
         slots = TASK.replace("@dataclass", "@dataclass(slots=True)")

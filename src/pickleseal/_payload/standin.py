@@ -67,7 +67,8 @@ class StandIns:
 
     def __init__(self, resolved: Mapping[tuple[str, str], Any], plans: Mapping[int, Plan]) -> None:
         self.validated: list[tuple[Any, Plan]] = []
-        made = {key: _stand_in(plan, self.validated) for key, plan in plans.items()}
+        self._hashable: list[Any] = []  # restored objects that may be keys, and equal to each other
+        made = {key: _stand_in(plan, self.validated, self._hashable) for key, plan in plans.items()}
         self.table = {name: made.get(id(value), value) for name, value in resolved.items()}
         self._classes = list(made.values())
         del made
@@ -77,11 +78,27 @@ class StandIns:
         """Return whether only this object refers to the stand-ins: no instance and no value does."""
         return [sys.getrefcount(cls) for cls in self._classes] == self._counts
 
+    def may_have_merged(self) -> bool:
+        """Return whether two objects are equal now, so that they may have become one key of a dict or set.
 
-def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]]) -> type:
+        Only the exact unpickler sees whether they are keys, and were different.
+        """
+        once: set[Any] = set()
+        try:
+            for obj in self._hashable:
+                try:
+                    once.add(obj)
+                except TypeError:  # what can't be hashed is no key
+                    once.add(id(obj))
+        except Exception:  # of the class's own methods
+            return True
+        return len(once) != len(self._hashable)
+
+
+def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]], hashable: list[Any]) -> type:
     cls, changed, check = plan.cls, plan.was is not None, plan.validate is not None
     own: Callable[[Any, Any], None] | None = getattr(cls, "__setstate__", None)
-    set_attribute, restore = object.__setattr__, plan.restore
+    set_attribute, restore, may_make_equal = object.__setattr__, plan.restore, plan.may_make_equal
 
     def __setstate__(self: Any, state: Any) -> None:  # noqa: N807
         if changed:
@@ -97,6 +114,8 @@ def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]]) -> type:
                 _build(self, state)
         if check:
             validated.append((self, plan))
+        if may_make_equal:
+            hashable.append(self)
 
     members = {
         "__slots__": (),

@@ -9,12 +9,22 @@ imports no module, and decides nothing about trust.
 import io
 import os
 import pickle
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import Hint, MigrationError, MissingExtraError, ReadError, UndeclaredGlobalError, UnpickleError, text_of
+from ..errors import (
+    Hint,
+    MigrationError,
+    MissingExtraError,
+    ReadError,
+    UndeclaredGlobalError,
+    UnpickleError,
+    shown,
+    text_of,
+)
 from .states import check_slots, check_state
 
 if TYPE_CHECKING:
@@ -54,6 +64,18 @@ def new_unpickler(payload: bytes, buffers: Sequence[Any], resolved: Resolved) ->
     return unpickler
 
 
+# Containers that take every key that they are given; others may drop some.
+_KEYED = (dict, OrderedDict, defaultdict, Counter)
+_SHOWN = 120  # characters of a key
+
+
+def _makes_set(function: Any) -> bool:
+    """Return whether a call makes a set of the items of its argument, and of nothing else."""
+    if not isinstance(function, type) or not issubclass(function, (set, frozenset)):
+        return False
+    return function.__init__ in (set.__init__, object.__init__) and function.__new__ in (set.__new__, frozenset.__new__)
+
+
 _IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
 
 
@@ -64,6 +86,7 @@ class _ExactUnpickler(pickle._Unpickler):
     """
 
     stack: list[Any]
+    metastack: list[list[Any]]
     append: Callable[[Any], None]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
@@ -80,6 +103,7 @@ class _ExactUnpickler(pickle._Unpickler):
         self._rebuilt = rebuilt
         self.resolved = resolved
         self._plans = plans
+        self._merges = [plan.name for plan in plans.values() if plan.may_make_equal]
         # Objects that were made and have no state yet, by id: (object, plan, whether it was filled already).
         self._unfinished: dict[int, tuple[Any, Plan, bool]] = {}
         self._validated: list[tuple[Any, Plan]] = []
@@ -160,7 +184,54 @@ class _ExactUnpickler(pickle._Unpickler):
                 self._unfinished[id(obj)] = obj, plan, False
         if plan is not None and type(obj) is plan.cls:
             self._note(obj, plan)
+        if self._merges and type(args) is tuple and len(args) == 1 and _makes_set(func):
+            self._check_keys(args[0], len(obj))
         self.append(obj)
+
+    def load_setitem(self) -> None:
+        target, key = self.stack[-3], self.stack[-2]
+        before = len(target) if type(target) in _KEYED else None
+        super().load_setitem()  # type: ignore[misc]
+        if before is not None and len(target) == before:
+            self._check_keys([*target, key], before)
+
+    def load_setitems(self) -> None:
+        keys, target = self.stack[::2], self.metastack[-1][-1]
+        before = [*target] if self._merges and type(target) in _KEYED else None
+        super().load_setitems()  # type: ignore[misc]
+        if before is not None:
+            self._check_keys([*before, *keys], len(target))
+
+    def load_additems(self) -> None:
+        keys, target = self.stack, self.metastack[-1][-1]
+        before = [*target] if self._merges and type(target) is set else None
+        super().load_additems()  # type: ignore[misc]
+        if before is not None:
+            self._check_keys([*before, *keys], len(target))
+
+    def load_frozenset(self) -> None:
+        keys = self.stack
+        super().load_frozenset()  # type: ignore[misc]
+        self._check_keys(keys, len(self.stack[-1]))
+
+    def load_dict(self) -> None:
+        keys = self.stack[::2]
+        super().load_dict()  # type: ignore[misc]
+        self._check_keys(keys, len(self.stack[-1]))
+
+    def _check_keys(self, keys: Any, count: int) -> None:
+        """Refuse keys of a dict, or members of a set, that were different when they were pickled and are equal now."""
+        if not self._merges or type(keys) not in (list, tuple) or len(keys) == count:
+            return
+        once: set[Any] = set()
+        key = None
+        for key in keys:
+            if key in once:
+                break
+            once.add(key)
+        names = ", ".join(self._merges)
+        hint = f"keep what told objects of {names} apart, or merge them in a migration of the object that holds them"
+        raise MigrationError("two keys of a dict or set are equal now", None, shown(key, _SHOWN), hint)
 
     def load_build(self) -> None:
         if len(self.stack) > 1:
@@ -182,6 +253,11 @@ class _ExactUnpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+    dispatch[pickle.DICT[0]] = load_dict
     dispatch[pickle.BUILD[0]] = load_build
 
 
@@ -238,7 +314,7 @@ def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved,
             unpickler = new_unpickler(payload, buffers, stand_ins.table)
             obj = unpickler.load()
             del unpickler  # it refers to what it made
-            if stand_ins.are_gone():
+            if stand_ins.are_gone() and not stand_ins.may_have_merged():
                 for made, plan in stand_ins.validated:
                     plan.check(made)
                 return obj

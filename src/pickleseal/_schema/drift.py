@@ -115,6 +115,15 @@ def fixes_of(cls: type, registered: Registered | None, has_members: bool = False
     return Fixes(cls.__name__, name, False, 0, has_members)
 
 
+def where_to_find(place: str) -> Hint:
+    """Return what to do about a class in whose place there is something else. `place` is its global."""
+    what = "make it a class again, or say where the class is"
+    return Hint(
+        f'{what}: Policy(renames={{"{place}": "its.module:Class"}})',
+        f'{what}: "{place}" = "its.module:Class" under [renames] in the --policy file',
+    )
+
+
 def compare(
     name: str,
     was: Mapping[str, Any],

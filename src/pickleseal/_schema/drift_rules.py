@@ -50,3 +50,7 @@ class DriftRules:
         if not self._by_distribution:
             return self._other
         return self._by_distribution.get(distribution_of(cls), self._other)
+
+    def of_name(self, name: str) -> str:
+        """Return the mode for what was a class at `module:qualname`, and is none today."""
+        return self._by_distribution.get(distribution_called(name.partition(":")[0].partition(".")[0]), self._other)

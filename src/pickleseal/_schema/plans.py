@@ -7,7 +7,7 @@ change in place, so that shared references and cycles keep their identity. Recor
 value goes by position alone from a class as it was to a class as it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
@@ -16,7 +16,20 @@ from .adapters import BY_KIND, can_migrate, has_foreign_setstate
 from .adapters.base import Adapter, Default, Recorded, Target, static
 from .describe import Description, describe, describe_any, is_library_class
 from .distributions import distribution_of
-from .drift import DEPLOY, DROP, REFUSED, RESOLVED, WARNED, Change, ChangedClass, compare, fixes_of, refusal
+from .drift import (
+    DEPLOY,
+    DROP,
+    REFUSED,
+    RESOLVED,
+    WARNED,
+    Change,
+    ChangedClass,
+    Fixes,
+    compare,
+    fixes_of,
+    refusal,
+    where_to_find,
+)
 from .drift_rules import DriftRules
 from .libraries import is_from_outside, is_of_library
 from .registry import Migration, Registered, RegistryIndex, State
@@ -127,6 +140,12 @@ class Plan:
             exc.where = exc.where or f"types.{self.name}"
             raise
 
+    @property
+    def may_make_equal(self) -> bool:
+        """Return whether objects that were different may be equal now, so that two keys of a dict become one."""
+        hash_of = getattr(self.cls, "__hash__", None)
+        return self.was is not None and hash_of is not None and hash_of is not object.__hash__
+
     def check(self, obj: Any) -> None:
         """Run the class's `validate`.
 
@@ -176,6 +195,11 @@ class Plan:
             unknown = [field for field in values if field not in today and field not in undeclared]
             if unknown:
                 raise self._misfit(f"{', '.join(map(repr, unknown))} is no field of the class", "drop it, or rename it")
+        if not declared and not self.cls.__dictoffset__ and self.now.state == "default":
+            homeless = [field for field in values if field not in self.slots]
+            if homeless and self.now.adapter.filled_by_name:
+                text = f"the object has {', '.join(map(repr, homeless))}, and its class has slots alone"
+                raise self._misfit(text, "give the class a __dict__, or raise its version and drop it in a migration")
         missing = {}
         if not today.keys() <= values.keys():
             for field in today:
@@ -250,6 +274,7 @@ def make_plans(
         if changes:
             fixes = fixes_of(cls, registered, now.adapter.has_members)
             classes_changed.append(ChangedClass(name, changes, fixes, drift == "strict"))
+    classes_changed += _no_classes(types, classes, rules)
     if any(changed.refused for changed in classes_changed):
         raise refusal(classes_changed)
     for change in [change for changed in classes_changed for change in changed.changes]:
@@ -264,6 +289,20 @@ def make_plans(
             plan = Plan(registered.name, cls, None, describe_any(cls), validate=registered.validate)
             made.setdefault(id(cls), plan)
     return made
+
+
+def _no_classes(types: Mapping[str, Any], classes: Mapping[str, Any], rules: DriftRules) -> Iterator[ChangedClass]:
+    """Yield the recorded classes that are something else today: a function, say. It would make other objects."""
+    for name, was in types.items():
+        place = was["global"]
+        if place not in classes or isinstance(classes[place], type) or was["state"] == "custom":
+            continue  # how a class with its own methods is called is its own affair
+        mode = rules.of_name(place)
+        if mode != "ignore":
+            fixes = Fixes(place.rpartition(":")[2], name, ":" not in name, was["version"], False)
+            what = type(classes[place]).__name__
+            change = Change(name, "kind", None, was["kind"], what, REFUSED, where_to_find(place), what)
+            yield ChangedClass(name, [change], fixes, mode == "strict")
 
 
 def _warning(change: Change) -> str:
