@@ -383,14 +383,30 @@ def pickle_or_explain(obj: Any, is_reproducible: bool = False) -> Pickled:
         if is_reproducible:
             from ._payload.reproducible import pickle_reproducibly
 
-            return pickle_reproducibly(obj)
-        return pickle_object(obj)
+            pickled = pickle_reproducibly(obj)
+        else:
+            pickled = pickle_object(obj)
     except (MemoryError, PackError):
         raise
     except Exception as exc:
         from ._payload.explain import explain
 
         raise explain(obj, exc) from exc
+    if pickled.doubts:
+        warn_of_doubts(obj, pickled)
+    return pickled
+
+
+def warn_of_doubts(obj: Any, pickled: Pickled) -> None:
+    """Warn of the first object of each class that may be impossible to unpickle."""
+    from ._payload.explain import path_to
+
+    seen = set()
+    for culprit, text in pickled.doubts:
+        if id(type(culprit)) not in seen:
+            seen.add(id(type(culprit)))
+            place = path_to(obj, lambda part, culprit=culprit: part is culprit)  # type: ignore[misc]
+            _warn(f"{place}: {text}")
 
 
 def check_globals(pickled: Pickled, registry: Registry) -> None:

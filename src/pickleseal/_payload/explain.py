@@ -8,10 +8,11 @@ import copyreg
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pickle import PickleBuffer
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from ..errors import PackError, printable, text_of
+from .faithful import NEEDED_FOR_ITSELF, NotKeptError
 
 _ATOMS = frozenset({int, float, str, bytes, bytearray, type(None), complex, type(Ellipsis), type(NotImplemented)})
 _MOST_OBJECTS = 2_000_000  # visited before the walk gives up, which takes a minute at most
@@ -45,6 +46,7 @@ _ADVICE = {
     "contextvars.Context": "store the values that are needed",
     "contextvars.ContextVar": "store its value",
 }
+_ARGUMENT = ".__reduce__()[1]"  # the step to an argument of what makes an object
 _DEFAULT_ADVICE = "leave it out in __getstate__, or store what is needed to make it again"
 
 
@@ -53,8 +55,11 @@ def explain(obj: object, cause: BaseException) -> PackError:
 
     Calls the same `__reduce_ex__` methods that the pickler called. Never raises.
     """
+    if isinstance(cause, NotKeptError):
+        culprit = cause.culprit
+        return PackError(cause.reason, None, None, cause.hint, path_to(obj, lambda part: _is_it(part, culprit)))
     try:
-        found = _find(obj)
+        found = _find(obj, finds_cycles=isinstance(cause, RecursionError))
     except Exception:  # a method of the object raised what it did not raise before: the pickler's error is better
         found = None
     if found is not None:
@@ -64,7 +69,14 @@ def explain(obj: object, cause: BaseException) -> PackError:
         hint = "flatten long chains (linked lists, parent pointers) into a list, or raise sys.setrecursionlimit"
         return PackError("nested too deep for the pickler", None, None, hint, "$")
     name = type.__getattribute__(type(obj), "__name__")
-    return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, name, None, "$")
+    changed = isinstance(cause, RuntimeError) and "during iteration" in text_of(cause)
+    advice = "another thread or a __getstate__ changes it: pack a copy, or hold the lock" if changed else None
+    return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, name, advice, "$")
+
+
+def _is_it(part: object, culprit: object) -> bool:
+    """Return whether a part is the culprit. Bound methods are made anew whenever they are asked for."""
+    return part is culprit or (type(part) is type(culprit) is MethodType and part == culprit)
 
 
 def path_to(root: object, is_it: Callable[[object], bool]) -> str:
@@ -76,18 +88,29 @@ def path_to(root: object, is_it: Callable[[object], bool]) -> str:
     return "$" if found is None else found[0]
 
 
-def _find(root: object, is_it: Callable[[object], bool] | None = None) -> tuple[str, str, str] | None:
-    """Walk depth-first. Return (path, what it is, advice) for what pickle refuses first, or what `is_it` picks."""
+def _find(
+    root: object, is_it: Callable[[object], bool] | None = None, finds_cycles: bool = False
+) -> tuple[str, str, str] | None:
+    """Walk depth-first. Return (path, what it is, advice) for what pickle refuses first, or what `is_it` picks.
+
+    With `finds_cycles`, pickle refuses an object that is needed to make itself.
+    """
     seen: dict[int, object] = {}  # keeps temporary objects alive, so that ids stay unique
     stack: list[Iterator[tuple[str, Any]]] = [iter([("", root)])]
     steps = ["$"]
+    above: list[int] = [0]  # ids of the objects whose parts are on the stack
     while stack:
         item = next(stack[-1], None)
         if item is None:
             stack.pop()
             steps.pop()
+            above.pop()
             continue
         step, obj = item
+        if finds_cycles and id(obj) in above:
+            way = [*steps[above.index(id(obj)) + 1 :], step]
+            if any(part.startswith(_ARGUMENT) for part in way):
+                return _path([*steps, step]), f"{_kind(obj)}, which is needed to make itself,", NEEDED_FOR_ITSELF
         if type(obj) in _ATOMS or id(obj) in seen:
             continue
         seen[id(obj)] = obj
@@ -99,6 +122,7 @@ def _find(root: object, is_it: Callable[[object], bool] | None = None) -> tuple[
             return _path([*steps, step]), *problem
         stack.append(iter(children))
         steps.append(step)
+        above.append(id(obj))
     return None
 
 
@@ -216,6 +240,9 @@ def _global_children(obj: Any) -> tuple[Iterable[tuple[str, Any]], tuple[str, st
     value: Any = sys.modules.get(module)
     for part in name.split("."):
         value = getattr(value, part, None)
+    if isinstance(value, type) and isinstance(obj, type) and value is not obj and value.__qualname__ == name:
+        hint = "its module was loaded again, or its cell run again: make the object anew, with the class as it is now"
+        return [], (f"an object of the class {module}:{name}, which another class has replaced,", hint)
     if value is not obj:
         hint = "put it in its module under this name, or give it the right __module__ and __qualname__"
         return [], (f"the {what} {module}:{name}, which is not found under that name,", hint)

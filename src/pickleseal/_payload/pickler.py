@@ -17,6 +17,7 @@ from typing import Any
 from .._schema.names import is_script, makes_empty_model, usual_name
 from ..errors import PackError
 from .arrays import reduce_numpy
+from .faithful import Check, check_method, checks_of, needed_for_itself
 
 # Bytes. A smaller buffer stays in the pickle: its entry in the header and its padding would cost about 100 bytes, and
 # with at most some 130 buffers the header ends within the first 8 KiB of the file (spec 12, step 1).
@@ -35,10 +36,11 @@ _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 class Pickled:
     """A pickle in parts, its globals (ordered), the classes of its objects, its out-of-band buffers, and its methods.
 
-    `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name.
+    `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name. `doubts` are objects that
+    may be impossible to unpickle, each with a text that says why.
     """
 
-    __slots__ = ("buffers", "classes", "globals", "methods", "parts")
+    __slots__ = ("buffers", "classes", "doubts", "globals", "methods", "parts")
 
     def __init__(
         self,
@@ -47,12 +49,14 @@ class Pickled:
         classes: list[type],
         buffers: list[memoryview],
         methods: Sequence[tuple[Any, ...]] = (),
+        doubts: Sequence[tuple[Any, str]] = (),
     ) -> None:
         self.parts = parts
         self.globals = names
         self.classes = classes
         self.buffers = buffers
         self.methods = methods
+        self.doubts = doubts
 
 
 class _Sink:
@@ -71,7 +75,16 @@ class Reductions:
     found: set[str]  # globals, as `module:qualname`
     classes: list[type]  # those that are among them, and those that a function of a framework finds
     methods: list[tuple[Any, ...]]  # arguments of `getattr`
-    plain: set[type]  # classes seen whose pickling is object's own
+    plain: set[type]  # classes seen whose pickling is object's own, and that need no check
+    checks: dict[type, tuple[Check, ...]]  # of the other classes seen
+    doubts: list[tuple[Any, str]]  # objects that may be impossible to unpickle, and why
+    # Objects that were checked, by id. The pickler asks for no object twice, but for one among its own arguments.
+    reduced: dict[int, Any]
+
+    def start(self) -> None:
+        """Begin without having seen anything."""
+        self.found, self.classes, self.methods, self.plain = set(), [], [], set()
+        self.checks, self.doubts, self.reduced = {}, [], {}
 
     def reducer_override(self, obj: Any, /) -> Any:
         cls = type(obj)
@@ -92,9 +105,14 @@ class Reductions:
             self._note(obj, obj.__qualname__)
             self.classes.append(obj)
             return NotImplemented
+        checks = self.checks.get(cls)
         if is_plain(cls):
-            self.plain.add(cls)
-            return NotImplemented
+            if checks is None:
+                checks = self.checks[cls] = checks_of(cls)
+            if not checks:
+                self.plain.add(cls)
+                return NotImplemented
+            return self._checked(obj, cls, checks)
         if _is_numpy(cls):
             reduced = reduce_numpy(obj)
             if reduced is not NotImplemented:
@@ -103,7 +121,26 @@ class Reductions:
             member = cls(obj._value_)
             if member is obj:
                 return cls, (obj._value_,)
+        if checks is None:
+            checks = self.checks[cls] = checks_of(cls)
+        if checks:
+            return self._noted(obj, self._checked(obj, cls, checks))
         return self._noted(obj, obj.__reduce_ex__(5))
+
+    def _checked(self, obj: Any, cls: type, checks: tuple[Check, ...]) -> Any:
+        """Reduce an object, and check that it can be made again. Raises NotKeptError."""
+        if id(obj) in self.reduced:
+            raise needed_for_itself(obj)
+        self.reduced[id(obj)] = obj
+        reduced = obj.__reduce_ex__(5)
+        if type(reduced) is tuple and len(reduced) > 1:
+            holds = [check(obj, reduced, self._doubt) for check in checks]
+            if any(holds):  # those that hold for the whole class are not asked again
+                self.checks[cls] = tuple(check for check, held in zip(checks, holds, strict=True) if not held)
+        return reduced
+
+    def _doubt(self, obj: Any, text: str) -> None:
+        self.doubts.append((obj, text))
 
     def _noted(self, obj: Any, reduced: Any) -> Any:
         if isinstance(reduced, str):
@@ -112,6 +149,7 @@ class Reductions:
             function, arguments = reduced[:2]
             if function is getattr:
                 if type(arguments) is tuple and len(arguments) > 1:  # else the pickler, or its reader, raises
+                    check_method(obj, *arguments[:2])
                     self.methods.append(arguments)
             elif makes_empty_model(function):
                 self._note_rebuilt(type(obj))
@@ -185,7 +223,7 @@ def _new_pickler() -> _Pickler:
     buffers: list[memoryview] = []
     pickler = _Pickler(sink, 5, buffer_callback=taking(buffers))
     pickler.parts, pickler.buffers = sink.parts, buffers
-    pickler.found, pickler.classes, pickler.methods, pickler.plain = set(), [], [], set()
+    pickler.start()
     return pickler
 
 
@@ -217,14 +255,23 @@ def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
     pickler.dump(obj)
     count = len(pickler.memo.copy()) if wants_memo else 0
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
-    if buffers or pickler.methods or len(parts) > 1 or len(parts[0]) > _SMALL or len(idle_picklers) >= _MOST_IDLE:
+    if (
+        buffers
+        or pickler.methods
+        or pickler.doubts
+        or len(parts) > 1
+        or len(parts[0]) > _SMALL
+        or len(idle_picklers) >= _MOST_IDLE
+    ):
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.methods), count
+        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.methods, pickler.doubts), count
     pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
     parts.clear()
     found.clear()
     pickler.classes.clear()
     pickler.plain.clear()
+    pickler.checks.clear()
+    pickler.reduced.clear()
     pickler.clear_memo()
     idle_picklers.append(pickler)
     return pickled, count

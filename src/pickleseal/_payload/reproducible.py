@@ -56,7 +56,7 @@ def pickle_reproducibly(obj: Any) -> Pickled:
         reason = f"a set whose members have no order: an instance of {exc.name}"
         members = exc.members
         raise PackError(reason, None, None, _HINT, path_to(obj, lambda part: part is members)) from None
-    return Pickled([b"".join(parts)], sorted(pickler.found), pickler.classes, buffers, pickler.methods)
+    return Pickled([b"".join(parts)], sorted(pickler.found), pickler.classes, buffers, pickler.methods, pickler.doubts)
 
 
 class _Sink:
@@ -86,7 +86,7 @@ class _ReproduciblePickler(Reductions, PythonPickler):
     def __init__(self, file: Any, take: Callable[[pickle.PickleBuffer], bool]) -> None:
         super().__init__(file, 5, buffer_callback=take)
         self._take = take  # returns whether a buffer stays in the pickle
-        self.found, self.classes, self.methods, self.plain = set(), [], [], set()
+        self.start()
         self._values = _Values()
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:

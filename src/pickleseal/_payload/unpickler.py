@@ -282,11 +282,43 @@ def load_object(
         if isinstance(exc, ReadError) and exc.step == 20:  # this library refused the payload, or one inside it
             raise
         reason = f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}"
-        changed = isinstance(exc, AttributeError | ImportError | TypeError)
-        hint = (
-            "check whether its classes changed since it was written" if changed else _of_another_system(exc, resolved)
-        )
-        raise UnpickleError(reason, hint=hint) from exc
+        raise UnpickleError(reason, hint=_hint(exc) or _of_another_system(exc, resolved)) from exc
+
+
+def _hint(exc: Exception) -> str | None:
+    """Return what to do about what a class raised while its objects were made. The class may be as it always was."""
+    trace = exc.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        first = trace.tb_frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if code.co_name in _RAN_TOO_EARLY and first is not None and not isinstance(first, pickle._Unpickler):
+            name = (first if isinstance(first, type) else type(first)).__qualname__
+            return _RAN_TOO_EARLY[code.co_name].format(name=name)
+        trace = trace.tb_next
+    text = text_of(exc)
+    if type(exc).__name__ == "FrozenInstanceError":
+        return "give the frozen class a __reduce__, or a __setstate__ that uses object.__setattr__"
+    if isinstance(exc, TypeError) and any(f"{name}()" in text for name in ("__init__", "__new__")):
+        what = "a __reduce__ (for an exception) or a __getnewargs__ (for a __new__)"
+        return f"its arguments are stored by position: give the class {what} that returns what it needs"
+    changed = isinstance(exc, AttributeError | ImportError | TypeError)
+    return "check whether its classes changed since it was written" if changed else None
+
+
+# Methods that unpickling runs before an object has its attributes.
+_RAN_TOO_EARLY = {
+    "__hash__": "{name}.__hash__ needs attributes, and pickle puts the object into a set or dict before it sets them: "
+    "store the set as a list in __getstate__, and make it again in __setstate__",
+    "__eq__": "{name}.__eq__ needs attributes, and pickle puts the object into a set or dict before it sets them: "
+    "store the set as a list in __getstate__, and make it again in __setstate__",
+    "__getattr__": "let {name}.__getattr__ raise AttributeError for names that begin with two underscores",
+    "__setitem__": "{name}.__setitem__ runs before the attributes are set: give them defaults in the class body",
+    "append": "{name}.append runs before the attributes are set: give them defaults in the class body, or a __reduce__",
+    "extend": "{name}.extend runs before the attributes are set: give them defaults in the class body, or a __reduce__",
+    "__setstate__": "let {name}.__setstate__ take what __getstate__ stored, in older versions of the class too",
+    "__init__": "{name} is made of stored arguments: give it a __reduce__ that returns those that its __init__ takes",
+    "__new__": "{name} is made of stored arguments: give it a __getnewargs__ that returns those that its __new__ takes",
+}
 
 
 def _of_another_system(exc: Exception, resolved: Resolved) -> str | None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .._format.frame import EncodedFrame
-from .._packing import PackOptions, check_globals, describe_root, encode_pickled, pickle_or_explain
+from .._packing import PackOptions, check_globals, describe_root, encode_pickled, pickle_or_explain, warn_of_doubts
 from .._payload.opcodes import CODE, end_of
 from .._payload.pickler import Pickled, is_plain, pickle_one
 from .._payload.structure import plain_run
@@ -317,10 +317,13 @@ class Pending:
 
 def _pickle_one(obj: Any) -> tuple[Pickled, int]:
     try:
-        return pickle_one(obj, wants_memo=True)
+        pickled, memo = pickle_one(obj, wants_memo=True)
     except (MemoryError, PackError):
         raise
     except Exception as exc:
         from .._payload.explain import explain
 
         raise explain(obj, exc) from exc
+    if pickled.doubts:
+        warn_of_doubts(obj, pickled)
+    return pickled, memo
