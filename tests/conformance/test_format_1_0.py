@@ -9,7 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 import xxhash
+from _helpers.evolving import installed
 from _helpers.support import DATA, SPEC, manifest
+
+import pickleseal
 
 (WHEEL,) = (DATA / "old" / "wheels" / "format-1.0").glob("*.whl")
 READ = """
@@ -57,3 +60,39 @@ def test_it_peeks_at_and_verifies_the_vectors_of_format_1_1(old_python: Path) ->
     ]
     assert len(paths) > 2
     run(old_python, READ, *paths)
+
+
+LOADS = """
+import sys, pathlib, warnings, pickleseal
+import evolving_values
+paths = [pathlib.Path(path).read_bytes() for path in sys.argv[2:]]
+print([pickleseal.unpack(data, trust=[evolving_values.Plan, evolving_values.Job]) for data in paths[:2]])
+try:
+    pickleseal.unpack(paths[2])
+except pickleseal.errors.UnpickleError as error:
+    print(error.reason)
+"""
+VALUES = """
+import enum, dataclasses
+class Plan(enum.Enum):
+    FREE = {'seats': 1}
+    PRO = [10, 'seats']
+@dataclasses.dataclass
+class Job:
+    id: int
+"""
+
+
+def test_it_loads_what_has_new_texts_and_refuses_the_order_of_axes(old_python: Path, tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    (tmp_path / "evolving_values.py").write_text(VALUES)
+    with installed("evolving_values", VALUES) as module:
+        array = numpy.zeros((2, 3, 4)).transpose(1, 0, 2)
+        for name, obj in (("plan", module.Plan.PRO), ("job", module.Job(1)), ("array", array)):
+            (tmp_path / name).write_bytes(pickleseal.pack(obj))
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{LOADS}"
+    loaded, refused = run(
+        old_python, code, "", *(str(tmp_path / name) for name in ("plan", "job", "array"))
+    ).splitlines()
+    assert loaded == "[<Plan.PRO: [10, 'seats']>, Job(id=1)]"
+    assert "order: expected 'C' or 'F'" in refused  # spec 8.1

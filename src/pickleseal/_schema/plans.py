@@ -306,7 +306,7 @@ def _no_classes(types: Mapping[str, Any], classes: Mapping[str, Any], rules: Dri
 
 
 def _warning(change: Change) -> str:
-    if change.what == "newer":
+    if change.what in ("newer", "uncompared"):  # to write the file anew would not help
         return f"{change}; {change.fix}"
     what_to_do = f"if that is wrong, {change.fix}; else write the file anew by pickleseal.maintenance.upgrade()"
     return f"{change}; its objects are loaded as they are; {what_to_do}"
