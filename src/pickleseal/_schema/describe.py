@@ -26,6 +26,7 @@ class Description(NamedTuple):
     state: str  # "custom": the class has its own method for pickling; else "default"
     defaults: list[list[str]]  # name and text of defaults that lie on the class and not in its objects
     shape: str  # how a state is pickled: arguments, dict, list, mixed, slots, value; "" if the class decides
+    private: list[str] | None = None  # those of the fields that a header lists among `attributes`
 
     @property
     def kind(self) -> str:
@@ -88,7 +89,8 @@ def _describe(cls: type) -> Description | None:
         # An object that lacks such a field takes over a changed default without a sign.
         texts = ([name, value_text(static(cls, name, _MISSING))] for name in adapter.unstored(cls, list(fields)))
         defaults = [pair for pair in texts if pair[1]]
-        return Description(adapter, [list(pair) for pair in fields.items()], state, defaults, shape)
+        private = adapter.attributes(cls)
+        return Description(adapter, [list(pair) for pair in fields.items()], state, defaults, shape, private)
     except Exception:  # a class with unusual attributes: it is pickled without a schema
         return None
 

@@ -68,6 +68,10 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
         "state": description.state,
         "version": version,
     }
+    private = description.private
+    if private is not None:
+        entry["fields"] = [pair for pair in description.fields if pair[0] not in private]
+        entry["attributes"] = [[name, "required"] for name in private]
     if description.defaults:
         entry["defaults"] = description.defaults
     if description.shape:

@@ -265,6 +265,8 @@ def make_plans(
     for name, was, cls in _recorded(types, classes, index, rules):
         now, registered, drift = describe_any(cls), index.by_class(cls), rules.of(cls)
         changes: list[Change] = []
+        if was is not None:
+            was = now.adapter.as_today(was, dict(now.fields), cls)
         plan = _plan(name, was, cls, now, registered, index, rules, changes)
         other = plans.get(id(cls), plan)
         if not _agree(plan, other):
@@ -383,9 +385,6 @@ def _plan(
         fix = "give the members values that have a text: numbers, strings, dates, tuples, lists and dicts of these"
         changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, level, fix, now.kind))
     if was is None or _is_same(was, now):
-        return unchanged
-    was = now.adapter.as_today(was, dict(now.fields), cls)
-    if _is_same(was, now):
         return unchanged
     renames = registered.renames if registered is not None else {}
     defaults, before = _defaults(cls, now), _adapter_before(was, now)

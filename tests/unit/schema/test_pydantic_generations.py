@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import pydantic
 import pytest
 from _helpers.evolving import installed
+from pydantic.fields import FieldInfo
 
 import pickleseal
-from pickleseal.errors import SchemaDriftError
+from pickleseal.errors import SchemaDriftError, SchemaWarning
 
 V1 = """
 import pydantic.v1 as pydantic
@@ -83,10 +83,10 @@ def test_a_model_that_early_versions_took_for_a_class_with_slots_is_of_its_gener
         data = packed(text)
         header = pickleseal.peek(data)
         start = 64 + header.preamble.header_len
-        fields = {name: value for name, value in header.as_dict().items() if name != "sections"}
+        fields = {name: value for name, value in header.as_dict().items() if name not in ("sections", "format")}
         entry = {"kind": "slots", "state": "custom", "fields": [[marker, ""], ["number", "int"], ["note", "str"]]}
         fields["types"]["shop:Order"].update(entry)
-        del fields["types"]["shop:Order"]["shape"]
+        del fields["types"]["shop:Order"]["shape"], fields["types"]["shop:Order"]["attributes"]
         early = Frame(data[start : start + header.sections[0].len], **fields).data
         assert read(early, text)._hits == 5
         if readable:
@@ -101,11 +101,93 @@ def test_models_are_recognized_by_the_table_that_releases_before_2_10_have() -> 
 
     class Old:  # what those releases leave on a class
         __pydantic_decorators__ = object()
-        model_fields = {"number": pydantic.fields.FieldInfo(annotation=int)}  # noqa: RUF012
+        model_fields = {"number": FieldInfo(annotation=int)}  # noqa: RUF012
 
     adapter: Any = adapter_of(Old)
     assert adapter.kind == "pydantic"
     assert adapter.fields(Old) == [("number", "int")]
     assert adapter.default(Old, "number") is None
-    Old.model_fields = {"number": pydantic.fields.FieldInfo(annotation=int, default=3)}
+    Old.model_fields = {"number": FieldInfo(annotation=int, default=3)}
     assert adapter.default(Old, "number")(None) == 3
+
+
+# --- private attributes -----------------------------------------------------------------------------------------------
+
+generations = pytest.mark.parametrize("text", [pytest.param(V1, marks=needs_v1), V2], ids=["pydantic 1", "pydantic 2"])
+HITS = "    _hits: int = pydantic.PrivateAttr(0)\n"
+
+
+@generations
+def test_private_attributes_are_recorded_and_kept(text: str) -> None:
+    data = packed(text)
+    entry = pickleseal.peek(data).types["shop:Order"]
+    assert entry.attributes == (("_hits", "required"),)
+    assert [name for name, _ in entry.fields] == ["number", "note"]
+    for drift in ("resolve", "strict"):
+        assert read(data, text, drift=drift)._hits == 5
+
+
+@generations
+def test_a_model_without_private_attributes_says_so(text: str) -> None:
+    with installed("shop", text.replace(HITS, "")) as module:
+        data = pickleseal.pack(module.Order(number=1))
+    assert pickleseal.peek(data).types["shop:Order"].attributes == ()
+    assert read(data, text)._hits == 0
+
+
+@generations
+def test_a_private_attribute_that_was_renamed_or_removed_is_refused(text: str) -> None:
+    for changed in (text.replace("_hits", "_count"), text.replace(HITS, "")):
+        with pytest.raises(SchemaDriftError, match="'_hits' was removed or renamed"):
+            read(packed(text), changed)
+
+
+@generations
+def test_a_new_private_attribute_gets_its_default(text: str) -> None:
+    more = "    _seen: list = pydantic.PrivateAttr(default_factory=list)\n    _rank: int = pydantic.PrivateAttr(3)\n"
+    order = read(packed(text), text + more)
+    assert (order._hits, order._seen, order._rank, order.number) == (5, [], 3, 1)
+    with pytest.raises(SchemaDriftError, match="'_new' was added"):
+        read(packed(text), text + "    _new: int = pydantic.PrivateAttr()\n")
+
+
+@generations
+def test_a_private_attribute_can_be_renamed_and_migrated(text: str) -> None:
+    changed = text.replace("_hits", "_count")
+
+    def count(state: dict[str, Any]) -> dict[str, Any]:
+        return {**{name: value for name, value in state.items() if name != "_hits"}, "_count": state["_hits"] * 100}
+
+    for arguments, expected in (({"renames": {"_hits": "_count"}}, 5), ({"version": 1}, 500)):
+        data, registry = packed(text), pickleseal.Registry()
+        with installed("shop", changed) as module:
+            registry.register(module.Order, "shop.Order", formerly=["shop:Order"], **arguments)
+            if "version" in arguments:
+                registry.migration("shop.Order", from_version=0)(count)
+            order = pickleseal.unpack(data, policy=pickleseal.Policy(registry=registry))
+        assert (order._count, order.number, order.note) == (expected, 1, "-")
+
+
+@generations
+def test_a_private_attribute_that_newer_code_added_is_dropped_on_demand(text: str) -> None:
+    with pytest.warns(SchemaWarning, match="does not know '_hits', which is dropped"):
+        order = read(packed(text), text.replace(HITS, ""), newer="drop")
+    assert (order.number, order.note) == (1, "-")
+    assert not hasattr(order, "_hits")
+
+
+@generations
+def test_an_artifact_that_does_not_record_private_attributes_loads_as_before(text: str) -> None:
+    from frames import Frame
+
+    data = packed(text)
+    header = pickleseal.peek(data)
+    start = 64 + header.preamble.header_len
+    fields = {name: value for name, value in header.as_dict().items() if name not in ("sections", "format")}
+    del fields["types"]["shop:Order"]["attributes"]
+    early = Frame(data[start : start + header.sections[0].len], **fields).data
+    more = "    rank: int = 3\n    _seen: list = pydantic.PrivateAttr(default_factory=list)\n"
+    for changed in (text, text + more):
+        order = read(early, changed)
+        assert (order._hits, order.number) == (5, 1)
+    assert (order.rank, order._seen) == (3, [])

@@ -68,6 +68,10 @@ class Adapter:
         """Return the fields in order, each with the text of its annotation."""
         raise NotImplementedError
 
+    def attributes(self, cls: Any) -> list[str] | None:
+        """Return those of the fields that a header lists among `attributes`. None: it has no such list."""
+        return None
+
     def is_standard(self, cls: Any, name: str, method: Any) -> bool:
         """Return whether a method that pickle calls is not the class's own: a framework gave it, or CPython."""
         if name in ("__getnewargs__", "__getnewargs_ex__"):

@@ -25,12 +25,9 @@ class PlainAdapter(Adapter):
     def as_today(self, was: Mapping[str, Any], fields: Mapping[str, str], cls: Any) -> Mapping[str, Any]:
         if was["kind"] not in ("plain", "slots"):
             return was
-        others = uncounted(cls)
-        gone = {
-            name
-            for name, text in was["fields"]
-            if name not in fields and ((is_dunder(name) and text) or name in others)
-        }
+        missing = [(name, text) for name, text in was["fields"] if name not in fields]
+        others = uncounted(cls) if missing else ()
+        gone = {name for name, text in missing if (is_dunder(name) and text) or name in others}
         if not gone:
             return was
         counted = {part: [pair for pair in was.get(part, ()) if pair[0] not in gone] for part in ("fields", "defaults")}
