@@ -184,51 +184,47 @@ class _ExactUnpickler(pickle._Unpickler):
                 self._unfinished[id(obj)] = obj, plan, False
         if plan is not None and type(obj) is plan.cls:
             self._note(obj, plan)
-        if self._merges and type(args) is tuple and len(args) == 1 and _makes_set(func):
-            self._check_keys(args[0], len(obj))
+        if self._merges and type(args) is tuple and len(args) == 1 and type(args[0]) is list and _makes_set(func):
+            self._check_keys(args[0], obj)
         self.append(obj)
 
     def load_setitem(self) -> None:
-        target, key = self.stack[-3], self.stack[-2]
+        keys, target = [self.stack[-2]], self.stack[-3]
         before = len(target) if type(target) in _KEYED else None
         super().load_setitem()  # type: ignore[misc]
-        if before is not None and len(target) == before:
-            self._check_keys([*target, key], before)
+        self._check_keys(keys, target, before)
 
     def load_setitems(self) -> None:
         keys, target = self.stack[::2], self.metastack[-1][-1]
-        before = [*target] if self._merges and type(target) in _KEYED else None
+        before = len(target) if type(target) in _KEYED else None
         super().load_setitems()  # type: ignore[misc]
-        if before is not None:
-            self._check_keys([*before, *keys], len(target))
+        self._check_keys(keys, target, before)
 
     def load_additems(self) -> None:
         keys, target = self.stack, self.metastack[-1][-1]
-        before = [*target] if self._merges and type(target) is set else None
+        before = len(target) if type(target) is set else None
         super().load_additems()  # type: ignore[misc]
-        if before is not None:
-            self._check_keys([*before, *keys], len(target))
+        self._check_keys(keys, target, before)
 
     def load_frozenset(self) -> None:
         keys = self.stack
         super().load_frozenset()  # type: ignore[misc]
-        self._check_keys(keys, len(self.stack[-1]))
+        self._check_keys(keys, self.stack[-1])
 
     def load_dict(self) -> None:
         keys = self.stack[::2]
         super().load_dict()  # type: ignore[misc]
-        self._check_keys(keys, len(self.stack[-1]))
+        self._check_keys(keys, self.stack[-1])
 
-    def _check_keys(self, keys: Any, count: int) -> None:
-        """Refuse keys of a dict, or members of a set, that were different when they were pickled and are equal now."""
-        if not self._merges or type(keys) not in (list, tuple) or len(keys) == count:
+    def _check_keys(self, keys: list[Any], target: Any, before: int | None = 0) -> None:
+        """Refuse keys of a dict, or members of a set, that were different when they were pickled and are equal now.
+
+        `before` is how many the target had before it got these; None: it is of no type that takes every key.
+        """
+        if not self._merges or before is None or len(target) == before + len(keys):
             return
-        once: set[Any] = set()
-        key = None
-        for key in keys:
-            if key in once:
-                break
-            once.add(key)
+        kept = set(map(id, target))  # a key that is there already stays; an enum has one object for equal members
+        key = next((key for key in keys if id(key) not in kept), keys[-1])
         names = ", ".join(self._merges)
         hint = f"keep what told objects of {names} apart, or merge them in a migration of the object that holds them"
         raise MigrationError("two keys of a dict or set are equal now", None, shown(key, _SHOWN), hint)
