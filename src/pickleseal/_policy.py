@@ -803,7 +803,7 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
             else:
                 trusted.append(group)
         groups = trusted
-        yield from _packages(fields.get("packages", _NO_TYPES), policy, decision)
+        yield from _packages(fields.get("packages", _NO_TYPES), names, policy, decision)
     for group in groups:
         try:
             found = imports.resolve(group, places, request)
@@ -848,10 +848,10 @@ def _rebuilt_classes(
 _SMALL = 8192  # characters of schemas that may be kept
 
 
-def _packages(packages: Mapping[str, str], policy: Policy, decision: Decision) -> Iterator[Finding]:
+def _packages(packages: Mapping[str, str], names: list[str], policy: Policy, decision: Decision) -> Iterator[Finding]:
     """Compare the recorded versions of distributions with the policy's rules and with what is installed."""
     warnings: list[Warning] = []
-    for found, name in package_findings(packages, policy.packages):
+    for found, name in package_findings(packages, policy.packages, names):
         if isinstance(found, Warning):
             warnings.append(found)
         yield Finding(found, f"packages.{name}")

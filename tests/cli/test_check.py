@@ -424,6 +424,24 @@ pickleseal.dump(module.Boom(), "a.pseal")
         found = run(tmp_path, "check", ".", "--import", "fakelib", "--policy", "policy.toml", "--json")
         assert (found.code, found.json["results"][0]["subject"]) == (1, "packages.fakelib")
 
+    def test_what_would_not_load_names_the_versions(self, tmp_path: Path) -> None:
+        (tmp_path / "fakelib.py").write_text("class Thing:\n    pass\n")
+        metadata = tmp_path / "fakelib-1.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text("Metadata-Version: 2.1\nName: fakelib\nVersion: 1.4\n")
+        python(tmp_path, "import pickleseal, fakelib; pickleseal.dump(fakelib.Thing(), 'a.pseal')")
+        metadata.write_text("Metadata-Version: 2.1\nName: fakelib\nVersion: 1.5\n")
+        (tmp_path / "fakelib.py").write_text("")
+        note = "written with fakelib 1.4; 1.5 is installed"
+        reports = ("--sarif", "out.sarif", "--junit", "out.xml")
+        found = run(tmp_path, "check", ".", "--import", "fakelib", "--json", *reports)
+        (result,) = found.json["results"]
+        assert (found.code, result["code"]) == (1, "class-missing")
+        assert result["packages"] == [{"name": "fakelib", "written": "1.4", "installed": "1.5", "instead": "fakelib"}]
+        assert note in (tmp_path / "out.sarif").read_text("utf-8")
+        assert note in (tmp_path / "out.xml").read_text("utf-8")
+        assert f"        {note}\n" in run(tmp_path, "check", ".", "--import", "fakelib").out
+
 
 def check_plain(folder: Path) -> Any:
     return run(folder, "check", ".", "--json").json

@@ -4,19 +4,21 @@ import json
 import os
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _helpers.cli_support import PYTHON, SHELL, cli, compare
 from _helpers.support import VECTORS, key_of, manifest, need, policy_of, read
+from frames import Frame
 
 import pickleseal
 from pickleseal._cli.output import Output, Progress, progress
 from pickleseal.errors import ReadError
 
-WORDS = ("policy", "type-mismatch", "untrusted-global")
-FOUND_BY_WORDS = ("types", "build", "meta", "codecs", "protocols")
+WORDS = ("policy", "type-mismatch", "untrusted-global", "package-version")
+FOUND_BY_WORDS = ("types", "python", "build", "meta", "codecs", "protocols", "packages")
 
 
 def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
@@ -27,8 +29,9 @@ def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
         pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", "")).to_file(folder / "keys")
         options += ["--key", str(folder / "keys"), "--purpose", told.get("purpose", "")]
         options += [word for id in told.get("signed_by", ()) for word in ("--signed-by", id)]
-    lines = [f"{name} = {json.dumps(told[name])}" for name in ("codecs", "trust", "protocols", "level") if name in told]
-    for name in ("limits", "types", "build", "meta"):
+    single = ("codecs", "trust", "protocols", "level", "python")
+    lines = [f"{name} = {json.dumps(told[name])}" for name in single if name in told]
+    for name in ("limits", "types", "build", "meta", "packages"):
         if name in told:
             lines += [f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in told[name].items())]
     if lines:
@@ -242,6 +245,41 @@ def test_all_that_a_policy_refuses_is_listed(data: Path, tmp_path: Path) -> None
     (first,) = said.json["results"]
     assert (first["code"], first["where"]) == ("policy", "pickle.protocol")
     assert [line.split(": ")[0] for line in first["others"]] == ["type-mismatch", "policy"]
+
+
+def test_a_policy_is_applied_to_packages_and_python(tmp_path: Path) -> None:
+    if sys.version_info < (3, 11):
+        need("tomli")
+    need("packaging")
+    written, policy = {"orjson": "0.0.1", "my-app": "1.0"}, tmp_path / "policy.toml"
+    path = tmp_path / "x.pseal"
+    frames = [Frame(packages=written, build={"python": "3.12.1"}) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        frame.preamble = {"stream_id": 1, "seq": number}
+    path.write_bytes(frames[0].data + frames[1].data)
+    (tmp_path / "one.pseal").write_bytes(Frame(packages=written, build={"python": "3.12.1"}).data)
+    for text, codes in (
+        ("[packages]\norjson = 'exact'", ["package-version"]),
+        ("[packages]\norjson = '>=1'\nnumpy = '>=1'", ["package-version", "package-version"]),
+        ("[packages]\norjson = 'warn'\nnumpy = 'exact'\nmy-app = '==1.*'", []),
+        ("python = '>=3.13'", ["policy"]),
+        ("python = '==3.12.*'", []),
+    ):
+        policy.write_text(f"{text}\n", "utf-8")
+        for file, times in (("one.pseal", 1), ("x.pseal", 2)):
+            said = cli("verify", tmp_path / file, "--policy", policy, "--json")
+            assert said.code == bool(codes)
+            found = [said.result["code"], *(line.split(": ")[0] for line in said.result.get("others", ()))]
+            assert found == (codes * times or [None]), (text, file)
+    policy.write_text("python = '>=3.13'\n", "utf-8")
+    found = cli("verify", tmp_path / "one.pseal", "--policy", policy, "--json").result
+    assert {entry["name"]: (entry["written"], entry["installed"]) for entry in found["packages"]} == {
+        "orjson": ("0.0.1", version("orjson")),
+        "my-app": ("1.0", None),
+    }
+    lines = cli("verify", tmp_path / "one.pseal", "--policy", policy).out.split("\n")
+    assert f"  note: written with orjson 0.0.1; {version('orjson')} is installed" in lines
+    assert "  note: written with my-app 1.0; it is not installed" in lines
 
 
 def test_a_policy_that_names_imports_is_applied_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ version has to meet. `packaging` is imported only where there is a specifier. Sp
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import (
@@ -27,17 +28,56 @@ _MOST_COMPARED = 1000  # recorded distributions: a header may name any number
 
 
 class StateChange(NamedTuple):
-    """A release from which on the objects of a distribution have another state."""
+    """A release from which on objects of some classes have another state."""
 
     since: str
+    names: frozenset[str]
+    """The globals of these classes."""
     effect: str
     """What happens to an object that was written by a version on the other side."""
 
 
-# Only what was seen between real releases.
-STATE_CHANGES: Mapping[str, tuple[StateChange, ...]] = {
-    "polars": (StateChange("1.0", "a frame of the other side can't be read"),),
-}
+_UNREADABLE, _UNUSABLE = (
+    "an object of the other side can't be loaded",
+    "an object of the other side loads and can't be used",
+)
+# Only what was seen between real releases, and only where loading seems to work, or always fails.
+STATE_CHANGES: Mapping[str, tuple[StateChange, ...]] = MappingProxyType(
+    {
+        "polars": (
+            StateChange(
+                "1.20",
+                frozenset({"polars.dataframe.frame:DataFrame"}),
+                "a newer frame loads as garbage in an older polars, and an older one can't be loaded in a newer polars",
+            ),
+        ),
+        "scikit-learn": (
+            StateChange("1.3", frozenset({"sklearn.tree._tree:Tree"}), _UNREADABLE),
+            StateChange(
+                "1.3",
+                frozenset(
+                    {
+                        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting:HistGradientBoostingClassifier",
+                        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting:HistGradientBoostingRegressor",
+                        "sklearn.preprocessing._encoders:OrdinalEncoder",
+                    }
+                ),
+                _UNUSABLE,
+            ),
+            StateChange(
+                "1.4",
+                frozenset({"sklearn.tree._classes:DecisionTreeClassifier"}),
+                "an object of the other side can't be used, or predicts something else",
+            ),
+            StateChange(
+                "1.8",
+                frozenset({"sklearn.impute._base:SimpleImputer", "sklearn.linear_model._ridge:RidgeClassifier"}),
+                _UNUSABLE,
+            ),
+        ),
+        "scipy": (StateChange("1.12", frozenset({"scipy.sparse._dok:dok_matrix"}), _UNUSABLE),),
+    }
+)
 
 
 # --- the rules of a policy --------------------------------------------------------------------------------------------
@@ -126,16 +166,16 @@ def differences(written: Mapping[str, str]) -> tuple[PackageDifference, ...]:
 
 
 def package_findings(
-    written: Mapping[str, str], rules: Mapping[str, str]
+    written: Mapping[str, str], rules: Mapping[str, str], names: Collection[str] = ()
 ) -> Iterator[tuple[PackageVersionError | PackageWarning, str]]:
-    """Compare recorded versions with a policy's rules and with what is installed.
+    """Compare recorded versions with a policy's rules and with what is installed. `names` are the header's globals.
 
     Yields:
         What refuses the artifact, or what to warn of, and the name of the distribution.
     """
     for name, version in written.items():
         rule = rules.get(normal(name), rules.get(ALL))
-        finding = _refused_by_range(name, version, rule) if _is_range(rule) else _compared(name, version, rule)
+        finding = _refused_by_range(name, version, rule) if _is_range(rule) else _compared(name, version, rule, names)
         if finding is not None:
             yield finding, name
     recorded = set(map(normal, written))
@@ -166,15 +206,17 @@ def _not_recorded(name: str, rule: str) -> PackageVersionError:
     return PackageVersionError(reason, rule, "none", hint, f"packages.{name}")
 
 
-def _compared(name: str, version: str, rule: str | None) -> PackageVersionError | PackageWarning | None:
+def _compared(
+    name: str, version: str, rule: str | None, names: Collection[str]
+) -> PackageVersionError | PackageWarning | None:
     """Apply a word, or the default, to a recorded distribution. The default warns, and refuses a change of state."""
     if rule == "ignore":
         return None
     instead, now = installed_instead(name)
     difference = PackageDifference(name, version, now, instead)
-    change = None if now is None or rule is not None else _state_change(name, version, now)
+    change = None if now is None or rule is not None else _state_change(name, version, now, names)
     if change is not None:
-        reason = f"{name} stores another state since {change.since}; {change.effect}"
+        reason = f"{name} stores another state of some classes since {change.since}; {change.effect}"
         return _refusal(difference, reason, f"write it again with {instead} {now}")
     if now == version or (now is not None and _part(name, version, rule) == _part(name, now, rule)):
         return None
@@ -202,11 +244,11 @@ def _installed_text(name: str) -> str:
     return f"{now} is installed" if instead == name else f"{instead} {now} is installed"
 
 
-def _state_change(name: str, one: str, other: str) -> StateChange | None:
+def _state_change(name: str, one: str, other: str, names: Collection[str]) -> StateChange | None:
     first, second = _release(one), _release(other)
     for change in STATE_CHANGES.get(normal(name), ()):
         since = _release(change.since)
-        if (first < since) != (second < since):
+        if (first < since) != (second < since) and not change.names.isdisjoint(names):
             return change
     return None
 

@@ -381,7 +381,7 @@ def test_a_refusal_names_what_is_installed(versions: dict[str, str | None]) -> N
 def test_between_versions_of_another_state_the_default_is_to_refuse(
     versions: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change = StateChange("2.1", "a shape has other corners")
+    change = StateChange("2.1", frozenset({"shapes:Job"}), "a shape has other corners")
     monkeypatch.setattr(package_rules, "STATE_CHANGES", {"shapes": (change,)})
     for then, now, refused in (
         ("2.0.9", "2.1", True),
@@ -399,7 +399,9 @@ def test_between_versions_of_another_state_the_default_is_to_refuse(
         if not refused:
             assert read_anyway(data, Policy()) == shapes.Job(1, "a")
             continue
-        with pytest.raises(PackageVersionError, match=r"shapes stores another state since 2\.1; a shape has") as caught:
+        with pytest.raises(
+            PackageVersionError, match=r"shapes stores another state of some classes since 2\.1; a sh"
+        ) as caught:
             pickleseal.unpack(data, trust=[shapes.Job])
         assert 'Policy(packages={"shapes": "warn"}) reads it all the same' in str(caught.value)
         for rule in ("warn", "ignore"):
@@ -418,8 +420,34 @@ def test_the_table_names_releases_in_order() -> None:
     for name, changes in STATE_CHANGES.items():
         assert name == packages.normal(name)
         releases = [tuple(map(int, change.since.split("."))) for change in changes]
-        assert releases == sorted(set(releases))
-        assert all(change.effect and not change.effect.endswith(".") for change in changes)
+        assert releases == sorted(releases)
+        assert all(change.names and change.effect and not change.effect.endswith(".") for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "name", "then", "now", "refused"),
+    [
+        ("polars", "polars.dataframe.frame:DataFrame", "0.20.31", "2.1.0", True),
+        ("polars", "polars.dataframe.frame:DataFrame", "2.1.0", "0.20.31", True),
+        ("polars", "polars.dataframe.frame:DataFrame", "1.19.0", "1.20.0", True),
+        ("polars", "polars.dataframe.frame:DataFrame", "0.20.31", "1.19.0", False),
+        ("polars", "polars.series.series:Series", "0.20.31", "2.1.0", False),
+        ("scikit-learn", "sklearn.tree._tree:Tree", "1.2.2", "1.3.2", True),
+        ("scikit-learn", "sklearn.tree._classes:DecisionTreeClassifier", "1.3.2", "1.9.1", True),
+        ("scikit-learn", "sklearn.tree._classes:DecisionTreeClassifier", "1.4.2", "1.9.1", False),
+        ("scikit-learn", "sklearn.linear_model._base:LinearRegression", "1.2.2", "1.9.1", False),
+        ("scipy", "scipy.sparse._dok:dok_matrix", "1.11.4", "1.12.0", True),
+        ("scipy", "scipy.sparse._csr:csr_matrix", "1.7.3", "1.18.1", False),
+    ],
+)
+def test_only_what_comes_back_wrong_is_refused(
+    versions: dict[str, str | None], distribution: str, name: str, then: str, now: str, refused: bool
+) -> None:
+    versions[distribution] = now
+    found = [finding for finding, _ in package_findings({distribution: then}, {}, [name])]
+    assert any(isinstance(finding, PackageVersionError) for finding in found) == refused
+    accepted = [finding for finding, _ in package_findings({distribution: then}, {"*": "warn"}, [name])]
+    assert not any(isinstance(finding, PackageVersionError) for finding in accepted)
 
 
 # --- Python -----------------------------------------------------------------------------------------------------------
