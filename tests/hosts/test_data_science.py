@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _helpers.levels import POLICIES, levels, round_trip
-from _helpers.support import need
+from _helpers.support import DATA, need
 
 import pickleseal
 from pickleseal import Policy
@@ -109,3 +111,59 @@ def test_data_frames_and_models(tmp_path: Path, mode: str) -> None:
     pickleseal.dump(model, path, durable=False)
     mapped = pickleseal.load(path, mmap=mode, policy=policy)
     assert np.allclose(mapped.predict(np.eye(2100)[:5]), model.predict(np.eye(2100)[:5]))
+
+
+# --- classes of libraries over versions -------------------------------------------------------------------------------
+
+
+def objects() -> dict[str, Any]:
+    """Return objects of several libraries, by name."""
+    pd, sparse, stats = need("pandas"), need("scipy.sparse"), need("scipy.stats")
+    need("sklearn")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.tree import DecisionTreeClassifier
+
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    return {
+        "frame": pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": pd.Categorical(["x", "y"])}),
+        "index": pd.MultiIndex.from_product([[1, 2], ["a", "b"]]),
+        "offset": pd.offsets.MonthEnd(2),
+        "matrix": sparse.eye(3, format="csr"),
+        "array": sparse.csr_array(np.eye(3)),
+        "frozen distribution": stats.gamma(2.0),
+        "estimate of a density": stats.gaussian_kde(np.arange(9.0)),
+        "model": LogisticRegression().fit(x, y),
+        "tree": DecisionTreeClassifier().fit(x, y),
+    }
+
+
+@pytest.mark.parametrize("drift", ["resolve", "strict"])
+def test_plain_classes_of_libraries_have_no_schema_and_raise_and_warn_nothing(drift: str) -> None:
+    for name, obj in objects().items():
+        data = pickleseal.pack(obj)
+        kinds = {entry.kind for entry in (pickleseal.peek(data).types or {}).values()}
+        assert not kinds & {"plain", "slots"}, name
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pickleseal.unpack(data, policy=Policy(level="unchecked", drift=drift))  # type: ignore[arg-type]
+
+
+OLD = sorted((DATA / "old_libraries").glob("*.pseal"))
+VALUES = {"int64-array": [1, None, 3], "float64-array": [1.5, None, 2.0], "boolean-series": [True, None, False]}
+
+
+def test_there_is_an_old_artifact_for_each_value() -> None:
+    assert {path.stem.partition("-1.5.3-")[2] for path in OLD} == VALUES.keys()
+
+
+@pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
+def test_old_artifacts_whose_header_records_classes_of_libraries_load(path: Path) -> None:
+    pd = need("pandas")
+    assert pickleseal.peek(path).types
+    for drift, warned in [("resolve", True), ("ignore", False), ({"*": "strict", "pandas": "ignore"}, False)]:
+        policy = Policy(level="unchecked", drift=drift, packages={"*": "ignore"})  # type: ignore[arg-type]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            value = pickleseal.load(path, policy=policy)
+        assert [None if pd.isna(item) else item for item in value] == VALUES[path.stem.partition("-1.5.3-")[2]]
+        assert any(warning.category is pickleseal.errors.SchemaWarning for warning in caught) is warned

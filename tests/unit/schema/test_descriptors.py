@@ -64,3 +64,16 @@ def test_a_slot_is_filled_with_its_default() -> None:
         data = pickleseal.pack(module.Task("a"))
     with installed("shop", HEAD + new) as module:
         assert pickleseal.unpack(data, trust=[module.Task]) == module.Task("a", 5)
+
+
+def test_a_model_of_pydantic_that_a_mapper_gave_descriptors_is_left_to_them() -> None:
+    """SQLModel is such a combination."""
+    old = "import pydantic\nclass Task(pydantic.BaseModel):\n    name: str\n"
+    described = "field = Field()\nfield.name = 'rank'\ntype.__setattr__(Task, 'rank', field)\n"
+    with installed("shop", HEAD + old) as module:
+        data = pickleseal.pack(module.Task(name="a"))
+    for more, expected in (("", {"name": "a", "rank": 5}), (described, {"name": "a"})):
+        with installed("shop", HEAD + old + "    rank: int = 5\n" + more) as module:
+            task = pickleseal.unpack(data, trust=[module.Task])
+            assert vars(task) == expected
+            assert task.rank == (9 if more else 5)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from .base import Adapter, Default, Fill, Missing, Recorded, Target, Values, static, text_of_annotation
+from .base import Adapter, Default, Fill, Missing, Recorded, Target, Values, is_described, static, text_of_annotation
 
 _EXTRA, _WERE_SET, _PRIVATE = "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__"
 
@@ -78,7 +78,7 @@ class PydanticAdapter(Adapter):
             parts[were_set] = {field for field in values if field in known or field not in old}
             setstate(obj, {**parts, "__dict__": values})
             for field, default in missing.items():
-                if field not in private:
+                if field not in private and not is_described(target.cls, field):
                     obj.__dict__[field] = default(obj)
             for field, default in missing.items():
                 if field in private:

@@ -56,9 +56,10 @@ class MappedDataclassAdapter(_Mapped, DataclassAdapter):
 
 
 def _mapper_of(cls: Any) -> Any:
-    """Return the mapper of a class, or None if it is not mapped."""
+    """Return the mapper of a class, or None if it is not mapped. A model of pydantic is left to pydantic's adapter."""
     manager = static(cls, "_sa_class_manager")
-    if manager is None or getattr(manager, "class_", None) is not cls:
+    is_model = static(cls, "__pydantic_decorators__") is not None  # of SQLModel
+    if manager is None or is_model or getattr(manager, "class_", None) is not cls:
         return None
     return vars(manager).get("mapper")
 
