@@ -167,6 +167,8 @@ def _check_call(obj: Any, reduced: tuple[Any, ...], warn: Callable[[Any, str], N
     cls, args = type(obj), reduced[1] if len(reduced) > 1 else None
     if reduced[0] is not cls or type(args) is not tuple or not (_own(cls, "__new__") or _own(cls, "__init__")):
         return False
+    if type(cls).__call__ is not type.__call__:  # of an enum, a call finds a member and makes none
+        return False
     for name in ("__new__", "__init__"):
         own = _own(cls, name)
         problem = None if own is None else _misfit(own, len(args))

@@ -5,11 +5,11 @@ few types of the standard library.
 """
 
 import enum
-from types import BuiltinFunctionType, FunctionType, MemberDescriptorType
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 from .._format.checksum import checksum_hex
-from .names import global_name
+from .names import global_name, usual_name
 
 _LONGEST = 1000  # characters of a text that is kept as it is
 _DEEPEST = 8
@@ -21,6 +21,9 @@ _WITH_FULL_REPR = frozenset(
         *("fractions:Fraction", "uuid:UUID", "builtins:complex", "builtins:range", "datetime:datetime"),
     }
 )
+
+
+_PATHS = frozenset(f"pathlib:{name}" for name in ("PurePosixPath", "PureWindowsPath", "PosixPath", "WindowsPath"))
 
 
 class _NoTextError(Exception):
@@ -89,6 +92,13 @@ class _Texts:
                 return f"{cls.__qualname__}.{name}"
         if cls in (type, FunctionType, BuiltinFunctionType) and "<" not in value.__qualname__:
             return str(value.__qualname__)
+        if usual_name(global_name(cls)) in _PATHS:
+            return repr(value)
+        if global_name(cls) == "re:Pattern":
+            return f"re.compile({value.pattern!a}, {value.flags})"
+        if cls is SimpleNamespace:
+            pairs = sorted((name, self._text(item, depth + 1)) for name, item in vars(value).items())
+            return f"namespace({', '.join(f'{name}={item}' for name, item in pairs)})"
         if issubclass(cls, tuple) and isinstance(vars(cls).get("_fields"), tuple):  # equal to the tuple of its items
             return self._tuple(tuple.__iter__(value), depth)
         if "__dataclass_fields__" in vars(cls):

@@ -36,10 +36,16 @@ def test_enum_values_without_a_text() -> None:
 VALUES = [
     *("{{'seats': {}}}", "[{}, 'a']", "{{'all': [{{'seats': {}}}, None]}}", "{{1, {}}}", "({}, [])", "[[{}]]"),
     *("Point({}, 5)", "Plan({})", "[Plan({})]", "Slots({})", "(Color({}), 1)", "{{Color({}): int}}", "[len, {}]"),
+    *(
+        "pathlib.PurePosixPath('a/{}')",
+        "[re.compile('a{}')]",
+        "types.SimpleNamespace(a=1, b=[{}])",
+        "re.compile('a', 8 * {})",
+    ),
     *("[plan, {}]", "{{'zzz': 1, 'a': {}}}", "['x' * 5000, {}]", "list(range({}, 3000))"),
 ]
 HELPERS = """
-import enum, dataclasses, typing
+import datetime, decimal, enum, dataclasses, pathlib, re, types, typing
 def plan(): pass
 class Color(enum.Enum):
     RED = 1
@@ -64,11 +70,42 @@ def test_values_that_hold_values_are_compared(value: str) -> None:
     members = HELPERS + "    LO = {}\n    HI = {}\n"
     text = members.format(value.format(1), value.format(2))
     data = pack_old(text, lambda m: m.Task.LO)
-    names = [name for name in pickleseal.peek(data).globals if name.startswith((MODULE, "builtins:len"))]
+    names = [name for name in pickleseal.peek(data).globals if name.startswith((MODULE, "builtins:len", "re:"))]
     assert unpack_new(data, text, trust=names).name == "LO"
     assert unpack_new(data, text, trust=names, drift="strict").name == "LO"
     with pytest.raises(SchemaDriftError, match="the value of 'LO'"):
         unpack_new(data, members.format(value.format(2), value.format(1)), trust=names)
+
+
+MIXED = {
+    "datetime.date": ("2020, 1, {}", "import datetime"),
+    "decimal.Decimal": ("'1.{}'", "import decimal"),
+    "datetime.timedelta": ("{}", "import datetime"),
+    "Point": (
+        "{}, 2",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Point:\n    x: int\n    y: int",
+    ),
+    "bytes": ("b'{}'", ""),
+    "tuple": ("(1, {})", ""),
+}
+
+
+@pytest.mark.parametrize("base", MIXED)
+def test_members_that_are_values_of_another_type_are_compared(base: str) -> None:
+    value, head = MIXED[base]
+    text = f"import enum\n{head}\nclass Task({base}, enum.Enum):\n    LO = {value}\n    HI = {value}\n"
+    data = pack_old(text.format(1, 2), lambda m: m.Task.LO)
+    trust = [name for name in pickleseal.peek(data).globals if name.startswith(MODULE)]
+    assert unpack_new(data, text.format(1, 2), trust=trust).name == "LO"
+    with pytest.raises(SchemaDriftError, match="the value of 'LO'"):
+        unpack_new(data, text.format(2, 1), trust=trust)
+
+
+def test_members_that_are_made_of_several_values_are_packed() -> None:
+    text = (
+        "import enum\nclass Task(enum.Enum):\n    LO = 1, 'x'\n    def __init__(self, number, text): self.text = text\n"
+    )
+    assert evolved(text, text, lambda m: m.Task.LO).text == "x"
 
 
 def test_the_order_of_dicts_and_sets_is_no_part_of_a_value() -> None:

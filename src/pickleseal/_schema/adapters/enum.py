@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import MigrationError, shown
 from ..values import member_text
-from .base import Adapter, Default, Make, Missing, Recorded, Target, Values
+from .base import Adapter, Default, Make, Missing, Recorded, Target, Values, static
 
 # Ways to pickle a member that CPython gives to enums: Flag had its own in 3.11.0 to 3.11.3.
 REDUCERS = tuple(vars(cls)["__reduce_ex__"] for cls in (enum.Enum, enum.Flag) if "__reduce_ex__" in vars(cls))
@@ -33,7 +33,8 @@ class EnumAdapter(Adapter):
     def is_standard(self, cls: Any, name: str, method: Any) -> bool:
         if name in ("__getnewargs__", "__getnewargs_ex__"):
             return True
-        if name == "__reduce_ex__" and method in REDUCERS:
+        # This method comes before all others: the member is pickled by its value, also where it is a date, say.
+        if static(cls, "__reduce_ex__") in REDUCERS:
             return True
         return super().is_standard(cls, name, method)
 
