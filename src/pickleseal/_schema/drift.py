@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Hint, SchemaDriftError, join_hints, printable
-from .describe import Description
+from .describe import Description, is_exception, is_same_base, library_slots
 from .names import type_name
 from .registry import Registered
 
@@ -29,10 +29,10 @@ _CLASSES, _FIXES = 6, 4  # shown in full in a refusal
 class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
-    `what` is one of `added`, `annotation`, `default`, `kind`, `merged`, `newer`, `removed`, `renamed`, `reordered`,
-    `shape`, `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides as texts; for
-    `removed`, `now` is the name that the field may have today. `newer` is about all fields that newer code added, whose
-    names are in `field`. `level` says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
+    `what` is one of `added`, `annotation`, `base`, `default`, `kind`, `merged`, `newer`, `removed`, `renamed`,
+    `reordered`, `shape`, `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides
+    as texts; for `removed`, `now` is the name that the field may have today. `newer` is about all fields that newer
+    code added, whose names are in `field`. `level` says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
     """
 
     type: str
@@ -58,6 +58,7 @@ class Change(NamedTuple):
 _TEXTS = {
     "added": "{field!r} was added",
     "annotation": "{field!r} was annotated {was} and is {now}",
+    "base": "its objects held the values of {was} and hold those of {now}",
     "default": "the default of {field!r}, which lies on the class, was {was} and is {now}",
     "merged": "it is one class with {was} today, but the artifact recorded the two differently",
     "kind": "it was of kind {was} and is of kind {now}",
@@ -105,6 +106,10 @@ class Fixes(NamedTuple):
         if can_migrate:
             return f"keep the kind, or {self.migrate('convert it')}"
         return f"keep the kind, or read it with the old class and convert: {was} can't become {now} in place"
+
+    def called(self) -> str:
+        """Return what to do about objects that a call makes, which no migration sees."""
+        return f"keep the fields, or read it with the old class and convert: no migration sees how {self.cls} is made"
 
 
 def fixes_of(cls: type, registered: Registered | None, has_members: bool = False) -> Fixes:
@@ -193,6 +198,58 @@ def compare(
             fix = fixes.migrate("set the old one where it is missing")
             note("default", other, text, on_class.get(other, "nothing"), WARNED, fix)
     return changes
+
+
+def has_other_base(was: Mapping[str, Any], cls: type, now: Description) -> bool:
+    """Return whether the objects of a class held the values of another builtin base than they hold today.
+
+    Nothing is known of the base if the entry is that of an early writer, or if the class has its own methods.
+    """
+    recorded = was.get("base", "")
+    if not recorded and (was["state"] == "custom" or "attributes" not in was):
+        return False
+    if not now.base:
+        return bool(recorded) and now.state == "default"
+    return not recorded or not is_same_base(recorded, cls)
+
+
+def changed_base(name: str, was: Mapping[str, Any], now: Description, fixes: Fixes) -> Change:
+    """Return the change of a class whose objects held the values of another builtin base."""
+    fix = f"keep the base, or read it with the old class and convert: its values have no place in {fixes.cls}"
+    sides = was.get("base", "no builtin class"), now.base or "no builtin class"
+    return Change(name, "base", None, *sides, REFUSED, fix, now.kind)
+
+
+def without_foreign_slots(was: Mapping[str, Any], cls: type, now: Description) -> Mapping[str, Any]:
+    """Return an entry without the slots of the standard library's classes, which early writers recorded as fields."""
+    if not now.is_called or "base" in was:
+        return was
+    foreign = library_slots(cls)
+    return {**was, "fields": [pair for pair in was["fields"] if pair[0] not in foreign]} if foreign else was
+
+
+def refuse_calls(
+    changes: list[Change], now: Description, before: "Adapter", has_slots: bool, fixes: Fixes
+) -> list[Change]:
+    """Return the changes of a class whose objects a call makes: of its stored arguments, by position.
+
+    What a state brings is set by name afterwards. So a change of names is refused. Fields that a framework's
+    constructor takes by position have to keep their places, and nothing may come before or instead of them. The same
+    holds for slots, which no state brings. `has_slots` says whether the class has some of its own.
+    """
+    by_position = now.adapter.has_framework or before.has_framework or has_slots
+    names = [change.field for change in changes if change.what == "added"]
+    last = [field for field, _ in now.fields][len(now.fields) - len(names) :]
+    holds_items = not is_exception(now.base)
+    found = []
+    for change in changes:
+        is_refused = change.level == REFUSED or change.what in ("renamed", "kind")
+        is_refused |= change.what == "reordered" and by_position
+        is_refused |= change.what == "added" and by_position and (holds_items or last != names)
+        if is_refused:
+            change = change._replace(level=REFUSED, fix=fixes.called())
+        found.append(change if change.fix is None else change._replace(fix=fixes.called()))
+    return found
 
 
 def _name_today(field: str, old: Mapping[str, str], new: Mapping[str, str], renames: Mapping[str, str]) -> str:

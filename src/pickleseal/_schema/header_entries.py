@@ -72,6 +72,8 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
     if private is not None:
         entry["fields"] = [pair for pair in description.fields if pair[0] not in private]
         entry["attributes"] = [[name, "required"] for name in private]
+    if description.base:
+        entry["base"] = description.base
     if description.defaults:
         entry["defaults"] = description.defaults
     if description.shape:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import Hint, InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
 from .adapters import BY_KIND, can_migrate, has_foreign_setstate
-from .adapters.base import Adapter, Default, Recorded, Target, static
+from .adapters.base import Adapter, Default, Recorded, Target, slots_of, static
 from .describe import Description, describe, describe_any, is_library_class
 from .distributions import distribution_of
 from .drift import (
@@ -25,10 +25,14 @@ from .drift import (
     Change,
     ChangedClass,
     Fixes,
+    changed_base,
     compare,
     fixes_of,
+    has_other_base,
     refusal,
+    refuse_calls,
     where_to_find,
+    without_foreign_slots,
 )
 from .drift_rules import DriftRules
 from .libraries import is_from_outside, is_of_library
@@ -266,7 +270,7 @@ def make_plans(
         now, registered, drift = describe_any(cls), index.by_class(cls), rules.of(cls)
         changes: list[Change] = []
         if was is not None:
-            was = now.adapter.as_today(was, dict(now.fields), cls)
+            was = without_foreign_slots(now.adapter.as_today(was, dict(now.fields), cls), cls, now)
         plan = _plan(name, was, cls, now, registered, index, rules, changes)
         other = plans.get(id(cls), plan)
         if not _agree(plan, other):
@@ -353,7 +357,7 @@ def _recorded(
             yield registered.name, None, cls
         elif rules.has_strict and rules.of(cls) == "strict" and not is_library_class(cls):
             now = describe(cls)
-            if now is not None and not _is_of_library(cls, now):
+            if now is not None and now.declares and not _is_of_library(cls, now):
                 yield name, None, cls
 
 
@@ -384,13 +388,20 @@ def _plan(
         level = REFUSED if drift == "strict" else WARNED
         fix = "give the members values that have a text: numbers, strings, dates, tuples, lists and dicts of these"
         changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, level, fix, now.kind))
-    if was is None or _is_same(was, now):
+    if was is None or _is_same(was, now, cls):
         return unchanged
     renames = registered.renames if registered is not None else {}
     defaults, before = _defaults(cls, now), _adapter_before(was, now)
     fixes = fixes_of(cls, registered, has_members)
     is_possible = can_migrate(before, now.adapter)
     found = compare(name, was, now, before, renames, lambda field: field in defaults, fixes, is_possible)
+    if has_other_base(was, cls, now):
+        changes += [changed_base(name, was, now, fixes), *found]
+        return unchanged
+    if now.is_called and "base" in was:
+        has_slots = any(True for _ in slots_of(tuple(base for base in cls.__mro__ if not is_library_class(base))))
+        changes += refuse_calls(found, now, before, has_slots, fixes)
+        return unchanged
     if registered is None and drift != "strict" and not before.has_framework and _is_of_library(cls, now):
         # Annotations in the body of a library's class are no stored fields. pickle's own way restores the objects.
         fix = f"install the version of {distribution_of(cls)} that wrote it"
@@ -465,13 +476,14 @@ def _adapter_before(was: Mapping[str, Any], now: Description) -> Adapter:
     return now.adapter if was["kind"] == now.kind else BY_KIND[was["kind"]]
 
 
-def _is_same(was: Mapping[str, Any], now: Description) -> bool:
+def _is_same(was: Mapping[str, Any], now: Description, cls: type) -> bool:
     return bool(
         was["fields"] == now.fields
         and was["kind"] == now.kind
         and was["state"] == now.state
         and was.get("defaults", []) == now.defaults
         and was.get("shape", "") == now.shape
+        and not has_other_base(was, cls, now)
     )
 
 
@@ -529,6 +541,10 @@ def _plan_from_version(
             old, new = ([field for field, _ in side] for side in (was["fields"], now.fields))
             hint += f"; the class had {', '.join(old) or 'no fields'} and has {', '.join(new) or 'no fields'}"
         raise SchemaVersionError("no chain of migrations leads to the class", version, recorded, hint, where)
+    if now.is_called:
+        reason = f"the class inherits the __reduce__ of {now.base.partition(':')[2]}, which no migration sees"
+        hint = "keep the version, or give it a __reduce__ that handles both"
+        raise SchemaVersionError(reason, version, recorded, hint, where)
     if _reduces(cls, now):
         reason = "the class has its own __reduce__, which no migration sees"
         hint = "give it __getstate__ instead, whose state migrations take, or handle both versions in __reduce__"
@@ -536,6 +552,8 @@ def _plan_from_version(
     changes.append(Change(name, "version", None, str(recorded), str(version), RESOLVED, None))
     entry = was if was is not None else {"fields": [], "kind": now.kind, "state": now.state, "version": 0}
     before = _adapter_before(entry, now)
+    if has_other_base(entry, cls, now):
+        changes.append(changed_base(name, entry, now, fixes_of(cls, registered)))
     if not can_migrate(before, now.adapter):
         fix = fixes_of(cls, registered, now.adapter.has_members).change_kind(before.kind, now.kind, False)
         changes.append(Change(name, "kind", None, before.kind, now.kind, REFUSED, fix, now.kind))

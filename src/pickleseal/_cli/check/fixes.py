@@ -24,7 +24,7 @@ def fixes_for_drift(
 ) -> tuple[Fix, ...]:
     """Return the fixes for changes that are refused: a map of renames, a default, a migration."""
     other = [change for change in changes if change.what not in _BY_FIELDS]
-    if other or not was:
+    if other or not was or describe_any(cls).is_called:
         commands = [change.fix.commands[0] if isinstance(change.fix, Hint) else change.fix for change in changes]
         return tuple(dict.fromkeys(Fix("", command) for command in commands if command))
     now = describe_any(cls)
