@@ -33,45 +33,50 @@ class StateChange(NamedTuple):
     since: str
     names: frozenset[str]
     """The globals of these classes."""
-    effect: str
-    """What happens to an object that was written by a version on the other side."""
+    older: str = ""
+    """What happens to an older object in this release or a later one; empty: it loads right."""
+    newer: str = ""
+    """What happens to a newer object in a release before this one; empty: it loads right."""
 
 
-_UNREADABLE, _UNUSABLE = (
-    "an object of the other side can't be loaded",
-    "an object of the other side loads and can't be used",
-)
+_UNREADABLE, _UNUSABLE = "can't be loaded", "loads, and can't be used"
+_GRADIENT = "sklearn.ensemble._gb"
+_HISTOGRAM = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting"
 # Only what was seen between real releases, and only where loading seems to work, or always fails.
 STATE_CHANGES: Mapping[str, tuple[StateChange, ...]] = MappingProxyType(
     {
         "polars": (
-            StateChange(
-                "1.20",
-                frozenset({"polars.dataframe.frame:DataFrame"}),
-                "a newer frame loads as garbage in an older polars, and an older one can't be loaded in a newer polars",
-            ),
+            StateChange("1.20", frozenset({"polars.dataframe.frame:DataFrame"}), _UNREADABLE, "loads as garbage"),
         ),
         "scikit-learn": (
-            StateChange("1.3", frozenset({"sklearn.tree._tree:Tree"}), _UNREADABLE),
+            StateChange("1.3", frozenset({"sklearn.tree._tree:Tree"}), _UNREADABLE, _UNREADABLE),
             StateChange(
                 "1.3",
-                frozenset(
-                    {
-                        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting:HistGradientBoostingClassifier",
-                        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting:HistGradientBoostingRegressor",
-                        "sklearn.preprocessing._encoders:OrdinalEncoder",
-                    }
-                ),
+                frozenset({f"{_HISTOGRAM}:HistGradientBoosting{kind}" for kind in ("Classifier", "Regressor")}),
                 _UNUSABLE,
+                _UNUSABLE,
+            ),
+            StateChange("1.3", frozenset({"sklearn.preprocessing._encoders:OrdinalEncoder"}), _UNUSABLE),
+            StateChange(
+                "1.4",
+                frozenset({f"sklearn.tree._classes:{kind}TreeClassifier" for kind in ("Decision", "Extra")}),
+                "loads, and can't be used or predicts something else",
             ),
             StateChange(
                 "1.4",
-                frozenset({"sklearn.tree._classes:DecisionTreeClassifier"}),
-                "an object of the other side can't be used, or predicts something else",
+                frozenset({f"{_GRADIENT}:GradientBoosting{kind}" for kind in ("Classifier", "Regressor")}),
+                _UNREADABLE,
+                _UNUSABLE,
             ),
             StateChange(
                 "1.8",
-                frozenset({"sklearn.impute._base:SimpleImputer", "sklearn.linear_model._ridge:RidgeClassifier"}),
+                frozenset(
+                    {
+                        "sklearn.impute._base:SimpleImputer",
+                        "sklearn.linear_model._ridge:RidgeClassifier",
+                        "sklearn.linear_model._ridge:RidgeClassifierCV",
+                    }
+                ),
                 _UNUSABLE,
             ),
         ),
@@ -216,7 +221,8 @@ def _compared(
     difference = PackageDifference(name, version, now, instead)
     change = None if now is None or rule is not None else _state_change(name, version, now, names)
     if change is not None:
-        reason = f"{name} stores another state of some classes since {change.since}; {change.effect}"
+        since, effect = change
+        reason = f"{name} stores another state of some classes since {since}; what was written {effect}"
         return _refusal(difference, reason, f"write it again with {instead} {now}")
     if now == version or (now is not None and _part(name, version, rule) == _part(name, now, rule)):
         return None
@@ -244,12 +250,15 @@ def _installed_text(name: str) -> str:
     return f"{now} is installed" if instead == name else f"{instead} {now} is installed"
 
 
-def _state_change(name: str, one: str, other: str, names: Collection[str]) -> StateChange | None:
-    first, second = _release(one), _release(other)
+def _state_change(name: str, written: str, installed: str, names: Collection[str]) -> tuple[str, str] | None:
+    """Return the release that changed the state of one of these classes, and what happens to its objects."""
+    then, now = _release(written), _release(installed)
     for change in STATE_CHANGES.get(normal(name), ()):
         since = _release(change.since)
-        if (first < since) != (second < since) and not change.names.isdisjoint(names):
-            return change
+        if (then < since) != (now < since) and not change.names.isdisjoint(names):
+            effect = change.older if then < since else change.newer
+            if effect:
+                return change.since, effect
     return None
 
 
