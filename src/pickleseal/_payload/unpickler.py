@@ -278,7 +278,7 @@ def load_object(
         if isinstance(exc, ReadError) and exc.step == 20:  # this library refused the payload, or one inside it
             raise
         reason = f"the payload is intact and raised {type(exc).__name__} while it was loaded: {text_of(exc)}"
-        raise UnpickleError(reason, hint=_hint(exc) or _of_another_system(exc, resolved)) from exc
+        raise UnpickleError(reason, hint=_of_another_system(exc, resolved) or _hint(exc)) from exc
 
 
 def _hint(exc: Exception) -> str | None:
@@ -321,7 +321,8 @@ def _of_another_system(exc: Exception, resolved: Resolved) -> str | None:
     """Return what to do if an object can't be made because it belongs to another kind of system, else None."""
     if isinstance(exc, NotImplementedError):
         other = "PosixPath" if os.name == "nt" else "WindowsPath"
-        if ("pathlib", other) in resolved or ("pathlib._local", other) in resolved:
+        is_named = ("pathlib", other) in resolved or ("pathlib._local", other) in resolved
+        if is_named and other in text_of(exc):
             old, new = f"pathlib:{other}", f"pathlib:Pure{other}"
             return Hint(
                 f'Policy(renames={{"{old}": "{new}"}}) reads paths of another system',
