@@ -146,12 +146,13 @@ class Reductions:
         if isinstance(reduced, str):
             self._note(obj, reduced)
         elif type(reduced) is tuple and len(reduced) > 1:
-            function, arguments = reduced[:2]
+            function = reduced[0]
             if function is getattr:
+                arguments = reduced[1]
                 if type(arguments) is tuple and len(arguments) > 1:  # else the pickler, or its reader, raises
                     check_method(obj, *arguments[:2])
                     self.methods.append(arguments)
-            elif makes_empty_model(function):
+            elif type(function) is FunctionType and makes_empty_model(function):
                 self._note_rebuilt(type(obj))
         return reduced
 
