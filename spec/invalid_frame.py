@@ -1,7 +1,7 @@
 """Invalid vectors for the frame: preamble, limits, checksums, seals, layout, policy, sections, codecs.
 
 `FRAME` maps a name to (what is wrong, error class, reader step, bytes, policy). Each vector has one defect, and every
-check before that one passes.
+check before that one passes; those named `policy-order-...` have two, to show which check comes first.
 """
 
 from __future__ import annotations
