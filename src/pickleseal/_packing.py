@@ -540,6 +540,14 @@ def entry_of(found: ClassInHeader, options: PackOptions) -> dict[str, Any] | Non
     return None if found.may_be_library in options._libraries else found.entry
 
 
+def with_lacking(entry: dict[str, Any], lacking: set[str] | None) -> dict[str, Any]:
+    """Return the entry of a class of which some objects lack attributes that its `__init__` stores (spec 6.2)."""
+    if not lacking or "attributes" not in entry:
+        return entry
+    pairs = [[name, "optional" if name in lacking else word] for name, word in entry["attributes"]]
+    return {**entry, "attributes": pairs}
+
+
 def add_schemas(fields: dict[str, Any], pickled: Pickled, options: PackOptions) -> None:
     """Add to a header what it says about classes and packages (spec 6.2)."""
     types, packages = {}, packages_of(pickled.globals)
@@ -548,8 +556,8 @@ def add_schemas(fields: dict[str, Any], pickled: Pickled, options: PackOptions) 
         if found.warning is not None:
             _warn(found.warning)
         entry = entry_of(found, options)
-        if entry is not None:
-            types[found.name] = entry
+        if entry is not None and (cls in pickled.lacking or not found.only_of_objects):
+            types[found.name] = with_lacking(entry, pickled.lacking.get(cls))
         if found.packages:
             packages.update(found.packages)
     if types:

@@ -321,9 +321,19 @@ def _is_current(accepted: Accepted, options: PackOptions) -> bool:
                 return False
             now = in_header(value, request.policy.registry)
             entry = entry_of(now, options)
-            if entry is not None:
+            if entry is not None and (now.name in fields.get("types", {}) or not now.only_of_objects):
                 recorded[now.name] = entry
-    return bool(recorded == fields.get("types", {}) and request.compiled.name_today(fields["type"]) == fields["type"])
+    written = {name: _as_defined(entry, recorded.get(name)) for name, entry in fields.get("types", {}).items()}
+    return bool(recorded == written and request.compiled.name_today(fields["type"]) == fields["type"])
+
+
+def _as_defined(entry: Mapping[str, Any], now: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an entry as the class alone would give it: some of its objects may have lacked attributes."""
+    if now is None or "attributes" not in entry or "attributes" not in now:
+        return entry
+    was, today = dict(entry["attributes"]), dict(now["attributes"])
+    is_same = was.keys() == today.keys() and all(word in ("optional", today[name]) for name, word in was.items())
+    return {**entry, "attributes": now["attributes"]} if is_same else entry
 
 
 def _kept(header: Header) -> dict[str, Any]:

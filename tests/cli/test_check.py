@@ -333,7 +333,9 @@ for name in ("canary", "canary.sub", "myapp.__main__", "this", "antigravity", "j
         assert (tmp_path / "sang").exists()
 
     def test_a_getattr_of_a_module_is_not_called(self, tmp_path: Path) -> None:
-        (tmp_path / "lazy.py").write_text("def __getattr__(name):\n    open('sang', 'w').close()\n    return int\n")
+        (tmp_path / "lazy.py").write_text(
+            "def __getattr__(name):\n    open('sang', 'w').close()\n    return type(name, (), {})\n"
+        )
         deploy(tmp_path, "import lazy\n")
         code = """
 import pickleseal, sys, types
@@ -345,6 +347,19 @@ pickleseal.dump(module.Boom(), "a.pseal")
         assert run(tmp_path, "check", ".", "--import", "myapp.models").code == 1
         assert not (tmp_path / "sang").exists()
         assert run(tmp_path, "check", ".", "--import", "lazy").code == 0  # its own code, named by the caller
+
+    def test_classes_that_are_not_compared_are_named(self, tmp_path: Path) -> None:
+        text = "class Bag:\n    def __init__(self, **given): self.__dict__.update(given)\n"
+        (tmp_path / "bags.py").write_text(text + "class Box:\n    def __init__(self): self.x = self.y = 1\n")
+        deploy(tmp_path, "import bags\n")
+        python(tmp_path, "import bags, pickleseal\npickleseal.dump([bags.Bag(a=1), bags.Box()], 'a.pseal')")
+        found = run(tmp_path, "check", ".", "--import", "bags")
+        assert found.code == 0
+        assert "not compared, as their code does not say what it assigns: bags:Bag\n" in found.out
+        shown = run(tmp_path, "inspect", "a.pseal").out
+        assert "bags:Bag (plain, not compared)" in shown
+        assert "bags:Box (plain)" in shown
+        assert "sets x, y" in shown
 
     def test_a_dangerous_global_is_refused(self, tmp_path: Path) -> None:
         code = "import os, pickleseal\nclass E:\n    def __reduce__(self): return os.system, ('touch sang',)\n"

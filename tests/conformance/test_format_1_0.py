@@ -96,3 +96,52 @@ def test_it_loads_what_has_new_texts_and_refuses_the_order_of_axes(old_python: P
     ).splitlines()
     assert loaded == "[<Plan.PRO: [10, 'seats']>, Job(id=1)]"
     assert "order: expected 'C' or 'F'" in refused  # spec 8.1
+
+
+SHOP = """
+class Job:
+    def __init__(self, name):
+        self.name = name
+        self.started = None
+
+    def start(self):
+        self.started = self.now = 5
+
+
+class Failed(ValueError):
+    def __init__(self, text, code=0):
+        super().__init__(text, code)
+        self.code = code
+
+
+class Noted:
+    name: str
+
+    def __init__(self, name):
+        self.name = name
+        self.extra = 1
+"""
+LOAD = """
+import sys, pickleseal, shop
+for drift in ("resolve", "strict"):
+    policy = pickleseal.Policy(trust=["shop:Job", "shop:Noted", "shop:Failed"], drift=drift)
+    jobs = pickleseal.load(sys.argv[1], policy=policy)
+    assert [vars(job) for job in jobs] == [
+        {"name": "a", "started": None}, {"name": "b", "started": 5, "now": 5}, {"name": "c", "extra": 1}
+    ], jobs
+failed = pickleseal.load(sys.argv[2], trust=["shop:Job", "shop:Noted", "shop:Failed"])
+assert (failed.args, failed.code) == (("no", 3), 3)
+"""
+
+
+def test_it_loads_plain_classes_and_exceptions_that_format_1_1_records(old_python: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP, "utf-8")
+    code = "import sys; sys.path.insert(0, sys.argv.pop())\n"
+    with installed("shop", SHOP) as shop:
+        job = shop.Job("b")
+        job.start()
+        pickleseal.dump([shop.Job("a"), job, shop.Noted("c")], tmp_path / "jobs")
+        pickleseal.dump(shop.Failed("no", 3), tmp_path / "failed")
+    for name in ("jobs", "failed"):
+        assert pickleseal.peek(tmp_path / name).preamble.version_minor == 1
+    run(old_python, code + LOAD, str(tmp_path / "jobs"), str(tmp_path / "failed"), str(tmp_path))

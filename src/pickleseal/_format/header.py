@@ -381,6 +381,11 @@ class ClassSchema(NamedTuple):
     attributes: tuple[tuple[str, str], ...] | None = None  # name, and "required" or "optional"; None: not known
     base: str | None = None
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether the entry says what objects of the class hold, so that a reader can compare it with today's class."""
+        return self.kind != "plain" or bool(self.fields or self.base) or self.attributes is not None
+
 
 class Header:
     """What an artifact says about itself: a read-only view of a validated header (spec section 6).

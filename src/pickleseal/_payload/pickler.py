@@ -10,10 +10,11 @@ decides nothing about trust: it notes which methods a pickle gets by `getattr`, 
 import copyreg
 import pickle
 import sys
-from collections.abc import Callable, Sequence
-from types import FunctionType
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType, MappingProxyType
 from typing import Any
 
+from .._schema.describe import required_attributes
 from .._schema.names import is_script, makes_empty_model, usual_name
 from ..errors import PackError
 from .arrays import reduce_numpy
@@ -33,14 +34,18 @@ _PLATFORM_MODULES = frozenset({"posix", "nt", "winreg", "_winapi"})
 _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
 
+_NOTHING: Mapping[type, set[str]] = MappingProxyType({})
+
+
 class Pickled:
     """A pickle in parts, its globals (ordered), the classes of its objects, its out-of-band buffers, and its methods.
 
     `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name. `doubts` are objects that
-    may be impossible to unpickle, each with a text that says why.
+    may be impossible to unpickle, each with a text that says why. `lacking` has the classes of instances, each with
+    the attributes that its `__init__` stores and that one of its first instances lacks.
     """
 
-    __slots__ = ("buffers", "classes", "doubts", "globals", "methods", "parts")
+    __slots__ = ("buffers", "classes", "doubts", "globals", "lacking", "methods", "parts")
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Pickled:
         buffers: list[memoryview],
         methods: Sequence[tuple[Any, ...]] = (),
         doubts: Sequence[tuple[Any, str]] = (),
+        lacking: Mapping[type, set[str]] = _NOTHING,
     ) -> None:
         self.parts = parts
         self.globals = names
@@ -57,6 +63,7 @@ class Pickled:
         self.buffers = buffers
         self.methods = methods
         self.doubts = doubts
+        self.lacking = lacking
 
 
 class _Sink:
@@ -69,6 +76,20 @@ class _Sink:
         self.write = self.parts.append
 
 
+_MOST_SEEN = 64  # instances of a class, in one pickle
+
+
+class _Seen:
+    """What the first instances of a class lack of the attributes that its `__init__` stores (spec 6.2)."""
+
+    __slots__ = ("lacking", "left", "required")
+
+    def __init__(self, required: frozenset[str], left: int) -> None:
+        self.required = required
+        self.left = left
+        self.lacking: set[str] = set()
+
+
 class Reductions:
     """What a pickler does with objects that are not of a built-in type, and what it learns of them."""
 
@@ -78,13 +99,14 @@ class Reductions:
     plain: set[type]  # classes seen whose pickling is object's own, and that need no check
     checks: dict[type, tuple[Check, ...]]  # of the other classes seen
     doubts: list[tuple[Any, str]]  # objects that may be impossible to unpickle, and why
+    seen: dict[type, _Seen]  # instances of classes whose `__init__` stores attributes
     # Objects that were checked, by id. The pickler asks for no object twice, but for one among its own arguments.
     reduced: dict[int, Any]
 
     def start(self) -> None:
         """Begin without having seen anything."""
         self.found, self.classes, self.methods, self.plain = set(), [], [], set()
-        self.checks, self.doubts, self.reduced = {}, [], {}
+        self.checks, self.doubts, self.reduced, self.seen = {}, [], {}, {}
 
     def reducer_override(self, obj: Any, /) -> Any:
         cls = type(obj)
@@ -109,8 +131,10 @@ class Reductions:
         if is_plain(cls):
             if checks is None:
                 checks = self.checks[cls] = checks_of(cls)
+            is_seen = self._see(obj, cls)
             if not checks:
-                self.plain.add(cls)
+                if is_seen:
+                    self.plain.add(cls)
                 return NotImplemented
             return self._checked(obj, cls, checks)
         if _is_numpy(cls):
@@ -123,9 +147,31 @@ class Reductions:
                 return cls, (obj._value_,)
         if checks is None:
             checks = self.checks[cls] = checks_of(cls)
+        self._see(obj, cls)
         if checks:
             return self._noted(obj, self._checked(obj, cls, checks))
         return self._noted(obj, obj.__reduce_ex__(5))
+
+    def _see(self, obj: Any, cls: type) -> bool:
+        """Note what one of the first instances of a class lacks. Return whether no further one has to be seen."""
+        seen = self.seen.get(cls)
+        if seen is None:
+            required = required_attributes(cls)
+            seen = self.seen[cls] = _Seen(required, _MOST_SEEN if required else 0)
+        if seen.left <= 0:
+            return True
+        seen.left -= 1
+        held = _GETATTRIBUTE(obj, "__dict__")
+        if not seen.required <= held.keys():
+            seen.lacking |= seen.required.difference(held)
+        return seen.left == 0
+
+    def lacking(self) -> dict[type, set[str]]:
+        """Return, by class, the attributes that its `__init__` stores and that one of its first instances lacks.
+
+        All classes that have instances are there.
+        """
+        return {cls: seen.lacking for cls, seen in self.seen.items()}
 
     def _checked(self, obj: Any, cls: type, checks: tuple[Check, ...]) -> Any:
         """Reduce an object, and check that it can be made again. Raises NotKeptError."""
@@ -265,13 +311,17 @@ def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
         or len(idle_picklers) >= _MOST_IDLE
     ):
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        return Pickled(plain, sorted(found), pickler.classes, buffers, pickler.methods, pickler.doubts), count
+        methods, doubts, lacking = pickler.methods, pickler.doubts, pickler.lacking()
+        return Pickled(plain, sorted(found), pickler.classes, buffers, methods, doubts, lacking), count
     pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
+    if pickler.seen:
+        pickled.lacking = pickler.lacking()
     parts.clear()
     found.clear()
     pickler.classes.clear()
     pickler.plain.clear()
     pickler.checks.clear()
+    pickler.seen.clear()
     pickler.reduced.clear()
     pickler.clear_memo()
     idle_picklers.append(pickler)

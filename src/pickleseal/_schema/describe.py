@@ -30,6 +30,15 @@ class Description(NamedTuple):
     shape: str  # how a state is pickled: arguments, dict, list, mixed, slots, value; "" if the class decides
     private: list[str] | None = None  # those of the fields that a header lists among `attributes`
     base: str = ""  # the class of the standard library that holds its values (spec 6.2); "" if none, or unknown
+    # What the code of the class assigns beside its fields: each name with `required` or `optional`. None if that is not
+    # known, and where the fields are all that an object holds.
+    assigned: dict[str, str] | None = None
+    may_hold_more: bool = False  # its objects hold attributes that neither the fields nor `assigned` name
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing of the class can be compared: it declares no fields, and what it assigns is not known."""
+        return self.may_hold_more and not self.fields
 
     @property
     def kind(self) -> str:
@@ -47,36 +56,84 @@ class Description(NamedTuple):
         return bool(self.base) and self.state == "custom"
 
 
-# Process-wide. A class is described once; what changes on it later is not seen.
-descriptions: ClassCache[tuple[Description | None]] = ClassCache()
+# Process-wide. A class is described once; what changes on it later is not seen. With each description: whether the
+# class declares its fields.
+descriptions: ClassCache[tuple[Description, bool]] = ClassCache()
 
 
 def describe(cls: type) -> Description | None:
-    """Describe a class, or return None if nothing on the class says what its fields are."""
-    found = descriptions.find(cls)
-    if found is None:
-        found = (_describe(cls),)
-        descriptions.keep(cls, found)
-    return found[0]
+    """Describe a class, or return None if nothing on the class declares what its fields are."""
+    description, is_declared = _found(cls)
+    return description if is_declared else None
 
 
 def describe_any(cls: type) -> Description:
-    """Describe a class. One that does not declare fields has no fields and no shape, for it may hold anything."""
-    description = describe(cls)
-    if description is not None:
-        return description
-    from .adapters import PLAIN
+    """Describe a class. One that does not declare fields has no fields and no shape."""
+    return _found(cls)[0]
+
+
+def required_attributes(cls: type) -> frozenset[str]:
+    """Return the names that `__init__` of a class stores, without its fields."""
+    from .libraries import is_of_library
+
+    if is_library_class(cls) or is_of_library(cls):  # most headers do not record them
+        return frozenset()
+    return frozenset(name for name, word in (describe_any(cls).assigned or {}).items() if word == "required")
+
+
+def _found(cls: type) -> tuple[Description, bool]:
+    found = descriptions.find(cls)
+    if found is None:
+        description = _describe(cls)
+        found = (_describe_undeclared(cls) if description is None else description), description is not None
+        descriptions.keep(cls, found)
+    return found
+
+
+def _describe_undeclared(cls: type) -> Description:
+    from .adapters import PLAIN, adapter_of
 
     try:
-        return Description(PLAIN, [], _state_of(cls, PLAIN), [], "", base=_base_of(cls, PLAIN))
+        adapter_of(cls)  # it raises for a class with unusual attributes
+        found = Description(PLAIN, [], _state_of(cls, PLAIN), [], "", base=_base_of(cls, PLAIN))
+        return _with_assigned(cls, found)
     except Exception:  # as in _describe
         return Description(PLAIN, [], "custom", [], "")
+
+
+def _with_assigned(cls: type, description: Description) -> Description:
+    """Add what the code of a class assigns, if its objects are restored by attributes and no framework names them all.
+
+    Methods for pickling that a library wrote hand on the attributes of a subclass. The class's own may store
+    anything.
+    """
+    if description.adapter.has_framework or not cls.__dictoffset__ or issubclass(cls, type):
+        return description
+    if description.state != "default" and not description.is_called and not _is_pickled_by_library(cls):
+        return description
+    from .assigned import assigned
+
+    names = assigned(cls, frozenset(name for name, _ in description.fields))
+    return description._replace(assigned=names, may_hold_more=names is None)
+
+
+def _is_pickled_by_library(cls: type) -> bool:
+    """Return whether the methods for pickling that a class has are those of a library's base for the state."""
+    from .libraries import is_from_outside
+
+    if any(known is cls for known in tuple(copyreg.dispatch_table)):
+        return False
+    for name in _METHODS:
+        owner = next((base for base in type.__getattribute__(cls, "__mro__") if name in vars(base)), object)
+        if owner is not object and not (name in ("__getstate__", "__setstate__") and is_from_outside(owner, cls)):
+            return False
+    return True
 
 
 def field_names(cls: type) -> list[str]:
     """Return the names of the fields that a class declares now. A decorator above may still change it."""
     description = _describe(cls)
-    return [] if description is None else [name for name, _ in description.fields]
+    return [] if description is None else [*(name for name, _ in description.fields), *(description.assigned or ())]
 
 
 def is_library_class(cls: type) -> bool:
@@ -100,7 +157,8 @@ def _describe(cls: type) -> Description | None:
         adapter = adapter_of(cls)
         if adapter is None:
             base = _base_of(cls, PLAIN)
-            return Description(PLAIN, [], _state_of(cls, PLAIN), [], "", base=base) if base else None
+            found = Description(PLAIN, [], _state_of(cls, PLAIN), [], "", base=base)
+            return _with_assigned(cls, found) if base else None
         fields: dict[str, str] = {}
         for name, text in adapter.fields(cls):
             if type(name) is str and is_name(name):  # the header can't hold others
@@ -114,7 +172,9 @@ def _describe(cls: type) -> Description | None:
         texts = ([name, value_text(static(cls, name, _MISSING))] for name in adapter.unstored(cls, list(fields)))
         defaults = [pair for pair in texts if pair[1]]
         private = adapter.attributes(cls)
-        return Description(adapter, [list(pair) for pair in fields.items()], state, defaults, shape, private, base)
+        texts_of_fields = [list(pair) for pair in fields.items()]
+        found = Description(adapter, texts_of_fields, state, defaults, shape, private, base)
+        return _with_assigned(cls, found)
     except Exception:  # a class with unusual attributes: it is pickled without a schema
         return None
 

@@ -30,9 +30,10 @@ class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
     `what` is one of `added`, `annotation`, `base`, `default`, `kind`, `merged`, `newer`, `removed`, `renamed`,
-    `reordered`, `shape`, `state`, `uncompared`, `unrecorded`, `value` and `version`. `was` and `now` are the two sides
-    as texts; for `removed`, `now` is the name that the field may have today. `newer` is about all fields that newer
-    code added, whose names are in `field`. `level` says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
+    `reordered`, `shape`, `state`, `uncompared`, `unknown`, `unrecorded`, `value` and `version`. `was` and `now` are the
+    two sides as texts; for `removed`, `now` is the name that the field may have today. `newer` is about all fields that
+    newer code added, whose names are in `field`. `level` says what `drift="resolve"` does: `resolved`, `warned`,
+    `refused`.
     """
 
     type: str
@@ -69,6 +70,7 @@ _TEXTS = {
     "shape": "its state was pickled as {was} and is pickled as {now}",
     "state": "its state was {was} and is {now}",
     "uncompared": "the values of {field} have no text, so a change of these values can't be seen",
+    "unknown": "what its code assigns can't be read, so it is not compared",
     "unrecorded": "the artifact does not record its fields",
     "value": "the value of {field!r} was {was} and is {now}",
     "version": "it was at version {was} and is at version {now}",
@@ -136,6 +138,7 @@ def compare(
     before: "Adapter",
     renames: Mapping[str, str],
     has_default: Callable[[str], bool],
+    has_value: Callable[[str], bool],
     fixes: Fixes,
     can_migrate: bool,
 ) -> list[Change]:
@@ -148,6 +151,7 @@ def compare(
         before: the adapter for the recorded kind.
         renames: former field name -> name today, as registered.
         has_default: returns whether a field of the class as it is has a default.
+        has_value: returns whether an object that lacks an attribute gets a value for it from its class.
         fixes: how a fix is written.
         can_migrate: whether a migration can turn objects of the recorded kind into objects of the class.
     """
@@ -165,21 +169,31 @@ def compare(
         level = WARNED if before.filled_by_name and now.adapter.filled_by_name else REFUSED
         note("kind", None, was["kind"], now.kind, level, fixes.change_kind(was["kind"], now.kind, can_migrate))
     old, new = dict(was["fields"]), dict(now.fields)
-    today = {field: _name_today(field, old, new, renames) for field in old}
-    removed = [field for field, other in today.items() if other not in new]
+    stored, stores = _assigned_before(was, before), now.assigned or {}
+    known_before, known = {**dict.fromkeys(stored or (), ""), **old}, {**dict.fromkeys(stores, ""), **new}
+    today = {field: _name_today(field, known_before, known, renames) for field in known_before}
+    removed = [field for field in old if today[field] not in known]
+    if not now.may_hold_more:
+        gone = [name for name in stored or () if today[name] not in known and not has_value(today[name])]
+        removed += [name for name in gone if stored and stored[name] == "required"]
+        for name in gone:
+            if name not in removed:
+                note("removed", name, "", None, WARNED, fixes.rename_or_drop({name: "..."}))
     added = [field for field in new if field not in today.values()]
+    if stored is not None:
+        added += [name for name in stores if stores[name] == "required" and name not in today.values()]
     for field, other in today.items():
         if field != other:
             note("renamed", field, field, other, RESOLVED, None)
-    for field, guess in _guesses(removed, added, old, new).items():
-        note("removed", field, old[field], guess, REFUSED, fixes.rename_or_drop({field: guess or "..."}))
+    for field, guess in _guesses(removed, added, known_before, known).items():
+        note("removed", field, known_before[field], guess, REFUSED, fixes.rename_or_drop({field: guess or "..."}))
     for field in added:
-        if has_members or has_default(field):
+        if has_members or (has_default(field) if field in new else has_value(field)):
             note("added", field, None, field, RESOLVED, None)
         else:
             fix = f"give {field!r} a default, or {fixes.migrate(f'set {field!r}')}"
             note("added", field, None, field, REFUSED, fix)
-    kept = {field: other for field, other in today.items() if other in new}
+    kept = {field: other for field, other in today.items() if field in old and other in new}
     order = [field for field in new if field in kept.values()]
     if list(kept.values()) != order:
         note("reordered", None, ", ".join(kept.values()), ", ".join(order), RESOLVED, None)
@@ -250,6 +264,13 @@ def refuse_calls(
             change = change._replace(level=REFUSED, fix=fixes.called())
         found.append(change if change.fix is None else change._replace(fix=fixes.called()))
     return found
+
+
+def _assigned_before(was: Mapping[str, Any], before: "Adapter") -> Mapping[str, str] | None:
+    """Return what the code of a class assigned beside its fields, or None if that is not recorded."""
+    if before.has_framework or was.get("shape") == "slots":
+        return {}
+    return dict(was["attributes"]) if "attributes" in was else None
 
 
 def _name_today(field: str, old: Mapping[str, str], new: Mapping[str, str], renames: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ It looks at classes and at a registry, and calls nothing of a class.
 
 from typing import Any, NamedTuple
 
-from .describe import describe, describe_any, is_library_class
+from .describe import Description, describe, describe_any, is_library_class
 from .distributions import distribution_of, packages_of_bases
 from .libraries import is_of_library
 from .names import global_name, type_name
@@ -24,6 +24,7 @@ class ClassInHeader(NamedTuple):
     warning: str | None = None  # readers would take it for another class
     module: str = ""  # what `__module__` and `__qualname__` of the class were: somebody may change them
     qualname: str = ""
+    only_of_objects: bool = False  # the entry is for headers of objects of the class: it declares no fields
     may_be_library: str = ""  # the distribution that the entry depends on: a library's classes have none
 
 
@@ -51,9 +52,11 @@ def name_in_header(cls: type, registry: Registry) -> str:
 def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
     registered = index.by_class(cls)
     packages = packages_of_bases(cls)
+    only_of_objects = False
     if registered is None:
         name, version = type_name(cls), 0
-        description = None if is_library_class(cls) or _is_of_library(cls) else describe(cls)
+        description = None if is_library_class(cls) or _is_of_library(cls) else _to_record(cls)
+        only_of_objects = description is not None and describe(cls) is None
         warning = _warning(cls, name, index)
     else:
         name, version = registered.name, registered.version
@@ -72,6 +75,8 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
     if private is not None:
         entry["fields"] = [pair for pair in description.fields if pair[0] not in private]
         entry["attributes"] = [[name, "required"] for name in private]
+    elif description.assigned is not None:
+        entry["attributes"] = [list(pair) for pair in description.assigned.items()]
     if description.base:
         entry["base"] = description.base
     if description.defaults:
@@ -79,7 +84,19 @@ def _in_header(cls: type, index: RegistryIndex) -> ClassInHeader:
     if description.shape:
         entry["shape"] = description.shape
     may_be_library = "" if registered is not None or description.adapter.has_framework else distribution_of(cls)
-    return ClassInHeader(name, version, entry, packages, warning, may_be_library=may_be_library)
+    return ClassInHeader(
+        name, version, entry, packages, warning, only_of_objects=only_of_objects, may_be_library=may_be_library
+    )
+
+
+def _to_record(cls: type) -> Description | None:
+    """Return the description of a class that is not registered, or None if nothing is known of it.
+
+    One with attributes that can't be known is recorded as well: the header then shows that it is not compared.
+    """
+    description = describe_any(cls)
+    is_known = description.assigned is not None or description.may_hold_more
+    return description if is_known else describe(cls)
 
 
 def _is_of_library(cls: type) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import Hint, InvalidObjectError, MigrationError, SchemaVersionError, SchemaWarning, shown, text_of
 from .adapters import BY_KIND, can_migrate, has_foreign_setstate
 from .adapters.base import Adapter, Default, Recorded, Target, slots_of, static
+from .assigned import has_value
 from .describe import Description, describe, describe_any, is_library_class
 from .distributions import distribution_of
 from .drift import (
@@ -388,13 +389,17 @@ def _plan(
         level = REFUSED if drift == "strict" else WARNED
         fix = "give the members values that have a text: numbers, strings, dates, tuples, lists and dicts of these"
         changes.append(Change(name, "uncompared", ", ".join(unknown), None, None, level, fix, now.kind))
+    if drift == "strict" and now.is_unknown and not _is_of_library(cls, now) and not is_library_class(cls):
+        changes.append(Change(name, "unknown", None, None, None, RESOLVED, None, now.kind))
     if was is None or _is_same(was, now, cls):
         return unchanged
     renames = registered.renames if registered is not None else {}
     defaults, before = _defaults(cls, now), _adapter_before(was, now)
     fixes = fixes_of(cls, registered, has_members)
     is_possible = can_migrate(before, now.adapter)
-    found = compare(name, was, now, before, renames, lambda field: field in defaults, fixes, is_possible)
+    found = compare(
+        name, was, now, before, renames, defaults.__contains__, lambda field: has_value(cls, field), fixes, is_possible
+    )
     if has_other_base(was, cls, now):
         changes += [changed_base(name, was, now, fixes), *found]
         return unchanged
@@ -413,7 +418,7 @@ def _plan(
         changes.append(
             Change(name, "state", None, was["state"], "what another framework makes", REFUSED, fix, now.kind)
         )
-    elif drift != "strict" and "custom" in (was["state"], now.state):
+    elif drift != "strict" and "custom" in (was["state"], now.state) and not _are_attributes_known(was, now):
         if now.state == "default" and not now.adapter.takes_state_of(was):
             changes += [change for change in found if change.what == "kind"]
         return unchanged  # the class handles its own changes
@@ -452,6 +457,11 @@ def _without_newer(
     return [change, *(other for other in found if other.what != "removed")]
 
 
+def _are_attributes_known(was: Mapping[str, Any], now: Description) -> bool:
+    """Return whether the attributes of a class are recorded and known, though a library's methods pickle them."""
+    return "attributes" in was and now.assigned is not None
+
+
 def _is_of_library(cls: type, now: Description) -> bool:
     """Return whether a class is a library's, and not of a kind whose fields a framework declares."""
     return not now.adapter.has_framework and is_of_library(cls)
@@ -484,6 +494,7 @@ def _is_same(was: Mapping[str, Any], now: Description, cls: type) -> bool:
         and was.get("defaults", []) == now.defaults
         and was.get("shape", "") == now.shape
         and not has_other_base(was, cls, now)
+        and (now.assigned is None or "attributes" not in was or dict(was["attributes"]) == now.assigned)
     )
 
 

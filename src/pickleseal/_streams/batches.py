@@ -303,6 +303,7 @@ class Pending:
         """Join records that were pickled one by one. Those that were only copied are pickled now."""
         names: set[str] = set()
         classes: dict[type, None] = {}
+        lacking: dict[type, set[str]] = {}
         pickles = []
         for item in items:
             pickled, memo = item[1:] if type(item) is _Pickle else _pickle_one(item)
@@ -310,9 +311,11 @@ class Pending:
                 raise _TooLargeError
             names.update(pickled.globals)
             classes.update(dict.fromkeys(pickled.classes))
+            for cls, missing in pickled.lacking.items():
+                lacking.setdefault(cls, set()).update(missing)
             pickles.append((bytes(pickled.parts[0]), memo))
         data = pickles[0][0] if len(pickles) == 1 else merge(pickles)
-        return Pickled([data], sorted(names), [*classes], [])
+        return Pickled([data], sorted(names), [*classes], [], lacking=lacking)
 
 
 def _pickle_one(obj: Any) -> tuple[Pickled, int]:

@@ -214,7 +214,8 @@ def test_a_state_of_a_changed_class_cannot_set_a_class() -> None:
     text += " def __reduce__(s): return newobj, (U,), {'a': -1, '__class__': T}\n"
     header, payload = lying.parts(pack_old(text, lambda m: m.U()))
     header["types"][f"{MODULE}:U"] |= {"state": "default", "shape": "dict"}
-    del header["sections"]
+    header["types"].pop(f"{MODULE}:T", None)
+    header = {name: value for name, value in header.items() if name not in ("format", "sections")}
     new = D + old.replace("class U:", "@dataclass(slots=True)\nclass U:") + " b: int = 0\n"
     with (
         installed(MODULE, new) as module,

@@ -40,6 +40,7 @@ from .report import Finding, Report, text_of, write_junit, write_sarif
 
 __all__ = ["add_arguments", "run"]
 
+_MOST_NAMES = 20  # of classes that are not compared
 _INDENT = " " * 8
 _LABEL = " " * 16
 
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     out.summary = {**report.counts, "findings": len(findings)}
     if not report.counts["files"]:
         out.message("there is no artifact, so nothing was checked")
-    out.text(*_table(findings), *_summary(report, out))
+    out.text(*_table(findings), *_not_compared(report), *_summary(report, out))
     for path, write in ((options.sarif, write_sarif), (options.junit, write_junit)):
         if path is not None:
             try:
@@ -173,6 +174,16 @@ def _table(findings: list[Finding]) -> list[str]:
         for found, count in zip(findings, counts, strict=True)
     ]
     return ["", *(cut(line, columns()) for line in lines)]
+
+
+def _not_compared(report: Report) -> list[str]:
+    """Return the classes of which nothing can be compared."""
+    names = [printable(name, 200) for name in list(report.not_compared)[:_MOST_NAMES]]
+    if not names:
+        return []
+    more = len(report.not_compared) - len(names)
+    listed = ", ".join(names) + (f", and {more:,} more" if more else "")
+    return ["", *wrap(f"not compared, as their code does not say what it assigns: {listed}", "")]
 
 
 def _summary(report: Report, out: Output) -> list[str]:

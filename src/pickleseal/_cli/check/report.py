@@ -4,6 +4,7 @@ import os
 from typing import Any
 from urllib.parse import quote
 
+from ..._format.header import fields_of
 from ..._io.atomic import replace_file
 from ..._schema.package_rules import differences
 from ..._version import __version__
@@ -58,6 +59,7 @@ class Report:
         self.files: dict[str, dict[str, None]] = {}  # problems by path; files without any only for JUnit
         self.unreadable: list[tuple[str, Exception]] = []
         self.counts = dict.fromkeys(("files", "artifacts", "load", "warn", "break", "unreadable"), 0)
+        self.not_compared: dict[str, None] = {}  # classes of which the headers say nothing that could be compared
         self._keeps_all = keeps_all
         self._last: str | None = None
 
@@ -68,6 +70,10 @@ class Report:
         self.counts["artifacts"] += 1
         self.counts["break" if breaks else "load"] += 1
         self.counts["warn"] += bool(problems) and not breaks
+        if entry.header is not None and "types" in fields_of(entry.header):
+            for name, schema in entry.header.types.items():
+                if not schema.is_compared and schema.state == "default":
+                    self.not_compared[name] = None
         for problem in problems:
             finding = self.findings.get(problem)
             if finding is None:

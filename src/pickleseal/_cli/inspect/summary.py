@@ -158,6 +158,8 @@ def _class_lines(types: Mapping[str, ClassSchema], out: Output) -> list[str]:
             notes.append(f"version {schema.version}")
         if schema.state == "custom":
             notes.append("has pickling methods of its own")
+        elif not schema.is_compared:
+            notes.append("not compared")
         if schema.global_ != name:
             notes.append(f"was {printable(schema.global_)}")
         lines += row(out, "class", f"{printable(name)} ({', '.join(notes)})")
@@ -170,6 +172,10 @@ def _class_lines(types: Mapping[str, ClassSchema], out: Output) -> list[str]:
         )
         if schema.fields:
             lines += row(out, "", _first_of(fields, len(schema.fields)), 4)
+        for verb, word in (("sets", "required"), ("may set", "optional")):
+            names = [printable(attribute) for attribute, kind in schema.attributes or () if kind == word]
+            if names:
+                lines += row(out, "", f"{verb} {_first_of(names, len(names))}", 4)
     if len(types) > _MOST_CLASSES:
         lines += row(out, "", f"... and {len(types) - _MOST_CLASSES:,} more classes (--json shows all)")
     return lines
