@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .._payload.opcodes import CODE
 from .._payload.unpickler import load_object
-from ..errors import ForbiddenOperationError, Hint, LimitExceededError, ReadError
+from ..errors import ForbiddenOperationError, Hint, LimitExceededError, ReadError, UndeclaredGlobalError, UnpickleError
 from .calls import kind_of, survey
 from .safe_functions import SAFE_FUNCTIONS, attributes_of, object_arrays
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LevelName = Literal["guarded", "strict", "signed", "unchecked"]
 LEVELS: tuple[str, ...] = get_args(LevelName)
+_EXTENSIONS = tuple(bytes((CODE[name],)) for name in ("EXT1", "EXT2", "EXT4"))
 _BUILD, _EMPTY_SET = bytes((CODE["BUILD"],)), bytes((CODE["EMPTY_SET"],))
 _GETATTR, _DTYPE = ("builtins", "getattr"), ("pickleseal", "rebuild_dtype")
 _OBJECTS, _SCALAR = ("pickleseal", "rebuild_object_array"), ("pickleseal", "rebuild_scalar")
@@ -102,6 +103,8 @@ def load_at(
     Raises:
         ReadError: as for `check_payload` and `load_object`.
     """
+    if not level.is_checked:
+        _check_extensions(payload)
     if not level.is_checked or not resolved:
         check_payload(level, payload, protocol, buffers, resolved)
         return load_object(payload, buffers, resolved, plans)
@@ -116,6 +119,25 @@ def load_at(
     finally:
         if snapshot.has_changed():
             _check_change(snapshot, payload, buffers, resolved, level, sets_results)
+
+
+def _check_extensions(payload: bytes) -> None:
+    """Refuse opcodes of the extension registry, where no check of the structure did (spec 11, step 20).
+
+    CPython's unpickler takes what the process has in the registry's cache without asking for the import.
+    """
+    import copyreg
+
+    if not copyreg._extension_cache or not any(code in bytes(payload) for code in _EXTENSIONS):  # type: ignore[attr-defined]
+        return
+    import pickletools
+
+    try:
+        found = any(opcode.code.encode("latin-1") in _EXTENSIONS for opcode, _, _ in pickletools.genops(payload))
+    except ValueError as exc:
+        raise UnpickleError("the payload is not a whole pickle") from exc
+    if found:
+        raise UndeclaredGlobalError("the payload imports by the extension registry, which no header declares")
 
 
 def _check_size(payload: bytes, most: int) -> None:
