@@ -227,3 +227,68 @@ _level(
     error="limit-exceeded",
     level="strict",
 )
+_level(
+    "items-after-state",
+    "APPEND on an object that has its state already, which hands the item on to what the state says",
+    named("collections", "UserList") + b")\x81}" + text("data") + b"]sbNa",
+    "collections:UserList",
+    level="strict",
+)
+_level(
+    "error-arguments",
+    "a state that sets the arguments of an exception, which takes all items of a range of 2^40",
+    named("builtins", "ValueError") + b")R}" + text("args") + RANGE + HUGE + b"\x85Rsb",
+    "builtins:ValueError",
+    "builtins:range",
+)
+_level(
+    "number-for-text",
+    "a Decimal made from a number, where pickles have text",
+    named("decimal", "Decimal") + b"K\x07\x85R",
+    "decimal:Decimal",
+    level="strict",
+)
+_level(
+    "state-of-a-result",
+    "BUILD sets attributes of a type that a call returned",
+    named("builtins", "type") + b"N\x85RN}" + text("x") + b"Ns\x86b",
+    "builtins:type",
+)
+_array = named("array", "_array_reconstructor") + b"0(" + named("array", "array") + text("b") + b"K\x01"
+_level(
+    "array-copies",
+    "1,000 arrays, each a copy of the same 10,000 bytes",
+    _array + b"B" + (10_000).to_bytes(4, "little") + b"x" * 10_000 + b"t\x940" + b"h\x02h\x07R0" * 1000 + b"N",
+    "array:_array_reconstructor",
+    "array:array",
+    error="limit-exceeded",
+    level="strict",
+)
+
+
+def _colliding(count: int) -> list[tuple[int, int]]:
+    """Return pairs of integers of which CPython's tuples have the same hash (xxHash, in 64 bits)."""
+    first, second, start, mask = 11400714785074694791, 14029467366897019727, 2870177450012600261, 2**64 - 1
+    found: list[tuple[int, int]] = []
+    number = 0
+    while len(found) < count:
+        number += 1
+        turned = start + number * second & mask
+        turned = (turned << 31 | turned >> 33) * first & mask
+        other = (12_345 - turned) * pow(second, -1, 2**64) & mask
+        other -= 2**64 * (other >= 2**63)
+        if abs(other) < 2**61 - 1:
+            found.append((number, other))
+    return found
+
+
+_pairs = [
+    b"M" + a.to_bytes(2, "little") + b"\x8a\x08" + b.to_bytes(8, "little", signed=True) for a, b in _colliding(1100)
+]
+_level(
+    "pairs-of-numbers",
+    "1,100 pairs of integers with the same hash, as keys",
+    b"}(" + b"".join(pair + b"\x86N" for pair in _pairs) + b"u",
+    error="limit-exceeded",
+    level="strict",
+)

@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "spec"))
 
 import canary
 import independent_reader
-from _helpers import fault_kit, hostile_runs, lying, operations
+from _helpers import fault_kit, hostile_runs, lying, mutations, operations
 from _helpers.support import manifest, read
 from frames import Frame, canonical, framed
 
@@ -266,6 +266,7 @@ def main() -> None:
     reject_many(options.rejections)
     kill_many(options.kills, 10, seed)
     rng, verdicts, schemas, levels = random.Random(seed), Counter[str](), Counter[str](), Counter[str]()
+    mutants = Counter[str]()
     end = time.monotonic() + options.seconds
     while time.monotonic() < end:
         for make in MAKERS:
@@ -281,11 +282,20 @@ def main() -> None:
         except BaseException:
             print(f"operations.attempt(random.Random({number})) raised")
             raise
+        for mutant in range(number, number + 20):
+            try:
+                mutants[mutations.attempt(random.Random(mutant))] += 1
+            except BaseException:
+                print(f"mutations.attempt(random.Random({mutant})) raised")
+                raise
     print(f"seed {seed}: {sum(verdicts.values()):,} inputs, no disagreement, nothing ran")
     for verdict, count in verdicts.most_common():
         print(f"{count:>10,}  {verdict}")
     print(f"{sum(schemas.values()):,} artifacts that lie about classes: an object or a documented error, each")
     for verdict, count in schemas.most_common():
+        print(f"{count:>10,}  {verdict}")
+    print(f"{sum(mutants.values()):,} mutants of honest payloads at level strict: no victim was asked for anything")
+    for verdict, count in mutants.most_common():
         print(f"{count:>10,}  {verdict}")
     print(f"{sum(levels.values()):,} programs at the levels guarded and strict: nothing changed, nothing was called")
     for verdict, count in levels.most_common(20):

@@ -44,7 +44,6 @@ def dump(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
-    context: str | None = None,
     durable: bool = True,
     storage_options: Mapping[str, Any] | None = None,
     options: PackOptions | None = None,
@@ -65,8 +64,6 @@ def dump(
         meta: labels of yours in the header, texts by texts; `peek` shows them.
         compress: `"zstd"`: each part of 1 KiB or more is compressed if that saves an eighth of it.
         keys: the newest of these keys that can sign signs the artifact.
-        context: where the artifact belongs, such as the key of a cache. The signature then verifies with this context
-            alone, so that nobody can move a signed value to another place. It is stored nowhere, and needs keys.
         durable: whether a path is synced to the disk (fsync of file and folder).
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
         options: the other settings: build labels, time stamp, registry; None: the default `PackOptions()`. They have no
@@ -91,7 +88,7 @@ def dump(
     {'rows': 3}
     """
     check_options(file, storage_options)
-    options = options_with(options, keys, compress, context)
+    options = options_with(options, keys, compress)
     if not isinstance(file, str | os.PathLike):
         write_parts(file, pack_parts(obj, type=type, meta=meta, options=options))
         return
@@ -139,7 +136,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -153,7 +149,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -167,7 +162,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -181,7 +175,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -195,7 +188,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -209,7 +201,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -223,7 +214,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -237,7 +227,6 @@ def load(
     trust: Trust = (),
     keys: KeyRing | None = None,
     level: LevelName | None = None,
-    context: str | None = None,
     mmap: MapMode | None = None,
     storage_options: Mapping[str, Any] | None = None,
     policy: Policy | None = None,
@@ -265,7 +254,6 @@ def load(
         level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
             same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature by
             `keys`) or `"unchecked"` (anything). Beside a policy it is a TypeError: the policy has the level.
-        context: the context in which the artifact was signed. It needs keys, here or in the policy.
         mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
             it. The file must not be cut off while the arrays are used. None: arrays have private memory.
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
@@ -305,20 +293,14 @@ def load(
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; {way}")
     check_options(file, storage_options)
     if mmap is not None:
-        if keys is not None or level is not None or context is not None:
-            policy = policy_with(policy, keys, level, context)
+        if keys is not None or level is not None:
+            policy = policy_with(policy, keys, level)
         return Mapped(file, mmap=mmap, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # Mapped checks it
-    request = request_of(expect, trust, policy, keys, level, context)
+    request = request_of(expect, trust, policy, keys, level)
     return read_input(file, storage_options, lambda source: read_object(source, request))
 
 
-def peek(
-    data: Input,
-    *,
-    policy: Policy | None = None,
-    context: str | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Header:
+def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Read and validate the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
 
     Args:
@@ -327,7 +309,6 @@ def peek(
             was if it is seekable, and after the header if it is not.
         policy: only its limits and keys are used. With keys the signatures are verified, and `Header.verified` names
             the valid ones. The payload that they cover is not checked; `verify` does that.
-        context: the context in which the artifact was signed. It needs a policy with keys.
         storage_options: for URLs, as for `load`.
 
     Raises:
@@ -337,7 +318,7 @@ def peek(
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
     'risk'
     """
-    policy = check_is_policy(policy) if context is None else policy_with(policy, None, None, context)
+    policy = check_is_policy(policy)
     check_options(data, storage_options)
     start = _start_of(data)
     try:
@@ -348,13 +329,7 @@ def peek(
                 data.seek(start)  # type: ignore[union-attr]
 
 
-def verify(
-    data: Input,
-    *,
-    policy: Policy | None = None,
-    context: str | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Header:
+def verify(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
     """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
 
     Imports nothing and unpickles nothing. Buffers are hashed and not kept. Intact does not mean authentic: whoever can
@@ -366,7 +341,6 @@ def verify(
             that needs no import is checked: protocol, type, version, age, labels, codecs, packages, and the names that
             the payload imports, if the policy has `trust`. `Header.left_out` of the result has the codes of what was
             not checked. None: the artifact is checked alone, by the limits of the format.
-        context: the context in which the artifact was signed. It needs a policy with keys.
         storage_options: for URLs, as for `load`.
 
     Raises:
@@ -379,9 +353,9 @@ def verify(
     >>> verify(pack(Namespace(id=7)), policy=Policy(max_age="1h")).left_out
     ('untrusted-global', 'class-missing', 'schema-version', 'schema-drift')
     """
-    if policy is None and context is None:
+    if policy is None:
         return verify_intact(data, DEFAULT_POLICY, storage_options)
-    return verify_for(data, request_of(policy=policy, context=context), storage_options)
+    return verify_for(data, request_of(policy=policy), storage_options)
 
 
 def verify_for(data: Input, request: Request, storage_options: Mapping[str, Any] | None = None) -> Header:
@@ -446,7 +420,6 @@ def dumps(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
-    context: str | None = None,
     options: PackOptions | None = None,
     fix_imports: object = None,
     buffer_callback: object = None,
@@ -460,7 +433,7 @@ def dumps(
     >>> loads(dumps((1, 2)))
     (1, 2)
     """
-    return pack(obj, type=type, meta=meta, compress=compress, keys=keys, context=context, options=options)
+    return pack(obj, type=type, meta=meta, compress=compress, keys=keys, options=options)
 
 
 def loads(
@@ -471,7 +444,6 @@ def loads(
     trust: Trust = (),
     keys: KeyRing | None = None,
     level: LevelName | None = None,
-    context: str | None = None,
     policy: Policy | None = None,
     fix_imports: object = None,
     encoding: object = None,
@@ -484,4 +456,4 @@ def loads(
     those of `unpack`, and so is what can run: the code of the classes that are trusted. A host that gives none of them
     can be given a `Serializer`.
     """
-    return unpack(data, expect=expect, trust=trust, keys=keys, level=level, context=context, policy=policy)
+    return unpack(data, expect=expect, trust=trust, keys=keys, level=level, policy=policy)

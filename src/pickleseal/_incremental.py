@@ -40,7 +40,7 @@ class IncrementalReader(Generic[T]):
 
     Args:
         policy: what is accepted; None: `Policy()`. Use `Policy(limits=Limits(max_frame=...))` for what strangers send.
-        expect, trust, context: as for `unpack`.
+        expect, trust: as for `unpack`.
         keep_buffers: false: buffers are checked and dropped. Then `accepts` can be called, and `finish` can't.
 
     Raises:
@@ -67,7 +67,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: None = None,
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -78,7 +77,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: type[A],
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -89,7 +87,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: tuple[type[A], type[B]],
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -100,7 +97,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: tuple[type[A], type[B], type[C]],
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -111,7 +107,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: tuple[type[A], type[B], type[C], type[D]],
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -122,7 +117,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: Untyped,
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -133,7 +127,6 @@ class IncrementalReader(Generic[T]):
             *,
             expect: TypeForm[E],
             trust: Trust = (),
-            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -143,10 +136,9 @@ class IncrementalReader(Generic[T]):
         *,
         expect: Any = None,
         trust: Trust = (),
-        context: str | None = None,
         keep_buffers: bool = True,
     ) -> None:
-        self._request = request_of(expect, trust, policy, context=context)
+        self._request = request_of(expect, trust, policy)
         self._keep_buffers = keep_buffers
         self._source: FedSource | None = FedSource(keep_buffers)
         self._accepted: Accepted | None = None

@@ -194,7 +194,7 @@ def dry_run(accepted: Accepted) -> None:
     sections = _read_sections(source, header, False, level.is_checked)
     buffers = [b""] * (len(sections) - 1)
     try:
-        check_payload(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved)
+        check_payload(level, sections[0], fields["pickle"]["protocol"], buffers, decision.resolved, decision.plans)
     except ReadError as exc:
         name_packages(exc, fields)
         raise
@@ -287,7 +287,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> Any: ...
 
@@ -299,7 +298,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> A: ...
 
@@ -311,7 +309,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> A | B: ...
 
@@ -323,7 +320,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> A | B | C: ...
 
@@ -335,7 +331,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> A | B | C | D: ...
 
@@ -347,7 +342,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> Any: ...
 
@@ -359,7 +353,6 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
-        context: str | None = None,
         policy: Policy | None = None,
     ) -> E: ...
 
@@ -371,7 +364,6 @@ def unpack(
     trust: Trust = (),
     keys: KeyRing | None = None,
     level: LevelName | None = None,
-    context: str | None = None,
     policy: Policy | None = None,
 ) -> Any:
     """Unpack an object from the bytes of one artifact, after everything about it was checked.
@@ -394,7 +386,6 @@ def unpack(
         level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
             same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature by
             `keys`) or `"unchecked"` (anything). Beside a policy it is a TypeError: the policy has the level.
-        context: the context in which the artifact was signed. It needs keys, here or in the policy.
         policy: the other rules; None: `Policy()`. Make a policy once for settings that many calls share. It has no keys
             if `keys` are given.
 
@@ -418,5 +409,5 @@ def unpack(
     >>> unpack(pack(Namespace(id=7)), trust=[Namespace])
     Namespace(id=7)
     """
-    request = request_of(expect, trust, policy, keys, level, context)
+    request = request_of(expect, trust, policy, keys, level)
     return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)

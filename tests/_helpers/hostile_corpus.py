@@ -457,6 +457,8 @@ for _name in [*VALUES, *(f"targets:{name}" for name in OWN)]:
         _names = ["collections:UserList", "builtins:list", "targets:harmless"]
         _body = G(_name) + ARGS.get(_name, EMPTY) + REDUCE + _operation
         _names = [name for name in (*_names, "datetime:timedelta") if G(name) in _body]
+        if _name == "builtins:bytes":  # a dry run makes the bytes themselves, which the process keeps from harm
+            _guarded, _strict = f"{F} {U}", f"{F} {U}"
         case(f"object-{_what}/{_name}", _body, _name, *_names, guarded=_guarded, strict=_strict, trust=_trust)
 
 # -- spellings of __setstate__ ----------------------------------------------------------------------------------------
@@ -633,8 +635,8 @@ for _key in ("../../../../etc/passwd", "/etc/passwd", "..", ".", "", "UTC\0", "a
     _text = S(_key)
     case(f"zone-unpickle/{_key[:40]!r}",
          call(GETATTR, G("zoneinfo:ZoneInfo"), S("_unpickle")) + T(_text, b"\x88") + REDUCE,
-         GETATTR, "zoneinfo:ZoneInfo", guarded=U)  # fmt: skip
-    case(f"zone-call/{_key[:40]!r}", call("zoneinfo:ZoneInfo", _text), "zoneinfo:ZoneInfo", guarded=U)
+         GETATTR, "zoneinfo:ZoneInfo", guarded=f"{U} {F}")  # fmt: skip
+    case(f"zone-call/{_key[:40]!r}", call("zoneinfo:ZoneInfo", _text), "zoneinfo:ZoneInfo", guarded=U, strict=F)
 
 # -- opcodes: memo, marks, odd targets --------------------------------------------------------------------------------
 
@@ -734,7 +736,7 @@ case("bomb-bytes/by-int", call("builtins:bytes", call("builtins:int", I(2**33)))
      guarded=f"{L} {F}")  # fmt: skip
 case("bomb-bytes/by-int-of-its-own", call("builtins:bytes", call("targets:Int", I(2**33))), "builtins:bytes",
      "targets:Int", guarded=f"{L} {F}", trust=("targets:Int",))  # fmt: skip
-case("bomb-bytes/by-true", call("builtins:bytes", b"\x88"), "builtins:bytes", guarded=OK)
+case("bomb-bytes/by-true", call("builtins:bytes", b"\x88"), "builtins:bytes", guarded=F)
 case("bomb-bytes/punycode", lambda: call("builtins:bytes", S("".join(map(chr, range(256, 30_000)))), S("punycode")),
      "builtins:bytes", guarded=f"{L} {F}")  # fmt: skip
 case("bomb-bytes/idna", lambda: call("builtins:bytes", S("ä" * 100_000), S("idna")), "builtins:bytes",
@@ -980,7 +982,7 @@ for _what, (_name, _one, _codes) in DEALLOC.items():
         chain(_name, _one, _count),
         _name,
         guarded="",
-        strict=L if _what in ENDLESS else _codes,
+        strict=f"{L} {F}" if _what in ENDLESS else f"{_codes} {F}",
         trust=(_name,) if _name.startswith("targets:") else (),
     )
 for _what, _name in {"deep-enum": "http:HTTPStatus", "deep-set": "builtins:set", "deep-dict": "builtins:dict",

@@ -19,6 +19,7 @@ from pickleseal import Policy, errors
 
 LEVELS = ("guarded", "strict")
 PRIME = 2**61 - 1
+REFUSALS = (errors.LimitExceededError, errors.ForbiddenOperationError)  # by its price, or by its shape
 
 
 class Box(typing.Generic[typing.TypeVar("T")]):  # type: ignore[misc]
@@ -147,24 +148,24 @@ class TestStates:
         ids=["tuple", "dict", "dict-of-pairs"],
     )
     def test_a_class_swapped_by_a_state_from_a_call(self, level: str, made: bytes, names: str) -> None:
-        with pytest.raises(errors.ForbiddenOperationError, match="swaps the class"):
+        with pytest.raises(errors.ForbiddenOperationError):
             run(OBJECT + made + b"b", JOB, "shapes:Empty", f"builtins:{names}", level=level)
 
     def test_a_class_swapped_by_an_exception_s_own_setstate(self, level: str) -> None:
         body = here("FirstError") + b")\x81" + state(__class__=here("SecondError")) + b"b"
-        with pytest.raises(errors.ForbiddenOperationError, match="swaps the class"):
+        with pytest.raises(errors.ForbiddenOperationError):
             run(body, f"{HERE}:FirstError", f"{HERE}:SecondError", level=level)
 
     def test_a_class_swapped_by_a_name_that_its_class_makes(self, level: str) -> None:
         key = here("Lower") + text("__CLASS__") + b"\x85\x81"
         body = OBJECT + b"N}" + key + named("shapes", "Empty") + b"s\x86b"
-        with pytest.raises(errors.ForbiddenOperationError, match="no plain text"):
+        with pytest.raises(errors.ForbiddenOperationError):
             run(body, JOB, "shapes:Empty", f"{HERE}:Lower", level=level)
 
     def test_a_name_made_of_bytes_by_named_arguments(self, level: str) -> None:
         key = named("builtins", "str") + b")" + state(object=b"C\x09__class__", encoding=text("ascii")) + b"\x92"
         body = OBJECT + b"N}" + key + named("shapes", "Empty") + b"s\x86b"
-        with pytest.raises(errors.ForbiddenOperationError, match="names of arguments"):
+        with pytest.raises(errors.ForbiddenOperationError):
             run(body, JOB, "shapes:Empty", "builtins:str", level=level)
 
     @pytest.mark.parametrize(("name", "opcodes"), [("extend", b"(K\x01e"), ("append", b"K\x01a")])
@@ -218,14 +219,12 @@ class TestBounds:
     )
     @pytest.mark.parametrize("opcode", [b"R", b"\x81"])
     def test_nested_tuples_that_a_call_hashes(self, module: str, name: str, argument: bytes, opcode: bytes) -> None:
-        if opcode == b"\x81" and module in ("builtins", "collections"):
-            pytest.skip("their __new__ takes nothing")
-        with pytest.raises(errors.LimitExceededError):
+        with pytest.raises(REFUSALS):
             run(tower() + named(module, name) + argument + b"\x85" + opcode, f"{module}:{name}")
 
     @pytest.mark.parametrize(("module", "name"), [("http", "HTTPStatus"), ("ipaddress", "IPv4Address")])
     def test_nested_lists_that_a_call_prints(self, module: str, name: str) -> None:
-        with pytest.raises(errors.LimitExceededError):
+        with pytest.raises(REFUSALS):
             run(LISTS + named(module, name) + TOP + b"\x85R", f"{module}:{name}")
 
     def test_nested_arguments(self) -> None:
@@ -242,7 +241,7 @@ class TestBounds:
         with pytest.raises(errors.LimitExceededError, match="same hash"):
             run(before + b"\x8f(" + numbers + b"\x90")
 
-    @pytest.mark.parametrize("name", ["builtins:int", "decimal:Decimal", "fractions:Fraction"])
+    @pytest.mark.parametrize("name", ["decimal:Decimal", "fractions:Fraction"])
     def test_numbers_made_from_text_with_the_same_hash(self, name: str) -> None:
         made = [b"h\x02\x8c" + bytes((len(n := str(PRIME * k)),)) + n.encode() + b"\x85R" for k in range(1, 1100)]
         with pytest.raises(errors.LimitExceededError, match="same hash"):
@@ -265,21 +264,21 @@ class TestBounds:
         what = b"](" + b"N" * 5000 + b"e" if name == "list" else b"B" + struct.pack("<I", 5000) + b"x" * 5000
         copy = "tuple" if name == "list" else "bytes"
         body = named("builtins", copy) + named("builtins", name) + what + b"\x85R\x94" + b"h\x02h\x06\x85R0" * 3000
-        with pytest.raises(errors.LimitExceededError):
+        with pytest.raises(REFUSALS):
             run(body, f"builtins:{copy}", f"builtins:{name}")
 
     def test_copies_of_a_state_that_a_call_made(self) -> None:
         items = b"".join(b"M" + struct.pack("<H", k) + b"N" for k in range(3000))
         made = named("builtins", "dict") + b")R\x94(" + items + b"u0"  # memo 5
         body = named("shapes", "Empty") + made + b"h\x02)\x81h\x06b0" * 3000
-        with pytest.raises(errors.LimitExceededError):
+        with pytest.raises(REFUSALS):
             run(body, "builtins:dict", "shapes:Empty")
 
     def test_greatest_common_divisors_and_digits(self) -> None:
         big = b"\x8b" + struct.pack("<i", 20001) + b"\x7f" * 20000 + b"\0"
-        with pytest.raises(errors.LimitExceededError):
+        with pytest.raises(REFUSALS):
             run(named("decimal", "Decimal") + big + b"\x94" + b"h\x02h\x03\x85R0" * 20, "decimal:Decimal")
-        with pytest.raises(errors.LimitExceededError):
+        with pytest.raises(REFUSALS):
             run(named("fractions", "Fraction") + big + b"\x94" + b"h\x02h\x03h\x03\x86R0" * 30, "fractions:Fraction")
 
     def test_chains_of_defaultdicts(self) -> None:
@@ -290,7 +289,7 @@ class TestBounds:
     def test_chains_of_aliases(self) -> None:
         alias, inner = named("types", "GenericAlias"), named("builtins", "list")
         chain = alias + b"0" + b"h\x02" * 3000 + inner + b")\x86R" * 3000
-        with pytest.raises(errors.LimitExceededError, match="too deep"):
+        with pytest.raises(errors.LimitExceededError):
             run(chain, ALIAS, "builtins:list")
 
     def test_ranges_of_characters_without_case(self) -> None:

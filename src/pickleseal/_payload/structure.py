@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import PickleEnvelopeError
-from .opcodes import BY_CODE, CODE, OPCODES, Opcode
+from .opcodes import BY_CODE, CODE, OPCODES, Opcode, end_of
 
 _LARGE = 1 << 17  # bytes
 _POSSESSIVE = sys.version_info >= (3, 11)
@@ -117,6 +117,25 @@ def check_envelope(payload: bytes, protocol: int, readonly: list[bool]) -> None:
         if position == end - 1 and payload[position] == _STOP:
             return
     _Check(payload, protocol, readonly).run()
+
+
+def has_other_states(payload: bytes, protocol: int) -> bool:
+    """Return whether a state that BUILD takes is something else than a dict that the opcodes right before have filled.
+
+    Such a payload can change a class. Only a dict of slots, the second part of a pair, does that.
+    """
+    end_of_run = plain_run(protocol, len(payload) > _LARGE, _STATES, _FILLED)
+    position, end = 2, len(payload) - 1
+    while (position := end_of_run(payload, position, end)) < end:
+        if payload[position] == CODE["BUILD"]:
+            return True
+        position = end_of(payload, position)
+    return False
+
+
+# A dict takes items, and then is a state. Whatever else takes items this way is no pair.
+_STATES = bytes(CODE[name] for name in ("BUILD", "SETITEM", "SETITEMS"))
+_FILLED = b"[%s]\\x%02x?" % (b"".join(b"\\x%02x" % code for code in _STATES[1:]), CODE["BUILD"])
 
 
 class _Check:

@@ -39,6 +39,11 @@ def undeclared(module: str, name: str) -> UndeclaredGlobalError:
     return UndeclaredGlobalError(reason, None, f"{module}:{name}", None, "globals")
 
 
+def state_is_no_dict() -> Exception:
+    """Return the error that CPython's unpickler raises for a state of another type."""
+    return pickle.UnpicklingError("state is not a dictionary")
+
+
 class _Unpickler(pickle.Unpickler):
     """CPython's unpickler, with the table as the only source of globals (spec 8, Imports)."""
 
@@ -77,6 +82,12 @@ def _makes_set(function: Any) -> bool:
 
 
 _IDENTITY: tuple[Any, ...] = (object.__hash__, None)  # hashes that no state changes
+
+
+def _check_arguments(args: Any) -> None:
+    """Refuse arguments that are no tuple, as CPython's unpickler does. Python's own takes whatever can be iterated."""
+    if type(args) is not tuple:
+        raise TypeError(f"the arguments of a call are not a tuple, but {type(args).__name__}")
 
 
 class _ExactUnpickler(pickle._Unpickler):
@@ -133,6 +144,7 @@ class _ExactUnpickler(pickle._Unpickler):
         plan.restore(obj, None)
 
     def _new(self, cls: Any, args: Any, kwargs: Any) -> None:
+        _check_arguments(args)
         plan = self._plans.get(id(cls))
         if plan is None:
             self.append(cls.__new__(cls, *args, **kwargs))
@@ -167,6 +179,7 @@ class _ExactUnpickler(pickle._Unpickler):
     def load_reduce(self) -> None:
         args = self.stack.pop()
         func = self.stack.pop()
+        _check_arguments(args)
         plan = self._plans.get(id(func))
         rebuilt = self._rebuilt(func, args)
         if rebuilt is not None:

@@ -113,10 +113,7 @@ def _with_assigned(cls: type, description: Description) -> Description:
         return description
     from .assigned import assigned
 
-    try:
-        names = assigned(cls, frozenset(name for name, _ in description.fields))
-    except Exception:  # a class with unusual attributes: its fields are known all the same
-        names = None
+    names = assigned(cls, frozenset(name for name, _ in description.fields))
     return description._replace(assigned=names, may_hold_more=names is None)
 
 

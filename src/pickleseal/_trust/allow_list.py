@@ -99,8 +99,13 @@ _HARMLESS = frozenset(
 _FUNCTION_KINDS = frozenset({"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "_lru_cache_wrapper"})
 
 
+def is_function(value: object) -> bool:
+    """Return whether a value is a function, in Python, C or Cython. An object that can be called is none."""
+    return isinstance(value, FunctionType | BuiltinFunctionType) or type(value).__name__ in _FUNCTION_KINDS
+
+
 def _is_class_or_function(value: object) -> bool:
-    return isinstance(value, type | FunctionType | BuiltinFunctionType) or type(value).__name__ in _FUNCTION_KINDS
+    return isinstance(value, type) or is_function(value)
 
 
 _OF_NUMPY = ("numpy.", "numpy:")

@@ -1,65 +1,37 @@
-"""The dry run: the same pickle in the same unpickler, with inert objects in place of all that it imports.
+"""The dry run: the same pickle in the same unpickler, with stand-ins for all that it imports.
 
-It shows what a payload would do to the objects that it gets, and refuses what only an attacker asks for, before any
+It shows what a payload would do to the objects that it gets, and refuses whatever no honest pickle does, before any
 code of a class runs. It cannot show what that code does.
 
-An inert class makes inert objects. They take what opcodes do to real ones (a state, items, a hash) and do nothing else.
-They refuse what no honest pickle does: a state for a class or a function, a second state, a class swapped by a state,
-a call of an object. The `Meter` counts what a small payload can ask for to become large (copies, a `range` of a
-billion, hashes of nested tuples), and refuses what is beyond its budget. Of the real classes only the name, the bases
-and what they define are looked at. This module must not run code of theirs.
+A class is stood for by a factory, a class itself: REDUCE comes to its `__call__`, NEWOBJ to its `__new__`. What it
+makes is a node, which keeps its arguments, items and state. A function is stood for by a function node. Each step is
+compared with the shape of the global (`shapes`, `traits`). The order is part of the shape: an object is made, then it
+may get items, then at most one state, then nothing. A shape is compared after its price is paid (`meter`). This module
+must not run code of a payload's classes.
 """
 
+import importlib
+import struct
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .._payload.unpickler import Resolved, new_unpickler
-from .._schema.names import global_name
+from .._payload.unpickler import Resolved, new_unpickler, state_is_no_dict
 from ..errors import ForbiddenOperationError, ReadError, UnpickleError, text_of
-from . import calls
-from .allow_list import is_listed
-from .calls import Meter, too_deep
+from . import shapes
+from .meter import Meter, check_depth, too_deep
 from .safe_functions import SAFE_FUNCTIONS
-
-TAKING = ("append", "extend", "__setitem__", "add")  # methods by which opcodes put items into objects
-
-
-class Traits(NamedTuple):
-    """What inert objects have to know of a global. Plain values: a dry run may happen in another process."""
-
-    name: str
-    kind: str  # "class", "enum", "function" or "value"
-    check: str | None = None  # the value type whose calls are checked, if it is one
-    is_deep: bool = False
-    hash: str = "identity"  # or "none" or "own"
-    items: tuple[str, ...] = ()  # methods by which it takes items
-    makes: bool = False  # whether code of its own makes its objects
-    is_text: bool = False  # whether it is equal to the text that it holds
-
-
-def traits_of(name: str, value: Any) -> Traits:
-    """Return the traits of a global that a payload calls `name`."""
-    if not isinstance(value, type):
-        return Traits(name, "function" if callable(value) else "value")
-    own = global_name(value)
-    kind = calls.kind_of(value)
-    if kind.is_enum:
-        return Traits(own, "enum", makes=True)
-    hashed = type.__getattribute__(value, "__hash__")
-    how = "none" if hashed is None else "identity" if hashed is object.__hash__ else "own"
-    items = tuple(item for item in TAKING if any(item in base.__dict__ for base in value.__mro__))
-    ways = ("__new__", "__getnewargs__", "__getnewargs_ex__")
-    makes = any(way in base.__dict__ for base in value.__mro__[:-1] for way in ways)
-    is_text = issubclass(value, str) or any(global_name(base) == "collections:UserString" for base in value.__mro__)
-    return Traits(own, "class", calls.check_of(value), kind.is_deep, how, items, makes, is_text)
-
+from .shapes import ROWS, StandIn
+from .traits import Traits, kind_of, traits_of
 
 in_this_thread = threading.local()  # .meter: that of the dry run in work
+_OWN = "builtins:getattr"
 
 
 class _Using:
-    """Let the inert objects of this thread use a meter."""
+    """Let the stand-ins of this thread use a meter."""
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
@@ -72,201 +44,372 @@ class _Using:
         in_this_thread.meter = self.before
 
 
-def _meter() -> Meter:
-    meter: Meter = in_this_thread.meter
-    return meter
+def _described(value: Any) -> str:
+    if isinstance(value, _Factory):
+        return f"the class {value.stands_for}"
+    if isinstance(value, StandIn):
+        return str(value.stands_for)  # type: ignore[attr-defined]
+    return type(value).__name__
 
 
-def _forbidden(what: str, found: str) -> ForbiddenOperationError:
-    return ForbiddenOperationError(f"the payload {what}", None, found).at(20)
+def _refusal(what: str, expected: str | None, found: str) -> ForbiddenOperationError:
+    return ForbiddenOperationError(f"the payload {what}", expected, found).at(20)
+
+
+def _no_call(opcode: str, name: str, expected: str, args: Sequence[Any]) -> ForbiddenOperationError:
+    does = "calls {} in a way" if opcode == "REDUCE" else "makes an object of {} with arguments"
+    found = ", ".join(map(_described, args[:6])) + ", ..." * (len(args) > 6)
+    return _refusal(f"{does.format(name)} that no pickler writes", expected, f"({found})")
+
+
+def _no_state(name: str, expected: str, state: Any) -> ForbiddenOperationError:
+    found = _described(state)
+    if type(state) is dict:
+        found = f"a dict with {', '.join(sorted(_described_key(key) for key in state)[:5])}"
+    return _refusal(f"gives {name} a state that no pickler writes", expected, found)
+
+
+def _described_key(key: Any) -> str:
+    return repr(key[:40]) if type(key) is str else _described(key)
 
 
 def _on_a_class(self: Any) -> Any:
-    raise _forbidden("changes a class or a function", self.stands_for)
+    raise _refusal("changes a class or a function", None, self.stands_for)
 
 
-class _Inert(type):
-    """The class of inert classes."""
+_empty: Any = object.__new__
+
+
+class _Factory(type):
+    """The class of factories, which stand for classes."""
 
     stands_for: str
-    call_check: Callable[[Meter, tuple[Any, ...]], None] | None
+    is_a = "class"
+    like = ""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return _make(cls, *args, **kwargs)
+    def __call__(cls, *args: Any) -> Any:
+        fits: Any = cls.fits_small  # type: ignore[attr-defined]  # each factory has it
+        if fits is not None and fits(args):  # fast path: no price, no other rule
+            node = _empty(cls)
+            node.args = args
+            return node
+        return cls.on_call(cls, args)  # type: ignore[attr-defined]
 
     def __setitem__(cls, key: object, value: object) -> None:
-        raise _forbidden("changes a class or a function", cls.stands_for)
+        raise _refusal("changes a class or a function", None, cls.stands_for)
 
     # Properties of the metaclass come before what the class has for its instances.
     __setstate__ = append = extend = add = property(_on_a_class)
 
 
-def _new(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """`__new__` of inert classes of which the arguments matter: NEWOBJ comes here, a call does not."""
-    if (args or kwargs) and not cls._makes:
-        raise _forbidden("makes an object with arguments that no pickler gives", cls.stands_for)
-    return _make(cls, *args, **kwargs)
+def _pay(meter: Meter, args: tuple[Any, ...], row: shapes.Row | None) -> None:
+    """Spend what a call takes: the length of its arguments, and what lies in them, each time that they are given."""
+    steps = 1 + len(args)
+    nested = False
+    for arg in args:
+        kind = type(arg)
+        if kind in _SIZED:
+            nested = nested or kind in _CONTAINERS
+            if row is not None and row.copies:
+                steps += len(arg)
+        elif kind is int:
+            if row is not None:
+                steps += abs(arg) if row.gives == "plain" else arg.bit_length() >> 6
+        elif (
+            isinstance(arg, StandIn) and arg.like == "builtins:range" and (length := _length_of_range(arg)) > meter.most
+        ):
+            meter.spend(length)
+    if row is not None:
+        steps += row.steps if type(row.steps) is int else row.steps(args)  # type: ignore[operator]
+    meter.spend(steps)
+    if nested:  # the memo keeps tuples of arguments, which may be keys later
+        meter.walk(args, row is not None and row.hashes)
 
 
-def _make(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """Make an inert object as a call does."""
-    meter = _meter()
-    before = meter.left
-    if cls.call_check is not None:
-        if kwargs:
-            raise _forbidden("makes a value by names of arguments", cls.stands_for)
-        cls.call_check(meter, args)
-    if args:
-        # What is on the built-in list may hash or print them. Other classes answer for themselves; but the memo keeps
-        # the tuples, so that later ones can hold them many times.
-        calls.spend_for_nested(meter, args, calls.NESTED if cls._is_ours else (tuple,))
-    made = object.__new__(cls)
-    made.parts = [*args, *kwargs.values()] if kwargs else [*args]
-    made.size = before - meter.left
-    if cls._is_deep:
-        meter.deep.append(made)
-    return made
+_SIZED = frozenset((tuple, list, dict, set, frozenset, str, bytes, bytearray, memoryview))
+_CONTAINERS = frozenset((tuple, list, dict, set, frozenset))
 
 
-class InertObject(metaclass=_Inert):
-    """An object of an inert class, or what an inert function returned."""
+def _length_of_range(node: Any) -> int:
+    size = range(*node.args)
+    return (size[-1] - size[0]) // size.step + 1 if size else 0  # len() is limited
 
+
+def _call_by_row(cls: Any, args: tuple[Any, ...]) -> Any:
+    meter: Meter = in_this_thread.meter
+    row: shapes.Row = cls.row
+    _pay(meter, args, row)
+    for shape in row.calls:
+        if shape.fit(args):
+            break
+    else:
+        raise _no_call("REDUCE", cls.stands_for, row.expected("REDUCE"), args)
+    if row.gives == "plain" and cls.has_row_of_its_own:
+        return cls.plain(*args)
+    node = object.__new__(cls)
+    node.args = args
+    if cls.is_deep:
+        meter.deep.append(node)
+    if row.hashes and args:
+        _look_at_keys(meter, node, args)
+    return node
+
+
+def _look_at_keys(meter: Meter, node: Any, args: tuple[Any, ...]) -> None:
+    """Hash what a call puts into a set or dict; count the types that an alias refers to."""
+    if node.is_a == "alias":
+        node.leaves = _leaves(args)
+        meter.spend(node.leaves)
+        return
+    for key in args[0] if type(args[0]) is list else ():
+        hashed = hash(key)
+        if type(key) in (tuple, frozenset, int, float):
+            meter.note(hashed, key)
+
+
+def _leaves(parts: Any) -> int:
+    found = 1
+    for part in parts:
+        if type(part) in (tuple, list):
+            found += _leaves(part)  # at most three levels, by the shape
+        elif isinstance(part, StandIn):
+            found += part.leaves
+    return min(found, 2**62)
+
+
+def _call_any(cls: Any, args: tuple[Any, ...]) -> Any:
+    """REDUCE of a class whose own pickling calls it."""
+    meter: Meter = in_this_thread.meter
+    _pay(meter, args, None)
+    return _node(meter, cls, args)
+
+
+def _call_no(cls: Any, args: tuple[Any, ...]) -> Any:
+    expected = "NEWOBJ, as the class does not define how it is pickled"
+    raise _no_call("REDUCE", cls.stands_for, expected, args)
+
+
+def _call_enum(cls: Any, args: tuple[Any, ...]) -> Any:
+    meter: Meter = in_this_thread.meter
+    meter.spend(500 if cls.is_flag else 1)  # a new member of a flag stays for ever
+    if len(args) != 1:
+        raise _no_call("REDUCE", cls.stands_for, "one value", args)
+    value = args[0]
+    if type(value) in _CONTAINERS or isinstance(value, Node):
+        _pay_for_text(meter, value)
+    if cls.is_flag and type(value) is int and value.bit_length() > 64:
+        raise _no_call("REDUCE", cls.stands_for, "an int of at most 64 bits", args)
+    if type(value) in (tuple, frozenset) or isinstance(value, Node):
+        with suppress(TypeError):  # a value that has no hash is compared with all the others
+            hash(value)
+    return _node(meter, cls, args)
+
+
+def _pay_for_text(meter: Meter, value: Any) -> None:
+    """Spend what printing a value takes: the error for a value that is no member shows it."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > meter.max_depth:
+            raise too_deep(meter.max_depth)
+        meter.spend(len(level))
+        below: list[Any] = []
+        for part in level:
+            if type(part) in _CONTAINERS:
+                below += part
+                if type(part) is dict:
+                    below += part.values()
+            elif isinstance(part, Node):
+                below += [*part.args, *part.items, *([] if part.state is StandIn else [part.state])]
+        level = below
+
+
+def _node(meter: Meter, cls: Any, args: Any) -> Any:
+    node = cls.made(args)
+    if cls.is_deep:
+        meter.deep.append(node)
+    return node
+
+
+def _new(cls: Any, /, *args: Any, **names: Any) -> Any:
+    """`__new__` of factories of which the arguments matter: NEWOBJ comes here, a call does not."""
+    meter: Meter = in_this_thread.meter
+    make, row = cls.make, cls.row
+    if not args and not names and make != "row" and not cls.value_base:
+        return _node(meter, cls, args)
+    if names:
+        if not cls.by_name:
+            raise _no_call("NEWOBJ_EX", cls.stands_for, "no arguments by name", (*args, names))
+        meter.walk((names,), False)
+        args = (*args, *names.values())
+    elif make == "row":
+        _pay(meter, args, row)
+        if not any(shape.fit(args) for shape in row.makes):
+            raise _no_call("NEWOBJ", cls.stands_for, row.expected("NEWOBJ"), args)
+    elif cls.value_base:
+        if [*map(type, args)] not in cls.value_base:
+            name = cls.value_base[0][0].__name__
+            raise _no_call("NEWOBJ", cls.stands_for, f"one {name}", args)
+    elif make != "any":
+        raise _no_call("NEWOBJ", cls.stands_for, "no arguments", args)
+    _pay(meter, args, None)
+    return _node(meter, cls, args)
+
+
+class Node(StandIn, metaclass=_Factory):
+    """An object of a factory, or what a function returned."""
+
+    # Attributes of factories
     stands_for = "an object"
-    call_check = None
-    _is_deep = False
-    _is_ours = False
-    _is_text = False
-    _makes = False
-    _built = False
-    _takes: tuple[str, ...] = ()  # methods by which it takes items, which an attribute of its own would replace
-    parts: list[Any] | tuple[()] = ()  # what it was made of
-    size = 0  # what it took to make it
+    row: shapes.Row | None = None
+    on_call: Any = staticmethod(_call_no)
+    fits_small: Any = None
+    has_row_of_its_own = False
+    make = ""
+    value_base: tuple[list[type], ...] = ()
+    by_name = False
+    is_deep = is_flag = False
+    state_rule = "default"
+    is_dict = False
+    methods: tuple[str, ...] = ()
+    hashed_by = ""
+    fields: tuple[str, ...] = ()
+    defined: frozenset[str] = frozenset()
+    # Attributes of nodes
+    state: Any = StandIn  # none yet
+    items: list[Any] | tuple[()] = ()
+    taken = 0  # items
 
     def __setstate__(self, state: Any) -> None:
-        if self._built:
-            raise _forbidden("sets the state of an object twice", self.stands_for)
-        self._built = True
-        if type(state) is tuple:
-            calls.spend_for_nested(_meter(), state, (tuple,))
-        if type(state) is tuple and len(state) == 2:
-            self._check_state(state[0])
-            self._check_state(state[1], are_slots=True)
-        else:
-            self._check_state(state)
-        self.parts = [*self.parts, state]
+        if self.state is not StandIn:
+            raise _refusal("sets the state of an object twice", "one state", self.stands_for)
+        self.state = state
+        meter: Meter = in_this_thread.meter
+        if type(state) is dict and self.state_rule == "default":
+            meter.left -= len(state)
+            if (
+                meter.left >= 0
+                and {*map(type, state)} <= _TEXT
+                and "__setstate__" not in state
+                and "__class__" not in state
+            ):
+                return
+        _check_state(self, state, meter)
 
-    def _check_state(self, state: Any, are_slots: bool = False) -> None:
-        names = (_REFUSED if type(state) is dict and not are_slots else _REFUSED_SLOTS) + self._takes
-        if type(state) is dict:
-            _meter().spend(len(state))
-            found = [name for name in names if name in state]
-            if {*map(type, state)} != _TEXT:  # most states have plain names alone
-                found += self._check_odd([key for key in state if type(key) is not str], names, are_slots)
-        else:
-            found = _held(state, names) if isinstance(state, InertObject) else []
-        if found:
-            raise _forbidden(_GIVES.get(found[0], "gives an object a method"), self.stands_for)
+    @classmethod
+    def made(cls: Any, args: Any) -> Any:
+        """Make a node."""
+        node = _empty(cls)
+        node.args = args
+        return node
 
-    def _check_odd(self, keys: list[Any], names: tuple[str, ...], are_slots: bool) -> list[str]:
-        """Return which names are, or may be, equal to keys that are no plain text."""
-        calls.spend_for_nested(_meter(), tuple(keys))  # BUILD hashes them again
-        objects = [key for key in keys if isinstance(key, InertObject)]
-        if objects and are_slots:  # what such a text is equal to is its own class's business
-            raise _forbidden("sets attributes by names that are no plain text", self.stands_for)
-        return [name for name in names if any(key._may_be(name) for key in objects)]
+    def hashed(self) -> tuple[Any, ...]:
+        """Return the parts that the hash of the real object hashes."""
+        return ()
 
     def __call__(self, *args: Any) -> Any:
-        raise _forbidden("calls an object that is neither a class nor a function", self.stands_for)
+        raise _refusal("calls an object that is neither a class nor a function", None, self.stands_for)
 
-    def _may_be(self, name: str) -> bool:
-        """Return whether it is a text that is, or may be, equal to a name."""
-        return name in self.parts or (self._is_text and _may_hold(self.parts, name))
+    def _take_no_items(self, *items: Any) -> None:
+        raise _refusal("adds items to an object whose pickles have none", "no items", self.stands_for)
+
+    append: Any = _take_no_items
+    extend: Any = _take_no_items
+    add: Any = _take_no_items
+    __setitem__: Any = _take_no_items
+
+    def directly_below(self) -> list[Any]:
+        """Return the parts that an object in C may hold without a container in between."""
+        found = [*self.args, *self.items]
+        if self.state_rule == "error" and type(self.state) is dict:
+            found += self.state.values()
+        return found
 
 
-# What a state must not name. Exceptions set each name of a plain dict as if it were a slot; pydantic has a `__dict__`.
-_REFUSED: tuple[str, ...] = ("__setstate__", "__class__")
-_REFUSED_SLOTS: tuple[str, ...] = (*_REFUSED, "__dict__")
 _TEXT = {str}
-_GIVES = {
-    "__setstate__": "gives an object a __setstate__",
-    "__class__": "swaps the class of an object",
-    "__dict__": "swaps the class of an object",
-}
+# Attributes of exceptions that are more than data.
+_OF_ERRORS = frozenset({"__cause__", "__context__", "__traceback__", "__suppress_context__", "__dict__"})
 
 
-def _held(state: Any, names: tuple[str, ...]) -> list[str]:
-    """Return which names a state holds that is no plain dict (it was made by a call), as a key or elsewhere."""
-    meter, left, seen = _meter(), [state], set()
-    while left:
-        part = left.pop()
-        if type(part) is str and part in names:
-            return [part]
-        if id(part) in seen:
-            continue
-        meter.spend(1)
-        if isinstance(part, InertObject):
-            if found := [name for name in names if part._may_be(name)]:
-                return found
-            left += part.parts
-        elif type(part) in (tuple, list, set, frozenset, dict):
-            left += part
-            if type(part) is dict:
-                left += part.values()
-        seen.add(id(part))
-    return []
+def _check_state(node: Node, state: Any, meter: Meter) -> None:
+    """Compare a state with the shape of its object."""
+    name, rule, row = node.stands_for, node.state_rule, node.row
+    if type(state) in (dict, tuple, list, str, bytes):
+        meter.spend(len(state))
+        if type(state) is tuple:
+            meter.walk(state, False)
+    if type(state) is dict and ("__setstate__" in state or "__class__" in state):
+        gives = "gives an object a __setstate__" if "__setstate__" in state else "swaps the class of an object"
+        raise _refusal(gives, None, name)
+    if rule == "any" or (node.is_dict and state is node):
+        return
+    attributes, slots = state, None
+    is_pair = type(state) is tuple and len(state) == 2
+    if is_pair and (rule == "default" or (row is not None and not node.has_row_of_its_own)):
+        attributes, slots = state
+        _check_slots(node, slots)
+    if rule == "row" and row is not None and (row.state is not None or node.has_row_of_its_own):
+        if row.state is None or not (row.state.fit(attributes) or (slots is not None and attributes is None)):
+            raise _no_state(name, row.expected("BUILD"), state)
+        if row.state.is_kept:
+            meter.kept.append(node)
+        return
+    if rule == "none":
+        raise _no_state(name, "no state", state)
+    if attributes is None:
+        return
+    if type(attributes) in (list, tuple, int, str, bytes, float, bool) and rule == "default":
+        raise state_is_no_dict()  # as the unpickler does: the class may have changed
+    if type(attributes) is not dict or not all(type(key) is str for key in attributes):
+        raise _no_state(name, "a dict with names", attributes)
+    if rule == "error":
+        for key, value in attributes.items():
+            if key == "args" and type(value) is tuple:
+                continue
+            if key in _OF_ERRORS or (key in node.defined and key != "__notes__"):
+                raise _no_state(name, "attributes of its own", state)
 
 
-def _may_hold(parts: Iterable[Any], name: str) -> bool:
-    """Return whether a name is among some parts, or whether they hold no text at all, so that nobody knows."""
-    meter, texts, left = _meter(), 0, list(parts)
-    while left:
-        part = left.pop()
-        meter.spend(1)  # it may refer to itself
-        if type(part) is str:
-            texts += 1
-            if part == name:
-                return True
-        elif type(part) is dict:
-            left += part.values()
-        elif type(part) in (tuple, list):
-            left += part
-    return not texts
+def _check_slots(node: Node, slots: Any) -> None:
+    """Compare the second part of a state: names of slots, or names that the class does not define."""
+    if slots is None:
+        return
+    if type(slots) is not dict:
+        raise _no_state(node.stands_for, "a dict of slots", slots)
+    in_this_thread.meter.spend(len(slots))
+    for key in slots:
+        if type(key) is not str or key in node.defined or key in ("__dict__", "__class__", "__setstate__"):
+            if key == "__class__":
+                raise _refusal("swaps the class of an object", None, node.stands_for)
+            raise _no_state(node.stands_for, "names of slots", slots)
 
 
-def _hash(self: Any) -> int:
-    """Spend what hashing the real object may cost, once for each time that it is hashed."""
-    meter, left = _meter(), [*self.parts]
-    if self.stands_for in calls.NUMBERS:
-        calls.note_number(meter, self.stands_for, self.parts)
-    while left:
-        part = left.pop()
-        meter.spend(1)
-        kind = type(part)
-        if kind is tuple or kind is list or kind is frozenset:
-            left += part
-        elif kind is dict:
-            left += part.values()
-        elif isinstance(part, InertObject):
-            left += part.parts
-    return id(self) >> 4
+# -- items ------------------------------------------------------------------------------------------------------------
+
+
+def _takes(self: Any, count: int) -> None:
+    if self.state is not StandIn:
+        raise _refusal("adds items to an object that has its state already", "items before the state", self.stands_for)
+    if type(self.items) is tuple:
+        self.items = []
 
 
 def _append(self: Any, item: Any) -> None:
-    if type(self.parts) is tuple:
-        self.parts = []
-    self.parts.append(item)
+    _takes(self, 1)
+    self.items.append(item)
 
 
 def _extend(self: Any, items: Any) -> None:
-    if type(self.parts) is tuple:
-        self.parts = []
-    self.parts += items
+    _takes(self, len(items))
+    self.items += items
 
 
 def _set_item(self: Any, key: Any, value: Any) -> None:
+    _takes(self, 1)
     hash(key)
-    _append(self, value)
-    self.parts.append(key)
+    self.items.append(value)
+    if isinstance(key, Node):
+        self.items.append(key)
 
 
 def _add(self: Any, item: Any) -> None:
@@ -274,251 +417,445 @@ def _add(self: Any, item: Any) -> None:
     _append(self, item)
 
 
-_ITEMS: dict[str, Any] = dict(zip(TAKING, (_append, _extend, _set_item, _add), strict=True))
+_ITEMS: dict[str, Any] = {"append": _append, "extend": _extend, "__setitem__": _set_item, "add": _add}
 
 
-class InertMember(InertObject):
-    """A member of an enum: there is one for all, so nothing may change it."""
+# -- hashes -----------------------------------------------------------------------------------------------------------
+
+
+def _hash(self: Any) -> int:
+    """Spend what hashing the real object takes, and note its content. It is placed by its identity."""
+    meter: Meter = in_this_thread.meter
+    parts = self.hashed()
+    level, depth = [*parts], 0
+    while level:
+        depth += 1
+        if depth > meter.max_depth:
+            raise too_deep(meter.max_depth)
+        meter.spend(1 + len(level))
+        below: list[Any] = []
+        for part in level:
+            kind = type(part)
+            if kind is tuple or kind is frozenset:
+                below += part
+            elif isinstance(part, Node):
+                below += part.hashed()
+        level = below
+    content = _content(self)
+    if content is not None:
+        meter.note(*content)
+    return id(self) >> 4
+
+
+def _content(node: Any) -> tuple[int, Any] | None:
+    """Return the hash of the real object, and a value that equal objects have; None where nobody can choose it."""
+    if "known" in node.__dict__:
+        return node.known  # type: ignore[no-any-return]
+    if node.like == "pickleseal:rebuild_scalar":
+        found = _of_scalar(*node.args)
+    elif node.row is not None and node.row.number:
+        found = _number(node)
+    else:
+        found = _of_parts(node) if node.hashed_by else None
+    if node.state is not StandIn or not (node.fields or node.like == "uuid:UUID"):
+        node.known = found
+    return found
+
+
+def _of_scalar(dtype: Any, data: bytes) -> tuple[int, Any] | None:
+    """Return the hash of a complex number of numpy, and one for all that have fields: an attacker can choose these."""
+    if type(dtype) is tuple:
+        return 0, data
+    if dtype[1:2] == "c" and len(data) in (8, 16):
+        value = complex(*struct.unpack(("<" if dtype[0] == "<" else ">") + ("ff" if len(data) == 8 else "dd"), data))
+        return hash(value), value
+    return None
+
+
+def _of_parts(node: Any) -> tuple[int, Any] | None:
+    parts = []
+    for part in node.hashed():
+        if isinstance(part, Node):
+            inner = _content(part)
+            parts.append(id(part) if inner is None else inner[0])
+        elif isinstance(part, StandIn) or type(part) in (list, dict, set, bytearray):
+            parts.append(id(part))
+        else:
+            parts.append(part)
+    content = tuple(parts)
+    try:
+        return hash(content), content
+    except TypeError:  # it will be raised where the payload runs
+        return None
+
+
+def _number(node: Any) -> tuple[int, Any] | None:
+    """Return the hash of a number, which is computed by the real type."""
+    args = node.args
+    if node.like == "uuid:UUID":
+        state = node.state
+        args = (state.get("int"),) if type(state) is dict else ()
+        name = "builtins:int"
+    else:
+        name = node.row.number
+    if name == "builtins:tuple":
+        return _of_parts(node)
+    module, _, qualname = name.partition(":")
+    try:  # of the standard library, in the helper process as well
+        value = getattr(importlib.import_module(module), qualname)(*args)
+        return hash(value), value
+    except (TypeError, ValueError, ArithmeticError, OverflowError):
+        return None  # it will be raised where the payload runs
+
+
+def _hashed_args(self: Any) -> tuple[Any, ...]:
+    args: tuple[Any, ...] = self.args
+    if len(args) == 1 and type(args[0]) is list:
+        return tuple(args[0])  # of a frozenset
+    return args
+
+
+def _hashed_fields(self: Any) -> tuple[Any, ...]:
+    state = self.state
+    if type(state) is tuple and len(state) == 2:
+        state = {**(state[0] or {}), **(state[1] or {})}
+    if type(state) is dict:
+        return tuple([state[name] for name in self.fields if name in state])
+    return tuple(state) if type(state) is list else ()
+
+
+def _hashed_nothing(self: Any) -> tuple[Any, ...]:
+    return ()
+
+
+# -- what functions give ----------------------------------------------------------------------------------------------
+
+
+class Member(Node):
+    """A member of an enum, or a value that is pickled by its name: there is one for all, so nothing may change it."""
 
     stands_for = "a member of an enum"
+    is_a = "value"
 
     def __setstate__(self, state: Any) -> None:
-        raise _forbidden("sets the state of a member of an enum", self.stands_for)
+        raise _refusal("sets the state of a member of an enum", "no state", self.stands_for)
 
 
-class InertResult(InertObject):
-    """What a function returned: anything."""
+class Value(Node):
+    """What a payload can do nothing with: a method, a pattern, a type that a call returned."""
 
-    stands_for = "what a function returned"
-
-    def __setstate__(self, state: Any) -> None:
-        _meter().has_set_results = True
-        super().__setstate__(state)
-
-    __hash__ = _hash
-    append, extend, add, __setitem__ = _append, _extend, _add, _set_item
-
-
-class InertValue(InertObject):
-    """What refers to an object that others have as well, and hands attributes on to it: an alias, a method, a union."""
-
-    stands_for = "what stands for another object"
-    __hash__ = _hash
+    stands_for = "a value"
+    is_a = "value"
 
     def __setstate__(self, state: Any) -> None:
-        raise _forbidden("sets the state of what stands for another object", self.stands_for)
+        raise _refusal("sets the state of what stands for another object", "no state", self.stands_for)
 
 
-class InertArray(InertObject):
+class TypeOfNone(Value):
+    """`type(None)`, which attrs calls to get None."""
+
+    def __call__(self, *args: Any) -> Any:
+        if args:
+            raise _no_call("REDUCE", "the type of None", "()", args)
+
+
+class Alias(Value):
+    """A generic alias or a union of types, which hands attributes on to them."""
+
+    stands_for = "an alias or a union"
+    is_a = "alias"
+    __hash__: Any = _hash
+    hashed = _hashed_args
+
+
+class Array(Value):
     """An array, a scalar or a dtype of numpy, made by this library. A forged state of one reaches foreign memory."""
 
     stands_for = "an object of numpy"
-    is_scalar = False
-    __hash__ = _hash
+    is_a = "object"
+    __hash__: Any = _hash
+    hashed = _hashed_args
 
     def __setstate__(self, state: Any) -> None:
-        raise _forbidden("sets the state of an object of numpy", self.stands_for)
-
-    def _may_be(self, name: str) -> bool:
-        """Return whether it may be that text: a scalar whose bytes spell the name, or whose dtype a call made."""
-        if not self.is_scalar or len(self.parts) != 2:
-            return False
-        dtype, data = self.parts
-        if type(dtype) is not str or type(data) is not bytes:
-            return isinstance(dtype, InertObject) or isinstance(data, InertObject)
-        return (
-            "U" in dtype and data.decode(f"utf-32-{'be' if dtype[0] == '>' else 'le'}", "replace").rstrip("\0") == name
-        )
+        raise _refusal("sets the state of an object of numpy", "no state", self.stands_for)
 
 
-class InertFunction:
+class Result(Node):
+    """What a function of the caller returned."""
+
+    stands_for = "what a function returned"
+    function = ""
+    state_rule = "any"
+
+    def __setstate__(self, state: Any) -> None:
+        in_this_thread.meter.built.add(self.function)
+        super().__setstate__(state)
+
+    def _take(self, method: Callable[..., None], *args: Any) -> None:
+        in_this_thread.meter.built.add(self.function)
+        method(self, *args)
+
+    def append(self, item: Any) -> None:
+        self._take(_append, item)
+
+    def extend(self, items: Any) -> None:
+        self._take(_extend, items)
+
+    def add(self, item: Any) -> None:
+        self._take(_add, item)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._take(_set_item, key, value)
+
+
+_GIVEN: dict[str, type[Node]] = {"alias": Alias, "value": Value, "array": Array}
+# Rows that are called for real: their arguments are exact and their results plain.
+_PLAIN: dict[str, Callable[..., Any]] = {
+    "builtins:bytes": bytes,
+    "builtins:bytearray": bytearray,
+    "_codecs:encode": lambda text, encoding: text.encode("latin-1"),
+}
+
+
+class Function(StandIn):
     """A function. It can be called, and nothing else can be done to it."""
 
-    __slots__ = ("call_check", "stands_for")
+    __slots__ = ("is_method", "like", "row", "stands_for")
+    is_a = "function"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, row: str, is_method: bool = False) -> None:
         self.stands_for = name
-        self.call_check = calls.FUNCTIONS.get(name)
+        self.is_method = is_method
+        self.like = row
+        self.row = ROWS.get(row)
 
     def __call__(self, *args: Any) -> Any:
-        meter = _meter()
-        before = meter.left
-        if self.call_check is not None:
-            self.call_check(meter, args)
-        is_ours = self.stands_for in SAFE_FUNCTIONS or is_listed(self.stands_for)
-        calls.spend_for_nested(meter, args, calls.NESTED if is_ours else (tuple,))
-        if self.stands_for == "builtins:getattr":
-            return _attribute(*args)
-        made: InertObject = InertResult()
-        if self.stands_for.startswith("pickleseal:"):
-            made = array = InertArray()
-            array.is_scalar = self.stands_for == "pickleseal:rebuild_scalar"
-        elif self.stands_for in SAFE_FUNCTIONS:
-            made = InertValue()
-        made.parts = [*args]
-        made.size = before - meter.left
-        if self.stands_for == "pickleseal:rebuild_object_array":
+        meter: Meter = in_this_thread.meter
+        if self.stands_for == _OWN:
+            return _attribute(meter, args)
+        row = self.row
+        if row is None:
+            if self.like:
+                return _BY_NAME[self.like](meter, args)
+            _pay(meter, args, None)
+            if self.is_method:
+                return Opaque.made(args)
+            made = Result.made(args)
+            made.function = self.stands_for
+            return made
+        _pay(meter, args, row)
+        if self.like in _OF_SHAPES and args and type(args[0]) is tuple:
+            _pay_for_description(meter, self.like, args[0])
+        if not any(shape.fit(args) for shape in row.calls):
+            raise _no_call("REDUCE", self.stands_for, row.expected("REDUCE"), args)
+        if row.gives == "plain":
+            return _PLAIN[self.like](*args) if args else bytearray()
+        if self.like == "pickleseal:fill_object_array":
+            args[0].items = args[1]
+            return None
+        if row.gives == "value" and args[0] is None:  # of `builtins:type`
+            return TypeOfNone.made(())
+        made = _GIVEN.get(row.gives, Opaque).made(args)
+        if row.gives == "alias":
+            made.args = args[1:] if self.like == "_functools:reduce" else args
+            _look_at_keys(meter, made, made.args)
+        elif self.like == "pickleseal:rebuild_object_array":
             meter.deep.append(made)
+        made.like = self.like
         return made
 
     __setstate__ = append = extend = add = property(_on_a_class)
 
     def __setitem__(self, key: object, value: object) -> None:
-        raise _forbidden("changes a class or a function", self.stands_for)
+        raise _refusal("changes a class or a function", None, self.stands_for)
 
 
-def _attribute(owner: Any = None, name: Any = None, *_: Any) -> Any:
-    """`getattr`: the method of a class may be called, that of an object is a value."""
-    if type(name) is not str or not isinstance(owner, InertObject | _Inert):
-        raise _forbidden("asks for an attribute of something else than its classes and objects", "getattr")
-    return InertFunction(name) if isinstance(owner, _Inert) else InertValue()
+class Opaque(Node):
+    """What a listed function returned: an object that gets no state."""
+
+    stands_for = "what a function returned"
+    state_rule = "none"
+    __hash__: Any = _hash
+    hashed = _hashed_args
 
 
-def inert(traits: Traits) -> Any:
+_OF_SHAPES = {
+    "pickleseal:rebuild_dtype",
+    "pickleseal:rebuild_array",
+    "pickleseal:rebuild_scalar",
+    "pickleseal:rebuild_object_array",
+}
+
+
+def _pay_for_description(meter: Meter, row: str, described: tuple[Any, ...]) -> None:
+    """Spend the parts of a dtype's description, or the elements of an array of objects."""
+    if row == "pickleseal:rebuild_object_array":
+        size = 1
+        for length in described:
+            size = min(size * length, 2**63) if type(length) is int and length >= 0 else size
+        meter.spend(size)
+        return
+    left: list[Any] = [described]
+    while left:
+        part = left.pop()
+        meter.spend(1)
+        if type(part) is tuple:
+            meter.spend(10)
+            left += part
+
+
+def _attribute(meter: Meter, args: tuple[Any, ...]) -> Any:
+    """`getattr`: a class method of a class whose pickling is its own may be called; all other methods are values."""
+    if len(args) != 2 or type(args[1]) is not str or not isinstance(args[0], Node | _Factory):
+        raise _refusal("asks for an attribute of something else than its classes and objects", None, _OWN)
+    owner, name = args
+    meter.spend(1)
+    if isinstance(owner, _Factory):
+        factory: Any = owner
+        if owner.like == "zoneinfo:ZoneInfo" and name == "_unpickle":
+            return Function(f"{factory.stands_for}._unpickle", "zoneinfo:ZoneInfo._unpickle")
+        if issubclass(owner, Member):
+            return owner.made((name,))
+        if name in factory.methods:
+            return Function(f"{factory.stands_for}.{name}", "", True)
+    return Value.made((owner,))
+
+
+def _reconstructor(meter: Meter, args: tuple[Any, ...]) -> Any:
+    """`copyreg._reconstructor`: an object of a class, with the value of a base."""
+    _pay(meter, args, None)
+    if len(args) == 3 and isinstance(args[0], _Factory) and isinstance(args[1], _Factory):
+        cls: Any = args[0]
+        base, value = args[1:]
+        base_name = base.stands_for
+        is_value = type(value).__name__ == base.stands_for.partition(":")[2] and not isinstance(value, StandIn)
+        if not issubclass(cls, Member) and (is_value or (value is None and base_name == "builtins:object")):
+            return _node(meter, cls, args[2:])
+    raise _no_call("REDUCE", "copyreg:_reconstructor", "(a class, a base, a value)", args)
+
+
+_BY_NAME = {"copyreg:_reconstructor": _reconstructor}
+
+
+def stand_in_of(traits: Traits) -> Any:
     """Make what stands for a global in a dry run."""
     if traits.kind == "function":
-        return InertFunction(traits.name)
+        return Function(traits.name, traits.name if traits.name in _BY_NAME else traits.row)
     if traits.kind == "value":
-        shared: Any = _Inert("InertMember", (InertMember,), {"stands_for": traits.name})
+        if traits.name in _SINGLETONS:
+            return _SINGLETONS[traits.name]
+        shared: Any = _Factory("Shared", (Member,), {"stands_for": traits.name})
         return object.__new__(shared)
+    members: dict[str, Any] = {"stands_for": traits.name, "like": traits.row, "methods": traits.methods}
     if traits.kind == "enum":
-        return _Inert(
-            "InertEnum", (InertMember,), {"stands_for": traits.name, "_is_ours": True, "_makes": True, "__new__": _new}
-        )
-    check = calls.CLASSES.get(traits.check or "")
-    members: dict[str, Any] = {item: _ITEMS[item] for item in traits.items}
-    members["_takes"] = tuple(item for item in traits.items if item != "__setitem__")
-    members |= {"stands_for": traits.name, "call_check": check, "_is_deep": traits.is_deep, "_is_text": traits.is_text}
-    members["_is_ours"] = check is not None or is_listed(traits.name)
+        members |= {"on_call": staticmethod(_call_enum), "is_flag": traits.is_flag, "__new__": _no_new}
+        return _Factory("Enum", (Member,), members)
+    row = ROWS.get(traits.row)
+    calls = {"row": _call_by_row, "any": _call_any}.get(traits.call, _call_no)
+    members |= {"on_call": staticmethod(calls), "row": row, "make": traits.make, "state_rule": traits.state}
+    members |= {"by_name": traits.by_name, "is_deep": traits.is_deep, "is_dict": traits.is_dict}
+    members |= {"fields": traits.fields, "defined": frozenset(traits.defined) if traits.defined else frozenset()}
+    members |= {"has_row_of_its_own": traits.has_row_of_its_own, "plain": _PLAIN.get(traits.row)}
+    members |= {item: _ITEMS[item] for item in traits.items}
+    if row is not None and traits.call == "row" and not traits.is_deep and row.fits_small is not None:
+        members["fits_small"] = staticmethod(row.fits_small)
+    if traits.make in _BASES:
+        members["value_base"] = _BASES[traits.make]
     if traits.hash == "none":
         members["__hash__"] = None
-    elif traits.hash == "own":
-        members["__hash__"] = _hash
-    if check is not None or traits.is_deep or traits.makes or traits.hash == "own":
-        members |= {"__new__": _new, "_makes": traits.makes}
-    base = InertValue if traits.name == "types:GenericAlias" else InertObject
-    return _Inert("Inert", (base,), members)
+    elif traits.hash != "identity":
+        hashed = {"args": _hashed_args, "fields": _hashed_fields}.get(traits.hash, _hashed_nothing)
+        if row is not None and traits.hash == "own":
+            hashed = _hashed_args
+        members |= {"__hash__": _hash, "hashed": hashed, "hashed_by": traits.hash if traits.hash != "own" else ""}
+    else:
+        members["hashed"] = _hashed_nothing
+        members["hashed_by"] = ""
+    if traits.make == "none":
+        members["__new__"] = _no_new
+    elif traits.make or traits.is_deep or traits.by_name or traits.call:
+        members["__new__"] = _new
+    given = _GIVEN.get(row.gives) if row is not None and traits.has_row_of_its_own else None
+    return _Factory("Factory", (given or Node,), members)
+
+
+_SINGLETONS = {"builtins:Ellipsis": ..., "builtins:NotImplemented": NotImplemented}
+_BASES: dict[str, tuple[list[type], ...]] = {
+    "builtins:int": ([int],),
+    "builtins:str": ([str],),
+    "builtins:float": ([float],),
+    "builtins:bytes": ([bytes],),
+    "builtins:tuple": ([tuple],),
+    "builtins:complex": ([float, float], [complex]),
+}
+
+
+def _no_new(cls: Any, /, *args: Any, **names: Any) -> Any:
+    raise _no_call("NEWOBJ", cls.stands_for, "REDUCE", args)
 
 
 def stand_in(name: str, value: Any) -> Any:
     """Return what stands for a global in a dry run in this process. Made once for each class."""
     if not isinstance(value, type):
-        return inert(traits_of(name, value))
-    kind = calls.kind_of(value)
-    if kind.inert is None:
-        kind.inert = inert(traits_of(name, value))
-    return kind.inert
+        return stand_in_of(traits_of(name, value))
+    kind = kind_of(value)
+    if kind.factory is None:
+        kind.factory = stand_in_of(traits_of(name, value))
+    return kind.factory
 
 
-# CPython deallocates most containers without recursion, and some (`deque`, `defaultdict`, arrays of objects) with it: a
-# chain of a few ten thousand overflows the C stack. So the longest path through a graph is searched, depth-first and
-# without recursion. Objects in a cycle count as a chain of all of them (Tarjan's strongly connected components).
+def as_it_was(traits: Traits) -> Traits:
+    """Return the traits of a class whose objects this library makes by a plan: the class may have been any."""
+    if traits.kind != "class":
+        return traits
+    taking = tuple(_ITEMS) if not traits.items else traits.items
+    return traits._replace(row="", call="any", make="any", by_name=True, state="any", items=taking)
 
 
-def check_depth(roots: Iterable[Any], max_depth: int) -> None:
-    """Refuse graphs of inert objects and containers with a path of more than `max_depth`.
+class Found(NamedTuple):
+    """What a dry run found out, beside that nothing is to be refused."""
 
-    Raises:
-        LimitExceededError: there is one.
-    """
-    search = _Search(max_depth)
-    for root in roots:
-        if type(root) in _CONTAINERS or isinstance(root, InertObject):
-            search.visit(root)
+    built: tuple[str, ...] = ()  # functions whose results get a state or items
+    kept: tuple[str, ...] = ()  # safe functions that are part of the object
 
 
-class _Search:
-    """One depth-first search. Nodes are known by their `id`; `_open` keeps alive those that are in work."""
+def check_operations(
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, max_depth: int, migrated: Collection[int] = ()
+) -> Found:
+    """Run a payload on stand-ins. Runs no code but CPython's unpickler and this library.
 
-    def __init__(self, max_depth: int) -> None:
-        self._most = max_depth
-        self._index: dict[int, int] = {}
-        self._low: dict[int, int] = {}
-        self._height: dict[int, int] = {}  # of nodes whose component is finished
-        self._open: list[Any] = []
-        self._path: list[tuple[Any, Iterator[Any]]] = []
-
-    def visit(self, root: Any) -> None:
-        if id(root) not in self._index:
-            self._enter(root, _children(root))
-        while self._path:
-            node, children = self._path[-1]
-            child = next(children, None)
-            if child is None:
-                self._leave(node)
-            elif id(child) not in self._index:
-                if below := _children(child):
-                    self._enter(child, below)
-                else:  # most are leaves
-                    self._index[id(child)], self._height[id(child)] = len(self._index), 1
-            elif id(child) not in self._height:  # it is above, or in a component with what is above
-                self._low[id(node)] = min(self._low[id(node)], self._index[id(child)])
-
-    def _enter(self, node: Any, children: list[Any]) -> None:
-        self._index[id(node)] = self._low[id(node)] = len(self._index)
-        self._open.append(node)
-        self._path.append((node, iter(children)))
-        if len(self._path) > self._most:
-            raise too_deep(self._most)
-
-    def _leave(self, node: Any) -> None:
-        self._path.pop()
-        low = self._low[id(node)]
-        if self._path:
-            above = id(self._path[-1][0])
-            self._low[above] = min(self._low[above], low)
-        if low == self._index[id(node)]:
-            self._finish(node)
-
-    def _finish(self, first: Any) -> None:
-        """Close the component that was entered by `first`: its height is its size, and what is below it."""
-        members: list[Any] = []
-        while not members or members[-1] is not first:
-            members.append(self._open.pop())
-        own = {id(member) for member in members}
-        below = [self._height[id(child)] for node in members for child in _children(node) if id(child) not in own]
-        height = len(members) + max(below, default=0)
-        if height > self._most:
-            raise too_deep(self._most)
-        self._height.update(dict.fromkeys(own, height))
-
-
-_CONTAINERS = list, tuple, dict, set, frozenset
-
-
-def _children(node: Any) -> list[Any]:
-    """Return the containers and inert objects in a node."""
-    found = node.parts if isinstance(node, InertObject) else node
-    if type(node) is dict:
-        found = (*node, *node.values())
-    return [child for child in found if type(child) in _CONTAINERS or isinstance(child, InertObject)]
-
-
-# What copies and hashes may cost: as many items as this, and so many for each byte. Honest payloads stay far below.
-_BUDGET, _BUDGET_PER_BYTE = 1_000_000, 10
-
-
-def check_operations(payload: bytes, buffers: Sequence[Any], resolved: Resolved, max_depth: int) -> bool:
-    """Run a payload on inert objects. Runs no code but CPython's unpickler and this library.
-
-    Returns whether it sets the state of what a function returned, of which nothing is known.
+    Args:
+        migrated: the ids of classes whose objects this library makes and fills by a plan. Their pickles have the shape
+            that the class had once, so that any is accepted.
 
     Raises:
-        ForbiddenOperationError: it changes a class, a function or a member of an enum, calls an object, sets a state
-            twice, swaps a class, or makes something endless.
+        ForbiddenOperationError: it does something that no honest pickle does.
         LimitExceededError: it copies or hashes out of proportion, or nests too deep.
         UndeclaredGlobalError, UnpickleError: it would fail in the same way if it ran.
     """
-    table = {(module, name): stand_in(f"{module}:{name}", value) for (module, name), value in resolved.items()}
-    return run_inert(payload, buffers, table, max_depth)
+    table = {}
+    for (module, name), value in resolved.items():
+        if id(value) in migrated:
+            table[module, name] = stand_in_of(as_it_was(traits_of(f"{module}:{name}", value)))
+        else:
+            table[module, name] = stand_in(f"{module}:{name}", value)
+    return run_stand_ins(payload, buffers, table, max_depth)
 
 
-def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth: int) -> bool:
-    """Run a payload on the inert objects of a table. Result and errors as for `check_operations`."""
-    meter = Meter(_BUDGET + _BUDGET_PER_BYTE * len(payload), max_depth)
+_OF_CHANGES = (AttributeError, ImportError, TypeError)
+
+
+def run_stand_ins(payload: bytes, buffers: Sequence[Any], table: dict[Any, Any], max_depth: int) -> Found:
+    """Run a payload on the stand-ins of a table. Result and errors as for `check_operations`."""
+    meter = Meter(len(payload), max_depth)
     with _Using(meter):
         try:
             obj = new_unpickler(payload, buffers, table).load()
+            if len(meter.deep) > max_depth:
+                check_depth(meter.deep, max_depth)
+            for node in meter.kept:
+                if not node.row.state.fit(node.state):
+                    raise _refusal("changes a state after its object got it", None, node.stands_for)
         except RecursionError:
             raise too_deep(max_depth) from None
         except Exception as exc:
@@ -529,7 +866,17 @@ def run_inert(payload: bytes, buffers: Sequence[Any], table: Resolved, max_depth
                     "the payload makes an object with arguments that no pickler gives"
                 ) from exc
             reason = f"the payload is intact and raised {type(exc).__name__} in its dry run: {text_of(exc)}"
-            raise UnpickleError(reason) from exc
-        if len(meter.deep) > max_depth:
-            check_depth([obj, *meter.deep], max_depth)
-    return meter.has_set_results
+            hint = "check whether its classes changed since it was written" if isinstance(exc, _OF_CHANGES) else None
+            raise UnpickleError(reason, hint=hint) from exc
+        meter.deep.clear()
+        kept = _kept(table)
+        del obj
+    return Found(tuple(sorted(meter.built)), kept)
+
+
+def _kept(table: dict[Any, Any]) -> tuple[str, ...]:
+    """Return the safe functions to which the object refers: only it and the table can, now that the run is over."""
+    unshared = {None: Function("", "")}
+    counts = [(value.stands_for, sys.getrefcount(value)) for value in unshared.values()]
+    counts += [(value.stands_for, sys.getrefcount(value)) for value in table.values() if type(value) is Function]
+    return tuple(name for name, count in counts if count > counts[0][1] and name in SAFE_FUNCTIONS)

@@ -6,13 +6,14 @@ such a thing is followed opcode by opcode, with numbers in place of objects. Mos
 that an opcode takes right away (arguments, states): one pattern finds that out. No opcode is run.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
 from .._payload.opcodes import BELOW, CODE, ITEMS, NOTHING, OPCODES, Opcode, end_of
 from .._payload.structure import plain_run
-from ..errors import LimitExceededError, UnpickleError
-from .calls import MOST_COLLISIONS, out_of_proportion, too_deep
+from ..errors import UnpickleError
+from .meter import BUDGET, BUDGET_PER_BYTE, Collisions, out_of_proportion, too_deep
 
 _FEW = 4  # so many tuples of three take 81 steps at most, each time that they are hashed
 _LONG1, _LONG4, _TUPLE = CODE["LONG1"], CODE["LONG4"], CODE["TUPLE"]
@@ -22,8 +23,11 @@ _TAKEN = b"[%s](?:%s|%s.|)(?=[%s])" % tuple(
     b"".join(b"\\x%02x" % CODE[name] for name in names.split())
     for names in ("TUPLE TUPLE1 TUPLE2 TUPLE3", "MEMOIZE", "BINPUT", "REDUCE NEWOBJ NEWOBJ_EX BUILD")
 )
-_PRIME = 2**61 - 1  # hashes of integers are remainders by it (sys.hash_info.modulus)
+# Opcodes that hash something: keys, and members of sets.
+_HASHING = bytes(CODE[name] for name in ("SETITEM", "SETITEMS", "DICT", "ADDITEMS", "FROZENSET"))
 _ENOUGH = 2**62
+_CONSTANTS = {CODE["NONE"]: None, CODE["NEWTRUE"]: True, CODE["NEWFALSE"]: False}
+_FLOAT, _INT = struct.Struct(">d"), struct.Struct("<i")
 
 
 def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
@@ -31,22 +35,24 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
 
     Raises:
         LimitExceededError: hashing its keys and set members takes more than 1,000,000 steps and 10 for each byte, or
-            nests deeper than `max_depth`, or more than 1,000 of its integers collide.
+            nests deeper than `max_depth`, or more than 1,000 of its integers, or keys of numbers, have the same hash.
         UnpickleError: its opcodes take what is not there, so that it would fail if it ran.
     """
     if not is_suspect(payload, protocol):
         return
     try:
-        HashCost(payload, 1_000_000 + 10 * len(payload), max_depth).run()
+        HashCost(payload, BUDGET + BUDGET_PER_BYTE * len(payload), max_depth).run()
     except (IndexError, KeyError) as exc:
         raise UnpickleError("the payload takes something from its stack or memo that is not there") from exc
 
 
 def is_suspect(payload: bytes, protocol: int) -> bool:
     """Return whether there are enough tuples to nest them deeply, or a number that takes long to hash."""
+    if not _hashes_anything(payload, protocol):
+        return False
     end_of_run = plain_run(protocol, False, _TUPLES + bytes((_LONG1,)), _TAKEN)
     position, end, tuples = 2, len(payload), 0
-    collisions: dict[int, set[int]] = {}
+    collisions = Collisions()
     while True:
         position = end_of_run(payload, position, end)
         if position >= end - 1:
@@ -63,22 +69,34 @@ def is_suspect(payload: bytes, protocol: int) -> bool:
         position = end_of(payload, position)
 
 
+def _hashes_anything(payload: bytes, protocol: int) -> bool:
+    """Return whether an opcode hashes something. What calls hash, the dry run sees."""
+    end_of_run = plain_run(protocol, False, _HASHING)
+    position, end = 2, len(payload) - 1
+    while (position := end_of_run(payload, position, end)) < end:
+        if payload[position] in _HASHING:
+            return True
+        position = end_of(payload, position)
+    return False
+
+
 def _long4(payload: bytes, position: int) -> int:
     return int.from_bytes(payload[position + 1 : position + 5], "little")
 
 
-def _note(payload: bytes, position: int, collisions: dict[int, set[int]]) -> None:
-    """Note an integer by its hash."""
+def _note(payload: bytes, position: int, collisions: Collisions) -> int:
+    """Note an integer by its hash, and return it."""
     start = position + (2 if payload[position] == _LONG1 else 5)
     number = int.from_bytes(payload[start : end_of(payload, position)], "little", signed=True)
-    same = collisions.setdefault(number % _PRIME, set())
-    same.add(number)
-    if len(same) > MOST_COLLISIONS:
-        expected = f"at most {MOST_COLLISIONS}"
-        raise LimitExceededError("integers with the same hash", expected, None, None, f"payload[{position}]").at(20)
+    collisions.note(hash(number), number, f"payload[{position}]")
+    return number
 
 
-Cost = Any  # 1 for what is hashed in one step, (steps, depth) for tuples and frozensets
+# What stands for an object: a number or None for itself, (steps, depth, value) for tuples and frozensets, "" for all
+# else. In such a value, "" is in place of each object whose hash nobody can choose, as that of a text; if at most one
+# part is left, "" is the whole value.
+Cost = Any
+_UNKNOWN = ""
 
 
 class HashCost:
@@ -90,28 +108,49 @@ class HashCost:
         self._max_depth = max_depth
         self._stack: list[Cost] = []
         self._marks: list[int] = []
-        self._memo: dict[int, Cost] = {}
-        self._collisions: dict[int, set[int]] = {}
+        self._memo: list[Cost] = []
+        self._puts: dict[int, Cost] = {}  # of protocols below 4, which name the places
+        self._collisions = Collisions()
 
     def run(self) -> None:
         payload, stack, memo = self._payload, self._stack, self._memo
         memoize, get, text = CODE["MEMOIZE"], CODE["BINGET"], CODE["SHORT_BINUNICODE"]
+        one, two, four, pair = (CODE[name] for name in ("BININT1", "BININT2", "BININT", "TUPLE2"))
+        unpack = _INT.unpack_from
         position, end = 2, len(payload) - 1
         while position < end:
             code = payload[position]
             if code == memoize:
-                memo[len(memo)] = stack[-1]
+                memo.append(stack[-1])
                 position += 1
             elif code == get:
-                stack.append(memo[payload[position + 1]])
+                index = payload[position + 1]
+                stack.append(memo[index] if memo else self._puts[index])
                 position += 2
             elif code == text:
-                stack.append(1)
+                stack.append(_UNKNOWN)
                 position += 2 + payload[position + 1]
+            elif code == pair:
+                second, first = stack.pop(), stack.pop()
+                if type(first) is tuple or type(second) is tuple:
+                    self._push_tuple([first, second])
+                else:
+                    is_known = first is not _UNKNOWN and second is not _UNKNOWN
+                    stack.append((3, 1, (first, second) if is_known else _UNKNOWN))
+                position += 1
+            elif code == one:
+                stack.append(payload[position + 1])
+                position += 2
+            elif code == two:
+                stack.append(payload[position + 1] | payload[position + 2] << 8)
+                position += 3
+            elif code == four:
+                stack.append(unpack(payload, position + 1)[0])
+                position += 5
             else:
                 step = _STEPS[code]
                 if step is None:
-                    stack.append(1)
+                    stack.append(_CONSTANTS.get(code, _UNKNOWN))
                 else:
                     step(self, position)
                 size = _FIXED.get(code)
@@ -132,22 +171,33 @@ class HashCost:
 
     def _hash(self, costs: list[Cost]) -> None:
         for cost in costs:
-            steps, depth = cost if type(cost) is tuple else (cost, 0)
+            if type(cost) is not tuple:
+                self.left -= 1 + (cost.bit_length() >> 9 if type(cost) is int else 0)
+                continue
+            steps, depth, value = cost
             self.left -= steps
             if depth > self._max_depth:
                 raise too_deep(self._max_depth)
+            if self.left < 0:
+                break
+            if value is not _UNKNOWN:
+                self._collisions.note(hash(value), value)
         if self.left < 0:
             raise out_of_proportion("hashes")
 
-    def _push_tuple(self, parts: list[Cost]) -> None:
-        steps, depth = 1, 0
+    def _push_tuple(self, parts: list[Cost], kind: Any = tuple) -> None:
+        steps, depth, values = 1, 0, []
         for part in parts:
             if type(part) is tuple:
                 steps += part[0]
                 depth = max(depth, part[1])
+                values.append(part[2])
             else:
-                steps += part
-        self._stack.append((min(steps, _ENOUGH), depth + 1))
+                steps += 1
+                values.append(part)
+        # A value of so many parts is never hashed: that would take more than the budget.
+        is_known = len(values) - values.count(_UNKNOWN) > 1 or kind is frozenset
+        self._stack.append((min(steps, _ENOUGH), depth + 1, kind(values) if is_known else _UNKNOWN))
 
     def _argument(self, position: int) -> int:
         return int.from_bytes(self._payload[position + 1 : end_of(self._payload, position)], "little")
@@ -166,11 +216,11 @@ class HashCost:
     def frozenset(self, position: int) -> None:
         parts = self._since_mark()
         self._hash(parts)
-        self._push_tuple(parts)
+        self._push_tuple(parts, frozenset)
 
     def dict(self, position: int) -> None:
         self._hash(self._since_mark()[::2])
-        self._stack.append(1)
+        self._stack.append(_UNKNOWN)
 
     def set_item(self, position: int) -> None:
         self._hash(self._pop(2)[:1])
@@ -189,16 +239,22 @@ class HashCost:
             self._stack.pop()
 
     def put(self, position: int) -> None:
-        self._memo[self._argument(position)] = self._stack[-1]
+        self._puts[self._argument(position)] = self._stack[-1]
 
     def get(self, position: int) -> None:
-        self._stack.append(self._memo[self._argument(position)])
+        index = self._argument(position)
+        self._stack.append(self._memo[index] if self._memo else self._puts[index])
+
+    def float(self, position: int) -> None:
+        self._stack.append(_FLOAT.unpack_from(self._payload, position + 1)[0])
 
     def long(self, position: int) -> None:
-        """LONG1 and LONG4: a number of a thousand bits or more takes a while to hash."""
+        """LONG1 and LONG4."""
         if self._payload[position] == _LONG4 or self._payload[position + 1] >= 8:
-            _note(self._payload, position, self._collisions)
-        self._stack.append(1 + _long4(self._payload, position) // 64 if self._payload[position] == _LONG4 else 1)
+            self._stack.append(_note(self._payload, position, self._collisions))
+        else:
+            data = self._payload[position + 2 : end_of(self._payload, position)]
+            self._stack.append(int.from_bytes(data, "little", signed=True))
 
 
 _FUNCTIONS: dict[str, Callable[[HashCost, int], None]] = {
@@ -214,6 +270,7 @@ _FUNCTIONS: dict[str, Callable[[HashCost, int], None]] = {
     **dict.fromkeys(("BINPUT", "LONG_BINPUT"), HashCost.put),
     "LONG_BINGET": HashCost.get,
     **dict.fromkeys(("LONG1", "LONG4"), HashCost.long),
+    "BINFLOAT": HashCost.float,
 }
 
 
@@ -232,7 +289,7 @@ def _step(opcode: Opcode) -> Callable[[HashCost, int], None] | None:
         if gives == BELOW:
             cost._stack[-1]  # it has to be there; a state does not make a tuple cheaper
         elif gives != NOTHING:
-            cost._stack.append(1)  # what a call made is hashed by code of its own
+            cost._stack.append(_UNKNOWN)  # what a call made is hashed by code of its own
 
     return step
 

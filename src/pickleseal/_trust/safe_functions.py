@@ -9,14 +9,15 @@ import copyreg
 import enum
 import functools
 import operator
+import sys
 import types
 from collections.abc import Callable, Collection
 from typing import Any
 
 from .._payload import arrays
-from ..errors import LimitExceededError, UntrustedGlobalError
+from ..errors import ForbiddenOperationError, LimitExceededError, UntrustedGlobalError
+from .shapes import LONGEST_PATTERN
 
-_LONGEST_PATTERN = 16_384  # characters
 _TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
 # Classes whose values stand beside the state of an object.
 _BASES = (object, int, float, str, bytes, tuple, list, dict, set, frozenset, complex)
@@ -52,7 +53,8 @@ def method_of(owner: Any, name: Any) -> Any:
     cls = owner if is_class else type(owner)
     if is_class and issubclass(cls, enum.Enum) and name in cls.__members__:
         return cls.__members__[name]
-    kinds = (classmethod, staticmethod) if is_class else (types.FunctionType, classmethod, staticmethod)
+    kinds: tuple[type, ...] = (classmethod, staticmethod, types.ClassMethodDescriptorType)
+    kinds = kinds if is_class else (types.FunctionType, *kinds)
     for base in cls.__mro__:
         if name in base.__dict__:
             method = base.__dict__[name]
@@ -94,7 +96,7 @@ def _or(left: Any, right: Any) -> Any:
 
 def _reduce(function: Any, items: Any) -> Any:
     """Stand in for `functools.reduce`, by which `int | None` is pickled: `(or_, a tuple of types)` only."""
-    if function is SAFE_FUNCTIONS["_operator:or_"] and type(items) is tuple and 1 < len(items) < 1000:
+    if type(function) is type(SAFE_FUNCTIONS["_operator:or_"]) and type(items) is tuple and 1 < len(items) < 1000:
         return functools.reduce(_or, items)
     raise _misused("the reduction of something", "a union of types", type(function).__name__)
 
@@ -110,7 +112,7 @@ def _re_compile(pattern: Any, flags: Any = 0) -> Any:
     """Stand in for `re._compile`, which prints where its flags say DEBUG: a pattern and flags only."""
     import re
 
-    is_pattern = type(pattern) in (str, bytes) and len(pattern) <= _LONGEST_PATTERN
+    is_pattern = type(pattern) in (str, bytes) and len(pattern) <= LONGEST_PATTERN
     if is_pattern and isinstance(flags, int) and not int(flags) & re.DEBUG:
         return re.compile(pattern, flags)
     raise _misused("a pattern with odd arguments", "text and flags without DEBUG", type(pattern).__name__)
@@ -178,3 +180,39 @@ OLD_SAFE_FUNCTIONS: dict[str, Any] = {
     "_codecs:encode": _safe("encode", _encode),
     "copyreg:_reconstructor": _safe("_reconstructor", _reconstructor),
 }
+_NAMES = {id(function): name for name, function in (SAFE_FUNCTIONS | OLD_SAFE_FUNCTIONS).items()}  # they live for ever
+
+
+def name_of_safe(value: object) -> str | None:
+    """Return the global for which a safe function stands; None for any other value."""
+    return _NAMES.get(id(value))
+
+
+class NewResults:
+    """Stands in for a function of the caller whose results the payload changes: these have to be new objects.
+
+    A function may return a class, or an object that others have as well. Such an object must not get a state from a
+    payload. It is new if nothing else refers to it.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        made = self._function(*args)
+        if sys.getrefcount(made) > _UNSHARED:
+            name = getattr(self._function, "__qualname__", "a function")
+            reason = f"the payload changes what {name} returned"
+            found = f"{type(made).__name__} that the program refers to as well"
+            raise ForbiddenOperationError(reason, "a new object", found).at(20)
+        return made
+
+
+def _references_of_a_new_object() -> int:
+    made = object()
+    return sys.getrefcount(made)
+
+
+_UNSHARED = _references_of_a_new_object()

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,8 +23,9 @@ from .. import errors
 from .._payload.opcodes import CODE
 from .._payload.unpickler import Resolved
 from ..errors import Hint, IsolationError, PolicyError, ReadError
-from .dryrun import Traits, inert, run_inert, traits_of
+from .dryrun import Found, as_it_was, run_stand_ins, stand_in_of
 from .hash_cost import check_hashes
+from .traits import Traits, traits_of
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from pickleseal._trust.sandbox import serve; serve()"
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # what an interpreter may need to start
@@ -131,13 +133,23 @@ if hasattr(os, "register_at_fork"):
 
 
 def check_isolated(
-    payload: bytes, protocol: int, resolved: Resolved, max_depth: int, seconds: int, memory: int
-) -> None:
+    payload: bytes,
+    protocol: int,
+    resolved: Resolved,
+    max_depth: int,
+    seconds: int,
+    memory: int,
+    migrated: Collection[int] = (),
+) -> Found:
     """Make the dry run of a payload in a child process.
 
     Args:
         seconds: processor time that the child may take.
         memory: bytes that it may take beyond what it has when it starts.
+        migrated: as for `check_operations`.
+
+    Returns:
+        What the dry run found out.
 
     Raises:
         PolicyError: this platform has no fork or no resource limits.
@@ -149,7 +161,10 @@ def check_isolated(
     except ImportError:
         hint = "use it on a platform with fork and resource limits (Linux, macOS, BSD), or leave out `isolated`"
         raise PolicyError("isolated=True, and this platform has no resource limits", None, sys.platform, hint) from None
-    traits = [(module, name, traits_of(f"{module}:{name}", value)) for (module, name), value in resolved.items()]
+    traits = []
+    for (module, name), value in resolved.items():
+        known = traits_of(f"{module}:{name}", value)
+        traits.append((module, name, as_it_was(known) if id(value) in migrated else known))
     buffers = payload.count(CODE["NEXT_BUFFER"])  # a payload takes at most so many
     request = {"buffers": buffers, "depth": max_depth, "globals": traits, "protocol": protocol}
     request |= {"seconds": seconds, "memory": memory}
@@ -159,8 +174,9 @@ def check_isolated(
         raise IsolationError(
             f"the helper process failed: {exc}", hint="check that this interpreter can start itself (sys.executable)"
         ) from exc
-    if answer:
-        raise _refusal(answer, f"at most {seconds} s of processor time and {memory} bytes of memory")
+    if "reason" not in answer:
+        return Found(tuple(map(str, answer["built"])), tuple(map(str, answer["kept"])))
+    raise _refusal(answer, f"at most {seconds} s of processor time and {memory} bytes of memory")
 
 
 _CLASSES = {cls.code: cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, ReadError)}
@@ -179,7 +195,7 @@ def _refusal(answer: dict[str, Any], limits: str) -> ReadError:
 
 
 def serve() -> None:
-    """Be the helper process: answer requests until the caller closes the pipe. `{}` is the answer where all is well."""
+    """Be the helper process: answer requests until the caller closes the pipe. A refusal has a reason."""
     signal.signal(
         signal.SIGCHLD, signal.SIG_DFL
     )  # if it were ignored, as it may be in the caller, nobody could wait for the child
@@ -245,11 +261,11 @@ def _lower(what: int, soft: int, hard: int) -> None:
 
 
 def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
-    """Make the dry run. Return what it found, as members of an error; nothing if all is well."""
+    """Make the dry run. Return what it found out, or the members of an error."""
     try:
         check_hashes(payload, request["protocol"], request["depth"])
-        table = {(module, name): inert(Traits(*traits)) for module, name, traits in request["globals"]}
-        run_inert(payload, [b""] * request["buffers"], table, request["depth"])
+        table = {(module, name): stand_in_of(_traits(traits)) for module, name, traits in request["globals"]}
+        found = run_stand_ins(payload, [b""] * request["buffers"], table, request["depth"])
     except ReadError as exc:
         if isinstance(exc.__cause__, MemoryError):
             return {"reason": "the dry run took too much memory"}
@@ -260,4 +276,10 @@ def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
         return {"code": exc.code, "reason": exc.reason[:_LONGEST], **members}
     except MemoryError:
         return {"reason": "the dry run took too much memory"}
-    return {}
+    return found._asdict()
+
+
+def _traits(values: list[Any]) -> Traits:
+    """Make traits of what came as JSON, which has lists where they have tuples."""
+    plain: list[Any] = [tuple(value) if type(value) is list else value for value in values]
+    return Traits(*plain)

@@ -21,13 +21,12 @@ from typing import Any
 import canary
 import pytest
 from _helpers import operations
-from frames import KEY, Frame, framed, named, text
+from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, PackOptions, Policy
-from pickleseal._trust import calls, dryrun
-from pickleseal._trust.dryrun import Traits, traits_of
-from pickleseal._trust.levels import Snapshot
+from pickleseal._trust import dryrun, traits
+from pickleseal._trust.traits import Traits, traits_of
 from pickleseal.errors import (
     ForbiddenOperationError,
     IsolationError,
@@ -123,7 +122,7 @@ def _quiet() -> Iterator[None]:
 
 
 class TestGuarded:
-    def test_a_change_of_a_class_is_undone(self) -> None:
+    def test_a_change_of_a_class_is_refused(self) -> None:
         for state in (b"N}" + text("a") + b"K\x07s\x86", b"N}" + text("method") + b"Ns" + text("new") + b"Ns\x86"):
             for after in (b"b", b"bh\x63"):  # the payload ends well, or fails
                 error = refusal(artifact(PLAIN + state + after, *of_here("Plain")), trust=[Plain])
@@ -131,27 +130,6 @@ class TestGuarded:
                 assert Plain.a == 0
                 assert Plain(3).method() == 3
                 assert not hasattr(Plain, "new")
-
-    def test_changes_of_bases_and_names_are_undone(self) -> None:
-        class Base:
-            pass
-
-        class Sub(Base):
-            pass
-
-        snapshot = Snapshot([Sub, Color])
-        assert not snapshot.has_changed()
-        Sub.__bases__ = (Plain,)
-        Sub.__name__ = "Other"
-        Sub.new = 1  # type: ignore[attr-defined]
-        Color.RED.extra = 1  # type: ignore[attr-defined]
-        assert snapshot.has_changed()
-        snapshot.restore()
-        assert Sub.__bases__ == (Base,)
-        assert Sub.__name__ == "Sub"
-        assert not hasattr(Sub, "new")
-        assert not hasattr(Color.RED, "extra")
-        assert not snapshot.has_changed()
 
     def test_a_class_may_change_itself(self) -> None:
         before = Counted.loaded
@@ -162,7 +140,7 @@ class TestGuarded:
             pickleseal.unpack(data, trust=[Counted], policy=Policy(level=level))
         assert Counted.loaded == before + 2
 
-    def test_a_change_of_a_class_that_a_function_returned_is_undone(self) -> None:
+    def test_a_change_of_a_class_that_a_function_returned_is_refused(self) -> None:
         body = named(HERE, "the_class") + b")RN}" + text("a") + b"K\x09s\x86b0" + PLAIN
         for level in CHECKED:
             error = refusal(artifact(body, *of_here("the_class", "Plain")), level, [the_class, Plain])
@@ -174,7 +152,7 @@ class TestGuarded:
         pickleseal.unpack(data, trust=[counting, Counted])
         assert Counted.loaded == before + 1
 
-    def test_a_change_of_a_member_of_an_enum_is_undone(self) -> None:
+    def test_a_change_of_a_member_of_an_enum_is_refused(self) -> None:
         before = dict(Color.RED.__dict__)
         body = COLOR + b"K\x01\x85R}" + text("_value_") + b"K\x09sb"
         for level in CHECKED:
@@ -205,7 +183,7 @@ class TestGuarded:
         body = PLAIN + b"0" + key + b"0h\x02)\x81}h\x08Nsb"
         for level in CHECKED:
             error = refusal(artifact(body, "collections:UserString", *of_here("Plain")), level, [Plain])
-            assert error.code in ("limit-exceeded", "unpickle-failed")
+            assert error.code in ("limit-exceeded", "unpickle-failed", "forbidden-operation")
 
     def test_a_forbidden_name_as_a_numpy_text_is_found(self) -> None:
         pytest.importorskip("numpy")
@@ -304,8 +282,8 @@ class TestStrict:
 
 
 def test_a_safe_function_among_arguments_does_no_harm() -> None:
-    body = named("collections", "deque") + named("builtins", "bytearray") + b"\x85\x810]"
-    data = artifact(body, "builtins:bytearray", "collections:deque")
+    body = named("collections", "defaultdict") + named("builtins", "bytearray") + b"\x85R0]"
+    data = artifact(body, "builtins:bytearray", "collections:defaultdict")
     for level in CHECKED:
         assert pickleseal.unpack(data, policy=Policy(level=level)) == []
 
@@ -505,29 +483,11 @@ class TestInertObjects:
     def test_kinds_are_kept_no_longer_than_their_classes(self) -> None:
         import gc
 
-        before = len(calls.kinds)
+        before = len(traits.kinds)
         for _ in range(50):
             cls = type("Passing", (), {})
-            calls.kind_of(cls)
+            traits.kind_of(cls)
             dryrun.stand_in("m:Passing", cls)
         del cls
         gc.collect()
-        assert len(calls.kinds) <= before + 1
-
-
-@pytest.mark.parametrize("opcode", [b"\x82\xf1", b"\x83\xf1\x00", b"\x84\xf1\x00\x00\x00"])
-def test_the_extension_registry_gives_nothing_at_any_level(opcode: bytes) -> None:
-    import copyreg
-
-    key = Key.hmac("test-2026", KEY)
-    copyreg.add_extension("os", "getcwd", 0xF1)
-    try:
-        assert pickle.loads(b"\x80\x02" + opcode + b".") is os.getcwd  # from now on it is in the registry's cache
-        data = Frame(framed(opcode + b")R.")).sign().data
-        for policy in (Policy(keys=KeyRing([key]), level="signed"), Policy(level="unchecked")):
-            with pytest.raises(pickleseal.errors.UndeclaredGlobalError, match="extension registry"):
-                pickleseal.unpack(data, policy=policy)
-        for value in ("\x82\x83\x84", b"\x82\x83\x84", 0x82, 0x83848485):
-            assert pickleseal.unpack(pickleseal.pack(value), level="unchecked") == value
-    finally:
-        copyreg.remove_extension("os", "getcwd", 0xF1)
+        assert len(traits.kinds) <= before + 1
