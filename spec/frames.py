@@ -119,9 +119,11 @@ class Frame:
         """Return the bytes that a signature covers, before the DSSE encoding (spec 10)."""
         return self.preamble_fields()[:16] + self.preamble_fields()[40:56] + self.header_bytes()
 
-    def signature(self, key: str = "test-2026", secret: bytes = KEY, purpose: str = "") -> dict[str, str]:
+    def signature(
+        self, key: str = "test-2026", secret: bytes = KEY, purpose: str = "", context: str = ""
+    ) -> dict[str, str]:
         """Return a signature by HMAC-SHA256 over the DSSE pre-authentication encoding (spec 10)."""
-        return mac(key, pae(self.signed_body(), purpose), secret)
+        return mac(key, pae(self.signed_body(), purpose, context), secret)
 
     def body(self) -> bytes:
         return b"".join(pad64(raw, self.padding) for raw in self.sections)
@@ -150,9 +152,10 @@ class Frame:
         return fields + struct.pack("<Q", checksum) + self.header_bytes() + self.seal + self.body()
 
 
-def pae(body: bytes, purpose: str = "") -> bytes:
+def pae(body: bytes, purpose: str = "", context: str = "") -> bytes:
     """Return the DSSE pre-authentication encoding (spec 10)."""
     kind = SIGNED_TYPE + (b";purpose=" + purpose.encode() if purpose else b"")
+    kind += b";context=" + hashlib.sha256(context.encode()).hexdigest().encode() if context else b""
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(body), body)
 
 

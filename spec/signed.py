@@ -25,6 +25,16 @@ OLD_KEY = {"id": "test-2025", "alg": "hmac-sha256", "secret": OLD.hex()}
 PUBLIC_KEY = {"id": "test-ed", "alg": "ed25519", "public": PUBLIC.hex()}
 BY_HMAC = {"keys": [HMAC_KEY]}
 BY_ED25519 = {"keys": [PUBLIC_KEY]}
+CONTEXTS = (
+    ("context", "signed in a context", "cache:perms:alice", ""),
+    ("context-purpose", "signed in a context, for a purpose", "cache:perms:alice", "jobs"),
+    (
+        "context-characters",
+        "a context of characters that a purpose can't have",
+        "a;purpose=b \u00e9 e\u0301 \U0001f511\n",
+        "",
+    ),
+)
 
 
 def _ed25519(message: bytes, key: str = "test-ed") -> dict[str, str]:
@@ -63,6 +73,10 @@ def signed_valid() -> dict[str, tuple[str, Frame, dict[str, Any] | None]]:
         frame = _sealed()
         policy = {**BY_HMAC, "purpose": purpose}
         add(name, "signed for a purpose", frame, policy, frame.signature(purpose=purpose))
+    for name, about, context, purpose in CONTEXTS:
+        frame = _sealed()
+        policy = {**BY_HMAC, "context": context, **({"purpose": purpose} if purpose else {})}
+        add(name, about, frame, policy, frame.signature(purpose=purpose, context=context))
     frame = Frame()
     frame.preamble = {"stream_id": 0x0123456789ABCDEF, "seq": 2}
     add("stream-frame", "a signed frame of a stream: the signature covers stream_id and seq", frame.sign(), BY_HMAC)
@@ -178,6 +192,26 @@ def signed_invalid() -> dict[str, Vector]:
     add("purpose-case", "signed for a purpose that differs in case", for_models, {**BY_HMAC, "purpose": "Models"})
     add("purpose-unasked", "signed for a purpose, but the reader has none", for_models)
     add("purpose-missing", "signed without a purpose, but the reader has one", good, {**BY_HMAC, "purpose": "models"})
+    alice = resealed(good.signature(context="cache:perms:alice"))
+    for name, about, frame, told in (
+        ("other", "signed in another context", alice, {"context": "cache:perms:bob"}),
+        ("unasked", "signed in a context, but the reader has none", alice, {}),
+        ("missing", "signed without a context, but the reader has one", good, {"context": "cache:perms:alice"}),
+        (
+            "purpose-missing",
+            "the right context, but another purpose",
+            alice,
+            {"context": "cache:perms:alice", "purpose": "jobs"},
+        ),
+        (
+            "normalised",
+            "a context that is equal only after normalisation",
+            resealed(good.signature(context="\u00e9")),
+            {"context": "e\u0301"},
+        ),
+        ("as-purpose", "signed for a purpose, which the reader has as its context", for_models, {"context": "models"}),
+    ):
+        add(f"context-{name}", about, frame, {**BY_HMAC, **told})
     body = good.signed_body()
     for name, about, message in (
         ("over-body", "a signature over the body without the DSSE encoding", body),

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         expect: None = None,
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> Any: ...
 
     @overload
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         expect: type[A],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> A: ...
 
     @overload
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
         expect: tuple[type[A], type[B]],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> A | B: ...
 
     @overload
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
         expect: tuple[type[A], type[B], type[C]],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> A | B | C: ...
 
     @overload
@@ -79,6 +83,7 @@ if TYPE_CHECKING:
         expect: tuple[type[A], type[B], type[C], type[D]],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> A | B | C | D: ...
 
     @overload
@@ -88,6 +93,7 @@ if TYPE_CHECKING:
         expect: Untyped,
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> Any: ...
 
     @overload
@@ -97,6 +103,7 @@ if TYPE_CHECKING:
         expect: TypeForm[E],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> E: ...
 
 
@@ -106,6 +113,7 @@ async def receive(
     expect: Any = None,
     trust: Trust = (),
     policy: Policy | None = None,
+    context: str | None = None,
 ) -> Any:
     """Read one artifact from a stream, and return its object. Arguments and guarantees as for `unpack`.
 
@@ -116,7 +124,7 @@ async def receive(
         stream: an object with an asynchronous `read(count)`, such as `asyncio.StreamReader`: one frame is read, and the
             stream is left right after it. At its end, a `TruncatedError` is raised whose `found` is 0. Or an
             asynchronous iterable of bytes, such as the body of a request: it must hold exactly one artifact.
-        expect, trust, policy: as for `unpack`. `Limits(max_frame=...)` bounds the memory that a peer can take.
+        expect, trust, policy, context: as for `unpack`. `Limits(max_frame=...)` bounds the memory that a peer can take.
 
     Raises:
         ReadError: as for `unpack`.
@@ -130,7 +138,7 @@ async def receive(
     >>> asyncio.run(receive(body()))
     {'id': 7}
     """
-    reader: IncrementalReader[Any] = IncrementalReader(expect=expect, trust=trust, policy=policy)
+    reader: IncrementalReader[Any] = IncrementalReader(policy, expect=expect, trust=trust, context=context)
     if hasattr(stream, "read"):
         while reader.needed:
             chunk: Any = stream.read(min(reader.needed, _CHUNK))
@@ -157,6 +165,7 @@ async def send(
     *,
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
+    context: str | None = None,
     options: PackOptions | None = None,
 ) -> None:
     """Pack an object, and write the artifact to a stream, at the speed at which the stream takes it.
@@ -166,7 +175,7 @@ async def send(
 
     Args:
         stream: an object with `write` and an asynchronous `drain`, such as `asyncio.StreamWriter`.
-        obj, type, meta, options: as for `pack`.
+        obj, type, meta, context, options: as for `pack`.
 
     Raises:
         PackError, TypeError, ValueError: as for `pack`, before anything is written.
@@ -175,7 +184,7 @@ async def send(
 
     `receive` has an example. Two tasks must not send on one stream at the same time.
     """
-    for chunk in _chunks(pack_parts(obj, type=type, meta=meta, options=options)):
+    for chunk in _chunks(pack_parts(obj, type=type, meta=meta, context=context, options=options)):
         stream.write(chunk)
         await stream.drain()
 

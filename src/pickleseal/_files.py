@@ -44,6 +44,7 @@ def dump(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
+    context: str | None = None,
     durable: bool = True,
     storage_options: Mapping[str, Any] | None = None,
     options: PackOptions | None = None,
@@ -64,6 +65,8 @@ def dump(
         meta: labels of yours in the header, texts by texts; `peek` shows them.
         compress: `"zstd"`: each part of 1 KiB or more is compressed if that saves an eighth of it.
         keys: the newest of these keys that can sign signs the artifact.
+        context: where the artifact belongs, such as the key of a cache. The signature then verifies with this context
+            alone, so that nobody can move a signed value to another place. It is stored nowhere, and needs keys.
         durable: whether a path is synced to the disk (fsync of file and folder).
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
         options: the other settings: build labels, time stamp, registry; None: the default `PackOptions()`. They have no
@@ -88,7 +91,7 @@ def dump(
     {'rows': 3}
     """
     check_options(file, storage_options)
-    options = options_with(options, keys, compress)
+    options = options_with(options, keys, compress, context)
     if not isinstance(file, str | os.PathLike):
         write_parts(file, pack_parts(obj, type=type, meta=meta, options=options))
         return
@@ -136,6 +139,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -149,6 +153,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -162,6 +167,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -175,6 +181,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -188,6 +195,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -201,6 +209,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -214,6 +223,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         mmap: MapMode | None = None,
         storage_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
@@ -227,6 +237,7 @@ def load(
     trust: Trust = (),
     keys: KeyRing | None = None,
     level: LevelName | None = None,
+    context: str | None = None,
     mmap: MapMode | None = None,
     storage_options: Mapping[str, Any] | None = None,
     policy: Policy | None = None,
@@ -254,6 +265,7 @@ def load(
         level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
             same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature by
             `keys`) or `"unchecked"` (anything). Beside a policy it is a TypeError: the policy has the level.
+        context: the context in which the artifact was signed. It needs keys, here or in the policy.
         mmap: `"r"` or `"c"`, for a path: arrays are views of a memory map, read-only or copy-on-write, as `Mapped` has
             it. The file must not be cut off while the arrays are used. None: arrays have private memory.
         storage_options: credentials, endpoint and other settings of a URL's store, by fsspec's names.
@@ -293,14 +305,20 @@ def load(
         raise TypeError(f"file: expected a path or a binary file, found {type(file).__name__}; {way}")
     check_options(file, storage_options)
     if mmap is not None:
-        if keys is not None or level is not None:
-            policy = policy_with(policy, keys, level)
+        if keys is not None or level is not None or context is not None:
+            policy = policy_with(policy, keys, level, context)
         return Mapped(file, mmap=mmap, expect=expect, trust=trust, policy=policy).object  # type: ignore[arg-type]  # Mapped checks it
-    request = request_of(expect, trust, policy, keys, level)
+    request = request_of(expect, trust, policy, keys, level, context)
     return read_input(file, storage_options, lambda source: read_object(source, request))
 
 
-def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
+def peek(
+    data: Input,
+    *,
+    policy: Policy | None = None,
+    context: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Header:
     """Read and validate the header alone. Imports nothing, unpickles nothing, and does not look at the payload.
 
     Args:
@@ -309,6 +327,7 @@ def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[
             was if it is seekable, and after the header if it is not.
         policy: only its limits and keys are used. With keys the signatures are verified, and `Header.verified` names
             the valid ones. The payload that they cover is not checked; `verify` does that.
+        context: the context in which the artifact was signed. It needs a policy with keys.
         storage_options: for URLs, as for `load`.
 
     Raises:
@@ -318,7 +337,7 @@ def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
     'risk'
     """
-    policy = check_is_policy(policy)
+    policy = check_is_policy(policy) if context is None else policy_with(policy, None, None, context)
     check_options(data, storage_options)
     start = _start_of(data)
     try:
@@ -329,7 +348,13 @@ def peek(data: Input, *, policy: Policy | None = None, storage_options: Mapping[
                 data.seek(start)  # type: ignore[union-attr]
 
 
-def verify(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> Header:
+def verify(
+    data: Input,
+    *,
+    policy: Policy | None = None,
+    context: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Header:
     """Check everything that can be checked without running anything: header, all checksums, the pickle's structure.
 
     Imports nothing and unpickles nothing. Buffers are hashed and not kept. Intact does not mean authentic: whoever can
@@ -341,6 +366,7 @@ def verify(data: Input, *, policy: Policy | None = None, storage_options: Mappin
             that needs no import is checked: protocol, type, version, age, labels, codecs, packages, and the names that
             the payload imports, if the policy has `trust`. `Header.left_out` of the result has the codes of what was
             not checked. None: the artifact is checked alone, by the limits of the format.
+        context: the context in which the artifact was signed. It needs a policy with keys.
         storage_options: for URLs, as for `load`.
 
     Raises:
@@ -353,9 +379,9 @@ def verify(data: Input, *, policy: Policy | None = None, storage_options: Mappin
     >>> verify(pack(Namespace(id=7)), policy=Policy(max_age="1h")).left_out
     ('untrusted-global', 'class-missing', 'schema-version', 'schema-drift')
     """
-    if policy is None:
+    if policy is None and context is None:
         return verify_intact(data, DEFAULT_POLICY, storage_options)
-    return verify_for(data, request_of(policy=policy), storage_options)
+    return verify_for(data, request_of(policy=policy, context=context), storage_options)
 
 
 def verify_for(data: Input, request: Request, storage_options: Mapping[str, Any] | None = None) -> Header:
@@ -420,6 +446,7 @@ def dumps(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
+    context: str | None = None,
     options: PackOptions | None = None,
     fix_imports: object = None,
     buffer_callback: object = None,
@@ -433,7 +460,7 @@ def dumps(
     >>> loads(dumps((1, 2)))
     (1, 2)
     """
-    return pack(obj, type=type, meta=meta, compress=compress, keys=keys, options=options)
+    return pack(obj, type=type, meta=meta, compress=compress, keys=keys, context=context, options=options)
 
 
 def loads(
@@ -444,6 +471,7 @@ def loads(
     trust: Trust = (),
     keys: KeyRing | None = None,
     level: LevelName | None = None,
+    context: str | None = None,
     policy: Policy | None = None,
     fix_imports: object = None,
     encoding: object = None,
@@ -456,4 +484,4 @@ def loads(
     those of `unpack`, and so is what can run: the code of the classes that are trusted. A host that gives none of them
     can be given a `Serializer`.
     """
-    return unpack(data, expect=expect, trust=trust, keys=keys, level=level, policy=policy)
+    return unpack(data, expect=expect, trust=trust, keys=keys, level=level, context=context, policy=policy)

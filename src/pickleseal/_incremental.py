@@ -40,7 +40,7 @@ class IncrementalReader(Generic[T]):
 
     Args:
         policy: what is accepted; None: `Policy()`. Use `Policy(limits=Limits(max_frame=...))` for what strangers send.
-        expect, trust: as for `unpack`.
+        expect, trust, context: as for `unpack`.
         keep_buffers: false: buffers are checked and dropped. Then `accepts` can be called, and `finish` can't.
 
     Raises:
@@ -67,6 +67,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: None = None,
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -77,6 +78,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: type[A],
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -87,6 +89,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: tuple[type[A], type[B]],
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -97,6 +100,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: tuple[type[A], type[B], type[C]],
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -107,6 +111,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: tuple[type[A], type[B], type[C], type[D]],
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -117,6 +122,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: Untyped,
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -127,6 +133,7 @@ class IncrementalReader(Generic[T]):
             *,
             expect: TypeForm[E],
             trust: Trust = (),
+            context: str | None = None,
             keep_buffers: bool = True,
         ) -> None: ...
 
@@ -136,9 +143,10 @@ class IncrementalReader(Generic[T]):
         *,
         expect: Any = None,
         trust: Trust = (),
+        context: str | None = None,
         keep_buffers: bool = True,
     ) -> None:
-        self._request = request_of(expect, trust, policy)
+        self._request = request_of(expect, trust, policy, context=context)
         self._keep_buffers = keep_buffers
         self._source: FedSource | None = FedSource(keep_buffers)
         self._accepted: Accepted | None = None

@@ -9,19 +9,30 @@ reads no artifact.
 import base64
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from ._format.header import is_key
-from ._format.seal import Sign, Signature, Verify, decode_base64, is_purpose, pre_authentication
+from ._format.seal import (
+    SIGNATURE_LEN,
+    Sign,
+    Signature,
+    Verify,
+    context_digest,
+    decode_base64,
+    is_purpose,
+    pre_authentication,
+)
 from ._io.atomic import naming, replace_with, write_all
-from .errors import Hint, MissingExtraError, SignatureError
+from .errors import Hint, MissingExtraError, SignatureError, text_of
 
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
 _LEAST_SECRET = 32  # bytes: as long as the hash, RFC 2104 section 3
 _MARK = "pickleseal-key-v1"
+_DERIVE_SALT = b"pickleseal KeyRing.derive v1"
 # y of the points of small order, in every encoding, without the sign of x (RFC 8032, 5.1.2): anyone can sign for them.
 _SMALL_ORDER = frozenset(
     {
@@ -34,28 +45,30 @@ _SMALL_ORDER = frozenset(
         2**255 - 18,
     }
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what could show a line of a key file as two
 _FORM = f"{_MARK} ALG ID private|public|secret BASE64"
 
 
 class Key:
     """One key: of HMAC-SHA256, which signs and verifies, or of Ed25519, whose public half only verifies. Immutable.
 
-    Make one with `Key.generate`, `Key.hmac`, `Key.ed25519` or `Key.from_text`. `repr` shows no secret, and a key can't
-    be pickled: only `to_text` gives out the secret.
+    Make one with `Key.generate`, `Key.hmac`, `Key.ed25519`, `Key.external` or `Key.from_text`. `repr` shows no secret,
+    and a key can't be pickled: only `to_text` gives out the secret.
 
     Raises:
         TypeError: `Key()` itself.
     """
 
-    __slots__ = ("_alg", "_id", "_native", "_private", "_public")
+    __slots__ = ("_alg", "_id", "_native", "_private", "_public", "_signer")
     _id: str
     _alg: str
     _private: bytes | None  # HMAC's secret, or Ed25519's private key
     _public: bytes | None
     _native: Any  # Ed25519's public key, as `cryptography` has it
+    _signer: Callable[[bytes], bytes] | None  # of a key whose secret is elsewhere
 
     def __init__(self) -> None:
-        raise TypeError("Key: make one with Key.generate, Key.hmac, Key.ed25519 or Key.from_text")
+        raise TypeError("Key: make one with Key.generate, Key.hmac, Key.ed25519, Key.external or Key.from_text")
 
     @classmethod
     def _make(cls, id: object, alg: str, private: bytes | None, public: bytes | None, native: Any) -> "Key":
@@ -63,6 +76,7 @@ class Key:
             raise ValueError("id: expected a letter, then up to 255 of letters, digits, _ . : -")
         key = object.__new__(cls)
         key._id, key._alg, key._private, key._public, key._native = id, alg, private, public, native
+        key._signer = None
         return key
 
     @classmethod
@@ -115,8 +129,44 @@ class Key:
         return cls._make(id, ED25519, None, public, asymmetric.Ed25519PublicKey.from_public_bytes(public))
 
     @classmethod
+    def external(cls, id: str, alg: str, sign: Callable[[bytes], bytes], public: bytes | None = None) -> "Key":
+        """Take a key whose secret is elsewhere, such as in a KMS or an HSM, and a function that signs with it.
+
+        Args:
+            id: the identity by which a seal names the key.
+            alg: `hmac-sha256` or `ed25519`.
+            sign: takes the bytes to sign, and returns the HMAC of 32 bytes, or the Ed25519 signature of 64 bytes. The
+                bytes are those of the header and some 150 more; many services take at most 4,096. An HMAC is also
+                verified by calling it, so it is called once for each HMAC of this id that is read.
+            public: the public key of Ed25519, 32 bytes. What the function returns is verified with it.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it should be; a public key is missing, or given for an HMAC.
+            MissingExtraError: `ed25519`, and `cryptography` is not installed.
+
+        When packing or reading calls the function, any `Exception` that it raises, and a result that is no signature,
+        is an `OSError` that names the key; the exception is its cause. Such a key has no text form. Spec section 10.
+        """
+        if not callable(sign):
+            raise TypeError(f"sign: expected a function of bytes that returns bytes, found {type(sign).__name__}")
+        if alg == ED25519:
+            if public is None:
+                raise ValueError("public: expected the public key, by which signatures are verified")
+            key = cls.ed25519(id, public=public)
+        elif alg == HMAC:
+            if public is not None:
+                raise ValueError("public: expected none, as HMAC has no public key")
+            key = cls._make(id, HMAC, None, None, None)
+        else:
+            raise ValueError(f"alg: expected {HMAC} or {ED25519}, found {alg!r}")
+        key._signer = sign
+        return key
+
+    @classmethod
     def from_text(cls, text: str) -> "Key":
         """Read a key from its line of text, as `to_text` gives it. No error shows what the line holds.
+
+        One LF may end the line. No other control character may stand in it.
 
         Raises:
             TypeError, ValueError: the text is not such a line.
@@ -124,7 +174,9 @@ class Key:
         """
         if not isinstance(text, str):
             raise TypeError(f"text: expected a line of text, found {type(text).__name__}")
-        words = text.split()
+        if _CONTROL.search(text.removesuffix("\n")):
+            raise ValueError("expected one line of text that ends at LF, found a control character")
+        words = [word for word in text.removesuffix("\n").split(" ") if word]
         if len(words) != 5:
             raise ValueError(f"expected `{_FORM}`, found {len(words)} words")
         if words[0] != _MARK:
@@ -154,7 +206,7 @@ class Key:
     @property
     def can_sign(self) -> bool:
         """Whether the key can sign, and not only verify."""
-        return self._private is not None
+        return self._private is not None or self._signer is not None
 
     def public(self) -> "Key":
         """Return the half of an Ed25519 key that verifies and cannot sign.
@@ -167,7 +219,13 @@ class Key:
         return Key._make(self._id, self._alg, None, self._public, self._native)
 
     def to_text(self) -> str:
-        """Return the key as one line of text, with its secret. `Key.from_text` reads it."""
+        """Return the key as one line of text, with its secret. `Key.from_text` reads it.
+
+        Raises:
+            ValueError: the secret is elsewhere (`Key.external`).
+        """
+        if self._signer is not None:
+            raise ValueError(f"key {self._id}: has no text form, because its secret is elsewhere")
         kind = "public" if self._private is None else "secret" if self._alg == HMAC else "private"
         raw = self._public if self._private is None else self._private
         return f"{_MARK} {self._alg} {self._id} {kind} {base64.b64encode(raw or b'').decode('ascii')}"
@@ -180,22 +238,40 @@ class Key:
 
     def _has_same_secret(self, other: "Key") -> bool:
         """Return whether two keys differ only in their ids. Not in constant time: both are the caller's."""
-        mine, theirs = (self._public or self._private, other._public or other._private)
+        mine = self._public or self._private or self._signer
+        theirs = other._public or other._private or other._signer
         return self._alg == other._alg and mine == theirs
 
     def _sign(self, message: bytes) -> bytes:
+        if self._signer is not None:
+            raw = self._ask(self._signer, message)
+            if self._alg == ED25519 and not self._verifies(message, raw):
+                raise OSError(f"key {self._id}: what its function returned does not verify by its public key")
+            return raw
         if self._private is None:
             raise ValueError(f"key {self._id} only verifies")
         if self._alg == HMAC:
             return _hmac_sha256(self._private, message)
-        raw: bytes = _ed25519().Ed25519PrivateKey.from_private_bytes(self._private).sign(message)
+        made: bytes = _ed25519().Ed25519PrivateKey.from_private_bytes(self._private).sign(message)
+        return made
+
+    def _ask(self, sign: Callable[[bytes], bytes], message: bytes) -> bytes:
+        """Call the function of an external key. A service that fails says nothing about an artifact: OSError."""
+        try:
+            raw = sign(message)
+        except Exception as exc:
+            raise OSError(f"key {self._id}: its function failed: {type(exc).__name__}: {text_of(exc)}") from exc
+        length = SIGNATURE_LEN[self._alg]
+        if not isinstance(raw, bytes) or len(raw) != length:
+            found = f"{len(raw)} bytes" if isinstance(raw, bytes) else type(raw).__name__
+            raise OSError(f"key {self._id}: its function has to return {length} bytes, and returned {found}")
         return raw
 
     def _verifies(self, message: bytes, raw: bytes) -> bool:
-        if self._alg == HMAC and self._private is not None:
+        if self._alg == HMAC:
             import hmac
 
-            return hmac.compare_digest(_hmac_sha256(self._private, message), raw)
+            return hmac.compare_digest(self._sign(message), raw)
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -241,7 +317,8 @@ class KeyRing:
         TypeError, ValueError: there is no key; an item is not a key; two keys have the same id and algorithm; the
             purpose has other characters.
 
-    Runs no code of an artifact. A ring can't be pickled. Spec section 10.
+    Runs no code of an artifact. A ring from `from_file` or `from_env` is pickled as that reference, which is read
+    again where it is unpickled. No other ring can be pickled. Spec section 10.
 
     >>> ring = KeyRing([Key.generate("jobs-2026")], purpose="models")
     >>> data = pack([1, 2], options=PackOptions(keys=ring))
@@ -249,7 +326,9 @@ class KeyRing:
     (('hmac-sha256', 'jobs-2026'),)
     """
 
-    __slots__ = ("_by_identity", "_keys", "_purpose")
+    __slots__ = ("_by_identity", "_context", "_keys", "_origin", "_purpose")
+    _context: str  # the digest of the context, or ""
+    _origin: tuple[str, str] | None  # "file" or "env", and its name
 
     def __init__(self, keys: Iterable[Key], purpose: str = "") -> None:
         if isinstance(keys, Key) or not isinstance(keys, Iterable):
@@ -262,16 +341,50 @@ class KeyRing:
         if not self._keys:
             raise ValueError("keys: expected at least one")
         if not isinstance(purpose, str) or not is_purpose(purpose):
-            raise ValueError("purpose: expected 0 to 255 of letters, digits, . _ : / -")
-        self._purpose = purpose
+            raise ValueError(_PURPOSE_RULE)
+        self._purpose, self._context, self._origin = purpose, "", None
         self._by_identity: dict[tuple[str, str], Key] = {}
         for key in self._keys:
             if self._by_identity.setdefault((key.id, key.alg), key) is not key:
                 raise ValueError(f"keys: two {key.alg} keys have the id {key.id}")
 
     @classmethod
+    def derive(cls, secret: str | bytes, fallbacks: Iterable[str | bytes] = (), purpose: str = "") -> "KeyRing":
+        """Make a ring from a secret that an application has already, such as Django's `SECRET_KEY`.
+
+        HKDF-SHA256 (RFC 5869) makes one HMAC key of each secret. The same secret and purpose always give the same key
+        and id, in every process and version. Neither key nor id leads back to a secret that can't be guessed.
+
+        Args:
+            secret: signs and verifies. At least 32 bytes in UTF-8, and random: HKDF makes no password strong.
+            fallbacks: former secrets, the newest first. They only verify.
+            purpose: as for `KeyRing`. Each purpose has keys of its own.
+
+        Raises:
+            TypeError, ValueError: a secret is not text or bytes, or too short; `fallbacks` is one secret and no list;
+                or as for `KeyRing`. No error shows a secret.
+
+        Runs no code of an artifact. Spec section 10.
+
+        >>> ring = KeyRing.derive("a secret of at least 32 bytes, from the settings", purpose="cache")
+        >>> unpack(pack({"id": 7}, keys=ring), keys=ring, level="signed")
+        {'id': 7}
+        """
+        if isinstance(fallbacks, str | bytes) or not isinstance(fallbacks, Iterable):
+            raise TypeError(f"fallbacks: expected a list of secrets, found {type(fallbacks).__name__}")
+        if not isinstance(purpose, str) or not is_purpose(purpose):
+            raise ValueError(_PURPOSE_RULE)
+        keys: dict[str, Key] = {}
+        for index, each in enumerate([secret, *fallbacks]):
+            key = _derived_key(each, f"fallbacks[{index - 1}]" if index else "secret", purpose)
+            keys.setdefault(key.id, key)
+        return cls(keys.values(), purpose)
+
+    @classmethod
     def from_text(cls, text: str, purpose: str = "") -> "KeyRing":
         """Read a ring from text: one key a line, the newest first. Lines that are empty or begin with `#` are skipped.
+
+        A line ends at LF alone, and no other control character may stand in the text.
 
         Raises:
             TypeError, ValueError: a line is not a key (the message has its number), or `KeyRing` refuses the keys. No
@@ -281,7 +394,10 @@ class KeyRing:
         if not isinstance(text, str):
             raise TypeError(f"text: expected text, found {type(text).__name__}")
         keys = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
+            if _CONTROL.search(line):
+                hint = ", a CR: save the file with the line ends of Unix" if line.endswith("\r") else ""
+                raise ValueError(f"line {number}: expected no control characters, found one{hint}")
             if line.strip() and not line.lstrip().startswith("#"):
                 try:
                     keys.append(Key.from_text(line))
@@ -308,6 +424,7 @@ class KeyRing:
         except ValueError as exc:
             raise ValueError(f"{name}: {exc}") from None
         check(any(key.can_sign for key in ring.keys))
+        ring._origin = "file", os.path.abspath(name)
         return ring
 
     @classmethod
@@ -322,9 +439,11 @@ class KeyRing:
         if text is None:
             raise ValueError(f"environment variable {name} is not set")
         try:
-            return cls.from_text(text, purpose)
+            ring = cls.from_text(text, purpose)
         except ValueError as exc:
             raise ValueError(f"environment variable {name}: {exc}") from None
+        ring._origin = "env", name
+        return ring
 
     def to_text(self) -> str:
         """Return the keys as text, with their secrets, one key a line. The purpose is not part of it."""
@@ -345,7 +464,7 @@ class KeyRing:
         Raises:
             TypeError, ValueError: as for `KeyRing`.
         """
-        return KeyRing([key, *self._keys], self._purpose)
+        return self._with_keys([key, *self._keys])
 
     def public(self) -> "KeyRing":
         """Return a ring that only verifies.
@@ -353,7 +472,50 @@ class KeyRing:
         Raises:
             ValueError: an HMAC key is among the keys.
         """
-        return KeyRing([key.public() for key in self._keys], self._purpose)
+        return self._with_keys([key.public() for key in self._keys])
+
+    def _with_keys(self, keys: list[Key]) -> "KeyRing":
+        ring = KeyRing(keys, self._purpose)
+        ring._context = self._context
+        return ring
+
+    def in_context(self, context: str) -> "KeyRing":
+        """Return a ring with the same keys, whose signatures are made for one context and verify in it alone.
+
+        The context says where an artifact belongs, such as `"cache:perms:alice"`, so that a signed value can't be moved
+        to another place. Writers and readers agree on it; it is stored nowhere. `context=` of `pack`, `unpack` and
+        other functions does this for one call. This is the way for what takes keys and has no `context=`.
+
+        Args:
+            context: text of at least one character, of any length. It is not normalised.
+
+        Raises:
+            TypeError: it is not text.
+            ValueError: it is empty or has no UTF-8 form, or the ring is in a context already.
+
+        Runs no code of an artifact. Spec section 10.
+
+        >>> ring = KeyRing([Key.generate("caches")])
+        >>> data = pack(7, keys=ring.in_context("cache:alice"))
+        >>> unpack(data, keys=ring, context="cache:alice")
+        7
+        """
+        if self._context:
+            raise ValueError("context: expected none, as these keys are in a context already")
+        digest = context_digest(context)
+        ring = object.__new__(KeyRing)
+        ring._keys, ring._purpose, ring._by_identity = self._keys, self._purpose, self._by_identity
+        ring._context, ring._origin = digest, self._origin
+        return ring
+
+    @property
+    def has_context(self) -> bool:
+        """Whether the signatures are for one context (`in_context`)."""
+        return bool(self._context)
+
+    def has_context_of(self, other: "KeyRing") -> bool:
+        """Return whether two rings are in the same context, or both in none."""
+        return self._context == other._context
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -367,12 +529,55 @@ class KeyRing:
 
     def __repr__(self) -> str:
         purpose = f" for {self._purpose}" if self._purpose else ""
-        return f"<KeyRing {', '.join(f'{key.id} ({key.alg})' for key in self._keys)}{purpose}>"
+        context = ", in a context" if self._context else ""
+        return f"<KeyRing {', '.join(f'{key.id} ({key.alg})' for key in self._keys)}{purpose}{context}>"
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
-            "a KeyRing can't be pickled or copied: read it where it is needed, from a file or the environment"
-        )
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        if self._origin is None:
+            raise TypeError(
+                "this KeyRing can't be pickled or copied: expected one of KeyRing.from_file or KeyRing.from_env, which"
+                " is read again where it is unpickled, found one that was made of keys"
+            )
+        return KeyRing._read_again, (*self._origin, self._purpose, self._context)
+
+    @classmethod
+    def _read_again(cls, kind: str, name: str, purpose: str, context: str) -> "KeyRing":
+        """Read a ring from what a pickle has in its place."""
+        ring = cls.from_file(name, purpose) if kind == "file" else cls.from_env(name, purpose)
+        ring._context = context
+        return ring
+
+
+_PURPOSE_RULE = "purpose: expected 0 to 255 of letters, digits, . _ : / -"
+
+
+def _derived_key(secret: object, what: str, purpose: str) -> Key:
+    """Return the HMAC key of a secret, by HKDF-SHA256 (RFC 5869). Key and id are outputs of different `info`."""
+    if isinstance(secret, str):
+        try:
+            secret = secret.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{what}: expected text that has a UTF-8 form, found a lone surrogate") from None
+    pseudorandom = _hmac_sha256(_DERIVE_SALT, _as_bytes(what, secret, _LEAST_SECRET))
+    parts = []
+    for part in (b"key", b"id"):
+        info = b"hmac-sha256 " + part + b" " + purpose.encode("ascii")
+        parts.append(_hmac_sha256(pseudorandom, info + b"\x01"))  # the first block of the expansion: 32 bytes
+    return Key.hmac(f"derived-{parts[1][:8].hex()}", parts[0])
+
+
+def keys_for(keys: KeyRing | None, context: str | None) -> KeyRing | None:
+    """Return the keys of a call that may give a context.
+
+    Raises:
+        TypeError, ValueError: there is a context and no keys, or it is no context, or the keys are no ring.
+    """
+    if context is None:
+        return keys
+    if keys is None:
+        raise ValueError("context: expected keys beside it, as a signature is what holds it; give keys=KeyRing(...)")
+    check_keys(keys, ())
+    return keys.in_context(context)
 
 
 # --- files of keys ----------------------------------------------------------------------------------------------------
@@ -442,7 +647,7 @@ def signer(ring: KeyRing) -> Sign:
     key = next((key for key in ring.keys if key.can_sign), None)
     if key is None:
         raise ValueError("keys: none can sign, all are public keys")
-    return lambda body: Signature(key.alg, key.id, key._sign(pre_authentication(body, ring.purpose)))
+    return lambda body: Signature(key.alg, key.id, key._sign(pre_authentication(body, ring.purpose, ring._context)))
 
 
 def check_keys(ring: object, signed_by: object) -> tuple[str, ...]:
@@ -479,7 +684,7 @@ def verifier(ring: KeyRing, signed_by: tuple[str, ...] = ()) -> Verify:
     """
 
     def verify(body: bytes, signatures: tuple[Signature, ...]) -> tuple[tuple[str, str], ...]:
-        message = pre_authentication(body, ring._purpose)
+        message = pre_authentication(body, ring._purpose, ring._context)
         verified, known = [], False
         for alg, id, raw in signatures:
             key = ring._by_identity.get((id, alg))
@@ -510,9 +715,13 @@ def _signature_error(
     ids = f"the seal names {claims}; the ring has {has}, " + (
         f"for the purpose {ring.purpose}" if ring.purpose else "without a purpose"
     )
+    ids += ", in the context that the reader gave" if ring.has_context else ", without a context"
     if missing:
         return SignatureError("not signed by all who have to", ", ".join(missing), None, ids)
     if known:
-        reason = "the signature does not verify: another key of that id, another purpose, or the artifact was changed"
+        reason = (
+            "the signature does not verify: another key of that id, another purpose, another context (or one that the"
+            " reader did not give), or the artifact was changed"
+        )
         return SignatureError(reason, hint=ids)
     return SignatureError("signed by no key of the ring", hint=ids)

@@ -23,7 +23,7 @@ from ._format.seal import Sign
 from ._format.timestamps import timestamp, timestamp_of
 from ._io.compression import Compression, check_compression, compress_sections
 from ._io.hashing import sha256_of_all
-from ._keys import KeyRing, check_keys, signer
+from ._keys import KeyRing, check_keys, keys_for, signer
 from ._payload.pickler import Pickled, not_portable, pickle_object
 from ._schema.distributions import normal, packages_of, versions_to_record
 from ._schema.header_entries import ClassInHeader, in_header
@@ -146,10 +146,15 @@ def _read_back_of(registry: Registry) -> Check:
 
 def with_check(options: PackOptions, check: Check) -> PackOptions:
     """Return a copy of some options with a check, which is called with each frame that is made of an object."""
+    copied = _copy(options)
+    object.__setattr__(copied, "_checks", (*options._checks, check))
+    return copied
+
+
+def _copy(options: PackOptions) -> PackOptions:
     copied = object.__new__(PackOptions)
     for name in type(options).__dataclass_fields__:
         object.__setattr__(copied, name, getattr(options, name))
-    object.__setattr__(copied, "_checks", (*options._checks, check))
     return copied
 
 
@@ -196,14 +201,20 @@ def check_options(options: PackOptions | None) -> PackOptions:
     return options
 
 
-def options_with(options: PackOptions | None, keys: KeyRing | None, compress: Compression | None) -> PackOptions:
-    """Return the options of a call that may give keys and compression itself.
+def options_with(
+    options: PackOptions | None, keys: KeyRing | None, compress: Compression | None, context: str | None = None
+) -> PackOptions:
+    """Return the options of a call that may give keys, compression and a context itself.
 
     Raises:
         TypeError: `options` is no PackOptions, or it has what the call gives as well.
-        ValueError: as for `PackOptions`.
+        ValueError: as for `PackOptions`; there is a context, and no keys.
     """
     options = check_options(options)
+    if context is not None and keys is None and options.keys is not None:
+        options = _in_context(options, options.keys, context)
+    else:
+        keys = keys_for(keys, context)
     if keys is None and compress is None:
         return options
     given = {name: value for name, value in (("keys", keys), ("compress", compress)) if value is not None}
@@ -213,6 +224,14 @@ def options_with(options: PackOptions | None, keys: KeyRing | None, compress: Co
                 f"{name}: expected none beside options that have it; give it there: PackOptions({name}=...)"
             )
     return replace(options, **given)  # type: ignore[arg-type]  # a PackOptions checks them
+
+
+def _in_context(options: PackOptions, keys: KeyRing, context: str) -> PackOptions:
+    """Return a copy of some options, with their checks, whose keys sign in a context."""
+    copied, bound = _copy(options), keys.in_context(context)
+    object.__setattr__(copied, "keys", bound)
+    object.__setattr__(copied, "_sign", signer(bound))
+    return copied
 
 
 @functools.cache  # for the life of the process: the environment is read once
@@ -242,6 +261,7 @@ def pack(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
+    context: str | None = None,
     options: PackOptions | None = None,
 ) -> bytes:
     """Pack an object into the bytes of an artifact.
@@ -255,6 +275,8 @@ def pack(
         meta: labels of yours in the header, texts by texts; `peek` shows them.
         compress: `"zstd"`: each part of 1 KiB or more is compressed if that saves an eighth of it.
         keys: the newest of these keys that can sign signs the artifact.
+        context: where the artifact belongs, such as the key of a cache. The signature then verifies with this context
+            alone, so that nobody can move a signed value to another place. It is stored nowhere, and needs keys.
         options: the other settings: build labels, time stamp, registry; None: the default `PackOptions()`. They have no
             keys if `keys` are given, and no compression if `compress` is given.
 
@@ -273,7 +295,9 @@ def pack(
     >>> unpack(data)
     {'id': 1, 'tags': ['a', 'b']}
     """
-    return b"".join(pack_parts(obj, type=type, meta=meta, compress=compress, keys=keys, options=options))
+    return b"".join(
+        pack_parts(obj, type=type, meta=meta, compress=compress, keys=keys, context=context, options=options)
+    )
 
 
 def pack_parts(
@@ -283,6 +307,7 @@ def pack_parts(
     meta: Mapping[str, str] | None = None,
     compress: Compression | None = None,
     keys: KeyRing | None = None,
+    context: str | None = None,
     options: PackOptions | None = None,
 ) -> list[Part]:
     """Pack an object into an artifact, as a list of buffers to be written one after the other.
@@ -296,7 +321,9 @@ def pack_parts(
     0
     """
     options = (
-        options_with(options, keys, compress) if keys is not None or compress is not None else check_options(options)
+        options_with(options, keys, compress, context)
+        if keys is not None or compress is not None or context is not None
+        else check_options(options)
     )
     members = {} if type is None and meta is None else check_members(type, meta)
     return frame_parts(encode_object(obj, type, members, options), options._sign)

@@ -24,7 +24,7 @@ from ._format.codec import CODECS
 from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
 from ._format.units import seconds_of
-from ._keys import KeyRing, check_keys, verifier
+from ._keys import KeyRing, check_keys, keys_for, verifier
 from ._schema.drift_rules import DriftRules
 from ._schema.names import imported_class, usual_name
 from ._schema.package_rules import check_rules, check_specifier, meets, package_findings, required_by
@@ -229,12 +229,14 @@ def check_is_policy(policy: object) -> Policy:
     raise TypeError(f"policy: expected a Policy, found {policy!r}")
 
 
-def policy_with(policy: Policy | None, keys: KeyRing | None, level: LevelName | None) -> Policy:
-    """Return the policy of a call that gives keys or a level beside its policy, or without one.
+def policy_with(
+    policy: Policy | None, keys: KeyRing | None, level: LevelName | None, context: str | None = None
+) -> Policy:
+    """Return the policy of a call that gives keys, a level or a context beside its policy, or without one.
 
     Raises:
         TypeError: the policy has keys already, or there is a level beside any policy.
-        ValueError: the level is unknown.
+        ValueError: the level is unknown; there is a context, and no keys.
     """
     policy = check_is_policy(policy) if policy is not None else None
     if policy is not None and level is not None:
@@ -243,9 +245,22 @@ def policy_with(policy: Policy | None, keys: KeyRing | None, level: LevelName | 
         raise TypeError(
             "keys: expected none beside a policy that has keys; give them there: Policy(keys=..., level=...)"
         )
+    if context is not None and keys is None and policy is not None and policy.keys is not None:
+        return _in_context(policy, policy.keys, context)
+    keys = keys_for(keys, context)
     if policy is not None:
         return policy if keys is None else replace(policy, keys=keys)
     return Policy(keys=keys) if level is None else Policy(keys=keys, level=level)
+
+
+def _in_context(policy: Policy, keys: KeyRing, context: str) -> Policy:
+    """Return a copy of a policy whose keys verify in a context. Nothing else of it is checked or made anew."""
+    copied, bound = object.__new__(Policy), keys.in_context(context)
+    for name in type(policy).__dataclass_fields__:
+        object.__setattr__(copied, name, getattr(policy, name))
+    object.__setattr__(copied, "keys", bound)
+    object.__setattr__(copied, "_compiled", policy._compiled.with_keys(bound, tuple(policy.signed_by)))
+    return copied
 
 
 def as_tuple(trust: Any) -> Any:
@@ -419,6 +434,14 @@ class CompiledPolicy:
         self.is_recording_required = bool(required_by(policy.packages))
         self.is_plain = policy.keys is None and policy.limits == Limits()
 
+    def with_keys(self, keys: KeyRing, signed_by: tuple[str, ...]) -> "CompiledPolicy":
+        """Return a copy that verifies by other keys."""
+        copied: CompiledPolicy = object.__new__(CompiledPolicy)
+        for name in self.__slots__:
+            setattr(copied, name, getattr(self, name))
+        copied.verify = verifier(keys, signed_by)
+        return copied
+
     def renamed(self, name: str) -> str:
         """Return the name that `renames` gives to a global, or the same name if it gives none."""
         new = self._renamed(name)
@@ -507,6 +530,7 @@ def request_of(
     policy: Policy | None = None,
     keys: KeyRing | None = None,
     level: LevelName | None = None,
+    context: str | None = None,
     *,
     takes_batches: bool = False,
 ) -> Request:
@@ -515,8 +539,8 @@ def request_of(
     Raises:
         TypeError, ValueError: an argument is not what it should be, or two contradict each other.
     """
-    if keys is not None or level is not None:
-        policy = policy_with(policy, keys, level)
+    if keys is not None or level is not None or context is not None:
+        policy = policy_with(policy, keys, level, context)
     if policy is None:
         if expect is None and trust == () and not takes_batches:
             return DEFAULT_REQUEST

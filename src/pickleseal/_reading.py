@@ -287,6 +287,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> Any: ...
 
@@ -298,6 +299,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> A: ...
 
@@ -309,6 +311,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> A | B: ...
 
@@ -320,6 +323,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> A | B | C: ...
 
@@ -331,6 +335,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> A | B | C | D: ...
 
@@ -342,6 +347,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> Any: ...
 
@@ -353,6 +359,7 @@ if TYPE_CHECKING:
         trust: Trust = (),
         keys: KeyRing | None = None,
         level: LevelName | None = None,
+        context: str | None = None,
         policy: Policy | None = None,
     ) -> E: ...
 
@@ -364,6 +371,7 @@ def unpack(
     trust: Trust = (),
     keys: KeyRing | None = None,
     level: LevelName | None = None,
+    context: str | None = None,
     policy: Policy | None = None,
 ) -> Any:
     """Unpack an object from the bytes of one artifact, after everything about it was checked.
@@ -386,6 +394,7 @@ def unpack(
         level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
             same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature by
             `keys`) or `"unchecked"` (anything). Beside a policy it is a TypeError: the policy has the level.
+        context: the context in which the artifact was signed. It needs keys, here or in the policy.
         policy: the other rules; None: `Policy()`. Make a policy once for settings that many calls share. It has no keys
             if `keys` are given.
 
@@ -409,5 +418,5 @@ def unpack(
     >>> unpack(pack(Namespace(id=7)), trust=[Namespace])
     Namespace(id=7)
     """
-    request = request_of(expect, trust, policy, keys, level)
+    request = request_of(expect, trust, policy, keys, level, context)
     return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)

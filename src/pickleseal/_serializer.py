@@ -73,6 +73,9 @@ class Serializer(Generic[T]):
     Raises:
         TypeError, ValueError: an argument is not what it should be, or two arguments contradict each other.
 
+    With keys, its methods take `context=`: where one value belongs, such as the key of a cache. A value that was signed
+    in one context can be read in it alone.
+
     The methods raise PackError when they pack, ReadError (see `unpack`) when they read, and OSError for files.
 
     >>> serializer = Serializer(check_writes=True)
@@ -328,45 +331,51 @@ class Serializer(Generic[T]):
 
     # --- our own names ------------------------------------------------------------------------------------------------
 
-    def pack(self, obj: Any, *, type: str | None = None, meta: Mapping[str, str] | None = None) -> bytes:
+    def pack(
+        self, obj: Any, *, type: str | None = None, meta: Mapping[str, str] | None = None, context: str | None = None
+    ) -> bytes:
         """Pack an object into the bytes of an artifact, as `pickleseal.pack` does.
 
         Raises:
             PackError: the object can't be packed, or with `check_writes`, this serializer could not read it.
         """
-        return pack(obj, type=type, meta=meta, options=self._pack_options)
+        return pack(obj, type=type, meta=meta, options=self._options_for(context))
 
     if TYPE_CHECKING:
 
         @overload
-        def unpack(self, data: Data, *, expect: None = None) -> T: ...
+        def unpack(self, data: Data, *, expect: None = None, context: str | None = None) -> T: ...
 
         @overload
-        def unpack(self, data: Data, *, expect: type[A]) -> A: ...
+        def unpack(self, data: Data, *, expect: type[A], context: str | None = None) -> A: ...
 
         @overload
-        def unpack(self, data: Data, *, expect: Any) -> Any: ...
+        def unpack(self, data: Data, *, expect: Any, context: str | None = None) -> Any: ...
 
-    def unpack(self, data: Data, *, expect: Any = None) -> Any:
+    def unpack(self, data: Data, *, expect: Any = None, context: str | None = None) -> Any:
         """Unpack an object from the bytes of one artifact, as `pickleseal.unpack` does, or as `on_refuse` says."""
         try:
             if self._reader is not None:
-                return self._read(self._reader, data if isinstance(data, bytes) else memoryview(data), expect)
-            request = self._request_for(expect)
+                return self._read(self._reader, data if isinstance(data, bytes) else memoryview(data), expect, context)
+            request = self._request_for(expect, context)
             return read_bytes(data, request) if type(data) is bytes else read_object(BytesSource(data), request)
         except ReadError as exc:
             return self._refused(data, exc)
 
-    def peek(self, data: Input, *, storage_options: Mapping[str, Any] | None = None) -> Header:
+    def peek(
+        self, data: Input, *, context: str | None = None, storage_options: Mapping[str, Any] | None = None
+    ) -> Header:
         """Return the header, as `pickleseal.peek` does. Runs nothing. A refusal is raised."""
-        return peek(data, policy=self._policy, storage_options=storage_options)
+        return peek(data, policy=self._policy, context=context, storage_options=storage_options)
 
-    def verify(self, data: Input, *, storage_options: Mapping[str, Any] | None = None) -> Header:
+    def verify(
+        self, data: Input, *, context: str | None = None, storage_options: Mapping[str, Any] | None = None
+    ) -> Header:
         """Check all checksums, and all of the policy that needs no import, as `pickleseal.verify` does. Runs nothing.
 
         A refusal is raised.
         """
-        return verify_for(data, self._request, storage_options)
+        return verify_for(data, self._request_for(None, context), storage_options)
 
     def append(
         self,
@@ -375,31 +384,41 @@ class Serializer(Generic[T]):
         *,
         type: str | None = None,
         meta: Mapping[str, str] | None = None,
+        context: str | None = None,
     ) -> None:
         """Append a record to a stream, as `pickleseal.append` does."""
-        append(path, obj, type=type, meta=meta, options=self._pack_options)
+        append(path, obj, type=type, meta=meta, options=self._options_for(context))
 
     if TYPE_CHECKING:
 
         @overload
-        def iter_load(self, file: File, *, expect: None = None) -> Iterator[T]: ...
+        def iter_load(self, file: File, *, expect: None = None, context: str | None = None) -> Iterator[T]: ...
 
         @overload
-        def iter_load(self, file: File, *, expect: type[A]) -> Iterator[A]: ...
+        def iter_load(self, file: File, *, expect: type[A], context: str | None = None) -> Iterator[A]: ...
 
         @overload
-        def iter_load(self, file: File, *, expect: Any) -> Iterator[Any]: ...
+        def iter_load(self, file: File, *, expect: Any, context: str | None = None) -> Iterator[Any]: ...
 
-    def iter_load(self, file: File, *, expect: Any = None) -> Iterator[Any]:
+    def iter_load(self, file: File, *, expect: Any = None, context: str | None = None) -> Iterator[Any]:
         """Iterate over the records of a stream, as `pickleseal.iter_load` does. A refusal is raised."""
         expect = self.expect if expect is None else expect
-        return iter_load(file, expect=expect, trust=self.trust, policy=self._policy)
+        return iter_load(file, expect=expect, trust=self.trust, policy=policy_with(self._policy, None, None, context))
 
-    def _request_for(self, expect: Any) -> Request:
-        return self._request if expect is None else request_of(expect, self.trust, self._policy)
+    def _options_for(self, context: str | None) -> PackOptions:
+        if context is None:
+            return self._pack_options
+        if not self.check_writes:
+            return options_with(self._pack_options, None, None, context)
+        return _checking(options_with(self.options, self.keys, None, context), self._request_for(None, context))
 
-    def _read(self, reader: Reader[Any], data: Any, expect: Any) -> Any:
-        return (reader if expect is None else replace(reader, expect=expect)).read(data).object
+    def _request_for(self, expect: Any, context: str | None) -> Request:
+        if expect is None and context is None:
+            return self._request
+        return request_of(self.expect if expect is None else expect, self.trust, self._policy, context=context)
+
+    def _read(self, reader: Reader[Any], data: Any, expect: Any, context: str | None) -> Any:
+        return (reader if expect is None else replace(reader, expect=expect)).read(data, context=context).object
 
     def _refused(self, data: Any, error: ReadError) -> Any:
         if self.on_refuse == "raise":
@@ -415,12 +434,13 @@ class Serializer(Generic[T]):
         *,
         type: str | None = None,
         meta: Mapping[str, str] | None = None,
+        context: str | None = None,
         fix_imports: object = True,
         buffer_callback: None = None,
     ) -> bytes:
         """Pack an object, as `pickle.dumps` is called. The arguments of pickle have no effect."""
         _check_no_buffers("buffer_callback", buffer_callback)
-        return pack(obj, type=type, meta=meta, options=self._pack_options)
+        return pack(obj, type=type, meta=meta, options=self._options_for(context))
 
     if TYPE_CHECKING:
 
@@ -431,6 +451,7 @@ class Serializer(Generic[T]):
             /,
             *,
             expect: None = None,
+            context: str | None = None,
             fix_imports: object = True,
             encoding: object = "ASCII",
             errors: object = "strict",
@@ -444,6 +465,7 @@ class Serializer(Generic[T]):
             /,
             *,
             expect: type[A],
+            context: str | None = None,
             fix_imports: object = True,
             encoding: object = "ASCII",
             errors: object = "strict",
@@ -457,6 +479,7 @@ class Serializer(Generic[T]):
             /,
             *,
             expect: Any,
+            context: str | None = None,
             fix_imports: object = True,
             encoding: object = "ASCII",
             errors: object = "strict",
@@ -469,6 +492,7 @@ class Serializer(Generic[T]):
         /,
         *,
         expect: Any = None,
+        context: str | None = None,
         fix_imports: object = True,
         encoding: object = "ASCII",
         errors: object = "strict",
@@ -479,7 +503,7 @@ class Serializer(Generic[T]):
         None, which some caches have in place of data that is not there, stays None.
         """
         _check_no_buffers("buffers", buffers)
-        return None if data is None else self.unpack(data, expect=expect)
+        return None if data is None else self.unpack(data, expect=expect, context=context)
 
     def dump(
         self,
@@ -489,6 +513,7 @@ class Serializer(Generic[T]):
         *,
         type: str | None = None,
         meta: Mapping[str, str] | None = None,
+        context: str | None = None,
         durable: bool = True,
         storage_options: Mapping[str, Any] | None = None,
         fix_imports: object = True,
@@ -503,7 +528,7 @@ class Serializer(Generic[T]):
             meta=meta,
             durable=durable,
             storage_options=storage_options,
-            options=self._pack_options,
+            options=self._options_for(context),
         )
 
     if TYPE_CHECKING:
@@ -514,6 +539,7 @@ class Serializer(Generic[T]):
             file: File,
             *,
             expect: None = None,
+            context: str | None = None,
             storage_options: Mapping[str, Any] | None = None,
             fix_imports: object = True,
             encoding: object = "ASCII",
@@ -527,6 +553,7 @@ class Serializer(Generic[T]):
             file: File,
             *,
             expect: type[A],
+            context: str | None = None,
             storage_options: Mapping[str, Any] | None = None,
             fix_imports: object = True,
             encoding: object = "ASCII",
@@ -540,6 +567,7 @@ class Serializer(Generic[T]):
             file: File,
             *,
             expect: Any,
+            context: str | None = None,
             storage_options: Mapping[str, Any] | None = None,
             fix_imports: object = True,
             encoding: object = "ASCII",
@@ -552,6 +580,7 @@ class Serializer(Generic[T]):
         file: File,
         *,
         expect: Any = None,
+        context: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
         fix_imports: object = True,
         encoding: object = "ASCII",
@@ -569,8 +598,15 @@ class Serializer(Generic[T]):
         expected = self.expect if expect is None else expect
         try:
             if self._reader is not None and not isinstance(file, bytes | bytearray | memoryview):
-                return self._read(self._reader, file, expect)
-            return load(file, expect=expected, trust=self.trust, policy=self._policy, storage_options=storage_options)
+                return self._read(self._reader, file, expect, context)
+            return load(
+                file,
+                expect=expected,
+                trust=self.trust,
+                policy=self._policy,
+                context=context,
+                storage_options=storage_options,
+            )
         except ReadError as exc:
             return self._refused(file, exc)
 

@@ -279,7 +279,7 @@ class _Headers:
             yield entry._replace(header=header)
 
     def _stream(self, entry: HeaderEntry, window: Window) -> Iterator[HeaderEntry]:
-        scanner = Scanner(window, self._limits, is_shared=window.descriptor >= 0)
+        scanner = Scanner(window, self._limits, is_shared=window.descriptor >= 0, verify=self._verify)
         while True:
             try:
                 found = scanner.read_next(lambda extent: (self._header(window, extent), None))

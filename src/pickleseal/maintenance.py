@@ -19,7 +19,7 @@ from ._io.atomic import naming, replace_file, replace_with
 from ._io.source import FileSource
 from ._io.url import refuse_url
 from ._keys import Key, KeyRing, signer, verifier
-from ._packing import PackOptions, encode_object, entry_of, place_frame
+from ._packing import PackOptions, encode_object, entry_of, options_with, place_frame
 from ._policy import DEFAULT_POLICY, Policy, Trust, compiled, request_of
 from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
@@ -32,7 +32,7 @@ __all__ = ["remove_signatures", "repair", "seal", "upgrade"]
 _CHUNK = 1 << 20
 
 
-def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
+def seal(path: str | os.PathLike[str], keys: KeyRing | Key, *, context: str | None = None) -> Header:
     """Add a signature to an artifact file, or renew it, without unpickling anything.
 
     Everything that `verify` checks is checked first. But nothing shows who wrote the artifact, or what it does when it
@@ -45,6 +45,8 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
         path: a file of exactly one artifact. Buffers are copied in pieces; the pickle and compressed sections are read
             into memory as a whole.
         keys: a key ring, whose purpose is used, or one key without a purpose.
+        context: where the artifact belongs; the new signature then verifies with this context alone. A
+            signature that the same key made in another context is replaced, so give the context of that one again.
 
     Returns:
         The new header, as `peek` reads it; `verified` names the signatures by the given keys.
@@ -65,6 +67,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key) -> Header:
     """
     refuse_url(path, "seal")
     ring = keys if isinstance(keys, KeyRing) else KeyRing([keys])
+    ring = ring if context is None else ring.in_context(context)
     sign, name = signer(ring), os.fsdecode(path)
     try:
         with naming(name), io.FileIO(name) as file:
@@ -234,6 +237,7 @@ def upgrade(
     trust: Trust = (),
     policy: Policy | None = None,
     options: PackOptions | None = None,
+    context: str | None = None,
     durable: bool = True,
 ) -> bool:
     """Write an artifact anew at the current schema versions, unless it has them already.
@@ -248,6 +252,7 @@ def upgrade(
         trust, policy: as for `load`.
         options: build labels, keys and compression; its registry is the policy's. None: the default options, which
             compresses if the old artifact was compressed.
+        context: the context in which the artifact was signed, and is signed again. Policy and options need keys.
         durable: whether the file is synced to the disk.
 
     Returns:
@@ -258,8 +263,8 @@ def upgrade(
         PolicyError: the artifact has a seal, and not both of policy and options have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
-        ValueError: options and policy have different registries, the policy ignores drift or has `newer`, or the path
-            is a URL.
+        ValueError: options and policy have different registries, or keys of different contexts; the policy ignores
+            drift or has `newer`; or the path is a URL.
 
     Runs the code that `load` and `dump` run. Spec section 6.4.
 
@@ -270,11 +275,13 @@ def upgrade(
     False
     """
     refuse_url(path, "upgrade")
-    request, is_default = request_of(None, trust, policy), options is None
+    request, is_default = request_of(None, trust, policy, context=context), options is None
     policy = request.policy
     options = PackOptions(registry=policy.registry) if options is None else options
     if not isinstance(options, PackOptions):
         raise TypeError(f"options: expected a PackOptions, found {type(options).__name__}")
+    if context is not None:
+        options = options_with(options, None, None, context)
     if compiled(policy).drift.has_ignore:
         raise ValueError('upgrade: Policy(drift="ignore") would write old states as today\'s')
     if policy.newer != "refuse":
@@ -293,6 +300,8 @@ def upgrade(
                     "--key FILE verifies the seal and signs the new file",
                 )
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
+            if header.verified and policy.keys and options.keys and not options.keys.has_context_of(policy.keys):
+                raise ValueError("upgrade: expected keys of one context in policy and options")
             if _is_current(accepted, options):
                 return False
             obj = load_accepted(accepted)

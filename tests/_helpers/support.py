@@ -73,7 +73,8 @@ def policy_of(entry: dict[str, Any]) -> dict[str, Any]:
     if "protocols" in told:
         fields["protocols"] = tuple(told["protocols"])
     if "keys" in told:
-        fields["keys"] = pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", ""))
+        ring = pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", ""))
+        fields["keys"] = ring.in_context(told["context"]) if "context" in told else ring
         fields["signed_by"] = tuple(told.get("signed_by", ()))
     fields |= {name: told[name] for name in ("packages", "python", "types", "build", "meta", "codecs") if name in told}
     return {

@@ -361,6 +361,24 @@ pickleseal.dump(module.Boom(), "a.pseal")
         assert "bags:Box (plain)" in shown
         assert "sets x, y" in shown
 
+    @pytest.mark.parametrize(
+        ("now", "fix"),
+        [
+            ("self.x = self.y = self.z = 1", "z = ..."),
+            ("self.x = self.z = 1", '"y": "z"'),
+            ("self.x = 1", 'state.pop("y", None)'),
+        ],
+    )
+    def test_a_changed_plain_class_has_fixes(self, tmp_path: Path, now: str, fix: str) -> None:
+        text = "class Box:\n    def __init__(self): {}\n"
+        (tmp_path / "boxes.py").write_text(text.format("self.x = self.y = 1"))
+        deploy(tmp_path, "import boxes\n")
+        python(tmp_path, "import boxes, pickleseal\npickleseal.dump(boxes.Box(), 'a.pseal')")
+        (tmp_path / "boxes.py").write_text(text.format(now))
+        found = run(tmp_path, "check", ".", "--import", "boxes")
+        assert found.code == 1
+        assert fix in found.out
+
     def test_a_dangerous_global_is_refused(self, tmp_path: Path) -> None:
         code = "import os, pickleseal\nclass E:\n    def __reduce__(self): return os.system, ('touch sang',)\n"
         python(tmp_path, code + "pickleseal.dump(E(), 'a.pseal')")

@@ -28,6 +28,7 @@ def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
     if "keys" in told:
         pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", "")).to_file(folder / "keys")
         options += ["--key", str(folder / "keys"), "--purpose", told.get("purpose", "")]
+        options += ["--context", told["context"]] if "context" in told else []
         options += [word for id in told.get("signed_by", ()) for word in ("--signed-by", id)]
     single = ("codecs", "trust", "protocols", "level", "python")
     lines = [f"{name} = {json.dumps(told[name])}" for name in single if name in told]

@@ -11,8 +11,8 @@ runs a pickle opcode: it implements steps 1-19 of section 11.
 
 Each but `walk` returns the parsed header, or raises `Refused` with the error class of section 15 and the step of
 section 11. No bytes make it raise anything else. It understands no `crit` name. `verify` and `check` take keys as the
-manifest of the vectors has them, a purpose, and the identities of those that have to sign; without keys it verifies no
-signature.
+manifest of the vectors has them, a purpose, a context, and the identities of those that have to sign; without keys it
+verifies no signature.
 """
 
 from __future__ import annotations
@@ -69,10 +69,11 @@ def verify(
     limits: Mapping[str, int] | None = None,
     keys: Collection[Mapping[str, str]] = (),
     purpose: str = "",
+    context: str = "",
     signed_by: Collection[str] = (),
 ) -> dict[str, Any]:
     """Steps 1-14 and 16-19: judge a whole artifact, without policy, and return its header."""
-    head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, signed_by))
+    head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, context, signed_by))
     _check_codecs(head.header)
     _read_body(memoryview(data), head)
     return head.header
@@ -87,6 +88,7 @@ def check(
     limits: Mapping[str, int] | None = None,
     keys: Collection[Mapping[str, str]] = (),
     purpose: str = "",
+    context: str = "",
     signed_by: Collection[str] = (),
     types: Mapping[str, str] | None = None,
     python: str | None = None,
@@ -100,7 +102,7 @@ def check(
     `types`, `python`, `build`, `meta`, `codecs` and `packages` are as section 18 has them; None leaves each out.
     `created` is not judged. A class is missing if its top-level module is: nothing is imported.
     """
-    head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, signed_by))
+    head = _read_head(memoryview(data), _limits(limits), _Keys(keys, purpose, context, signed_by))
     header = head.header
     _check_codecs(header)
     if header["pickle"]["protocol"] not in tuple(protocols):
@@ -276,6 +278,7 @@ class _Keys:
 
     keys: Collection[Mapping[str, str]] = ()
     purpose: str = ""
+    context: str = ""
     signed_by: Collection[str] = ()
 
 
@@ -693,6 +696,8 @@ def _is_signed(signature: dict[str, str], keys: _Keys, body: bytes) -> bool:
     kind = b"application/vnd.pickleseal.head.v1"
     if keys.purpose:
         kind += b";purpose=" + keys.purpose.encode("ascii")
+    if keys.context:
+        kind += b";context=" + hashlib.sha256(keys.context.encode("utf-8")).hexdigest().encode("ascii")
     message = b" ".join((b"DSSEv1", str(len(kind)).encode(), kind, str(len(body)).encode(), body))
     raw = base64.b64decode(signature["sig"])
     for key in keys.keys:
@@ -1070,7 +1075,7 @@ class _Preamble:
 
 
 def walk(data: bytes, *, skip: bool = False, **told: Any) -> Walked:
-    """Read a stream from its start. `told`: `keys`, `purpose` and `signed_by`, as for `verify`."""
+    """Read a stream from its start. `told`: `keys`, `purpose`, `context` and `signed_by`, as for `verify`."""
     view, keys = memoryview(data), _Keys(**told)
     walked = Walked([], [], None, 0, 0)
     seqs: dict[int, int] = {}  # what each stream_id goes on with

@@ -30,7 +30,11 @@ QUICK = settings(
 
 
 def _keys_of(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.get("policy", {}).items() if key in ("keys", "purpose", "signed_by")}
+    return {
+        key: value
+        for key, value in entry.get("policy", {}).items()
+        if key in ("keys", "purpose", "context", "signed_by")
+    }
 
 
 def _with(member: str) -> list[Any]:

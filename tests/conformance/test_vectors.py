@@ -31,7 +31,7 @@ def _keys_of(entry: dict[str, Any]) -> dict[str, Any]:
     told = entry.get("policy", {})
     if any(key["alg"] == "ed25519" for key in told.get("keys", ())):
         pytest.importorskip("cryptography")
-    return {key: told[key] for key in ("keys", "purpose", "signed_by") if key in told}
+    return {key: told[key] for key in ("keys", "purpose", "context", "signed_by") if key in told}
 
 
 @pytest.mark.parametrize("entry", cases("valid"))

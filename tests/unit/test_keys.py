@@ -1,21 +1,24 @@
 """Keys and key rings: made, stored for their owner alone, and never shown."""
 
 import base64
+import hmac
 import os
 import pickle
 import stat
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _helpers.keys import ALGS, POLICY, SECRETS, SIGNING, key_from, refused
 
-from pickleseal import Key, KeyRing, PackOptions, Policy, pack, peek, unpack, verify
+from pickleseal import Key, KeyRing, PackOptions, Policy, Serializer, pack, peek, unpack, verify
 from pickleseal import _keys as keys
 from pickleseal.errors import (
     MissingExtraError,
     PackError,
+    SignatureError,
 )
 from pickleseal.maintenance import seal
 
@@ -305,3 +308,186 @@ class TestFiles:
             KeyRing([Key.generate("other")]).to_file(path)
         assert path.read_bytes() == before
         assert os.listdir(path.parent) == ["ring"]
+
+
+SECRET = "a secret of an application, 50 characters or so long"
+
+
+class TestDerive:
+    def test_the_key_is_that_of_rfc_5869(self) -> None:
+        hkdf = pytest.importorskip("cryptography.hazmat.primitives.kdf.hkdf")
+        hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
+        salt = b"pickleseal KeyRing.derive v1"
+        (key,) = KeyRing.derive(SECRET, purpose="cache").keys
+        for part, wanted in ((b"key", base64.b64decode(key.to_text().split()[4])), (b"id", None)):
+            made = hkdf.HKDF(hashes.SHA256(), 32, salt, b"hmac-sha256 " + part + b" cache").derive(SECRET.encode())
+            assert made == wanted if wanted is not None else key.id == f"derived-{made[:8].hex()}"
+
+    def test_keys_and_ids_never_change(self) -> None:
+        assert KeyRing.derive(SECRET, purpose="cache").keys[0].id == "derived-1a511f48aa6724c3"
+        assert (
+            KeyRing.derive(SECRET.encode(), purpose="cache").to_text() == KeyRing.derive(SECRET, (), "cache").to_text()
+        )
+
+    def test_each_secret_and_purpose_has_a_key_of_its_own(self) -> None:
+        texts = {
+            KeyRing.derive(secret, purpose=purpose).to_text()
+            for secret in (SECRET, SECRET + "x")
+            for purpose in ("", "cache", "jobs")
+        }
+        assert len(texts) == 6
+
+    def test_fallbacks_only_verify(self) -> None:
+        old = pack(7, keys=KeyRing.derive("o" * 40))
+        ring = KeyRing.derive(SECRET, ["o" * 40, SECRET, b"p" * 40])
+        assert len(ring.keys) == 3
+        assert unpack(old, keys=ring, level="signed") == 7
+        with pytest.raises(SignatureError):
+            unpack(pack(7, keys=ring), keys=KeyRing.derive("o" * 40))
+        assert unpack(pack(7, keys=ring), keys=KeyRing.derive(SECRET)) == 7
+
+    @pytest.mark.parametrize(
+        ("secret", "fallbacks", "error", "text"),
+        [
+            ("x" * 31, (), ValueError, "secret: expected at least 32 bytes"),
+            (SECRET, ["x" * 31], ValueError, r"fallbacks\[0\]: expected at least 32"),
+            (SECRET, SECRET, TypeError, "fallbacks: expected a list"),
+            (None, (), TypeError, "secret: expected bytes"),
+            ("x" * 40 + "\ud800", (), ValueError, "surrogate"),
+        ],
+    )
+    def test_what_is_refused_without_showing_it(self, secret: Any, fallbacks: Any, error: Any, text: str) -> None:
+        with pytest.raises(error, match=text) as caught:
+            KeyRing.derive(secret, fallbacks)
+        assert "xxx" not in str(caught.value)
+
+    def test_nothing_shows_the_secret(self) -> None:
+        ring = KeyRing.derive(SECRET)
+        assert SECRET not in repr(ring) + repr(ring.keys[0]) + ring.to_text()
+
+
+class TestRotation:
+    def test_no_reader_refuses_anything_on_the_way(self) -> None:
+        old, new = Key.generate("rel-2025"), Key.generate("rel-2026")
+        steps = [  # readers, writers
+            ([old], [old]),
+            ([old, new], [old]),
+            ([old, new], [new, old]),
+            ([new, old], [new, old]),
+            ([new], [new]),
+        ]
+        for (readers, writers), (later, _) in zip(steps, [*steps[1:], steps[-1]], strict=True):
+            data = pack(7, keys=KeyRing(writers))
+            assert unpack(data, keys=KeyRing(readers), level="signed") == 7
+            if old in later or writers[0] is new:  # readers and writers take the next step at different times
+                assert unpack(data, keys=KeyRing(later), level="signed") == 7
+
+    def test_the_old_key_goes_when_nothing_is_left_of_it(self) -> None:
+        old, new = Key.generate("rel-2025"), Key.generate("rel-2026")
+        data = pack(7, keys=KeyRing([old]))
+        assert unpack(data, keys=KeyRing([old]).rotated(new)) == 7
+        with pytest.raises(SignatureError, match="by no key"):
+            unpack(data, keys=KeyRing([new]))
+
+
+class TestExternal:
+    def test_an_hmac_in_a_service_signs_and_verifies(self) -> None:
+        secret = b"s" * 32
+        key = Key.external("kms", "hmac-sha256", lambda message: hmac.digest(secret, message, "sha256"))
+        ring = KeyRing([key])
+        assert key.can_sign
+        assert unpack(pack(7, keys=ring, context="a"), keys=KeyRing([Key.hmac("kms", secret)]), context="a") == 7
+        assert unpack(pack(7, keys=KeyRing([Key.hmac("kms", secret)])), keys=ring, level="signed") == 7
+        with pytest.raises(SignatureError):
+            unpack(pack(7, keys=KeyRing([Key.generate("kms")])), keys=ring)
+
+    def test_an_ed25519_key_in_a_service_signs(self) -> None:
+        ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
+        private = ed25519.Ed25519PrivateKey.generate()
+        public = private.public_key().public_bytes_raw()
+        ring = KeyRing([Key.external("hsm", "ed25519", private.sign, public)])
+        assert unpack(pack(7, keys=ring), keys=ring.public(), level="signed") == 7
+        other = ed25519.Ed25519PrivateKey.generate()
+        with pytest.raises(OSError, match="key hsm: what its function returned does not verify"):
+            pack(7, keys=KeyRing([Key.external("hsm", "ed25519", other.sign, public)]))
+
+    def test_a_service_that_fails_is_an_os_error(self) -> None:
+        def fails(message: bytes) -> bytes:
+            raise RuntimeError("no connection")
+
+        ring = KeyRing([Key.external("kms", "hmac-sha256", fails)])
+        data = pack(7, keys=KeyRing([Key.generate("kms")]))
+        for call in (
+            lambda: pack(7, keys=ring),
+            lambda: unpack(data, keys=ring),
+            lambda: Serializer(keys=ring).loads(data),
+        ):
+            with pytest.raises(OSError, match="key kms: its function failed: RuntimeError: no connection") as caught:
+                call()
+            assert isinstance(caught.value.__cause__, RuntimeError)
+        miss: Serializer[Any] = Serializer(keys=ring, on_refuse="miss")
+        with pytest.raises(OSError, match="kms"):
+            miss.loads(data)
+
+    @pytest.mark.parametrize("result", [None, "x" * 32, b"", b"x" * 31, bytearray(32)])
+    def test_a_result_that_is_no_signature(self, result: Any) -> None:
+        with pytest.raises(OSError, match="has to return 32 bytes"):
+            pack(7, keys=KeyRing([Key.external("kms", "hmac-sha256", lambda message: result)]))
+
+    def test_arguments_are_checked_and_secrets_stay_away(self) -> None:
+        key = Key.external("kms", "hmac-sha256", len)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="elsewhere"):
+            key.to_text()
+        for arguments, error in (
+            (("kms", "hmac-sha256", None), TypeError),
+            (("kms", "rsa", len), ValueError),
+            (("kms", "ed25519", len), ValueError),
+            (("kms", "hmac-sha256", len, b"x" * 32), ValueError),
+            (("no id", "hmac-sha256", len), ValueError),
+        ):
+            with pytest.raises(error):
+                Key.external(*arguments)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="one key"):
+            Policy(keys=KeyRing([key, Key.external("b", key.alg, len)]), signed_by=["kms", "b"])  # type: ignore[arg-type]
+
+
+class TestReferences:
+    def test_a_ring_from_a_file_is_pickled_as_its_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        ring = KeyRing([Key.generate("k")], "jobs")
+        ring.to_file("keys")
+        from_file = KeyRing.from_file("keys", "jobs")
+        data = pickle.dumps([from_file, from_file.in_context("a"), Serializer(keys=from_file, level="signed")])
+        assert ring.to_text().split()[4].encode() not in data
+        monkeypatch.chdir("/")
+        copy, bound, serializer = pickle.loads(data)
+        assert (copy.to_text(), copy.purpose) == (ring.to_text(), "jobs")
+        assert unpack(pack(7, keys=ring, context="a"), keys=bound) == 7
+        assert serializer.loads(pack(7, keys=ring)) == 7
+        for derived in (from_file.rotated(Key.generate("new")), KeyRing(from_file.keys)):
+            with pytest.raises(TypeError, match=r"KeyRing\.from_file or"):
+                pickle.dumps(derived)
+
+    def test_a_ring_from_the_environment_is_pickled_as_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SHOP_KEYS", KeyRing([Key.generate("k")]).to_text())
+        data = pickle.dumps(KeyRing.from_env("SHOP_KEYS"))
+        later = KeyRing([Key.generate("later")]).to_text()
+        monkeypatch.setenv("SHOP_KEYS", later)
+        assert pickle.loads(data).to_text() == later
+        monkeypatch.delenv("SHOP_KEYS")
+        with pytest.raises(ValueError, match="SHOP_KEYS is not set"):
+            pickle.loads(data)
+
+
+@pytest.mark.parametrize(
+    "between", ["\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\t", "\0"]
+)
+def test_a_line_of_keys_ends_at_lf_alone(between: str, tmp_path: Path) -> None:
+    first, second = Key.generate("a").to_text(), Key.generate("b").to_text()
+    for text in (f"# a comment{between}{first}\n{second}\n", f"{first}{between}{second}", f"{first}{between}\n"):
+        with pytest.raises(ValueError, match="line 1: expected no control characters"):
+            KeyRing.from_text(text)
+    with pytest.raises(ValueError, match="control character"):
+        Key.from_text(f"{first}{between}")
+    assert [key.id for key in KeyRing.from_text(f"{first}\n\n# x\n{second}").keys] == ["a", "b"]
+    assert Key.from_text(first + "\n").id == "a"

@@ -154,6 +154,7 @@ def test_a_sealed_artifact_holds_the_same_object(entry: dict[str, Any], tmp_path
     assert independent_reader.verify(path.read_bytes(), keys=told, purpose="audit") == after.as_dict()
     if "keys" in entry.get("policy", {}):  # what others signed is still signed by them
         ring = KeyRing(map(key_of, entry["policy"]["keys"]), entry["policy"].get("purpose", ""))
+        ring = ring.in_context(entry["policy"]["context"]) if "context" in entry["policy"] else ring
         assert verify(path, policy=Policy(keys=ring)).verified
 
 

@@ -23,6 +23,11 @@ def add_key_arguments(parser: argparse.ArgumentParser, what: str) -> argparse._A
     group.add_argument(
         "--purpose", default="", metavar="TEXT", help="the purpose of the signatures; verifying needs that of signing"
     )
+    group.add_argument(
+        "--context",
+        metavar="TEXT",
+        help="where the artifact belongs, such as the key of a cache; verifying needs that of signing",
+    )
     return group
 
 
@@ -64,12 +69,18 @@ def ring_of(options: argparse.Namespace) -> KeyRing | None:
         if options.key_env is not None:
             keys += KeyRing.from_env(options.key_env, options.purpose).keys
         if keys:
-            return KeyRing(keys, options.purpose)
+            return _in_context(KeyRing(keys, options.purpose), options.context)
     except (OSError, ValueError) as exc:
         raise UsageError(_text(exc)) from None
     if options.purpose:
         raise UsageError("--purpose needs --key or --key-env")
+    if options.context is not None and getattr(options, "policy", None) is None:
+        raise UsageError("--context needs --key, --key-env or a policy that names keys")
     return None
+
+
+def _in_context(ring: KeyRing, context: str | None) -> KeyRing:
+    return ring if context is None else ring.in_context(context)
 
 
 def policy_of(options: argparse.Namespace) -> Policy:
@@ -83,9 +94,13 @@ def policy_of(options: argparse.Namespace) -> Policy:
         ring, signed_by = ring_of(options), tuple(options.signed_by)
         if ring is not None and policy.keys is not None:
             raise UsageError("--key can't be used with a policy that names keys")
-        if ring is None and not signed_by:
-            return policy
         keys = policy.keys if ring is None else ring
+        if ring is None and options.context is not None:
+            if keys is None:
+                raise UsageError("--context needs --key, --key-env or a policy that names keys")
+            keys = _in_context(keys, options.context)
+        if keys is policy.keys and not signed_by:
+            return policy
         unknown = set(signed_by) - {key.id for key in keys.keys} if keys is not None else set(signed_by)
         if unknown:
             raise UsageError(f"--signed-by {min(unknown)}: none of the keys has this id")

@@ -18,7 +18,7 @@ from .limits import ALIGNMENT, MAX_SEAL, MAX_SIGNATURES
 from .preamble import MAGIC, VERSION_MAJOR, Preamble
 
 _ALG = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
-_SIGNATURE_LEN = {"hmac-sha256": 32, "ed25519": 64}
+SIGNATURE_LEN = {"hmac-sha256": 32, "ed25519": 64}
 _TYPE = "application/vnd.pickleseal.head.v1"  # spec 10, as in DSSE
 _PURPOSE = re.compile(r"[A-Za-z0-9._:/-]{0,255}", re.ASCII)
 _SIGNED_FIELDS = struct.Struct("<8sHHIQQ")  # preamble bytes 0-15 and 40-55
@@ -48,9 +48,29 @@ def signed_body(preamble: Preamble, header: bytes) -> bytes:
     return _SIGNED_FIELDS.pack(MAGIC, VERSION_MAJOR, minor, 0, stream_id, seq) + header
 
 
-def pre_authentication(body: bytes, purpose: str) -> bytes:
-    """Return the bytes that are signed: the DSSE encoding of body and purpose (spec 10)."""
+def context_digest(context: str) -> str:
+    """Return what stands for a context in the type: 64 hex digits of the SHA-256 of its UTF-8 form (spec 10).
+
+    Raises:
+        TypeError, ValueError: it is not text, is empty, or has no UTF-8 form.
+    """
+    import hashlib
+
+    if not isinstance(context, str):
+        raise TypeError(f"context: expected text, found {type(context).__name__}")
+    if not context:
+        raise ValueError("context: expected text of at least one character, found an empty one")
+    try:
+        return hashlib.sha256(context.encode("utf-8")).hexdigest()
+    except UnicodeEncodeError:
+        raise ValueError("context: expected text that has a UTF-8 form, found a lone surrogate") from None
+
+
+def pre_authentication(body: bytes, purpose: str, context: str = "") -> bytes:
+    """Return the bytes that are signed: the DSSE encoding of body, purpose and the digest of a context (spec 10)."""
     kind = f"{_TYPE};purpose={purpose}" if purpose else _TYPE
+    if context:
+        kind += f";context={context}"
     return f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode("ascii") + body
 
 
@@ -99,7 +119,7 @@ def _signature(entry: Any, where: str) -> Signature:
     if type(key) is not str or not is_key(key):
         raise SealError("wrong value", "the identity of a key", key, None, f"{where}.key")
     raw = decode_base64(sig)
-    if not raw or len(raw) != _SIGNATURE_LEN.get(alg, len(raw)):
+    if not raw or len(raw) != SIGNATURE_LEN.get(alg, len(raw)):
         raise SealError("wrong value", "canonical base64 of a signature of this algorithm", sig, None, f"{where}.sig")
     return Signature(alg, key, raw)
 

@@ -254,7 +254,7 @@ class Reader(Generic[T]):
         }
         return partial(Reader, self.policy, **given), ()  # names no function of this module, which may move
 
-    def read(self, data: Input) -> ReadResult[T]:
+    def read(self, data: Input, *, context: str | None = None) -> ReadResult[T]:
         """Read one artifact: return the header and the object after all checks (steps 1 to 20).
 
         Runs the code of the classes that are trusted, as `unpack` does.
@@ -262,14 +262,15 @@ class Reader(Generic[T]):
         Args:
             data: bytes, a path, a URL (whose credentials are in the environment), or a binary file, of which one frame
                 is read.
+            context: the context in which the artifact was signed, one for each call. The policy must have keys.
 
         Raises:
             ReadError: it is refused; `quarantined` is where its bytes were kept, if they were.
             OSError, TypeError, MissingExtraError, ValueError: as for `load` and `unpack`.
         """
-        return self._take(data, load_accepted)
+        return self._take(data, load_accepted, context)
 
-    def accepts(self, data: Input) -> Header:
+    def accepts(self, data: Input, *, context: str | None = None) -> Header:
         """Check all that can be checked without unpickling, and return the header.
 
         Spec section 11, steps 1 to 19, and of step 20 what the policy's level checks before a payload runs (a dry run
@@ -278,11 +279,14 @@ class Reader(Generic[T]):
 
         Args, Raises: as for `read`.
         """
-        return self._take(data, dry_run).header
+        return self._take(data, dry_run, context).header
 
     check = accepts  # its former name
 
-    def _take(self, data: Input, finish: Callable[[Accepted], Any]) -> ReadResult[T]:
+    def _take(self, data: Input, finish: Callable[[Accepted], Any], context: str | None) -> ReadResult[T]:
+        request = self._request
+        if context is not None:
+            request = request_of(self.expect, self.trust, self.policy, context=context)
         start, folder = time.perf_counter(), self.quarantine
         most = folder.max_bytes if isinstance(folder, Quarantine) else None
         with (
@@ -291,13 +295,13 @@ class Reader(Generic[T]):
         ):
             refusal: ReadError | None = None
             try:
-                accepted = accept(source, self._request)
+                accepted = accept(source, request)
                 obj = finish(accepted)
             except ReadError as exc:
                 refusal = exc
             if refusal is not None:  # outside of `except`, so that a logged traceback shows nothing of the payload's
                 try:
-                    self._report_refusal(refusal, source, start)
+                    self._report_refusal(refusal, source, start, request.policy)
                     raise refusal
                 finally:
                     del refusal  # its traceback refers to this frame
@@ -311,10 +315,10 @@ class Reader(Generic[T]):
             self._report(Event("accepted", None, kind, header.version, size, seconds, None, source.name))
         return ReadResult(header, obj)
 
-    def _report_refusal(self, exc: ReadError, source: RereadableSource, start: float) -> None:
+    def _report_refusal(self, exc: ReadError, source: RereadableSource, start: float, policy: Policy) -> None:
         """Keep the bytes, log and report, in this order. The caller raises the refusal, whatever happens here."""
         exc.path = source.name
-        header = source.header(exc.step, self._request.policy)
+        header = source.header(exc.step, policy)
         kind, version = (None, None) if header is None else (header.type, header.version)
         extra = _extra(exc.code, exc.step, kind, source.name)
         if isinstance(self.quarantine, Quarantine):

@@ -60,7 +60,10 @@ def assigned(cls: type, fields: frozenset[str]) -> dict[str, str] | None:
     return {
         name: OPTIONAL if is_described(cls, name) else word
         for name, word in words.items()
-        if name not in fields and is_name(name) and not is_dunder(name) and not isinstance(static(cls, name), property)
+        if name not in fields
+        and is_name(name)
+        and not is_dunder(name)
+        and not issubclass(type(static(cls, name)), property)
     }
 
 
@@ -73,9 +76,9 @@ def is_described(cls: type, name: str) -> bool:
 def has_value(cls: type, name: str) -> bool:
     """Return whether an object that lacks an attribute gets a value for it from its class."""
     value = static(cls, name, _MISSING)
-    if value is _MISSING or isinstance(value, FunctionType | property):
+    if value is _MISSING or issubclass(type(value), FunctionType | property):
         return False
-    return isinstance(value, cached_property) or not hasattr(type(value), "__get__")
+    return issubclass(type(value), cached_property) or not hasattr(type(value), "__get__")
 
 
 _MISSING: Any = object()
@@ -88,16 +91,17 @@ class _Function(NamedTuple):
 
 def _functions(value: Any, name: str, seen: set[int]) -> Iterator[_Function]:
     """Yield the functions that a class keeps under a name: a method and what it wraps, or those in a descriptor."""
-    if value is None or isinstance(value, type) or id(value) in seen or len(seen) > _MOST_WRAPPED:
+    kind: Any = type(value)  # isinstance would ask a proxy for its class
+    if value is None or issubclass(kind, type) or id(value) in seen or len(seen) > _MOST_WRAPPED:
         return
     seen.add(id(value))
-    if isinstance(value, staticmethod | classmethod):
+    if issubclass(kind, staticmethod | classmethod):
         for function in _functions(value.__func__, name, seen):
             yield function._replace(takes_object=False)
-    elif isinstance(value, property):
+    elif issubclass(kind, property):
         for part in (value.fget, value.fset, value.fdel):
             yield from _functions(part, name, seen)
-    elif isinstance(value, FunctionType):
+    elif kind is FunctionType:
         yield _Function(value.__code__, name != "__new__")
         inner = [value.__dict__.get("__wrapped__")]
         for cell in value.__closure__ or ():
@@ -106,14 +110,14 @@ def _functions(value: Any, name: str, seen: set[int]) -> Iterator[_Function]:
             except ValueError:  # it is empty
                 continue
         for other in inner:
-            if isinstance(other, FunctionType) and other.__name__ == name:
+            if type(other) is FunctionType and other.__name__ == name:
                 yield from _functions(other, name, seen)
     else:
         inside = _inside(value)
         for part in (inside.get("__wrapped__"), inside.get("func")):
             yield from _functions(part, name, seen)
         registry = _inside(inside.get("dispatcher")).get("registry")  # of functools.singledispatchmethod
-        for part in registry.values() if isinstance(registry, MappingProxyType) else ():
+        for part in registry.values() if type(registry) is MappingProxyType else ():
             yield from _functions(part, name, seen)
 
 

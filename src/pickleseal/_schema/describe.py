@@ -113,7 +113,10 @@ def _with_assigned(cls: type, description: Description) -> Description:
         return description
     from .assigned import assigned
 
-    names = assigned(cls, frozenset(name for name, _ in description.fields))
+    try:
+        names = assigned(cls, frozenset(name for name, _ in description.fields))
+    except Exception:  # a class with unusual attributes: its fields are known all the same
+        names = None
     return description._replace(assigned=names, may_hold_more=names is None)
 
 

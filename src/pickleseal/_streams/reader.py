@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeAlias, ov
 from .._format.header import Header
 from .._format.index import EVERY_FRAMES, Entry
 from .._format.limits import Limits
+from .._format.seal import Verify
 from .._io.atomic import name_file, naming
 from .._io.remote import RangeFile
 from .._io.source import Source, open_at_once
@@ -49,14 +50,25 @@ class StreamFile:
         skips: whether damage on the way to a record is skipped.
         follow: whether to wait at the end for more.
         timeout: for so many seconds; None: for ever.
+        verify: what verifies the signature of a header, before its number of records is used. The index beside the
+            stream is then not used, because nobody signs it.
     """
 
-    def __init__(self, path: str, limits: Limits, skips: bool, follow: bool, timeout: float | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        limits: Limits,
+        skips: bool,
+        follow: bool,
+        timeout: float | None,
+        verify: Verify | None = None,
+    ) -> None:
         self.path = path
         self._limits = limits
         self._skips = skips
         self._follow = follow
         self._timeout = timeout
+        self._verify = verify
         self._where = os.path.join(os.getcwd(), path)
         with naming(path):
             self._begin(self._open())
@@ -74,7 +86,7 @@ class StreamFile:
     def _begin(self, file: io.FileIO) -> None:
         self._file = file
         self.window = FileWindow(file.fileno(), file)
-        self.scanner = Scanner(self.window, self._limits, is_shared=True)
+        self.scanner = Scanner(self.window, self._limits, is_shared=True, verify=self._verify)
         self._entries: list[Entry] | None = None  # of the index
 
     def close(self) -> None:
@@ -177,7 +189,10 @@ class StreamFile:
             ReadError: as `go_to`.
         """
         self.window.forget()
-        scanner, entries = Scanner(self.window, self._limits, is_shared=True), self._known_entries()
+        scanner, entries = (
+            Scanner(self.window, self._limits, is_shared=True, verify=self._verify),
+            self._known_entries(),
+        )
         while entries and not is_true(entries[-1], self.window):
             entries.pop()
         if entries:
@@ -192,7 +207,7 @@ class StreamFile:
 
     def _known_entries(self) -> list[Entry]:
         if self._entries is None:
-            self._entries = read_index(self._where)
+            self._entries = read_index(self._where) if self._verify is None else []
         return self._entries
 
     def _look(self, scanner: Scanner) -> FrameExtent | None:
@@ -220,7 +235,7 @@ class StreamReader(Generic[T]):
 
     Args:
         path: the stream's file.
-        expect, trust, policy: as for `load`, for every record.
+        expect, trust, policy, context: as for `load`, for every record. One context is that of the whole stream.
         on_error: `"raise"`, `"skip"` or a function. `"skip"` goes on after a part that is damaged or of a newer format,
             warns with `StreamWarning`, and adds a `SkippedRange` to `lost`. A function is called with each
             `SkippedRange` instead. A torn tail is reported once, and is the end. Other refusals are never skipped:
@@ -258,6 +273,7 @@ class StreamReader(Generic[T]):
             expect: None = None,
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -271,6 +287,7 @@ class StreamReader(Generic[T]):
             expect: type[A],
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -284,6 +301,7 @@ class StreamReader(Generic[T]):
             expect: tuple[type[A], type[B]],
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -297,6 +315,7 @@ class StreamReader(Generic[T]):
             expect: tuple[type[A], type[B], type[C]],
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -310,6 +329,7 @@ class StreamReader(Generic[T]):
             expect: tuple[type[A], type[B], type[C], type[D]],
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -323,6 +343,7 @@ class StreamReader(Generic[T]):
             expect: Untyped,
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -336,6 +357,7 @@ class StreamReader(Generic[T]):
             expect: TypeForm[E],
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
             on_error: OnError = "raise",
             follow: bool = False,
             timeout: float | None = None,
@@ -348,6 +370,7 @@ class StreamReader(Generic[T]):
         expect: Any = None,
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         follow: bool = False,
         timeout: float | None = None,
@@ -361,15 +384,15 @@ class StreamReader(Generic[T]):
             raise ValueError(f"timeout: expected a number of seconds, found {timeout!r}")
         self.lost: list[SkippedRange] = []
         self.path: str = os.fsdecode(path)
-        self._request = request_of(expect, trust, policy, takes_batches=True)
+        self._request = request_of(expect, trust, policy, context=context, takes_batches=True)
         self._report = on_error if callable(on_error) else {"raise": None, "skip": self._keep}[on_error]
         self._torn_at: int | None = None
         self._frame: Frame | None = None
         self._records: list[Any] = []
         self._at = 0  # index in these of the record that comes next
         self._skip = 0  # records of the next frame that are not wanted
-        limits = self._request.policy.limits
-        self._file = StreamFile(self.path, limits, self._report is not None, follow, timeout)
+        limits, verify = self._request.policy.limits, self._request.compiled.verify
+        self._file = StreamFile(self.path, limits, self._report is not None, follow, timeout, verify)
 
     def close(self) -> None:
         """Close the file. Records that were read stay valid."""
@@ -502,12 +525,13 @@ class StreamReader(Generic[T]):
     def seek(self, record: int) -> int:
         """Go to a record by its number; a negative number counts from the end. Return the number.
 
-        If there is an index beside the stream (spec section 9.4), it is used. Otherwise all headers are read once. A
+        If there is an index beside the stream (spec section 9.4), it is used, unless the policy has keys: nobody signs
+        the index. Otherwise all headers are read once, and with keys, the signature of each is verified. A
         number before the first record means the first record, one after the last record means the end. Damage on the
         way is skipped if `on_error` says so. A torn tail counts as the end.
 
         Raises:
-            ReadError: damage on the way that is not to be skipped.
+            ReadError: damage on the way that is not to be skipped, or with keys, a header without a valid signature.
             TypeError: the number is not an integer.
             ValueError: the reader is closed.
         """
@@ -551,6 +575,7 @@ if TYPE_CHECKING:
         expect: None = None,
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[Any]: ...
@@ -562,6 +587,7 @@ if TYPE_CHECKING:
         expect: type[A],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[A]: ...
@@ -573,6 +599,7 @@ if TYPE_CHECKING:
         expect: tuple[type[A], type[B]],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[A | B]: ...
@@ -584,6 +611,7 @@ if TYPE_CHECKING:
         expect: tuple[type[A], type[B], type[C]],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[A | B | C]: ...
@@ -595,6 +623,7 @@ if TYPE_CHECKING:
         expect: tuple[type[A], type[B], type[C], type[D]],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[A | B | C | D]: ...
@@ -606,6 +635,7 @@ if TYPE_CHECKING:
         expect: Untyped,
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[Any]: ...
@@ -617,6 +647,7 @@ if TYPE_CHECKING:
         expect: TypeForm[E],
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
         on_error: OnError = "raise",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Iterator[E]: ...
@@ -628,6 +659,7 @@ def iter_load(
     expect: Any = None,
     trust: Trust = (),
     policy: Policy | None = None,
+    context: str | None = None,
     on_error: OnError = "raise",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
@@ -656,10 +688,12 @@ def iter_load(
     if is_url(file):
         file = local_path(str(file)) or RangeFile(str(file), storage_options)  # type: ignore[assignment]
     if isinstance(file, str | os.PathLike):
-        return StreamReader(file, expect=expect, trust=trust, policy=policy, on_error=on_error).all_records()
+        return StreamReader(
+            file, expect=expect, trust=trust, policy=policy, context=context, on_error=on_error
+        ).all_records()
     if on_error != "raise":
         raise ValueError("on_error: damage can be skipped only in a local file that is named by a path")
-    records = _from_pipe(file, request_of(expect, trust, policy, takes_batches=True))
+    records = _from_pipe(file, request_of(expect, trust, policy, context=context, takes_batches=True))
     return _closing(file, records) if isinstance(file, RangeFile) else records
 
 

@@ -20,10 +20,20 @@ from .._format.frame import decode_head
 from .._format.header import Header
 from .._format.limits import ALIGNMENT, Limits
 from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
+from .._format.seal import Verify
 from .._io.processes import locked
 from .._io.source import read_at
 from .._io.window import Window
-from ..errors import HeaderChecksumError, NotAnArtifactError, ReadError, StreamOrderError, TornTailError, TruncatedError
+from ..errors import (
+    HeaderChecksumError,
+    NotAnArtifactError,
+    ReadError,
+    SealError,
+    SignatureError,
+    StreamOrderError,
+    TornTailError,
+    TruncatedError,
+)
 
 _UNLIMITED = Limits()
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
@@ -95,11 +105,19 @@ class Scanner:
     """
 
     def __init__(
-        self, window: Window, limits: Limits = _UNLIMITED, *, is_shared: bool = False, offset: int = 0, record: int = 0
+        self,
+        window: Window,
+        limits: Limits = _UNLIMITED,
+        *,
+        is_shared: bool = False,
+        offset: int = 0,
+        record: int = 0,
+        verify: Verify | None = None,
     ) -> None:
         self.window = window
         self._limits = limits
         self._is_shared = is_shared
+        self._verify = verify
         self._search: Search | None = None
         self.offset = offset
         self.record = record
@@ -220,17 +238,20 @@ class Scanner:
 
         Raises:
             HeaderChecksumError: the header is damaged.
+            SealError, SignatureError: there are keys, and the signature is not valid: nothing of the header is used.
         """
         header_len, seal_len = preamble.header_len, preamble.seal_len
         head = self.window.take(self.offset, PREAMBLE_SIZE + header_len + seal_len)[PREAMBLE_SIZE:]
         header = head[:header_len]
         if checksum(header) != preamble.header_xxh3:
             raise HeaderChecksumError("the header is damaged")
-        if b'"records":' not in header:
+        if self._verify is None and b'"records":' not in header:
             return 1
         try:
-            return decode_head(preamble, head, _UNLIMITED).records or 1
-        except ReadError:
+            return decode_head(preamble, head, _UNLIMITED, self._verify).records or 1
+        except ReadError as exc:
+            if self._verify is not None and isinstance(exc, SealError | SignatureError):
+                raise
             return 1  # refused when it is read
 
     # --- what is refused ----------------------------------------------------------------------------------------------

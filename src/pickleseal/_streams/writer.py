@@ -26,7 +26,7 @@ from .._io.atomic import name_file, naming, open_folder, sync_folder, write_all
 from .._io.source import open_at_once, read_at
 from .._io.url import refuse_url
 from .._io.window import FileWindow
-from .._packing import PackOptions, check_members, check_options, encode_object, makes_batches, place_frame
+from .._packing import PackOptions, check_members, encode_object, makes_batches, options_with, place_frame
 from .._policy import Policy
 from .._reading import read_header
 from ..errors import Hint, NotAnArtifactError, PackError, ReadError, TornTailError
@@ -347,8 +347,8 @@ class StreamWriter:
         fsync: sync after this number of written records; 0: only in `flush` and `close`.
         repair: cut off a torn tail, instead of refusing to append. A torn tail is an append that did not finish; it was
             never acknowledged.
-        type, meta, options: as for `pack`, for every frame. With keys, each frame is signed with its place in the
-            stream.
+        type, meta, context, options: as for `pack`, for every frame. With keys, each frame is signed with its place in
+            the stream. One context is that of the whole stream: its readers give the same one.
 
     Raises:
         TypeError, ValueError: the arguments are not what they should be.
@@ -374,6 +374,7 @@ class StreamWriter:
         repair: bool = False,
         type: str | None = None,
         meta: Mapping[str, str] | None = None,
+        context: str | None = None,
         options: PackOptions | None = None,
     ) -> None:
         self._closed = True  # until all is there
@@ -389,7 +390,7 @@ class StreamWriter:
         self._repair = repair
         self._type = type
         self._members = check_members(type, meta)
-        self._options = check_options(options)
+        self._options = options_with(options, None, None, context)
         self._tail = Tail(os.fsdecode(path))
         waits = (batch is not None or linger is not None) and makes_batches(self._options)
         self._pending = Pending(type, self._members, self._options) if waits else None
@@ -682,6 +683,7 @@ def append(
     *,
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
+    context: str | None = None,
     options: PackOptions | None = None,
 ) -> None:
     """Append one record to a stream and sync it. For many records, one `StreamWriter` is faster.
@@ -690,7 +692,7 @@ def append(
 
     Args:
         path: the stream's file, which is made if it is missing.
-        obj, type, meta, options: as for `pack`.
+        obj, type, meta, context, options: as for `pack`. A stream has one context.
 
     Raises:
         PackError, ReadError, OSError: as `StreamWriter.append`. A torn tail is a `TornTailError`, and is not cut off:
@@ -704,7 +706,7 @@ def append(
     ['first', 'second']
     """
     refuse_url(path, "path")
-    members, options = check_members(type, meta), check_options(options)
+    members, options = check_members(type, meta), options_with(options, None, None, context)
     body = encode_object(obj, type, members, options)
     tail = Tail(os.fsdecode(path))
     try:

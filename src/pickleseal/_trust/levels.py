@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from .._payload.opcodes import CODE
 from .._payload.structure import has_other_states
 from .._payload.unpickler import load_object
-from ..errors import Hint, LimitExceededError, UntrustedGlobalError
+from ..errors import Hint, LimitExceededError, UndeclaredGlobalError, UnpickleError, UntrustedGlobalError
 from .allow_list import is_listed
 from .safe_functions import NewResults, attributes_of, name_of_safe, object_arrays
 from .shapes import NEW_RESULTS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LevelName = Literal["guarded", "strict", "signed", "unchecked"]
 LEVELS: tuple[str, ...] = get_args(LevelName)
+_EXTENSIONS = tuple(bytes((CODE[name],)) for name in ("EXT1", "EXT2", "EXT4"))
 _BUILD, _EMPTY_SET = bytes((CODE["BUILD"],)), bytes((CODE["EMPTY_SET"],))
 _DTYPE, _SCALAR = ("pickleseal", "rebuild_dtype"), ("pickleseal", "rebuild_scalar")
 _NAMES = re.compile(rb"__(?:setstate|class|dict)__")  # names by which a state changes more than an object's fields
@@ -110,6 +111,8 @@ def load_at(
         ReadError: as for `check_payload` and `load_object`.
         UntrustedGlobalError: a safe function would become part of the object.
     """
+    if not level.is_checked:
+        _check_extensions(payload)
     found = check_payload(level, payload, protocol, buffers, resolved, plans)
     if not level.is_checked or not resolved or all(isinstance(value, type) for value in resolved.values()):
         return load_object(payload, buffers, resolved, plans)
@@ -165,6 +168,25 @@ def _with_methods(resolved: "Resolved") -> list[type]:
 
 
 _KEPT = {"builtins:bytearray": bytearray, "builtins:type": type}
+
+
+def _check_extensions(payload: bytes) -> None:
+    """Refuse opcodes of the extension registry, where no check of the structure did (spec 11, step 20).
+
+    CPython's unpickler takes what the process has in the registry's cache without asking for the import.
+    """
+    import copyreg
+
+    if not copyreg._extension_cache or not any(code in bytes(payload) for code in _EXTENSIONS):  # type: ignore[attr-defined]
+        return
+    import pickletools
+
+    try:
+        found = any(opcode.code.encode("latin-1") in _EXTENSIONS for opcode, _, _ in pickletools.genops(payload))
+    except ValueError as exc:
+        raise UnpickleError("the payload is not a whole pickle") from exc
+    if found:
+        raise UndeclaredGlobalError("the payload imports by the extension registry, which no header declares")
 
 
 def _check_size(payload: bytes, most: int) -> None:

@@ -287,6 +287,14 @@ def test_a_text_that_became_a_dataclass_is_refused(shop: types.ModuleType) -> No
         read(stored)
 
 
+def test_a_user_dict_that_became_a_dict_is_refused(shop: types.ModuleType) -> None:
+    exec("class Sub(collections.UserDict):\n    pass\n", shop.__dict__)
+    stored = pack({"value": shop.Sub(k=1)})
+    exec("class Sub(dict):\n    pass\n", shop.__dict__)
+    with pytest.raises(SchemaDriftError):
+        read(stored)
+
+
 def test_exceptions_that_hold_arguments_alone_may_take_another_base(shop: types.ModuleType) -> None:
     exec("class Sub(ValueError):\n    pass\n", shop.__dict__)
     stored = pack({"value": shop.Sub("text", 7)})

@@ -125,6 +125,61 @@ class TestChanges:
             read(pack(XY), "from dataclasses import dataclass\n@dataclass\nclass C:\n x: int\n")
 
 
+class TestUnusualClasses:
+    def test_nothing_of_what_lies_on_a_class_is_asked(self) -> None:
+        text = "class Proxy:\n def __getattribute__(self, name): raise OSError(name)\n"
+        text += plain("x", more=" proxy = Proxy()\n")
+        data = pack(text)
+        assert attributes(data) == {"x": "required"}
+        assert read(data, text, "strict") == ({"x": 0}, [])
+
+    def test_names_come_from_wrapped_functions_and_descriptors(self) -> None:
+        text = """
+import functools
+def logged(function):
+    def wrapper(self, *given):
+        self.logged = True
+        return function(self, *given)
+    return wrapper
+def kept(function):
+    @functools.wraps(function)
+    def wrapper(*given): return function(*given)
+    return wrapper
+class C:
+    total = 0
+    @logged
+    @kept
+    def __init__(self):
+        self.__x = 1
+        self.total += 1
+        other = C
+        other.elsewhere = 1
+        del self.total
+    @functools.singledispatchmethod
+    def take(self, value): self.a = 1
+    @take.register
+    def _(self, value: int): self.b = 1
+    @functools.cached_property
+    def c(self): self.d = 1
+    @property
+    def e(self): return 1
+    @e.setter
+    def e(self, value): self.f = value
+    @classmethod
+    def make(cls):
+        made = cls()
+        made.g = 1
+        return made
+    def later(self):
+        self.e = 1
+        def inner(): self.h = 1
+"""
+        optional = dict.fromkeys(["a", "b", "d", "f", "g", "h", "total"], "optional")
+        assert attributes(pack(text)) == {"logged": "required", "_C__x": "required", **optional}
+        for drift in ("resolve", "strict"):
+            assert read(pack(text), text, drift)[1] == []
+
+
 class TestFirstObjects:
     BRANCH = "class C:\n def __init__(self, a=0):\n  self.x = 1\n  if a: self.y = 2\n"
 

@@ -21,7 +21,7 @@ from typing import Any
 import canary
 import pytest
 from _helpers import operations
-from frames import Frame, framed, named, text
+from frames import KEY, Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Key, KeyRing, Limits, PackOptions, Policy
@@ -491,3 +491,21 @@ class TestInertObjects:
         del cls
         gc.collect()
         assert len(traits.kinds) <= before + 1
+
+
+@pytest.mark.parametrize("opcode", [b"\x82\xf1", b"\x83\xf1\x00", b"\x84\xf1\x00\x00\x00"])
+def test_the_extension_registry_gives_nothing_at_any_level(opcode: bytes) -> None:
+    import copyreg
+
+    key = Key.hmac("test-2026", KEY)
+    copyreg.add_extension("os", "getcwd", 0xF1)
+    try:
+        assert pickle.loads(b"\x80\x02" + opcode + b".") is os.getcwd  # from now on it is in the registry's cache
+        data = Frame(framed(opcode + b")R.")).sign().data
+        for policy in (Policy(keys=KeyRing([key]), level="signed"), Policy(level="unchecked")):
+            with pytest.raises(pickleseal.errors.UndeclaredGlobalError, match="extension registry"):
+                pickleseal.unpack(data, policy=policy)
+        for value in ("\x82\x83\x84", b"\x82\x83\x84", 0x82, 0x83848485):
+            assert pickleseal.unpack(pickleseal.pack(value), level="unchecked") == value
+    finally:
+        copyreg.remove_extension("os", "getcwd", 0xF1)

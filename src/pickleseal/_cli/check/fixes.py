@@ -38,7 +38,8 @@ def fixes_for_drift(
         fixes.append(Fix(f"if {pairs}", _decorator(cls, registered, renames=renamed)))
     if added and not removed:
         texts = dict(now.fields)
-        lines = [f"{field}: {texts[field] or '...'} = ..." for field in added]
+        # What the code of a class assigns has no annotation, and needs none.
+        lines = [f"{field}: {texts[field] or '...'} = ..." if field in texts else f"{field} = ..." for field in added]
         fixes.append(Fix(f"to give old objects a default, in class {cls.__name__}", "\n".join(lines)))
     for change in () if removed else values:
         if change.fix is not None:
