@@ -14,6 +14,7 @@ import datetime
 import decimal
 import enum
 import http
+import importlib
 import ipaddress
 import pathlib
 import pickle
@@ -162,7 +163,7 @@ def _names() -> list[str]:
         f"{module}:{name}"
         for module, names in pickleseal._trust.allow_list.VALUE_TYPES.items()
         for name in names
-        if module != "pathlib._local"
+        if module != "pathlib._local" and hasattr(importlib.import_module(module), name)
     ]
     safe = ["builtins:getattr", "builtins:type", "builtins:bytearray", "_functools:reduce", "_operator:or_"]
     errors = ["ValueError", "OSError", "StopIteration", "UnicodeDecodeError", "SyntaxError", "ImportError", "KeyError"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import functools
 import io
 import json
@@ -46,7 +47,7 @@ types.SimpleNamespace(a=1); types.SimpleNamespace(); collections.OrderedDict(a=1
 collections.defaultdict(list, a=[1]); collections.defaultdict(None, a=1); collections.deque([1])
 collections.deque([1], 5)
 collections.UserDict(a=1); collections.UserList([1]); collections.UserString("x"); collections.ChainMap({"a": 1}, {})
-array.array("d", [1.0]); array.array("q"); array.array("u", "ab"); decimal.Decimal("1.50")
+array.array("d", [1.0]); array.array("q"); decimal.Decimal("1.50")
 decimal.Decimal("Infinity")
 fractions.Fraction(1, 3); fractions.Fraction(-7); uuid.UUID(int=7); uuid.UUID(int=7, is_safe=uuid.SafeUUID.safe)
 datetime.date(2026, 1, 2); datetime.time(1, 2, 3, 4); datetime.time(1, tzinfo=UTC); datetime.datetime(2026, 1, 2)
@@ -169,9 +170,15 @@ class TestHonestPickles:
             f"{name} {args.text}"
             for name, row in ROWS.items()
             for args in (*row.calls, *row.makes)
-            if id(args) not in recorded and name not in ELSEWHERE
+            if id(args) not in recorded and name not in ELSEWHERE and _is_here(name)
         ]
         assert not dead, dead
+
+
+def _is_here(name: str) -> bool:
+    """Return whether this Python has a built-in class: groups of exceptions came with 3.11."""
+    module, _, qualname = name.partition(":")
+    return module != "builtins" or hasattr(builtins, qualname)
 
 
 def _is_unknown_here(data: bytes) -> bool:
