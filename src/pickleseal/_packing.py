@@ -34,13 +34,11 @@ from ._version import __version__
 from .errors import PackError, PackWarning, frames_up
 
 _DEFER_FROM = 1 << 22  # bytes of buffers; fewer are in the processor's cache when they are written
-_IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}  # `platform` says so too, 3 ms later
-_BUILD = {
-    "implementation": _IMPLEMENTATIONS.get(sys.implementation.name, sys.implementation.name),
-    "pickleseal": __version__,
-    "platform": f"{sys.platform}-{os.uname().machine}" if hasattr(os, "uname") else sys.platform,
-    "python": sys.version.partition(" ")[0],
-}
+_IMPLEMENTATIONS = {"pypy": "PyPy", "graalpy": "GraalVM"}  # `platform` says so too, 3 ms later
+# Short, as most artifacts are small and a header takes a multiple of 64 bytes (spec section 6).
+_BUILD = {"pickleseal": f"{__version__} {sys.platform}", "python": sys.version.partition(" ")[0]}
+if sys.implementation.name != "cpython":
+    _BUILD["implementation"] = _IMPLEMENTATIONS.get(sys.implementation.name, sys.implementation.name)
 
 
 # What is called with each frame that is made of an object: the frame, what signs it, and the object. Raises PackError.
@@ -55,8 +53,9 @@ class PackOptions:
     """How artifacts are written: what they say about build, time and classes, and who signs. Immutable, shared freely.
 
     Args:
-        build: labels of the application, added to the header's `build` (`{"app": "billing", "commit": "1f3c"}`).
-            If it has no `app` or `commit`, `PICKLESEAL_APP` and `PICKLESEAL_COMMIT` in the environment give them.
+        build: labels of the application (`{"app": "billing", "commit": "1f3c"}`), added to the versions of Python and
+            of this library in the header's `build`. If it has no `app` or `commit`, `PICKLESEAL_APP` and
+            `PICKLESEAL_COMMIT` in the environment give them. None: the header's `build` is empty.
         created: the time stamp of every artifact, a `datetime` with a time zone. None: the clock, or
             `SOURCE_DATE_EPOCH` (seconds) in the environment. With a fixed time, the same object gives the same bytes.
         registry: names and versions of classes.
@@ -94,7 +93,7 @@ class PackOptions:
     True
     """
 
-    build: Mapping[str, str] = field(default_factory=dict)
+    build: Mapping[str, str] | None = field(default_factory=dict)
     created: datetime | None = None
     registry: Registry = default_registry
     libraries: Sequence[str] = ()
@@ -116,7 +115,7 @@ class PackOptions:
             raise TypeError(f"registry: expected a Registry, found {builtins.type(self.registry).__name__}")
         env = {"app": os.environ.get("PICKLESEAL_APP"), "commit": os.environ.get("PICKLESEAL_COMMIT")}
         given = {key: value for key, value in env.items() if value}
-        labels = {**_BUILD, **given, **_checked_labels("build", self.build)}
+        labels = {} if self.build is None else {**_BUILD, **given, **_checked_labels("build", self.build)}
         object.__setattr__(self, "_build", labels)
         object.__setattr__(self, "_created", _fixed_time(self.created, self.reproducible))
         object.__setattr__(self, "_packages", versions_to_record(self.packages))
@@ -134,7 +133,7 @@ class PackOptions:
     def __reduce__(self) -> tuple[Any, ...]:
         given = {name: getattr(self, name) for name, own in type(self).__dataclass_fields__.items() if own.init}
         return functools.partial(
-            PackOptions, **{**given, "build": dict(self.build)}
+            PackOptions, **{**given, "build": self.build and dict(self.build)}
         ), ()  # names no function, which may move
 
 

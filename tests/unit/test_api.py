@@ -38,9 +38,22 @@ class TestPack:
         assert header.globals == ()
         assert dict(header.meta) == {"team": "risk"}
         assert header.build["python"] == sys.version.split()[0]
-        assert header.build["pickleseal"] == pickleseal.__version__
-        assert set(header.build) >= {"implementation", "platform", "python", "pickleseal"}
+        assert header.build["pickleseal"] == f"{pickleseal.__version__} {sys.platform}"
+        assert ("implementation" in header.build) == (sys.implementation.name != "cpython")
         assert repr(header).startswith("<Header type='builtins:dict'")
+
+    def test_small_objects_have_small_artifacts(self) -> None:
+        obj, ring = {"id": 7, "state": "done"}, KeyRing([Key.hmac("k", b"s" * 32)])
+        assert len(pickleseal.pack(obj)) == 384  # preamble, 256 bytes of header, payload
+        assert len(pickleseal.pack(obj, keys=ring)) <= 640
+
+    def test_build_may_be_empty(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PICKLESEAL_APP", "billing")
+        options = PackOptions(build=None)
+        for copy in (options, pickle.loads(pickle.dumps(options))):
+            data = pickleseal.pack({"id": 7}, options=copy)
+            assert pickleseal.peek(data).build == {}
+            assert pickleseal.unpack(data) == {"id": 7}
 
     def test_the_clock_is_used_where_no_time_is_given(self) -> None:
         before = datetime.datetime.now(datetime.timezone.utc)

@@ -476,7 +476,7 @@ class Header:
 
     @property
     def build(self) -> Mapping[str, str]:
-        """How it was made: `python`, `implementation`, `platform`, `pickleseal`, and what the application set."""
+        """How it was made: the versions of `python` and of `pickleseal`, and what the application set."""
         return MappingProxyType(self._fields["build"])
 
     @property
