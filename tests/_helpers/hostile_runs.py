@@ -16,8 +16,8 @@ from _helpers import hostile_corpus as hostile
 from _helpers.hostile_corpus import CASES
 from _helpers.support import child_environment
 
-# What one case may take: processor time in seconds, and resident memory in bytes beyond what was there, with what the
-# artifact itself takes.
+# What one case may take: processor time in seconds, beyond what its length allows (`hostile_child.SECONDS_PER_BYTE`),
+# and resident memory in bytes beyond what was there, with what the artifact itself takes.
 MOST_SECONDS, MOST_MEMORY = 2.0, 256 * 2**20
 
 
