@@ -449,14 +449,19 @@ class KeyRing:
         """Return the keys as text, with their secrets, one key a line. The purpose is not part of it."""
         return "".join(f"{key.to_text()}\n" for key in self._keys)
 
-    def to_file(self, path: str | os.PathLike[str]) -> None:
+    def to_file(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the ring to a file that only its owner can read and write, atomically and durably.
 
+        Args:
+            path: the file.
+            overwrite: whether an existing file may be replaced. The keys in it are lost.
+
         Raises:
+            FileExistsError: the file is there already, and `overwrite` is not given.
             OSError: from the operating system. An existing file is unchanged, unless only the last sync of the folder
                 failed.
         """
-        write_key_file(os.fsdecode(path), self.to_text())
+        write_key_file(os.fsdecode(path), self.to_text(), overwrite)
 
     def rotated(self, key: Key) -> "KeyRing":
         """Return a ring with a new first key, which signs from now on; the others still verify.
@@ -624,15 +629,16 @@ def _check_permissions(path: str, status: os.stat_result, has_secrets: bool) -> 
         raise PermissionError(errno.EACCES, problem, path)
 
 
-def write_key_file(path: str, text: str) -> None:
-    """Replace a file by one of mode 600, atomically and durably.
+def write_key_file(path: str, text: str, overwrite: bool) -> None:
+    """Write a file of mode 600, atomically and durably.
 
     Raises:
+        FileExistsError: it is there, and may not be overwritten.
         OSError: from the operating system. An existing file is unchanged, unless only the last sync of the folder
             failed.
     """
     data = text.encode("ascii")
-    replace_with(path, len(data), lambda descriptor: write_all(descriptor, [data]), mode=0o600)
+    replace_with(path, len(data), lambda descriptor: write_all(descriptor, [data]), mode=0o600, overwrite=overwrite)
 
 
 # --- signing and verifying --------------------------------------------------------------------------------------------

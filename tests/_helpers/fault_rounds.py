@@ -85,7 +85,7 @@ OPERATIONS = {
     ),
     "keys": Operation(
         lambda path: KeyRing([_KEY]).to_file(path),
-        lambda path: KeyRing([_NEW_KEY]).to_file(path),
+        lambda path: KeyRing([_NEW_KEY]).to_file(path, overwrite=True),
         lambda path: KeyRing.from_file(path).to_text() == KeyRing([_NEW_KEY]).to_text(),
         "keys",
     ),

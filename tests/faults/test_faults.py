@@ -283,7 +283,12 @@ SHOWN_BY = {  # the first words of each row of the tables of faults, and the tes
     ),
     "any system call of a quarantine": "test_that_fails_in_a_quarantine_does_not_hide_the_refusal",
     "the folder is removed": "test_after_which_the_folder_is_gone_raises_an_os_error",
-    "the user may not": "test_what_the_user_may_not_write_or_read",
+    "the user may not": "test_what_the_user_may_not_write_or_read test_a_file_that_may_not_be_written_is_refused",
+    "the file has another owner": (
+        "test_a_member_of_the_group_keeps_the_group test_another_group_gets_no_more_than_everybody "
+        "test_root_takes_no_file_away test_they_are_kept test_an_acl_is_kept "
+        "test_an_acl_that_cannot_be_kept_is_an_error"
+    ),
     "the path is a link |": "test_a_link_to_nothing_gets_its_file test_a_cycle_of_links",
     "the path is one of several hard links": "test_of_hard_links_one_is_replaced",
     "the path is a folder": "test_a_folder test_a_name_that_is_too_long test_a_device_is_written_to",

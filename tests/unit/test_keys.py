@@ -1,6 +1,7 @@
 """Keys and key rings: made, stored for their owner alone, and never shown."""
 
 import base64
+import errno
 import hmac
 import os
 import pickle
@@ -237,7 +238,7 @@ class TestFiles:
         path.chmod(0o666)
         before = os.umask(0)
         try:
-            KeyRing([Key.generate("other")]).to_file(path)
+            KeyRing([Key.generate("other")]).to_file(path, overwrite=True)
         finally:
             os.umask(before)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -262,7 +263,7 @@ class TestFiles:
 
     def test_public_keys_may_be_read_by_all_and_written_by_none(self, path: Path) -> None:
         pytest.importorskip("cryptography")
-        KeyRing([Key.generate("k", "ed25519")]).public().to_file(path)
+        KeyRing([Key.generate("k", "ed25519")]).public().to_file(path, overwrite=True)
         path.chmod(0o644)
         assert not KeyRing.from_file(path).keys[0].can_sign
         for mode in (0o664, 0o646):
@@ -279,7 +280,7 @@ class TestFiles:
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
     def test_another_user_s_file_of_public_keys_is_refused(self, path: Path) -> None:
         pytest.importorskip("cryptography")
-        KeyRing([Key.generate("k", "ed25519")]).public().to_file(path)
+        KeyRing([Key.generate("k", "ed25519")]).public().to_file(path, overwrite=True)
         path.chmod(0o644)
         os.chown(path, 12345, -1)
         with pytest.raises(PermissionError, match="12345, who could put other keys in it"):
@@ -297,6 +298,37 @@ class TestFiles:
         with pytest.raises(ValueError, match="NO_SUCH_KEYS is not set"):
             KeyRing.from_env("NO_SUCH_KEYS")
 
+    def test_keys_are_not_overwritten_unless_asked_for(self, path: Path, tmp_path: Path) -> None:
+        before = path.read_bytes()
+        (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+        for taken in (path, tmp_path / "nowhere"):
+            with pytest.raises(FileExistsError) as caught:
+                KeyRing([Key.generate("other")]).to_file(taken)
+            assert caught.value.filename == str(taken)
+        assert path.read_bytes() == before
+        assert sorted(os.listdir(tmp_path)) == ["nowhere", "ring"]
+
+    @pytest.mark.parametrize("makes", [True, False], ids=["another made it meanwhile", "it is not there"])
+    def test_a_file_system_without_hard_links(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, makes: bool
+    ) -> None:
+        path = tmp_path / "ring"
+
+        def link(source: str, target: str) -> None:
+            if makes:
+                path.write_text("theirs")
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", link)
+        if makes:
+            with pytest.raises(FileExistsError):
+                KeyRing([Key.generate("k")]).to_file(path)
+            assert path.read_text() == "theirs"
+        else:
+            KeyRing([Key.generate("k")]).to_file(path)
+            assert KeyRing.from_file(path).keys[0].id == "k"
+        assert os.listdir(tmp_path) == ["ring"]
+
     def test_a_failed_write_leaves_the_old_file(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         before = path.read_bytes()
 
@@ -305,7 +337,7 @@ class TestFiles:
 
         monkeypatch.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space"):
-            KeyRing([Key.generate("other")]).to_file(path)
+            KeyRing([Key.generate("other")]).to_file(path, overwrite=True)
         assert path.read_bytes() == before
         assert os.listdir(path.parent) == ["ring"]
 

@@ -38,9 +38,9 @@ def run(options: argparse.Namespace, out: Output) -> None:
         key = Key.generate(options.id, options.alg)
         ring = KeyRing.from_file(options.output).rotated(key) if options.rotate else KeyRing([key])
         public = ring.public() if options.public is not None else None
-        ring.to_file(options.output)
+        ring.to_file(options.output, overwrite=options.force or options.rotate)
         if public is not None:
-            public.to_file(options.public)
+            public.to_file(options.public, overwrite=options.force or options.rotate)
     except (OSError, ValueError) as exc:
         raise UsageError(text_of(exc)) from None
     text = key.public().to_text() if key.alg == ED25519 else None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from .._format.frame import Part
+from .permissions import check_writable, inherit
 
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
@@ -22,8 +23,9 @@ _GATHER = 1 << 16  # smaller parts are written together: a socket may wait betwe
 def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     """Write parts to a path, atomically, and durably if asked.
 
-    A new file gets the usual permissions (0o666 less the umask); a replaced one keeps its own. If anything fails, the
-    old file stays as it was, and the temporary file is removed. There is one exception: if only the sync of the folder
+    A new file gets the usual permissions (0o666 less the umask); a replaced one keeps its own (`permissions.inherit`),
+    and one that the user may not write is not replaced. If anything fails, the old file stays as it was, and the
+    temporary file is removed. There is one exception: if only the sync of the folder
     fails, after the rename, then the new content is there and may not survive a power cut. A pipe or a device (such as
     /dev/stdout) can't be replaced, so it is written to.
 
@@ -32,12 +34,12 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
     """
     try:
         target = os.path.realpath(path)
-        mode = _mode_of(target)
-        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        status = _status_of(target)
+        if status is not None and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             with open(target, "wb", buffering=0) as file:
                 write_parts(file, parts)
         else:
-            _replace(path, target, mode, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
+            _replace(path, target, status, sum(map(len, parts)), lambda fd: write_all(fd, parts), durable)
     except OSError as exc:
         name_file(exc, path, over=True)
         raise
@@ -46,24 +48,32 @@ def replace_file(path: str, parts: Sequence[Part], durable: bool) -> None:
 def is_replaceable(path: str) -> bool:
     """Return whether a path names a regular file, or nothing yet; not a pipe, device or folder."""
     with naming(path, over=True):
-        mode = _mode_of(os.path.realpath(path))
-    return mode is None or stat.S_ISREG(mode)
+        status = _status_of(os.path.realpath(path))
+    return status is None or stat.S_ISREG(status.st_mode)
 
 
 def replace_with(
-    path: str, length: int, write: Callable[[int], None], mode: int | None = None, durable: bool = True
+    path: str,
+    length: int,
+    write: Callable[[int], None],
+    mode: int | None = None,
+    durable: bool = True,
+    overwrite: bool = True,
 ) -> None:
     """Replace a regular file by one of `length` bytes, as `replace_file` does. `write` writes them to a descriptor.
 
     Args:
         mode: the permissions of the new file; None: those of the old one.
+        overwrite: whether there may be an old one.
 
     Raises:
+        FileExistsError: there is something, also a link that leads nowhere, and it may not be replaced.
         OSError: from the operating system; `filename` is the path. And whatever else `write` raises.
     """
     with naming(path, over=True):
-        target = os.path.realpath(path)
-        _replace(path, target, _mode_of(target), length, write, durable, wanted=mode)
+        target = os.path.realpath(path) if overwrite else os.path.abspath(path)
+        status = _status_of(target) if overwrite else None
+        _replace(path, target, status, length, write, durable, mode, overwrite)
 
 
 @contextmanager
@@ -91,25 +101,28 @@ def name_file(error: OSError, path: str, *, over: bool = False) -> None:
 def _replace(
     path: str,
     target: str,
-    mode: int | None,
+    old: os.stat_result | None,
     length: int,
     write: Callable[[int], None],
     durable: bool,
-    wanted: int | None = None,
+    mode: int | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write a temporary file beside the target and rename it. It is never more readable than the target."""
-    if path.endswith(("/", os.sep)) or (mode is not None and stat.S_ISDIR(mode)):
+    if path.endswith(("/", os.sep)) or (old is not None and stat.S_ISDIR(old.st_mode)):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if wanted is None and mode is not None:
-        wanted = stat.S_IMODE(mode)
+    if old is not None:
+        check_writable(target)
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
     folder_descriptor = open_folder(folder) if durable else None  # first: no failure may follow the rename
     try:
-        descriptor = os.open(temporary, _NEW_FILE, 0o666 if wanted is None else wanted & 0o777)
+        descriptor = os.open(temporary, _NEW_FILE, 0o600 if old is not None else 0o666 if mode is None else mode)
         try:
-            if wanted is not None and hasattr(os, "fchmod"):
-                os.fchmod(descriptor, wanted)
+            if old is not None:
+                inherit(descriptor, target, old, mode)
+            elif mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
             if length >= _PREALLOCATE_FROM:
                 _preallocate(descriptor, length)
             write(descriptor)
@@ -117,7 +130,10 @@ def _replace(
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, target)
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _rename_new(temporary, target)
         if folder_descriptor is not None:
             sync_folder(folder_descriptor)
     except BaseException:  # an interrupt may come as soon as the file is there
@@ -129,6 +145,27 @@ def _replace(
             os.close(folder_descriptor)
 
 
+def _rename_new(temporary: str, target: str) -> None:
+    """Rename a file to a name that nothing has yet.
+
+    Raises:
+        FileExistsError: something has that name.
+    """
+    if os.name == "nt":
+        os.rename(temporary, target)  # which replaces nothing there
+        return
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: there is a moment in which another can make the file
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        os.replace(temporary, target)
+    else:
+        os.unlink(temporary)
+
+
 def sync_folder(descriptor: int) -> None:
     """Make a rename in the folder durable, where the file system supports that."""
     try:
@@ -138,19 +175,19 @@ def sync_folder(descriptor: int) -> None:
             raise
 
 
-def _mode_of(target: str) -> int | None:
-    """Return the mode of what is at the target now, or None if nothing is there.
+def _status_of(target: str) -> os.stat_result | None:
+    """Return the status of what is at the target now, or None if nothing is there.
 
     Raises:
         OSError: it is a symbolic link that could not be followed. A file must not replace it.
     """
     try:
-        mode = os.lstat(target).st_mode
+        status = os.lstat(target)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(mode):
+    if stat.S_ISLNK(status.st_mode):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), target)
-    return mode
+    return status
 
 
 def open_folder(folder: str) -> int | None:
