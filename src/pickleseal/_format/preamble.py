@@ -14,6 +14,7 @@ from ..errors import (
     UnsupportedVersionError,
 )
 from .checksum import checksum
+from .foreign import identify
 from .limits import ALIGNMENT, MAX_HEADER, MAX_INTEGER, MAX_SEAL, Limits
 
 MAGIC = b"\xf7PSL\r\n\x1a\n"
@@ -22,27 +23,6 @@ VERSION_MAJOR = 1
 VERSION_MINOR = 1  # the highest whose members this version knows; `header.minor_of` says what it writes
 _FIELDS = struct.Struct("<8sHHIQIIQQQ")  # bytes 0-55
 _ALL = struct.Struct("<8xHHIQIIQQQQ")  # without the magic, with the checksum
-
-# What other files begin with, so that a refusal can name them. It decides nothing.
-_OTHERS = (
-    (b"\xf7PSL\n\x1a\n", "an artifact whose CR LF became LF: it went through a text-mode transfer"),
-    (b"\xf7PSL\r\r\n", "an artifact whose LF became CR LF: it went through a text-mode transfer"),
-    (b"\xf7PSL\r\n\x1a\r\n", "an artifact whose LF became CR LF: it went through a text-mode transfer"),
-    (b"\x77PSL", "an artifact whose bit 7 was cleared: it went through a 7-bit transfer"),
-    (b"\xc3\xb7PSL", "an artifact that was decoded as Latin-1 and encoded as UTF-8"),
-    (b"\xef\xbf\xbdPSL", "an artifact that was decoded as UTF-8 text"),
-    (b"\x1f\x8b", "gzip data"),
-    (b"(\xb5/\xfd", "Zstandard data"),
-    (b"BZh", "bzip2 data"),
-    (b"\xfd7zXZ\x00", "xz data"),
-    (b"PK\x03\x04", "a zip archive (torch.save and numpy.savez write these)"),
-    (b"\x93NUMPY", "a NumPy .npy file"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (b"PAR1", "a Parquet file"),
-    (b"%PDF-", "a PDF document"),
-    (b"version https://git-lfs", "a git-lfs pointer, not the file itself: run `git lfs pull`"),
-)
 
 
 class Preamble(NamedTuple):
@@ -79,8 +59,8 @@ def decode_preamble(data: bytes, limits: Limits) -> Preamble:
         PreambleFieldError, LimitExceededError: as spec section 11 says.
     """
     if data[:8] != MAGIC[: len(data)]:
-        found = identify(data[:64])
-        raise NotAnArtifactError("not a pickleseal artifact", None, found, _WRAP if _PICKLE in found else None)
+        found, hint = identify(data[:64])
+        raise NotAnArtifactError("not a pickleseal artifact", None, found, hint)
     if len(data) < PREAMBLE_SIZE:
         if not data:
             hint = Hint("a file that was just written is at its end: seek(0) first", "fetch it or write it again")
@@ -122,29 +102,3 @@ def check_limits(preamble: Preamble, limits: Limits) -> None:
 
 def _wrong(field: str, expected: str, found: int) -> PreambleFieldError:
     return PreambleFieldError("wrong value", expected, found, None, field)
-
-
-_PICKLE = "a bare pickle"
-_WRAP = Hint(
-    "pickleseal.convert.adopt(data) wraps it without running it",
-    "`pickleseal convert FILE NEW.pseal` wraps it without running it",
-)
-
-
-def identify(start: bytes) -> str:
-    """Say what foreign bytes look like, from their first 64."""
-    for prefix, name in _OTHERS:
-        if start.startswith(prefix):
-            return name
-    if len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5:
-        return f"{_PICKLE} of protocol {start[1]}"
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head")):
-        return "an HTML page (an error page or a login form instead of the file?)"
-    if text.startswith(b"<?xml"):
-        return "an XML document (an object store's error message?)"
-    if text.startswith((b"{", b"[")):
-        return "JSON text"
-    if start.count(0) == len(start):
-        return "zero bytes (a sparse or preallocated file that was never written?)"
-    return f"bytes {start[:8].hex(' ')}"

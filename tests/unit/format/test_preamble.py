@@ -1,5 +1,12 @@
 """The preamble: what is decoded, what is refused at which value, and what foreign bytes are called."""
 
+import base64
+import collections
+import datetime
+import gzip
+import pickle
+import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +15,14 @@ from frames import Frame
 from pickleseal import Limits
 from pickleseal._format.limits import MAX_HEADER, MAX_INTEGER, MAX_SEAL
 from pickleseal._format.preamble import Preamble, check_limits, decode_preamble, encode_preamble
-from pickleseal.errors import LimitExceededError, NotAnArtifactError, PreambleFieldError, ReadError, TruncatedError
+from pickleseal.errors import (
+    Hint,
+    LimitExceededError,
+    NotAnArtifactError,
+    PreambleFieldError,
+    ReadError,
+    TruncatedError,
+)
 
 STEP = 64
 
@@ -126,7 +140,11 @@ class TestTruncation:
         (b"PAR1", "Parquet"),
         (b"%PDF-1.7", "PDF"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\x78\x9c\x01", "zlib data"),
         (b"\x80\x02", "a bare pickle of protocol 2"),
+        (b"Subject: x\n.", "bytes 53 75 62 6a 65 63 74 3a"),
+        (b"import os\nfoo\nbar(", "bytes 69 6d 70 6f 72 74 20 6f"),
+        (b"(1, 2)", "bytes 28 31 2c 20 32 29"),
         (b"\x80\x05\x95", "a bare pickle of protocol 5"),
         (b"\x80\x01\x95", "bytes 80 01 95"),
         (b"\x80\x06\x95", "bytes 80 06 95"),
@@ -151,6 +169,35 @@ def test_foreign_bytes_are_named(start: bytes, name: str) -> None:
         assert error.found == name
     else:
         assert name in str(error.found)
+
+
+OBJECTS = [
+    *(1, -5, 1.5, 2**70, None, "text", "", {"a": 1}, {}, [1], [], (), (1, 2), ("a",), (1.5, "x"), {1, 2}, [[[]]]),
+    *(datetime.date(2020, 1, 1), Path("a"), collections.OrderedDict(a=1), Limits, len, b"bytes"),
+]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("obj", OBJECTS, ids=repr)
+def test_bare_pickles_of_every_protocol_are_named_with_the_way_out(obj: object, protocol: int) -> None:
+    data = pickle.dumps(obj, protocol)
+    error = refusal(data[:64])
+    lowest = next(number for number in range(6) if pickle.dumps(obj, number) == data)  # None is the same in 0 and 1
+    assert error.found == f"a bare pickle of protocol {lowest}"
+    assert ("adopt" if protocol > 1 else "repickle") in str(error.hint)
+    assert isinstance(error.hint, Hint)
+    assert "pickleseal convert " in error.hint.commands[0]
+    if protocol > 1:
+        for encoded in (base64.b64encode(data), base64.encodebytes(data)):
+            assert refusal(encoded[:64]).found == "a bare pickle in base64"
+    for compressed in (zlib.compress(data), gzip.compress(data)):
+        assert "decompress" in str(refusal(compressed[:64]).hint)
+
+
+def test_a_file_of_joblib_is_named(tmp_path: Path) -> None:
+    joblib, numpy = pytest.importorskip("joblib"), pytest.importorskip("numpy")
+    joblib.dump(numpy.arange(3), tmp_path / "a.joblib")
+    assert refusal((tmp_path / "a.joblib").read_bytes()[:64]).found == "a file of joblib"
 
 
 def test_foreign_bytes_are_named_by_the_first_64() -> None:
