@@ -23,7 +23,7 @@ from ._io.url import check_options, is_url, local_path
 from ._keys import KeyRing
 from ._mapped import MapMode, Mapped
 from ._packing import PackOptions, check_members, defer_object, options_with, pack, pack_parts
-from ._policy import DEFAULT_POLICY, Policy, Request, Trust, check_is_policy, policy_with, request_of
+from ._policy import DEFAULT_POLICY, Policy, Request, Trust, policy_with, request_of
 from ._reading import read_header, read_object, unpack, verify_request, verify_source
 from ._trust.levels import LevelName
 from ._typing import File
@@ -337,7 +337,7 @@ def peek(
     >>> peek(pack([1, 2, 3], meta={"team": "risk"})).meta["team"]
     'risk'
     """
-    policy = check_is_policy(policy) if context is None else policy_with(policy, None, None, context)
+    policy = policy_with(policy, None, None, context)
     check_options(data, storage_options)
     start = _start_of(data)
     try:

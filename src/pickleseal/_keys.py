@@ -722,12 +722,20 @@ def _signature_error(
         f"for the purpose {ring.purpose}" if ring.purpose else "without a purpose"
     )
     ids += ", in the context that the reader gave" if ring.has_context else ", without a context"
+    words: str = ids
+    if not ring.has_context:
+        given = "if it was signed in a context, give that"
+        words = Hint(f"{ids}; {given}, with context=", f"{ids}; {given}, with --context TEXT")
     if missing:
-        return SignatureError("not signed by all who have to", ", ".join(missing), None, ids)
+        claimed = [id for id in missing if any(id == key for _, key, _ in signatures)]
+        reason = "not signed by all who have to"
+        if claimed:
+            reason += f": the signature by {', '.join(claimed)} does not verify, maybe as it is for another context"
+        return SignatureError(reason, ", ".join(missing), None, words if claimed else ids)
     if known:
         reason = (
             "the signature does not verify: another key of that id, another purpose, another context (or one that the"
             " reader did not give), or the artifact was changed"
         )
-        return SignatureError(reason, hint=ids)
+        return SignatureError(reason, hint=words)
     return SignatureError("signed by no key of the ring", hint=ids)

@@ -41,8 +41,8 @@ if sys.implementation.name != "cpython":
     _BUILD["implementation"] = _IMPLEMENTATIONS.get(sys.implementation.name, sys.implementation.name)
 
 
-# What is called with each frame that is made of an object: the frame, what signs it, and the object. Raises PackError.
-Check = Callable[[EncodedFrame, Sign | None, Any], None]
+# What is called with each frame that is made of an object: the frame, and the object. Raises PackError.
+Check = Callable[[EncodedFrame, Any], None]
 
 
 # --- how artifacts are written ----------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ def encode_object(
         check_globals(pickled, options.registry)
     frame = encode_pickled(pickled, root, name, members, options, created)
     for check in options._checks:
-        check(frame, options._sign, obj)
+        check(frame, obj)
     return frame
 
 
@@ -361,11 +361,11 @@ def defer_object(
         deferred = DeferredFrame(*_header_and_sections(pickled, root, name, members, options, None))
         if deferred.header_len <= MAX_HEADER:
             for check in options._checks:  # of the header, in which checksums are still missing
-                check(deferred.without_sections(), None, obj)
+                check(deferred.without_sections(), obj)
             return deferred
     frame = encode_pickled(pickled, root, name, members, options)
     for check in options._checks:
-        check(frame, options._sign, obj)
+        check(frame, obj)
     return frame_parts(frame, options._sign)
 
 

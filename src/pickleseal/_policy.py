@@ -250,7 +250,9 @@ def policy_with(
     keys = keys_for(keys, context)
     if policy is not None:
         return policy if keys is None else replace(policy, keys=keys)
-    return Policy(keys=keys) if level is None else Policy(keys=keys, level=level)
+    if level is None:
+        return DEFAULT_POLICY if keys is None else Policy(keys=keys)
+    return Policy(keys=keys, level=level)
 
 
 def _in_context(policy: Policy, keys: KeyRing, context: str) -> Policy:

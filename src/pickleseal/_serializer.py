@@ -406,11 +406,7 @@ class Serializer(Generic[T]):
         return iter_load(file, expect=expect, trust=self.trust, policy=policy_with(self._policy, None, None, context))
 
     def _options_for(self, context: str | None) -> PackOptions:
-        if context is None:
-            return self._pack_options
-        if not self.check_writes:
-            return options_with(self._pack_options, None, None, context)
-        return _checking(options_with(self.options, self.keys, None, context), self._request_for(None, context))
+        return self._pack_options if context is None else options_with(self._pack_options, None, None, context)
 
     def _request_for(self, expect: Any, context: str | None) -> Request:
         if expect is None and context is None:
@@ -676,7 +672,7 @@ class _Unpickler:
 def _checking(options: PackOptions, request: Request) -> PackOptions:
     from ._written import AcceptedWrites  # not needed to import the library
 
-    return with_check(options, AcceptedWrites(request, options.compress is not None))
+    return with_check(options, AcceptedWrites(request, options.keys, options.compress is not None))
 
 
 def _check_no_buffers(name: str, value: object) -> None:

@@ -10,8 +10,8 @@ from ._format.canonical import decode
 from ._format.frame import EncodedFrame, frame_parts
 from ._format.limits import MAX_HEADER
 from ._format.preamble import PREAMBLE_SIZE
-from ._format.seal import Sign
 from ._io.source import BytesSource
+from ._keys import KeyRing, signer
 from ._payload.explain import path_to
 from ._payload.graphs import first_difference
 from ._policy import Policy, Request, request_of
@@ -35,13 +35,15 @@ _MOST_HEAD = PREAMBLE_SIZE + MAX_HEADER + (1 << 16)  # bytes of preamble, header
 class AcceptedWrites:
     """Refuses to write what a request's policy would refuse to read (spec 11, steps 1 to 15). Unpickles nothing.
 
-    For the frames that one `PackOptions` makes. A header that was accepted is remembered, without what is the same in
+    For the frames that one `PackOptions` makes, in any context: it signs what it checks itself, without a context, as a
+    signature verifies in each context or in none. A header that was accepted is remembered, without what is the same in
     all of them, its time stamp and its sections: an artifact whose header has the same rest passes at once. All
     are forgotten when a class is registered, and when they become too many.
     """
 
-    def __init__(self, request: Request, compresses: bool) -> None:
+    def __init__(self, request: Request, keys: KeyRing | None, compresses: bool) -> None:
         self._request = request
+        self._sign = None if keys is None else signer(keys)
         self._registry = request.policy.registry
         self._compresses = compresses
         limits = request.policy.limits
@@ -53,7 +55,7 @@ class AcceptedWrites:
         self._index: RegistryIndex | None = None
         self._start = 0  # where the time stamp ends: behind the build labels
 
-    def __call__(self, frame: EncodedFrame, sign: Sign | None, obj: Any) -> None:
+    def __call__(self, frame: EncodedFrame, obj: Any) -> None:
         """Check a frame that was just made.
 
         Raises:
@@ -66,7 +68,7 @@ class AcceptedWrites:
         index = index_of(self._registry)
         if key in self._seen and index is self._index and self._is_small(frame, sections):
             return
-        head = b"".join(frame_parts(EncodedFrame(text, [], frame.length, frame.minor), sign))
+        head = b"".join(frame_parts(EncodedFrame(text, [], frame.length, frame.minor), self._sign))
         try:
             accept(BytesSource(head), self._request)
         except ReadError as exc:
@@ -118,7 +120,7 @@ class ReadBack:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def __call__(self, frame: EncodedFrame, sign: Sign | None, obj: Any) -> None:
+    def __call__(self, frame: EncodedFrame, obj: Any) -> None:
         """Check a frame that was just made.
 
         Raises:
@@ -126,7 +128,7 @@ class ReadBack:
                 is the path to the first difference.
         """
         names = [name for name in decode(frame.header)["globals"] if not is_dangerous(name)]
-        data = b"".join(frame_parts(frame, sign))
+        data = b"".join(frame_parts(frame, None))
         try:
             copy = read_bytes(data, request_of(None, names, Policy(registry=self._registry)))
         except ReadError as exc:

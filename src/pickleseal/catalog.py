@@ -23,7 +23,7 @@ from ._io.stores import open_store
 from ._io.threads import ThreadPool
 from ._io.url import is_url, local_path, masked
 from ._io.window import HEAD, BytesWindow, FileWindow, RangeWindow, Window
-from ._policy import Policy, check_is_policy, compiled
+from ._policy import Policy, compiled, policy_with
 from ._streams.scanner import FrameExtent, Scanner
 from .errors import NotAnArtifactError, ReadError, TruncatedError
 
@@ -94,6 +94,7 @@ def iter_headers(
     *,
     concurrency: int = 32,
     policy: Policy | None = None,
+    context: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[HeaderEntry]:
     """Yield the headers of artifacts and streams, in the order of the paths. Imports nothing and unpickles nothing.
@@ -107,6 +108,7 @@ def iter_headers(
         paths: of files, or URLs as fsspec knows them; no folders and no patterns.
         concurrency: how many range reads are under way at once, for URLs. Files are read one after the other.
         policy: only its limits and keys are used.
+        context: the context in which all of them were signed. It needs a policy with keys.
         storage_options: for all URLs, as for `load`.
 
     Raises:
@@ -121,7 +123,7 @@ def iter_headers(
     >>> [(entry.header.type, entry.error) for entry in iter_headers([path])]
     [('builtins:list', None)]
     """
-    policy = check_is_policy(policy)
+    policy = policy_with(policy, None, None, context)
     if isinstance(paths, str | bytes | os.PathLike):
         raise TypeError(f"paths: expected a list of paths, found {type(paths).__name__}")
     if type(concurrency) is not int or concurrency < 1:
@@ -184,7 +186,11 @@ _Opening = tuple[HeaderEntry, Callable[[], RangeWindow] | None]
 
 
 def read_headers(
-    data: bytes | bytearray | memoryview, *, name: str = "<bytes>", policy: Policy | None = None
+    data: bytes | bytearray | memoryview,
+    *,
+    name: str = "<bytes>",
+    policy: Policy | None = None,
+    context: str | None = None,
 ) -> Iterator[HeaderEntry]:
     """Yield the headers of the artifact or the stream in some bytes, as `iter_headers` does for a file.
 
@@ -194,14 +200,15 @@ def read_headers(
         data: the bytes.
         name: what the entries have as `path`.
         policy: only its limits and keys are used.
+        context: the context in which it was signed. It needs a policy with keys.
 
     Raises:
-        TypeError: an argument is not what it should be. A refusal is an entry with `error`.
+        TypeError, ValueError: an argument is not what it should be. A refusal is an entry with `error`.
 
     >>> [entry.header.type for entry in read_headers(pack("first") + pack(2))]
     ['builtins:str', 'builtins:int']
     """
-    policy = check_is_policy(policy)
+    policy = policy_with(policy, None, None, context)
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"data: expected bytes, a bytearray or a memoryview, found {type(data).__name__}")
     data = bytes(data)

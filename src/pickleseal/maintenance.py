@@ -25,7 +25,7 @@ from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
 from ._streams.writer import Tail, bytes_to_cut
-from .errors import HeaderChecksumError, Hint, PackError, PolicyError, ReadError, TruncatedError
+from .errors import HeaderChecksumError, Hint, PackError, PolicyError, ReadError, SignatureError, TruncatedError
 
 __all__ = ["remove_signatures", "repair", "seal", "upgrade"]
 
@@ -45,14 +45,15 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key, *, context: str | No
         path: a file of exactly one artifact. Buffers are copied in pieces; the pickle and compressed sections are read
             into memory as a whole.
         keys: a key ring, whose purpose is used, or one key without a purpose.
-        context: where the artifact belongs; the new signature then verifies with this context alone. A
-            signature that the same key made in another context is replaced, so give the context of that one again.
+        context: where the artifact belongs; the new signature then verifies with this context alone.
 
     Returns:
         The new header, as `peek` reads it; `verified` names the signatures by the given keys.
 
     Raises:
         ReadError: as for `verify`; the file is left as it is.
+        SignatureError: the artifact has a signature under the id of this key, and it does not verify for this purpose
+            and context. An artifact has one signature for each id and algorithm, so the new one would replace it.
         PackError: the header or the seal would be too large.
         TypeError, ValueError: `keys` is something else, or no key can sign, or the path is a URL.
         OSError: from the operating system. The file is left as it is, unless only the last sync of the folder failed.
@@ -73,6 +74,7 @@ def seal(path: str | os.PathLike[str], keys: KeyRing | Key, *, context: str | No
         with naming(name), io.FileIO(name) as file:
             old = verify_source(FileSource(file, whole=True), DEFAULT_POLICY)
             others = _read_signatures(file, old.preamble)
+            _check_renewed(file, old.preamble, others, ring)
 
             def make_head(digests: list[str]) -> bytes:
                 entries = [entry | {"sha256": digest} for entry, digest in zip(_sections(old), digests, strict=True)]
@@ -131,10 +133,7 @@ def remove_signatures(path: str | os.PathLike[str], ids: Iterable[str]) -> int:
             kept = [one for one in signatures if one.key not in removed]
             if len(kept) == len(signatures):
                 return 0
-            file.seek(PREAMBLE_SIZE)
-            header = file.read(before.header_len)
-            if checksum(header) != before.header_xxh3:
-                raise HeaderChecksumError("the header changed while the file was read")
+            header = _read_header(file, before)
             seal = encode_seal(kept) if kept else b""
             frame_len = before.frame_len - before.seal_len + len(seal)
             place = before.version_minor, before.stream_id, before.seq
@@ -157,6 +156,40 @@ def _read_signatures(file: BinaryIO, preamble: Preamble) -> tuple[Signature, ...
         return ()
     file.seek(PREAMBLE_SIZE + preamble.header_len)
     return decode_seal(file.read(preamble.seal_len))
+
+
+def _read_header(file: BinaryIO, preamble: Preamble) -> bytes:
+    """Read the bytes of a header that was checked before."""
+    file.seek(PREAMBLE_SIZE)
+    header = file.read(preamble.header_len)
+    if checksum(header) != preamble.header_xxh3:
+        raise HeaderChecksumError("the header changed while the file was read")
+    return header
+
+
+def _check_renewed(file: BinaryIO, preamble: Preamble, signatures: tuple[Signature, ...], ring: KeyRing) -> None:
+    """Refuse to replace a signature unless it is by the key that signs, for the same purpose and in the same context.
+
+    Raises:
+        SignatureError: the signature in the place of the new one does not verify.
+    """
+    key = next(key for key in ring.keys if key.can_sign)
+    replaced = tuple(one for one in signatures if (one.key, one.alg) == (key.id, key.alg))
+    if not replaced:
+        return
+    try:
+        verifier(ring)(signed_body(preamble, _read_header(file, preamble)), replaced)
+    except SignatureError as exc:
+        hint = Hint(
+            "give the purpose and context= of that signature, or sign with a key of another id; or remove it first, "
+            f'with pickleseal.maintenance.remove_signatures(path, ["{key.id}"])',
+            "give --purpose and --context of that signature, or sign with a key of another id; or remove it first, "
+            f"with `pickleseal seal FILE --remove {key.id}`",
+        )
+        reason = f"the file has a signature by {key.id} ({key.alg}) that this one would replace, and it does not verify"
+        raise SignatureError(
+            f"{reason}: it has another purpose or context, or is by another key", None, None, hint
+        ) from exc
 
 
 def _signed_head(fields: Mapping[str, Any], old: Header, others: tuple[Signature, ...], sign: Sign) -> bytes:

@@ -26,7 +26,7 @@ def options_of(entry: dict[str, Any], folder: Path) -> list[str]:
     told = entry.get("policy", {})
     options: list[str] = []
     if "keys" in told:
-        pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", "")).to_file(folder / "keys")
+        pickleseal.KeyRing(map(key_of, told["keys"]), told.get("purpose", "")).to_file(folder / "keys", overwrite=True)
         options += ["--key", str(folder / "keys"), "--purpose", told.get("purpose", "")]
         options += ["--context", told["context"]] if "context" in told else []
         options += [word for id in told.get("signed_by", ()) for word in ("--signed-by", id)]
@@ -354,3 +354,28 @@ def test_progress_with_rich(capsys: pytest.CaptureFixture[str]) -> None:
         bar._next = 0
         bar.advance(10)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("form", ["artifact", "stream"])
+def test_an_artifact_in_a_context_is_bound_and_not_forged(form: str, tmp_path: Path) -> None:
+    ring, path = pickleseal.KeyRing([pickleseal.Key.generate("k")]), tmp_path / "a.pseal"
+    ring.to_file(tmp_path / "keys")
+    if form == "artifact":
+        pickleseal.dump(7, path, keys=ring, context="alice")
+    else:
+        for n in range(2):
+            pickleseal.append(path, n, context="alice", options=pickleseal.PackOptions(keys=ring))
+    for command in ("verify", "inspect"):
+        key = ["--key", tmp_path / "keys"]
+        said = cli(command, path, *key, "--context", "alice")
+        assert said.code == 0
+        assert "k (hmac-sha256), bound to the given context" in said.out
+        assert cli(command, path, *key, "--context", "alice", "--json").json["results"][0]["in_context"]
+        said = cli(command, path, *key)
+        assert said.code == 1
+        assert "another context" in said.out
+        assert "if it was signed in a context, give that, with --context TEXT" in said.out
+        assert "signed     no" not in said.out
+        said = cli(command, path, *key, "--context", "bob")
+        assert said.code == 1
+        assert "in the context that the reader gave" in said.out

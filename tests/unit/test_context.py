@@ -31,6 +31,7 @@ from pickleseal import (
     verify,
 )
 from pickleseal._format.index import decode_entries, encode_entry
+from pickleseal.catalog import HeaderEntry, iter_headers, read_headers
 from pickleseal.errors import PackError, PolicyError, ReadError, SignatureError
 from pickleseal.maintenance import seal, upgrade
 
@@ -175,9 +176,54 @@ def test_a_context_leaves_the_rest_of_a_policy_and_of_options() -> None:
 
 def test_writes_are_still_checked_in_a_context() -> None:
     serializer = Serializer(keys=RING, check_writes=True)
-    with pytest.raises(PackError):
-        serializer.dumps(pickleseal.errors.Hint, context="a")
-    assert serializer.loads(serializer.dumps(7, context="a"), context="a") == 7
+    for context in ("a", "b", None):
+        with pytest.raises(PackError):
+            serializer.dumps(pickleseal.errors.Hint, context=context)
+        for _ in range(2):
+            assert serializer.loads(serializer.dumps(7, context=context), context=context) == 7
+
+
+def test_writes_are_checked_against_the_keys_of_the_reader_in_a_context() -> None:
+    other = KeyRing([Key.generate("other")], "jobs")
+    for policy, options in ((RING, other), (RING.in_context("a"), RING), (RING, KeyRing([KEY], "models"))):
+        serializer = Serializer(Policy(keys=policy), PackOptions(keys=options), check_writes=True)
+        with pytest.raises(PackError, match="sign what is written"):
+            serializer.dumps(7, context="a")
+
+
+def test_a_header_that_was_seen_is_not_checked_anew_in_another_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    serializer = Serializer(keys=RING, check_writes=True)
+    serializer.dumps(7, context="a")
+    checked: list[object] = []
+    monkeypatch.setattr("pickleseal._written.accept", lambda *given: checked.append(given))
+    for context in ("a", "b", None):
+        serializer.dumps(8, context=context)
+    assert not checked
+    serializer.dumps(pickleseal.errors.Hint, context="a")
+    assert checked
+
+
+def test_catalogs_take_a_context(tmp_path: Path) -> None:
+    path = tmp_path / "a.pseal"
+    dump(7, path, keys=RING, context="a")
+
+    def entries(context: str | None) -> list[HeaderEntry]:
+        of_file = iter_headers([path], policy=POLICY, context=context)
+        return [*of_file, *read_headers(path.read_bytes(), policy=POLICY, context=context)]
+
+    assert [entry.header is not None and entry.header.verified for entry in entries("a")] == [((KEY.alg, "k"),)] * 2
+    for context in ("b", None):
+        assert [type(entry.error) for entry in entries(context)] == [SignatureError] * 2
+    with pytest.raises(ValueError, match="context: expected keys"):
+        iter_headers([path], context="a")
+
+
+def test_a_required_signature_in_another_context_is_named_as_such() -> None:
+    other = Key.generate("other")
+    data = pack(7, keys=KeyRing([other]).in_context("a"))
+    both = Policy(keys=KeyRing([KEY, other]), signed_by=("k", "other"))
+    with pytest.raises(SignatureError, match="another context"):
+        unpack(data, policy=both)
 
 
 def test_a_file_in_a_context_is_mapped(tmp_path: Path) -> None:

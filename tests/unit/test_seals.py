@@ -27,7 +27,7 @@ from pickleseal.errors import (
     SectionChecksumError,
     SignatureError,
 )
-from pickleseal.maintenance import seal, upgrade
+from pickleseal.maintenance import remove_signatures, seal, upgrade
 
 PURPOSES = st.text("abcXYZ019._:/-", max_size=12) | st.just("p" * 255)
 OBJECTS = st.recursive(
@@ -242,7 +242,7 @@ class TestSeal:
         assert stat.S_IMODE(path.stat().st_mode) == 0o640 or os.name != "posix"
         assert os.listdir(path.parent) == ["a.pseal"]
 
-    def test_sealing_again_replaces_only_the_signature_of_the_same_key(self, path: Path) -> None:
+    def test_sealing_again_renews_only_the_signature_of_the_same_key(self, path: Path) -> None:
         key, other = Key.hmac("k", SECRETS[0]), Key.hmac("other", SECRETS[1])
         seal(path, key)
         one = path.read_bytes()
@@ -251,11 +251,30 @@ class TestSeal:
         header_len = peek(path).preamble.header_len
         assert one[64 : 64 + header_len] == two[64 : 64 + header_len]
         assert verify(path, policy=Policy(keys=KeyRing([key, other]), signed_by=("k", "other"))).verified
-        seal(path, Key.hmac("k", SECRETS[2]))
-        assert peek(path).signatures == (("hmac-sha256", "k"), ("hmac-sha256", "other"))
-        refused(lambda: verify(path, policy=Policy(keys=KeyRing([key]))))
         seal(path, key)
         assert path.read_bytes() == two
+
+    @pytest.mark.parametrize(
+        "renewing",
+        [
+            KeyRing([Key.hmac("k", SECRETS[0])]),
+            KeyRing([Key.hmac("k", SECRETS[0])], "models"),
+            KeyRing([Key.hmac("k", SECRETS[0])], "jobs").in_context("other"),
+            KeyRing([Key.hmac("k", SECRETS[2])], "jobs").in_context("here"),
+        ],
+    )
+    def test_a_signature_that_does_not_verify_is_not_replaced(self, path: Path, renewing: KeyRing) -> None:
+        ring = KeyRing([Key.hmac("k", SECRETS[0])], "jobs").in_context("here")
+        seal(path, ring)
+        signed = path.read_bytes()
+        error = refused(lambda: seal(path, renewing))
+        assert isinstance(error, SignatureError)
+        assert "another purpose or context" in error.reason
+        assert path.read_bytes() == signed
+        assert seal(path, ring).verified
+        assert path.read_bytes() == signed
+        assert remove_signatures(path, ["k"]) == 1
+        assert seal(path, renewing).verified
 
     def test_what_is_damaged_is_not_sealed(self, path: Path) -> None:
         good = path.read_bytes()

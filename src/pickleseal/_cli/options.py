@@ -79,6 +79,11 @@ def ring_of(options: argparse.Namespace) -> KeyRing | None:
     return None
 
 
+def is_bound(policy: Policy) -> bool:
+    """Return whether what verifies with a policy is bound to a context, as its keys are."""
+    return policy.keys is not None and policy.keys.has_context
+
+
 def _in_context(ring: KeyRing, context: str | None) -> KeyRing:
     return ring if context is None else ring.in_context(context)
 

@@ -316,9 +316,10 @@ def cut_start(text: str, width: int) -> str:
     return text if len(text) <= width else f"...{text[3 - max(width, 4) :]}"
 
 
-def signatures_text(signatures: Iterable[Sequence[str]]) -> str:
-    """Return `id (algorithm), ...`."""
-    return ", ".join(f"{key} ({alg})" for alg, key in signatures)
+def signatures_text(signatures: Iterable[Sequence[str]], in_context: bool = False) -> str:
+    """Return `id (algorithm), ...`, and whether they are bound to the context that the command line gives."""
+    names = ", ".join(f"{key} ({alg})" for alg, key in signatures)
+    return f"{names}, bound to the given context" if in_context else names
 
 
 def age_text(created: str) -> str:

@@ -25,7 +25,7 @@ from .._reading import name_packages
 from .._streams.scanner import SkippedRange
 from ..errors import ReadError, printable
 from .inputs import Subject, Target, expand, lost_facts, opened, quietly
-from .options import FORMS, PATHS, add_policy_arguments, policy_of
+from .options import FORMS, PATHS, add_policy_arguments, is_bound, policy_of
 from .output import Output, path_text, plural, progress, signatures_text, size_text
 
 _LISTED = 20  # up to so many files, whole ones are listed too
@@ -140,7 +140,7 @@ def _check(
         else:
             if has_policy:
                 errors += _refusals(header, policy)
-            found.update(_facts(header))
+            found.update(_facts(header), in_context=is_bound(policy))
             return header.frame_len
     return _check_stream(subject, policy, has_policy, found, errors)
 
@@ -197,6 +197,7 @@ def _check_stream(
         records=records,
         size=size,
         verified=sorted(map(list, verified or ())),
+        in_context=is_bound(policy),
         lost=lost_facts(lost),
     )
     errors.extend(one.error for one in lost)
@@ -250,7 +251,7 @@ def _line(found: Found, out: Output) -> str:
     else:
         what = printable(facts["type"]) + (f" version {facts['version']}" if facts["version"] else "")
     if facts["verified"]:
-        signed = f"signed by {signatures_text(facts['verified'])}"
+        signed = f"signed by {signatures_text(facts['verified'], facts['in_context'])}"
     elif facts.get("signatures"):
         signed = f"claims to be signed by {signatures_text(facts['signatures'])}, not verified: give --key"
     else:

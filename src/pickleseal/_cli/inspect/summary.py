@@ -11,6 +11,7 @@ from ..._policy import Policy
 from ..._streams.scanner import Frame, SkippedRange
 from ...errors import ReadError, TornTailError, TrailingBytesError, TruncatedError, printable
 from ..inputs import Subject, lost_facts
+from ..options import is_bound
 from ..output import (
     Output,
     age_text,
@@ -48,8 +49,9 @@ def show_artifact(subject: Subject, policy: Policy, out: Output) -> None:
         if preamble is not None:
             out.text(*_preamble_lines(preamble, size, out))
         return
-    lines = _header_lines(subject.path, header, out)
+    lines = _header_lines(subject.path, header, is_bound(policy), out)
     found = {"kind": "artifact", "preamble": header.preamble._asdict(), **_header_facts(header), "size": size}
+    found["in_context"] = is_bound(policy)
     error = _wrong_size(header, size)
     if error is None:
         out.result({"path": subject.path, "ok": True, "code": None, **found}, *lines, path=subject.path)
@@ -75,7 +77,7 @@ def _header_facts(header: Header) -> dict[str, Any]:
     }
 
 
-def _header_lines(path: str, header: Header, out: Output) -> list[str]:
+def _header_lines(path: str, header: Header, in_context: bool, out: Output) -> list[str]:
     lines = [f"{out.style(path_text(path), 'bold')}: artifact, {size_text(header.frame_len)}"]
     version = f", version {header.version}" if header.version else ""
     lines += row(out, "type", f"{printable(header.type)}{version}")
@@ -88,7 +90,7 @@ def _header_lines(path: str, header: Header, out: Output) -> list[str]:
         lines += row(out, "records", f"{header.records:,} in one batch")
     if header.preamble.stream_id:
         lines += row(out, "stream", f"{header.preamble.stream_id:016x}, frame {header.preamble.seq:,}")
-    lines += row(out, "signed", _signed(header))
+    lines += row(out, "signed", _signed(header, in_context))
     imports = f"{len(header.globals)}: {_first_of(map(printable, header.globals), len(header.globals))}"
     lines += row(out, "imports", imports if header.globals else "nothing")
     if header.packages:
@@ -116,11 +118,11 @@ def _created(created: str) -> str:
     return f"{created[:10]} {created[11:19]} UTC, {age_text(created)}"
 
 
-def _signed(header: Header) -> str:
+def _signed(header: Header, in_context: bool) -> str:
     if header.verified:
         others = [pair for pair in header.signatures if pair not in header.verified]
         more = f"; not verified: {signatures_text(others)}" if others else ""
-        return f"verified: {signatures_text(header.verified)}{more}"
+        return f"verified: {signatures_text(header.verified, in_context)}{more}"
     if header.signatures:
         return f"not verified: {signatures_text(header.signatures)}; --key verifies"
     return "no"
@@ -238,6 +240,7 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
         "created": [oldest, newest] if frames else [],
         "signatures": sorted(map(list, claims)),
         "verified": sorted(map(list, verified or ())),
+        "in_context": is_bound(policy),
     }
     name = out.style(path_text(subject.path), "bold")
     lines = [f"{name}: stream, {size_text(length if size is None else size)}"]
@@ -250,8 +253,9 @@ def show_stream(subject: Subject, policy: Policy, records: slice | None, limit: 
         lines += row(out, "", f"... and {len(types) - _MOST_TYPES:,} more types (--json shows all)")
     signed = f"not verified: {signatures_text(sorted(claims))}; --key verifies" if claims else "no"
     if verified:
-        signed = f"headers verified: {signatures_text(sorted(verified))}"
-    lines += row(out, "signed", signed)
+        signed = f"headers verified: {signatures_text(sorted(verified), is_bound(policy))}"
+    if frames or policy.keys is None:
+        lines += row(out, "signed", signed)
     lines += row(out, "checked", "only the headers; `pickleseal verify` checks the rest")
     lines += _frame_lines(shown, frames, out)
     _print_stream(subject, errors, lost, shown, found, lines, out)
