@@ -33,6 +33,7 @@ STATE = (
     State("_format.timestamps", "text_of_second", "cache_clear", "a function of the number alone; bounded"),
     State("_io.processes", "fork_aware", "", "weak: an entry goes with its object"),
     State("_io.processes", "fork_count", "", "a number that only grows"),
+    State("_io.processes", "started_forks", "", "a number that only grows"),
     State("_io.stores", "obstore_fork_count", "", "a number that is set once"),
     State("_io.stores", "s3_store", "cache_clear", "keyed by bucket, options and environment; the 16 newest"),
     State("_schema.describe", "descriptions", "clear", "weak: an entry goes with its class"),

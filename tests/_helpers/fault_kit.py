@@ -151,9 +151,13 @@ class Faults:
         try:
             yield
         finally:
-            self._lib.fault_disarm()
+            self.disarm()
             self.fired = self._lib.fault_fired()
             self.calls = self._lib.fault_calls().decode().splitlines()
+
+    def disarm(self) -> None:
+        """Let all further calls be, as a child of the process has to."""
+        self._lib.fault_disarm()
 
 
 class Outcome:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _helpers.cli_support import cli
+from _helpers.crash_rounds import forked, joined
 from _helpers.fault_kit import run, run_each
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, iter_load
+from pickleseal.catalog import iter_headers
 from pickleseal.errors import ReadError, TornTailError
 from pickleseal.maintenance import repair
 
@@ -75,6 +81,12 @@ def test_appenders_that_are_killed_lose_no_record_that_was_acknowledged(tmp_path
     assert counts["torn tails"] > 0, counts
 
 
+def test_a_lock_dies_with_its_holder_although_children_live(tmp_path: Path) -> None:
+    counts = run("stream_forks.kills", tmp_path, 24, 7)
+    assert counts["children"] >= 24, counts
+    assert counts["torn tails"] >= 6, counts
+
+
 def test_readers_beside_writers_see_a_prefix_of_the_records(tmp_path: Path) -> None:
     counts = run("stream_crashes.beside_readers", tmp_path, 0.5, True)
     assert counts["read"] > 1, counts
@@ -113,6 +125,86 @@ class TestLock:
             assert (caught.value.errno, caught.value.filename) == (errno.ENOLCK, str(path))
             assert list(iter_load(path)) == ["first"]  # reading needs none
         assert path.read_bytes() == before
+
+
+class TestStoppedWriter:
+    """A writer that holds the lock and goes no further: readers report the torn tail, and do not wait for it."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        """A stream whose third record is half written by a process that was stopped. At the end it goes on."""
+        import fcntl
+
+        monkeypatch.setattr("pickleseal._streams.scanner.PATIENCE", 0.1)
+        path = str(tmp_path / "stream.pseal")
+        append(path, "first")
+        append(path, "second")
+        data = pickleseal.pack("third")
+
+        def write() -> None:
+            with open(path, "ab", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.write(data[:100])
+                os.kill(os.getpid(), signal.SIGSTOP)
+                file.write(data[100:])
+
+        child = forked(write)
+        os.waitpid(child, os.WUNTRACED)
+        try:
+            yield path
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "it is not stopped any more"
+        finally:
+            os.kill(child, signal.SIGCONT)
+            joined(child)
+        assert list(iter_load(path)) == ["first", "second", "third"]
+
+    def test_whoever_reads_the_stream_once_gets_the_torn_tail(self, path: str) -> None:
+        found: list[str] = []
+        with pytest.raises(TornTailError):
+            found.extend(iter_load(path))
+        assert found == ["first", "second"]
+        with StreamReader(path) as stream:
+            assert (stream.count(), stream.seek(-1)) == (2, 1)
+        with StreamReader(path) as stream, pytest.raises(TornTailError):
+            list(stream.frames(verify=True))
+        entries = list(iter_headers([path]))
+        assert [entry.error is None for entry in entries] == [True, True, False]
+        assert isinstance(entries[-1].error, TornTailError)
+        assert repair(path, dry_run=True) == 100
+
+    @pytest.mark.parametrize("timeout", [0, 0.05, 0.3])
+    def test_a_follower_gets_it_at_its_timeout(self, path: str, timeout: float) -> None:
+        with StreamReader(path, follow=True, timeout=timeout) as stream:
+            assert [next(stream), next(stream)] == ["first", "second"]
+            with pytest.raises(TornTailError):
+                next(stream)
+
+    @pytest.mark.parametrize("command", ["verify", "inspect", "scan", "repair"])
+    def test_a_command_reports_it(self, path: str, command: str) -> None:
+        options = {"scan": ["--catalog", path + ".sqlite"], "repair": ["--dry-run"]}.get(command, [])
+        said = cli(command, path, *options)
+        assert said.code in (1, 3)
+        assert "torn" in said.out + said.err or "would cut off 100 bytes" in said.out
+
+    def test_a_reader_waits_for_a_record_that_is_being_written(self, tmp_path: Path) -> None:
+        path, data = str(tmp_path / "slow.pseal"), pickleseal.pack("slow" * 20)
+        append(path, "first")
+        size = os.path.getsize(path)
+
+        def write() -> None:
+            import fcntl
+
+            with open(path, "ab", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                for at in range(0, len(data), 64):
+                    file.write(data[at : at + 64])
+                    time.sleep(0.02)
+
+        child = forked(write)
+        while os.path.getsize(path) == size:
+            time.sleep(0.001)
+        assert list(iter_load(path)) == ["first", "slow" * 20]  # it grows, so it is worth waiting for
+        joined(child)
 
 
 class TestTarget:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .._format.timestamps import timestamp
 from .._io.atomic import open_folder, sync_folder
-from .._io.processes import release, try_acquire
+from .._io.processes import OwnDescriptor, release, try_acquire
 from .rereadable import RereadableSource
 
 _LOCK = ".lock"
@@ -156,10 +156,10 @@ class QuarantineFolder:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self._path(_LOCK), flags, 0o600)
+        file = OwnDescriptor(lambda: os.open(self._path(_LOCK), flags, 0o600))
         try:
             end, pause = time.monotonic() + _WAIT, 0.001
-            while not try_acquire(descriptor):
+            while not try_acquire(file.number):
                 if time.monotonic() > end:
                     raise TimeoutError(f"another process held the quarantine's lock for {_WAIT:.0f} seconds")
                 time.sleep(pause)
@@ -167,6 +167,7 @@ class QuarantineFolder:
             try:
                 yield
             finally:
-                release(descriptor)
+                if file.number >= 0:  # else this is the child of a fork, and the lock is the parent's
+                    release(file.number)
         finally:
-            os.close(descriptor)
+            file.close()

@@ -6,6 +6,7 @@ names another file, and goes to a record by its number. `StreamReader` reads rec
 
 import errno
 import io
+import math
 import operator
 import os
 import stat
@@ -103,9 +104,10 @@ class StreamFile:
         """Read the next frame. At the end, wait for it if that is wanted. Raises as `Scanner.read_next`."""
         if not self._follow:
             return self.scanner.read_next(read)
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         is_last_look = False
         while True:
+            self.scanner.deadline = deadline
             torn: TornTailError | None = None
             try:
                 found = self.scanner.read_next(read)
@@ -121,13 +123,13 @@ class StreamFile:
                     raise torn
                 return None
             if self._is_replaced():
-                self.scanner.wait_for_appends()  # after these, nobody writes to this file any more
-                if self.scanner.offset >= self.window.size():
+                is_free = self.scanner.wait_for_appends()  # after these, nobody writes to this file any more
+                if is_free and self.scanner.offset >= self.window.size():
                     self._go_on_with_replacement()
                 is_last_look = torn is not None
             elif self.window.size() < self.scanner.offset:
                 self._begin(self._file)  # it was emptied, and is written anew
-            wait = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
+            wait = min(_POLL, deadline - time.monotonic())
             if wait > 0:
                 time.sleep(wait)
             else:
@@ -230,8 +232,9 @@ class StreamReader(Generic[T]):
 
     A record that is refused raises an error. Its `offset` and `end` say which part of the file is left out, and the
     next call of `next()` goes on after that part. A torn tail raises `TornTailError` after all records before it.
-    Others may append meanwhile. So an end that looks torn is read again under the file's lock, and `next()` may be
-    called again after the end.
+    Others may append meanwhile. So an end that looks torn is read again when no append is under way, and `next()` may
+    be called again after the end. A reader takes no lock. It waits for an append for one second in which the file does
+    not grow, and with `follow` no longer than `timeout`; then the tail is torn.
 
     Args:
         path: the stream's file.

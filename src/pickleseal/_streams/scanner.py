@@ -9,7 +9,9 @@ This module looks at preambles and headers. It changes no file, unpickles nothin
 """
 
 import errno
+import math
 import os
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,7 +23,7 @@ from .._format.header import Header
 from .._format.limits import ALIGNMENT, Limits
 from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
 from .._format.seal import Verify
-from .._io.processes import locked
+from .._io.processes import is_locked
 from .._io.source import read_at
 from .._io.window import Window
 from ..errors import (
@@ -37,6 +39,8 @@ from ..errors import (
 
 _UNLIMITED = Limits()
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
+PATIENCE = 1.0  # seconds that a reader waits for an append which adds no byte: its process may have been stopped
+_LEAST_PAUSE, _MOST_PAUSE = 0.001, 0.05  # seconds between two looks at a lock
 _MOST_ZEROS = 1 << 20  # bytes that are compared with zero at once
 
 
@@ -102,6 +106,7 @@ class Scanner:
         offset: where the frame begins.
         record: number of its first record.
         last: stream_id and seq of the frame before it, or None if they are not known.
+        deadline: when waiting for an append ends at the latest, by the monotonic clock.
     """
 
     def __init__(
@@ -122,6 +127,7 @@ class Scanner:
         self.offset = offset
         self.record = record
         self.last: tuple[int, int] | None = None
+        self.deadline = math.inf
         self._seqs: dict[int, int] = {}  # the last seq of each stream_id
         self._is_from_start = not offset  # else it is not known which frames came before
 
@@ -262,10 +268,25 @@ class Scanner:
         if isinstance(refusal, TornTailError):
             self.wait_for_appends()
 
-    def wait_for_appends(self) -> None:
-        """Wait until no append to the file is under way."""
-        with suppress(OSError), locked(self.window.descriptor, shared=True):
-            pass
+    def wait_for_appends(self) -> bool:
+        """Wait until no append to the file is under way. Return whether there is none.
+
+        This takes no lock. It ends at the deadline, and when the file has not grown for a second: whoever holds the
+        lock was stopped, or waits for a disk.
+        """
+        size, pause = -1, _LEAST_PAUSE
+        end = math.inf
+        with suppress(OSError):  # where there are no locks, nobody appends
+            while is_locked(self.window.descriptor):
+                now, size_now = time.monotonic(), self.window.size()
+                if size_now != size:
+                    size, end = size_now, now + PATIENCE
+                left = min(end, self.deadline) - now
+                if left <= 0:
+                    return False
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, _MOST_PAUSE)
+        return True
 
     def skip(self, error: ReadError) -> SkippedRange:
         """Go on after the frame here, which was refused with this error (spec 9.1, resynchronisation).

@@ -23,6 +23,7 @@ from .._format.limits import MAX_INTEGER, Limits
 from .._format.preamble import PREAMBLE_SIZE
 from .._io import processes
 from .._io.atomic import name_file, naming, open_folder, sync_folder, write_all
+from .._io.processes import OwnDescriptor
 from .._io.source import open_at_once, read_at
 from .._io.url import refuse_url
 from .._io.window import FileWindow
@@ -62,11 +63,15 @@ class Tail:
         self._given = os.path.join(os.getcwd(), path)
         self.path = os.path.realpath(self._given)
         self._create = create
-        self._descriptor = -1
+        self._file: OwnDescriptor | None = None
         self._index = IndexWriter()
         self.written = 0
         self.sync_error: OSError | None = None
         self._forget()
+
+    @property
+    def _descriptor(self) -> int:
+        return -1 if self._file is None else self._file.number
 
     def _forget(self) -> None:
         self._end: int | None = None  # None: not looked yet
@@ -91,7 +96,8 @@ class Tail:
                     yield
                     return
             finally:
-                processes.release(self._descriptor)
+                if self._descriptor >= 0:  # else this is the child of a fork, and the lock is the parent's
+                    processes.release(self._descriptor)
             try:
                 self.sync()  # nothing more is written to this file
             finally:
@@ -100,11 +106,11 @@ class Tail:
     def _open(self) -> None:
         self.path = os.path.realpath(self._given)
         try:
-            self._descriptor = os.open(self.path, _OPEN)
+            self._file = OwnDescriptor(lambda: os.open(self.path, _OPEN))
         except FileNotFoundError:
             if not self._create:
                 raise
-            self._descriptor = os.open(self.path, _OPEN | os.O_CREAT, 0o666)
+            self._file = OwnDescriptor(lambda: os.open(self.path, _OPEN | os.O_CREAT, 0o666))
         try:
             status = _check_regular(self._descriptor, self.path)
             if not status.st_size:  # whoever made it may have died before its name was on the disk
@@ -145,10 +151,9 @@ class Tail:
     def close(self) -> None:
         """Close what is open. The next lock opens it again."""
         self._index.close()
-        descriptor, self._descriptor = self._descriptor, -1  # also if close raises: a second one could hit another file
         self._forget()
-        if descriptor >= 0:
-            os.close(descriptor)
+        if self._file is not None:
+            self._file.close()
 
     def append(self, body: EncodedFrame, options: PackOptions, records: int, repair: bool = False) -> None:
         """Write one frame at the end, under the lock.
@@ -571,7 +576,7 @@ class StreamWriter:
         """Begin anew in the child of a fork: locks, threads, descriptors and waiting records are the parent's."""
         if self._fork_count == processes.fork_count:
             return False
-        self._tail.close()  # this leaves the parent's lock alone
+        self._tail.close()  # forget what it knew; the file is closed since the fork
         self._start()
         return True
 
