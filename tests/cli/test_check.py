@@ -524,7 +524,7 @@ class TestRuns:
         assert found["complete"] is False
 
     def test_an_empty_folder_gives_a_message(self, tmp_path: Path) -> None:
-        ran = run(tmp_path, "check", ".")
+        ran = run(tmp_path, "check", "--allow-empty", ".")
         assert (ran.code, ran.err) == (0, "pickleseal: there is no artifact, so nothing was checked\n")
 
     def test_output_forms(self, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from _helpers.cli_support import cli, compare
-from _helpers.support import ROOT, SPEC, VECTORS, cases, manifest, need, read
+from _helpers.support import ROOT, SPEC, VECTORS, cases, child_environment, manifest, need, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -483,7 +483,56 @@ def test_several_paths_and_the_worst_exit_code(tmp_path: Path) -> None:
     assert f"pickleseal convert {other} NEW.pseal" in said.out
     assert said.out.rstrip().endswith("incomplete: not everything could be read")
     assert cli("inspect", good, other, "--jsonl").out.count("\n") == 3
-    assert cli("inspect", tmp_path, tmp_path / "*.nothing").code == 3
+
+
+COMMANDS = {
+    "inspect": [],
+    "verify": [],
+    "check": [],
+    "scan": ["--catalog", "c.jsonl"],
+    "seal": ["--remove", "k"],
+    "upgrade": ["--load"],
+    "repair": [],
+    "map": [],
+    "convert": ["--out", "out"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+class TestFoldersAndPatterns:
+    def test_that_stand_for_nothing_are_errors_unless_allowed(
+        self, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("folder").mkdir()
+        Path("folder", "notes.txt").write_text("nothing to look at")
+        for path, words in (("folder", "holds no file that ends with "), ("folder/*.nothing", "nothing matches")):
+            said = cli(command, *COMMANDS[command], path)
+            assert (said.code, said.out) == (2, "")
+            assert path in said.err
+            assert words in said.err
+            assert "--allow-empty" in said.err
+            assert cli(command, *COMMANDS[command], "--allow-empty", path).code == 0
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+    def test_pipes_and_devices_in_them_are_not_opened(
+        self, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("folder").mkdir()
+        for ending in ("pseal", "pkl", "py"):
+            os.mkfifo(f"folder/pipe.{ending}")
+            Path(f"folder/zero.{ending}").symlink_to("/dev/zero")
+        said = subprocess.run(
+            [sys.executable, "-m", "pickleseal", command, *COMMANDS[command], "folder", "folder/*.p*"],
+            capture_output=True,
+            text=True,
+            env=child_environment(),
+            timeout=60,
+            check=False,
+        )
+        assert said.returncode == 3
+        assert (said.stdout + said.stderr).count("not a regular file") >= 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")

@@ -463,6 +463,14 @@ def test_python_2(tmp_path: Path) -> None:
     )
     with pytest.raises(ReadError, match="a string of Python 2 that is not ascii"):
         repickle(raw, trust=())
+    with pytest.raises(ReadError, match="not ASCII can't be wrapped as it is") as caught:  # as nothing could load it
+        adopt(raw)
+    assert caught.value.where == "payload[14]"
+    assert "--encoding latin-1" in str(caught.value.hint.commands)  # type: ignore[union-attr]
+    date = b"\x80\x02cdatetime\ndatetime\nq\x00U\n\x07\xe4\x01\x02\x03\x04\x05\x00\x00\x00\x85R."
+    with pytest.raises(ReadError, match="not ASCII"):
+        adopt(date)
+    assert pickleseal.unpack(adopt(raw.replace(b"\xe9", b"e")).data, policy=Policy(protocols=(2,)))["name"] == "cafe"
     loaded = pickleseal.unpack(repickle(raw, trust=(), encoding="latin-1").data)
     assert loaded == {"name": "café", "n": 1, "l": "x" * 300}
     loaded = pickleseal.unpack(repickle(raw, trust=(), encoding="bytes").data)

@@ -410,7 +410,7 @@ def test_the_file_takes_every_field_but_the_registry() -> None:
 @needs_toml
 def test_a_file_says_where_the_keys_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = KeyRing([Key.generate("jobs")], "queue")
-    ring.to_file(folder / "keys")
+    ring.to_file(folder / "keys", overwrite=True)
     monkeypatch.setenv("JOBS_KEYS", ring.keys[0].to_text())
     data = pack([1], options=PackOptions(keys=ring))
     for place in (f"file = {quoted(str(folder / 'keys'))}", "env = 'JOBS_KEYS'"):

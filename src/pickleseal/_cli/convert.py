@@ -22,7 +22,7 @@ from .._format.timestamps import timestamp_of_file
 from .._io.url import is_url
 from ..errors import MissingExtraError, PicklesealError, printable
 from .inputs import STDIN, expand
-from .options import add_trust_arguments
+from .options import add_path_arguments, add_trust_arguments
 from .output import EXIT_FINDING, Output, UsageError, path_text, size_text
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _MAX_SIZE = 1 << 30  # bytes, once decompressed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="OLD NEW; with --out: files, folders and patterns")
+    add_path_arguments(parser, "OLD NEW; with --out: files, folders and patterns")
     parser.add_argument("--out", metavar="DIR", help="convert all PATHs into this folder, each under its own name")
     parser.add_argument("--extract", action="store_true", help="take the pickle out of an artifact")
     parser.add_argument("--force", action="store_true", help="replace existing files")
@@ -119,12 +119,10 @@ def _jobs(options: argparse.Namespace) -> Iterator[_Job]:
     for path in options.paths:  # before anything is read or written
         if is_url(path) or path == STDIN:
             raise UsageError(f"{path}: only local files can be converted with --out")
-    for path in options.paths:
-        top = path if os.path.isdir(path) else None
-        for target in expand([path], endings=endings):
-            inside = os.path.relpath(target.path, top) if top is not None else os.path.basename(target.path)
-            ending = ".pkl" if options.extract else _ENDING
-            yield _Job(target.path, os.path.join(options.out, _stem(inside) + ending), target.error)
+    for target in expand(options.paths, endings=endings, allow_empty=options.allow_empty):
+        inside = os.path.basename(target.path) if target.top is None else os.path.relpath(target.path, target.top)
+        ending = ".pkl" if options.extract else _ENDING
+        yield _Job(target.path, os.path.join(options.out, _stem(inside) + ending), target.error)
 
 
 def _stem(name: str) -> str:

@@ -3,14 +3,16 @@
 Whether something is an artifact or a stream is decided by its contents, not by its name. Nothing is unpickled here.
 """
 
+import errno
 import glob
 import io
+import itertools
 import os
 import stat
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from .._format.limits import Limits
@@ -28,11 +30,12 @@ _ENDINGS = (".pseal",)
 
 
 class Target(NamedTuple):
-    """One thing to read; or, with an error, a folder or pattern that can't be listed."""
+    """One thing to read; or, with an error, a folder or pattern that can't be listed, or what can't be read."""
 
     path: str
     error: OSError | None = None
     info: Mapping[str, Any] | None = None  # from the listing of a store
+    top: str | None = None  # the folder on the command line in which it was found
 
     @property
     def is_url(self) -> bool:
@@ -41,53 +44,89 @@ class Target(NamedTuple):
 
 
 def expand(
-    paths: Sequence[str], options: dict[str, Any] | None = None, endings: Sequence[str] = _ENDINGS
+    paths: Sequence[str],
+    options: dict[str, Any] | None = None,
+    endings: Sequence[str] = _ENDINGS,
+    allow_empty: bool = False,
 ) -> Iterator[Target]:
     """Yield what paths stand for, each once, in a fixed order.
 
     A folder (or a URL that ends with `/`) stands for all files in it and below with one of the endings. A file is taken
     whatever its ending is. A pattern (`*`, `?`, `[`) that is not the name of a file stands for what it matches, and
-    `**` in it for any folders. Links to folders are not followed.
+    `**` in it for any folders. Links to folders are not followed. What is found in a folder or by a pattern must be a
+    regular file: a pipe or a device there gets an error, as it could be read without end.
 
     Args:
         options: `storage_options` for the stores of URLs.
+        allow_empty: whether a folder or pattern may stand for nothing.
+
+    Raises:
+        UsageError: a folder or pattern stands for nothing. It is raised before the first target.
     """
+    found = [_nonempty(path, options, endings, allow_empty) for path in paths]
     seen: set[str] = set()
-    for path in paths:
-        for target in _expand_url(path, options, endings) if is_url(path) else _expand_path(path, endings):
+    for targets in found:
+        for target in targets:
             if target.path not in seen:
                 seen.add(target.path)
                 yield target
 
 
-def local_files(paths: Sequence[str], action: str) -> Iterator[Target]:
+def _nonempty(path: str, options: dict[str, Any] | None, endings: Sequence[str], allow_empty: bool) -> Iterable[Target]:
+    """Return what a path stands for. Of a folder or pattern, the first is looked for at once."""
+    if path == STDIN or not (is_url(path) or _is_many(path)):
+        return (Target(path),)
+    targets = _expand_url(path, options, endings) if is_url(path) else _expand_path(path, endings)
+    first = next(targets, None)
+    if first is not None:
+        return itertools.chain((first,), targets)
+    if allow_empty:
+        return ()
+    if glob.has_magic(path) and not os.path.isdir(path):
+        raise UsageError(f"{masked(path)}: nothing matches; --allow-empty accepts that")
+    ends = " or ".join(endings) if len(endings) < 4 else f"{', '.join(endings[:3])} or another ending of pickles"
+    raise UsageError(f"{masked(path)}: holds no file that ends with {ends}; --allow-empty accepts that")
+
+
+def _is_many(path: str) -> bool:
+    """Return whether a path stands for what is in a folder or matches a pattern."""
+    return os.path.isdir(path) or (not os.path.lexists(path) and glob.has_magic(path))
+
+
+def local_files(paths: Sequence[str], action: str, allow_empty: bool) -> Iterator[Target]:
     """Yield what paths stand for, for commands that change files in place. `action` says what they do: `signed`.
 
     Raises:
-        UsageError: a path is a URL or standard input.
+        UsageError: a path is a URL or standard input, or a folder or pattern stands for nothing.
     """
-    for target in expand(paths):
+    for target in expand(paths, allow_empty=allow_empty):
         if target.is_url or target.path == STDIN:
             raise UsageError(f"{target.path}: only local files can be {action}")
         yield target
 
 
 def _expand_path(path: str, endings: Sequence[str]) -> Iterator[Target]:
-    if path == STDIN:
-        yield Target(path)
-    elif os.path.isdir(path):
-        yield from _walk(path, endings)
-    elif not os.path.lexists(path) and glob.has_magic(path):
-        errors: list[OSError] = []
-        found = sorted(set(_matches(path, errors)))
-        yield from (Target(error.filename or path, error) for error in errors)
-        if not found and not errors:
-            yield Target(path, FileNotFoundError(2, "nothing matches", path))
-        for match in found:
-            # a file with the name - is a file; only on the command line does - mean standard input
-            yield from _expand_path(os.path.join(".", match) if match == STDIN else match, endings)
-    else:
-        yield Target(path)
+    if os.path.isdir(path):
+        yield from (target._replace(top=path) for target in _walk(path, endings))
+        return
+    errors: list[OSError] = []
+    found = sorted(set(_matches(path, errors)))
+    yield from (Target(error.filename or path, error) for error in errors)
+    for match in found:
+        # a file with the name - is a file; only on the command line does - mean standard input
+        name = os.path.join(".", match) if match == STDIN else match
+        if os.path.isdir(name):
+            yield from _walk(name, endings)
+        else:
+            yield _found(name)
+
+
+def _found(path: str) -> Target:
+    """Return a target that nobody named. Opening a pipe or a device could wait for ever."""
+    with suppress(OSError):  # opening it says what is wrong
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return Target(path, OSError(errno.EINVAL, "not a regular file", path))
+    return Target(path)
 
 
 def _matches(pattern: str, errors: list[OSError]) -> Iterator[str]:
@@ -116,7 +155,7 @@ def _walk(folder: str, endings: Sequence[str]) -> Iterator[Target]:
         folders.sort()
         for name in sorted(files):
             if name.endswith(tuple(endings)):
-                yield Target(os.path.join(here, name))
+                yield _found(os.path.join(here, name))
     yield from (Target(error.filename or folder, error) for error in errors)
 
 
@@ -134,8 +173,6 @@ def _expand_url(url: str, options: dict[str, Any] | None, endings: Sequence[str]
     except Exception as exc:  # a store raises whatever its library raises
         yield Target(masked(url), os_error(exc, url))
         return
-    if not listed:
-        yield Target(masked(url), FileNotFoundError(2, "nothing is there", masked(url)))
     yield from targets
 
 

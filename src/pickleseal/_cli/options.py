@@ -15,6 +15,14 @@ PATHS = "a file, folder, pattern, URL, or - for standard input"  # the help of a
 FORMS = ("auto", "artifact", "stream")
 
 
+def add_path_arguments(parser: argparse.ArgumentParser, what: str = PATHS, name: str = "paths") -> None:
+    """Add the paths that a command looks at."""
+    parser.add_argument(name, nargs="+", metavar="SRC" if name == "sources" else "PATH", help=what)
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="accept a folder or pattern in which there is nothing to look at"
+    )
+
+
 def add_key_arguments(parser: argparse.ArgumentParser, what: str) -> argparse._ArgumentGroup:
     """Add the options that name keys, and return their group. `what` is a sentence about their use."""
     group = parser.add_argument_group("keys", what)

@@ -13,12 +13,13 @@ import os
 from ..errors import ReadError
 from ..maintenance import repair
 from .inputs import local_files
+from .options import add_path_arguments
 from .output import EXIT_FINDING, Output, path_text, plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder or pattern")
+    add_path_arguments(parser, "a file, folder or pattern")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; the exit code is 1 if there is a tail")
     parser.add_argument(
         "--drop-corrupt",
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
-    for target in local_files(options.paths, "repaired"):
+    for target in local_files(options.paths, "repaired", options.allow_empty):
         try:
             if target.error is not None:
                 raise target.error

@@ -25,6 +25,7 @@ from .._io.url import is_url, local_path, masked
 from ..catalog import COLUMNS, HeaderEntry, iter_headers
 from ..errors import MissingExtraError, printable
 from .inputs import STDIN, Target, expand
+from .options import add_path_arguments
 from .output import EXIT_UNREADABLE, Output, UsageError, columns, cut, exit_code_of, plural, progress, size_text
 
 _ENDINGS = (".sqlite", ".jsonl", ".parquet")
@@ -237,7 +238,7 @@ def _utf8_path(path: str) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder, pattern or URL; URL/ is a folder")
+    add_path_arguments(parser, "a file, folder, pattern or URL; URL/ is a folder")
     parser.add_argument("--catalog", required=True, metavar="FILE", help=f"the catalog: {', '.join(_ENDINGS)}")
     parser.add_argument(
         "--concurrency", type=int, default=32, metavar="N", help="URLs that are read at the same time (default: 32)"
@@ -383,7 +384,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
         raise UsageError(f"--concurrency: expected 1 or more, found {options.concurrency}")
     if ending == ".parquet":
         _import_parquet()
-    scan = _Scan(options, out, expand(options.paths))
+    scan = _Scan(options, out, expand(options.paths, allow_empty=options.allow_empty))
     try:
         if ending == ".sqlite":
             _update(path, scan)

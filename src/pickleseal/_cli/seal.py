@@ -14,13 +14,13 @@ from .._files import peek
 from ..errors import PackError, ReadError, TrailingBytesError
 from ..maintenance import remove_signatures, seal
 from .inputs import local_files
-from .options import add_key_arguments, ring_of
+from .options import add_key_arguments, add_path_arguments, ring_of
 from .output import Output, UsageError, path_text, plural, signatures_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder or pattern")
+    add_path_arguments(parser, "a file, folder or pattern")
     parser.add_argument(
         "--remove", action="append", default=[], metavar="ID", help="remove the signatures of this key; may be repeated"
     )
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     if ring is not None and not any(key.can_sign for key in ring.keys):
         raise UsageError("--key: none of the keys can sign, because all of them are public")
     written = 0
-    for target in local_files(options.paths, "signed"):
+    for target in local_files(options.paths, "signed", options.allow_empty):
         try:
             if target.error is not None:
                 raise target.error

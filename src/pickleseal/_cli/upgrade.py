@@ -21,6 +21,7 @@ from ..maintenance import upgrade
 from .inputs import local_files
 from .options import (
     add_import_arguments,
+    add_path_arguments,
     add_policy_arguments,
     add_trust_arguments,
     import_all,
@@ -31,7 +32,7 @@ from .output import Output, UsageError, path_text, plural, progress
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, folder or pattern")
+    add_path_arguments(parser, "a file, folder or pattern")
     parser.add_argument("--load", action="store_true", help="allow unpickling, which runs the code of trusted classes")
     add_import_arguments(parser, "a module that registers classes or migrations")
     add_trust_arguments(parser, "a class or function that payloads may import")
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     if policy.newer != "refuse":
         raise UsageError("--policy: with newer, upgraded files would lack what newer code wrote")
     import_all(options.imports)
-    targets = list(local_files(options.paths, "upgraded"))
+    targets = list(local_files(options.paths, "upgraded", options.allow_empty))
     written = 0
     with progress(out, len(targets), "files") as bar:
         for target in targets:

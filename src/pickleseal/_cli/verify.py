@@ -25,7 +25,7 @@ from .._reading import name_packages
 from .._streams.scanner import SkippedRange
 from ..errors import ReadError, printable
 from .inputs import Subject, Target, expand, lost_facts, opened, quietly
-from .options import FORMS, PATHS, add_policy_arguments, is_bound, policy_of
+from .options import FORMS, add_path_arguments, add_policy_arguments, is_bound, policy_of
 from .output import Output, path_text, plural, progress, signatures_text, size_text
 
 _LISTED = 20  # up to so many files, whole ones are listed too
@@ -37,7 +37,7 @@ _LARGE = 1 << 28  # bytes in all from which progress is shown in bytes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_path_arguments(parser)
     add_policy_arguments(parser)
     parser.add_argument(
         "--as", dest="form_of", choices=FORMS, default="auto", help="what the files are (default: auto)"
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     policy = policy_of(options)
     has_policy = options.policy is not None
     start = time.perf_counter()
-    targets = list(expand(options.paths))
+    targets = list(expand(options.paths, allow_empty=options.allow_empty))
     shows_all = options.all or len(targets) <= _LISTED
     counts = {"checked": 0, "whole": 0, "refused": 0, "unreadable": 0, "records": 0, "bytes": 0}
 

@@ -18,7 +18,7 @@ _DECOMPRESS = Hint(
 )
 _DECODE = Hint(
     "pickleseal.convert.adopt(base64.b64decode(data)) wraps it without running it",
-    "decode it with `base64 -d`; then `pickleseal convert FILE NEW.pseal` wraps it without running it",
+    "decode it first; then `pickleseal convert FILE NEW.pseal` wraps it without running it",
 )
 _OTHERS = (
     (b"\xf7PSL\n\x1a\n", "an artifact whose CR LF became LF: it went through a text-mode transfer", None),

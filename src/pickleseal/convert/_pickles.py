@@ -20,12 +20,16 @@ from .._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, r
 from .._trust.levels import load_at
 from .._trust.safe_functions import OLD_SAFE_FUNCTIONS, SAFE_FUNCTIONS
 from .._typing import Data
-from ..errors import NotAnArtifactError, PickleEnvelopeError, UnpickleError
+from ..errors import Hint, NotAnArtifactError, PickleEnvelopeError, UnpickleError
 from ._foreign import bytes_in, compression_of, is_joblib, refuse_foreign
 
 __all__ = ["Converted", "adopt", "extract", "extract_parts", "repickle"]
 
 _UNKNOWN = "builtins:object"
+_DECODE = Hint(
+    'pickleseal.convert.repickle(data, trust=[...], encoding="latin-1") reads it under an allow-list and packs it anew',
+    "--load --encoding latin-1 reads it under an allow-list and packs it anew",
+)
 _WRAPPER = "joblib.numpy_pickle:NumpyArrayWrapper"  # is followed by the bytes of an array
 
 
@@ -80,8 +84,8 @@ def adopt(
 
     Raises:
         NotAnArtifactError: it is not a pickle; `found` says what it is.
-        PickleEnvelopeError: it is not one whole pickle of these protocols (spec section 8), or a name that it imports
-            is made while it runs. `repickle` takes some of these.
+        PickleEnvelopeError: it is not one whole pickle of these protocols (spec section 8), a name that it imports is
+            made while it runs, or a string of Python 2 in it is not ASCII. `repickle` takes some of these.
         PackError: its header would break the format's limits.
         TypeError, ValueError: an argument is not what it should be.
 
@@ -99,6 +103,10 @@ def adopt(
         raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", LOAD)
     if _WRAPPER in found.names:
         raise _is_mixed()
+    for start, _, raw in found.texts:
+        if not raw.isascii():  # every reader takes them for ASCII, so none could load it
+            reason = "a string of Python 2 that is not ASCII can't be wrapped as it is"
+            raise PickleEnvelopeError(reason, None, raw[:40], _DECODE, f"payload[{start}]")
     check_envelope(data, found.protocol, [])
     if options.packages:
         options = replace(options, packages=())  # they say what is installed today

@@ -20,7 +20,7 @@ from ..._schema.registry import Registry
 from ...catalog import HeaderEntry, iter_headers, read_headers
 from ...errors import package_notes, printable
 from ..inputs import STDIN, Target, expand
-from ..options import PATHS, add_import_arguments, add_trust_arguments
+from ..options import add_import_arguments, add_path_arguments, add_trust_arguments
 from ..output import (
     EXIT_FINDING,
     EXIT_UNREADABLE,
@@ -47,7 +47,7 @@ _LABEL = " " * 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_path_arguments(parser)
     add_import_arguments(parser, "a module or package of the code to check against")
     add_trust_arguments(parser, "a class or function that the readers trust; its module is imported")
     parser.add_argument("--policy", metavar="FILE.toml", help="the policy of the readers, as Policy.from_toml reads it")
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     policy = _policy(options, code)
     evaluator = Evaluator(policy, code, trusts_all=options.policy is None and not options.trust)
     report = Report(keeps_all=options.junit is not None)
-    targets: Iterable[Target] = expand(options.paths)
+    targets: Iterable[Target] = expand(options.paths, allow_empty=options.allow_empty)
     total, unit = None, "files"
     if out.shows_progress:
         targets = list(targets)

@@ -19,7 +19,7 @@ from ..._policy import Policy
 from ..._streams.scanner import Frame, SkippedRange
 from ...errors import LayoutError, ReadError
 from ..inputs import STDIN, Subject, Target, expand, opened, quietly
-from ..options import FORMS, PATHS, add_key_arguments, ring_of
+from ..options import FORMS, add_key_arguments, add_path_arguments, ring_of
 from ..output import Output, UsageError, path_text
 
 __all__ = ["add_arguments", "run"]
@@ -29,7 +29,7 @@ _LIMIT = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_path_arguments(parser)
     view = parser.add_mutually_exclusive_group()
     view.add_argument("--layout", action="store_true", help="draw the frame to scale: regions, offsets, padding")
     view.add_argument("--hex", action="store_true", help="dump the bytes with their meaning")
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
         raise UsageError("-o and --force need --extract")
     records = _slice(options.records)
     policy = Policy(keys=ring_of(options))
-    targets = list(expand(options.paths))
+    targets = list(expand(options.paths, allow_empty=options.allow_empty))
     if options.extract is not None and len(targets) != 1:
         raise UsageError("--extract: expected one file")
     for number, target in enumerate(targets):

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import printable
+from ..options import add_path_arguments
 from ..output import EXIT_FINDING, Output, UsageError, columns, cut, cut_start, path_text, plural, wrap
 from .code_base import File, find_places, read_files
 from .places import Place
@@ -31,9 +32,7 @@ _MOST_TEXT = 200  # characters of a text from the code base
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument(
-        "sources", nargs="+", metavar="SRC", help="a file or folder of Python code, or - for standard input"
-    )
+    add_path_arguments(parser, "a file or folder of Python code, or - for standard input", "sources")
     parser.add_argument("--markdown", action="store_true", help="write a page in Markdown")
     parser.add_argument(
         "--fail-on",
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     """Run the command."""
     if options.markdown and out.form != "text":
         raise UsageError("--markdown can't be used with --json, --jsonl or --quiet")
-    files = list(read_files(options.sources, out))
+    files = list(read_files(options.sources, out, options.allow_empty))
     find_places(files, out)
     for file in files:
         for line in file.unexplained:

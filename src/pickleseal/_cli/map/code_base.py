@@ -3,6 +3,7 @@
 Nothing of them is imported or run. The places of one module are found by `places`.
 """
 
+import errno
 import json
 import os
 import sys
@@ -10,13 +11,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..inputs import STDIN, expand
-from ..output import Output, UsageError
+from ..output import Output, UsageError, size_text
 from .names import parse
 from .places import Module, Place
 from .rules import WORDS
 
 _ENDINGS = (".py", ".pyw", ".ipynb")
 _SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages"))
+_LARGEST = 20_000_000  # bytes of a file; the largest modules that people write have a tenth of that
 _MOST_ROUNDS = 5  # of following names from module to module
 
 
@@ -46,23 +48,21 @@ class File(NamedTuple):
         return text if cell is None else f"cell {cell}, {text}"
 
 
-def read_files(sources: list[str], out: Output) -> Iterator[File]:
-    for source in sources:
-        is_folder = os.path.isdir(source)
-        for target in expand([source], endings=_ENDINGS):
-            if target.is_url:
-                raise UsageError(f"{target.path}: only local files can be mapped")
-            inside = os.path.relpath(target.path, source).split(os.sep)[:-1] if is_folder else []
-            if any(part in _SKIPPED or (part.startswith(".") and part != "..") for part in inside):
-                continue
-            try:
-                if target.error is not None:
-                    raise target.error
-                yield _read(target.path)
-            except OSError as exc:
-                out.refuse(target.path, exc)
-            except ValueError as exc:  # the notebook is not valid
-                _refuse_unparsed(target.path, exc, out)
+def read_files(sources: list[str], out: Output, allow_empty: bool) -> Iterator[File]:
+    for target in expand(sources, endings=_ENDINGS, allow_empty=allow_empty):
+        if target.is_url:
+            raise UsageError(f"{target.path}: only local files can be mapped")
+        inside = os.path.relpath(target.path, target.top).split(os.sep)[:-1] if target.top is not None else []
+        if any(part in _SKIPPED or (part.startswith(".") and part != "..") for part in inside):
+            continue
+        try:
+            if target.error is not None:
+                raise target.error
+            yield _read(target.path)
+        except OSError as exc:
+            out.refuse(target.path, exc)
+        except ValueError as exc:  # the notebook is not valid
+            _refuse_unparsed(target.path, exc, out)
 
 
 def _refuse_unparsed(path: str, exc: Exception, out: Output) -> None:
@@ -74,10 +74,12 @@ def _refuse_unparsed(path: str, exc: Exception, out: Output) -> None:
 
 def _read(path: str) -> File:
     if path == STDIN:
-        text = sys.stdin.buffer.read()
+        text = sys.stdin.buffer.read(_LARGEST + 1)
     else:
         with open(path, "rb") as file:
-            text = file.read()
+            text = file.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise OSError(errno.EFBIG, f"larger than {size_text(_LARGEST)}, so it is not read as code")
     cells: list[tuple[int, int]] = []
     if path.endswith(".ipynb"):
         text, cells = _notebook(text)
