@@ -13,13 +13,14 @@ import copyreg
 import enum
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from .._format.frame import EncodedFrame
 from .._packing import PackOptions, check_globals, describe_root, encode_pickled, pickle_or_explain, warn_of_doubts
 from .._payload.opcodes import CODE, end_of
 from .._payload.pickler import Pickled, is_plain, pickle_one
 from .._payload.structure import plain_run
+from .._payload.unpickler import load_own
 from .._schema.header_entries import ClassInHeader
 from ..errors import PackError
 
@@ -227,6 +228,34 @@ class _Pickle(NamedTuple):
     cls: type
     pickled: Pickled
     memo: int
+
+
+class Unwritten(Sequence[Any]):
+    """Records that waited and were not written, each as it was when it was added.
+
+    A record that was pickled when it was added is unpickled when it is asked for.
+    """
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = tuple(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Unwritten(self._items[index])
+        item = self._items[index]
+        return load_own(bytes(item.pickled.parts[0])) if type(item) is _Pickle else item
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records>"
 
 
 class Pending:

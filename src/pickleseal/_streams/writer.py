@@ -4,6 +4,7 @@
 wait for a batch, syncs, and takes care of threads and forks. This module runs no payload.
 """
 
+import atexit
 import errno
 import io
 import os
@@ -11,7 +12,7 @@ import stat
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -31,7 +32,7 @@ from .._packing import PackOptions, check_members, encode_object, makes_batches,
 from .._policy import Policy
 from .._reading import read_header
 from ..errors import Hint, NotAnArtifactError, PackError, ReadError, TornTailError
-from .batches import LONGEST, Pending
+from .batches import LONGEST, Pending, Unwritten
 from .index import IndexWriter, entry_of
 from .scanner import FrameExtent, Scanner, SkippedRange
 
@@ -338,6 +339,9 @@ class StreamWriter:
     With `fsync=1` and without `batch` and `linger`, a record is acknowledged when `append` returns. Otherwise it is
     acknowledged when `flush` or `close` returns.
 
+    Close a writer, or use it in a `with` block. If closing fails, the error says which records were not written.
+    Dropping a writer writes nothing. At the end of the program, writers that are still open are closed.
+
     Threads may share a writer. After a fork, the child has its own writer for the same file. The records that wait stay
     with the parent.
 
@@ -383,6 +387,8 @@ class StreamWriter:
         options: PackOptions | None = None,
     ) -> None:
         self._closed = True  # until all is there
+        self._can_retry = False  # whether closing failed, so that `close` tries again
+        self._fork_count = -1
         self._is_untouched = True
         refuse_url(path, "path")
         self._batch = _checked_int("batch", batch, 1)
@@ -402,6 +408,7 @@ class StreamWriter:
         self._start()
         processes.call_after_fork(self)
         self._closed = False
+        open_writers.add(self)
 
     def _start(self) -> None:
         self._fork_count = processes.fork_count
@@ -411,6 +418,7 @@ class StreamWriter:
         self._delayed: Exception | None = None  # of the timer's thread; the next call raises it
         self._synced = self._tail.written
         self._is_ready = self._linger is None  # short way allowed: open, no fork, no pending error, no linger
+        self._can_retry = False
         if self._pending is not None:
             self._pending.items = []
 
@@ -518,33 +526,54 @@ class StreamWriter:
     def close(self) -> None:
         """Call `flush`, and close the file. A second call does nothing.
 
+        If this fails, the writer accepts no more records, and nothing is written any more, unless this is called again:
+        then it tries again. `error.unwritten` is a sequence of the records that were not written, each as it was when
+        it was appended. So either call `close` again, or give these records to another writer.
+
         Raises:
-            As `flush`. If records could not be written, the writer stays open, and they still wait. If a sync failed,
-            now or before, the writer is closed.
+            As `flush`; every error has `unwritten`, except `PackError`. If a sync failed, now or before, what was
+            written may be lost, and a second call does nothing.
         """
-        if self._closed:
+        if self._closed and not self._can_retry:
             return
         self._restart_after_fork()
         with self._mutex:
-            failure: Exception | None = self._tail.sync_error and self._failed()
-            if failure is None:
-                self._check()
-                self._is_ready = False  # first: whoever appends from now on takes the lock and sees that this is closed
-                try:
-                    failure = self._flush()
-                except OSError as exc:
-                    if self._tail.sync_error is None:
-                        raise
-                    failure = exc
-            if self._is_untouched:  # a stream without records is an empty file
-                with naming(self.path), self._tail.locked():
-                    pass
-            self._closed = True
-            if self._timer is not None:
-                self._timer.cancel()
-            with naming(self.path):
-                self._tail.close()
-            _raise(failure)
+            if self._closed and not self._can_retry:  # by another thread, meanwhile
+                return
+            self._is_ready = False  # first: whoever appends from now on takes the lock and sees that this is closed
+            delayed, self._delayed = self._delayed, None  # if it was not PackError, its records still wait
+            try:
+                if self._tail.sync_error is not None:
+                    raise self._failed()
+                refused = self._flush()
+                if self._is_untouched:  # a stream without records is an empty file
+                    with naming(self.path), self._tail.locked():
+                        pass
+                with naming(self.path):
+                    self._tail.close()
+            except BaseException as exc:
+                exc.unwritten = self._unwritten()  # type: ignore[attr-defined]
+                self._can_retry = self._tail.sync_error is None
+                if not self._can_retry:
+                    self._release()
+                raise
+            else:
+                self._can_retry = False
+            finally:
+                self._closed = True
+                if self._timer is not None:
+                    self._timer.cancel()
+            _raise(refused or (delayed if isinstance(delayed, PackError) else None))
+
+    def _unwritten(self) -> Sequence[Any]:
+        return Unwritten([] if self._pending is None else self._pending.items)
+
+    def _release(self) -> None:
+        """Let go of the file and of the records that wait."""
+        if self._pending is not None:
+            self._pending.items = []
+        with suppress(OSError):
+            self._tail.close()
 
     def __enter__(self) -> "StreamWriter":
         return self
@@ -554,18 +583,28 @@ class StreamWriter:
     ) -> None:
         try:
             self.close()
-        except OSError:
+        except OSError as exc:
             if error is None or error is not self._tail.sync_error:  # else the caller gets it already
                 raise
+            error.unwritten = exc.unwritten  # type: ignore[attr-defined, union-attr]
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._fork_count != processes.fork_count:
+        """Close the file, and write nothing: whoever dropped this may have written the records in another way."""
+        if getattr(self, "_fork_count", -1) != processes.fork_count:  # of the parent, or wrong arguments
             return
-        waiting = 0 if self._pending is None else len(self._pending.items)
-        with suppress(Exception):  # the interpreter may be exiting
-            warnings.warn(f"unclosed {self!r}, {waiting} records waiting", ResourceWarning, stacklevel=2, source=self)
+        if not self._closed:
+            waiting = 0 if self._pending is None else len(self._pending.items)
+            text = f"unclosed {self!r}, {waiting} records that waited are not written"
+            with suppress(Exception):  # the interpreter may be exiting
+                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            if self._timer is not None:
+                self._timer.cancel()
         with suppress(Exception):
-            self.close()
+            self._tail.close()
+
+    def is_open_here(self) -> bool:
+        """Return whether it is open, and not a copy that a fork made of the parent's writer."""
+        return not self._closed and self._fork_count == processes.fork_count
 
     def __repr__(self) -> str:
         return f"<StreamWriter {self.path!r}>"
@@ -582,7 +621,8 @@ class StreamWriter:
 
     def _check(self) -> None:
         if self._closed:
-            raise ValueError("the stream writer is closed")
+            again = "; closing it failed, and close() tries again" if self._can_retry else ""
+            raise ValueError(f"the stream writer is closed{again}")
         if self._tail.sync_error is not None:
             raise self._failed()
         self._is_ready = self._linger is None
@@ -653,6 +693,32 @@ class StreamWriter:
         timer.name, timer.daemon = "pickleseal-linger", True
         timer.start()
         self._timer = timer
+
+
+# State of the process: the writers that are open, as weak references.
+open_writers: "weakref.WeakSet[StreamWriter]" = weakref.WeakSet()
+
+
+def _close_at_exit() -> None:
+    """Write what still waits when the program ends, as nobody else can any more.
+
+    A writer whose `close` failed writes nothing.
+    """
+    failure: BaseException | None = None
+    for stream in list(open_writers):
+        if stream.is_open_here():
+            with suppress(Exception):
+                text = f"unclosed {stream!r} when the program ended"
+                warnings.warn(text, ResourceWarning, stacklevel=2, source=stream)
+            try:
+                stream.close()
+            except Exception as exc:
+                failure = exc
+    if failure is not None:
+        raise failure
+
+
+atexit.register(_close_at_exit)
 
 
 def _write_late(this: weakref.ref[StreamWriter]) -> None:

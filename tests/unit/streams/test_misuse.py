@@ -141,13 +141,36 @@ for n in range(5):
     assert list(iter_load(path)) == [0, 1, 2, 3, 4]
 
 
+def test_a_writer_whose_close_failed_writes_nothing_when_the_program_ends(tmp_path: Path) -> None:
+    path = tmp_path / "failed.pseal"
+    script = """
+import sys
+from pickleseal import StreamWriter
+from pickleseal._streams import writer
+stream = StreamWriter(sys.argv[1], batch=100)
+stream.append(1)
+real = writer.write_all
+def fails(descriptor, parts):
+    raise OSError(28, "no space left on device")
+writer.write_all = fails
+try:
+    stream.close()
+except OSError as error:
+    print(list(error.unwritten))
+writer.write_all = real
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["[1]"]
+    assert list(iter_load(path)) == []
+
+
 def test_a_dropped_writer_warns_at_once_although_its_records_linger(tmp_path: Path) -> None:
     path = tmp_path / "dropped.pseal"
     held = [StreamWriter(path, linger=60)]
     held[0].append(1)
-    with pytest.warns(ResourceWarning, match="1 records waiting"):
+    with pytest.warns(ResourceWarning, match="1 records that waited are not written"):
         held.clear()
-    assert list(iter_load(path)) == [1]
+    assert not path.exists()
 
 
 def test_a_batch_of_several_types_is_refused_with_help(tmp_path: Path) -> None:

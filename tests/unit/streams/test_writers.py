@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import math
 import multiprocessing
 import os
@@ -15,6 +16,8 @@ from _helpers.streams import SHORT, append_all, fails, frames_of, needs_fork, wa
 
 from pickleseal import StreamReader, StreamWriter, append, iter_load
 from pickleseal._streams import writer as writing
+from pickleseal.errors import TornTailError
+from pickleseal.maintenance import repair
 
 
 def test_threads_share_a_writer(path: str) -> None:
@@ -199,9 +202,10 @@ def test_a_failed_write_leaves_nothing_and_removes_the_right_record(path: str, m
                 with pytest.raises(OSError, match="no space"):
                     stream.close()
         assert os.path.getsize(path) == size
-        stream.append("after")
+        if not batch:
+            stream.append("after")
         stream.close()
-        assert list(iter_load(path)) == (["before", None, 1, "after"] if batch else ["before", "after"])
+        assert list(iter_load(path)) == (["before", None, 1] if batch else ["before", "after"])
 
 
 def test_closing(path: str) -> None:
@@ -220,13 +224,188 @@ def test_closing(path: str) -> None:
     reader.close()
     stream = StreamWriter(path, batch=10)
     stream.append(2)
-    with pytest.warns(ResourceWarning, match="1 records waiting"):
+    with pytest.warns(ResourceWarning, match="1 records that waited are not written"):
         stream = None  # type: ignore[assignment]
-    assert list(iter_load(path)) == [1, 2]
+    assert list(iter_load(path)) == [1]  # garbage collection writes nothing
     with contextlib.suppress(KeyError), StreamWriter(path, batch=10) as stream:
         stream.append(3)
         raise KeyError
-    assert list(iter_load(path)) == [1, 2, 3]
+    assert list(iter_load(path)) == [1, 3]
+
+
+class Plain:
+    """A record that is copied when it is added."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plain) and other.n == self.n
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Reduced(Plain):
+    """A record that is pickled when it is added."""
+
+    def __reduce__(self) -> Any:
+        return Reduced, (self.n,)
+
+
+class Full:
+    """A disk that is full: half a frame is written, then the call fails. `is_full` may be changed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = True
+        real = writing.write_all
+
+        def write(descriptor: int, parts: Any) -> None:
+            if self.is_full:
+                os.write(descriptor, b"".join(parts)[:100])
+                raise OSError(errno.ENOSPC, "no space left on device")
+            real(descriptor, parts)
+
+        monkeypatch.setattr(writing, "write_all", write)
+
+
+class TestFailedClose:
+    """A close that fails says what was not written, and writes nothing later by itself."""
+
+    RECORDS: tuple[Any, ...] = (1, "two", {"three": 3}, Plain(4), Reduced(5), Reduced(6), ("seven", [7]))
+
+    @staticmethod
+    def load(path: str) -> list[Any]:
+        return list(iter_load(path, trust=[Plain, Reduced]))
+
+    def failed(self, path: str, body: Exception | None = None) -> tuple[StreamWriter, Any]:
+        with contextlib.ExitStack() as stack:
+            caught = stack.enter_context(pytest.raises(OSError, match="no space"))
+            stream = stack.enter_context(StreamWriter(path, batch=100, linger=60))
+            append_all(stream, *self.RECORDS)
+            if body is not None:
+                raise body
+        assert caught.value.__context__ is body
+        return stream, caught.value
+
+    @pytest.mark.parametrize("body", [None, KeyError])
+    def test_a_retry_with_a_new_writer_doubles_nothing(
+        self, path: str, body: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disk = Full(monkeypatch)
+        stream, error = self.failed(path, body and body())
+        disk.is_full = False
+        with StreamWriter(path, batch=3) as retry:
+            append_all(retry, *error.unwritten)
+        assert len(error.unwritten) == len(self.RECORDS)
+        assert list(error.unwritten[1:3]) == list(self.RECORDS[1:3])
+        assert self.load(path) == list(self.RECORDS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del stream, error, retry
+            gc.collect()
+        assert self.load(path) == list(self.RECORDS)
+
+    def test_a_record_is_handed_back_as_it_was_when_it_was_appended(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Full(monkeypatch)
+        records: list[Any] = [{"n": 1}, Plain(1), Reduced(1)]
+        stream = StreamWriter(path, batch=100)
+        append_all(stream, *records)
+        records[0]["n"] = records[1].n = records[2].n = 2
+        with pytest.raises(OSError, match="no space") as caught:
+            stream.close()
+        assert list(caught.value.unwritten) == [{"n": 1}, Plain(1), Reduced(1)]  # type: ignore[attr-defined]
+        assert type(caught.value.unwritten[2]) is Reduced  # type: ignore[attr-defined]
+
+    def test_closing_again_tries_again(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        disk = Full(monkeypatch)
+        stream, _ = self.failed(path)
+        for refused in (lambda: stream.append(8), stream.flush):
+            with pytest.raises(ValueError, match=r"close\(\) tries again"):
+                refused()
+        with pytest.raises(OSError, match="no space") as caught:
+            stream.close()
+        assert len(caught.value.unwritten) == len(self.RECORDS)  # type: ignore[attr-defined]
+        disk.is_full = False
+        stream.close()
+        stream.close()
+        assert self.load(path) == list(self.RECORDS)
+        with pytest.raises(ValueError, match=r"closed$"):
+            stream.append(8)
+
+    def test_only_what_was_not_written_is_handed_back(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with StreamWriter(path, batch=2) as retry:
+            stream = StreamWriter(path, batch=2)
+            append_all(stream, *self.RECORDS)  # the last one waits
+            disk = Full(monkeypatch)
+            with pytest.raises(OSError, match="no space") as caught:
+                stream.close()
+            disk.is_full = False
+            append_all(retry, *caught.value.unwritten)  # type: ignore[attr-defined]
+        assert self.load(path) == list(self.RECORDS)
+
+    def test_the_timer_of_a_failed_writer_writes_nothing(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        disk = Full(monkeypatch)
+        with pytest.raises(OSError, match="no space"), StreamWriter(path, linger=0.05) as stream:
+            stream.append(1)
+        disk.is_full = False
+        timers = [thread for thread in threading.enumerate() if thread.name == "pickleseal-linger"]
+        for timer in timers:
+            timer.join(10)
+        assert os.path.getsize(path) == 0
+        assert stream.path == path  # it is alive until here
+
+    def test_what_the_timer_could_not_write_is_written_by_close(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disk = Full(monkeypatch)
+        stream = StreamWriter(path, linger=0.01)
+        stream.append(1)
+        wait_until(lambda: stream._delayed is not None)
+        disk.is_full = False
+        stream.close()
+        assert list(iter_load(path)) == [1]
+
+    def test_a_torn_tail_that_may_not_be_cut_off_fails_a_close_too(self, path: str) -> None:
+        stream = StreamWriter(path, batch=10)
+        stream.append(1)
+        Path(path).write_bytes(b"\xf7PSL")
+        with pytest.raises(TornTailError) as caught:
+            stream.close()
+        assert list(caught.value.unwritten) == [1]  # type: ignore[attr-defined]
+        repair(path)
+        stream.close()
+        assert list(iter_load(path)) == [1]
+
+    @pytest.mark.parametrize("where", ["body", "close"])
+    def test_after_a_failed_sync_what_still_waited_is_handed_back(
+        self, path: str, where: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(writing, "_sync", fails)
+        with pytest.raises(OSError, match="input/output") as caught, StreamWriter(path, batch=2) as stream:
+            append_all(stream, 1, *([2] if where == "body" else []))
+        assert list(caught.value.unwritten) == []  # type: ignore[attr-defined]
+        assert list(iter_load(path)) == ([1, 2] if where == "body" else [1])
+
+    @needs_fork
+    def test_a_child_does_not_write_what_its_parent_could_not(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        disk = Full(monkeypatch)
+        stream, _ = self.failed(path)
+        disk.is_full = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if not child:
+            code = 1
+            try:
+                stream.close()
+                code = os.path.getsize(path)
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        stream.close()
+        assert self.load(path) == list(self.RECORDS)
 
 
 @pytest.mark.parametrize(
