@@ -9,7 +9,7 @@ import builtins
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import time_ns
@@ -566,9 +566,9 @@ def entry_of(found: ClassInHeader, options: PackOptions) -> dict[str, Any] | Non
     return None if found.may_be_library in options._libraries else found.entry
 
 
-def with_lacking(entry: dict[str, Any], lacking: set[str] | None) -> dict[str, Any]:
+def with_lacking(entry: dict[str, Any], lacking: Collection[str]) -> dict[str, Any]:
     """Return the entry of a class of which some objects lack attributes that its `__init__` stores (spec 6.2)."""
-    if not lacking or "attributes" not in entry:
+    if "attributes" not in entry:
         return entry
     pairs = [[name, "optional" if name in lacking else word] for name, word in entry["attributes"]]
     return {**entry, "attributes": pairs}
@@ -582,8 +582,9 @@ def add_schemas(fields: dict[str, Any], pickled: Pickled, options: PackOptions) 
         if found.warning is not None:
             _warn(found.warning)
         entry = entry_of(found, options)
-        if entry is not None and (cls in pickled.lacking or not found.only_of_objects):
-            types[found.name] = with_lacking(entry, pickled.lacking.get(cls))
+        seen = pickled.seen.get(cls)
+        if entry is not None and (seen is not None or not found.only_of_objects):
+            types[found.name] = with_lacking(entry, seen.lacking) if seen is not None and seen.lacking else entry
         if found.packages:
             packages.update(found.packages)
     if types:

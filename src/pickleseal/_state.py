@@ -44,8 +44,8 @@ STATE = (
     State("_schema.distributions", "package_of", "cache_clear", "what is installed when first asked for; bounded"),
     State("_schema.registry", "default_registry", "clear", "registering replaces its index, and the caches in it"),
     State("_schema.registry", "registries", "", "weak: an entry goes with its registry"),
-    State("_payload.faithful", "checks", "clear", "weak: an entry goes with its class"),
     State("_payload.pickler", "idle_picklers", "clear", "emptied of objects before they wait; the eight newest"),
+    State("_payload.pickler", "known_classes", "clear", "weak: an entry goes with its class"),
     State("_payload.structure", "plain_run", "cache_clear", "a function of its arguments alone, which are few"),
     State(
         "_expect",

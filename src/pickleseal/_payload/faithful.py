@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-from .._schema.class_cache import ClassCache
 from .._schema.names import global_name, is_standard
 from ..errors import text_of
 
@@ -46,20 +45,13 @@ class NotKeptError(Exception):
 # Gets an object, its reduction, and a function that takes a warning. Returns whether it holds for the whole class.
 Check = Callable[[Any, tuple[Any, ...], Callable[[Any, str], None]], bool]
 
-# Process-wide: the checks of each class, which does not change.
-checks: ClassCache[tuple[Check, ...]] = ClassCache()
-
 
 def checks_of(cls: type) -> tuple[Check, ...]:
     """Return the checks of the objects of a class. Most classes have none."""
-    found = checks.find(cls)
-    if found is None:
-        try:
-            found = _checks_of(cls)
-        except Exception:  # a class with unusual attributes: nothing is known of it
-            found = ()
-        checks.keep(cls, found)
-    return found
+    try:
+        return _checks_of(cls)
+    except Exception:  # a class with unusual attributes: nothing is known of it
+        return ()
 
 
 def needed_for_itself(obj: Any) -> NotKeptError:
@@ -121,7 +113,8 @@ def _checks_of_plain(cls: type) -> Iterator[Check]:
     if setter is None:
         if _static(cls, "__getattr__") is not None:
             yield _check_getattr
-        if (getter is None or getter is object) and _owner(cls, "__setattr__") is not object:
+        # With object's own __getstate__, pickle sets what is in slots, and nothing else.
+        if (getter is None or getter is object) and _refused_slots(cls):
             yield _check_frozen
         if issubclass(cls, dict) and _own(cls, "__setitem__"):
             yield _check_items
@@ -499,6 +492,16 @@ def _refuses_to_set(cls: type, owner: type, name: Any) -> bool:
     if not getattr(parameters, "frozen", False):
         return False
     return owner is cls or name in getattr(owner, "__dataclass_fields__", ())
+
+
+def _refused_slots(cls: type) -> list[str]:
+    """Return the slots of a class that its `__setattr__` refuses."""
+    from .._schema.adapters.base import slots_of  # adapters are imported when a class is described
+
+    owner = _owner(cls, "__setattr__") or object
+    if owner is object:
+        return []
+    return [name for name in slots_of(_attribute(cls, "__mro__")) if _refuses_to_set(cls, owner, name)]
 
 
 def _empty(cls: Any, reduced: tuple[Any, ...]) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MappingProxyType
 from typing import Any
 
+from .._schema.class_cache import ClassCache
 from .._schema.describe import required_attributes
 from .._schema.names import is_script, makes_empty_model, usual_name
 from ..errors import PackError
@@ -34,18 +35,67 @@ _PLATFORM_MODULES = frozenset({"posix", "nt", "winreg", "_winapi"})
 _PLATFORM_PATHS = frozenset({"PosixPath", "WindowsPath"})
 
 
-_NOTHING: Mapping[type, set[str]] = MappingProxyType({})
+_MOST_SEEN = 64  # instances of a class, in one pickle
+
+
+class Seen:
+    """What is known of a class whose instances are pickled, and what its first ones lack (spec 6.2).
+
+    One that has nothing left to see is shared by all pickles, and does not change.
+    """
+
+    __slots__ = ("checks", "lacking", "left", "required")
+
+    def __init__(self, checks: tuple[Check, ...], required: frozenset[str], left: int) -> None:
+        self.checks = checks
+        self.required = required  # attributes that its `__init__` stores
+        self.left = left  # instances to look at
+        self.lacking: frozenset[str] = frozenset()  # those of them that one of the first instances lacks
+
+    def see(self, obj: Any) -> None:
+        """Note what an instance lacks."""
+        self.left -= 1
+        held = _GETATTRIBUTE(obj, "__dict__")
+        if not self.required <= held.keys():
+            self.lacking |= self.required.difference(held)
+
+    def joined(self, other: "Seen | None") -> "Seen":
+        """Return what is known of the class from two pickles."""
+        if other is None:
+            return self
+        if other.lacking >= self.lacking:
+            return other
+        found = Seen((), self.required, 0)
+        found.lacking = self.lacking | other.lacking
+        return found
+
+
+# Process-wide: what is known of a class before its instances are pickled.
+known_classes: ClassCache[Seen] = ClassCache()
+
+
+def _new_seen(cls: type) -> Seen:
+    """Return what is known of a class, for one pickle."""
+    known = known_classes.find(cls)
+    if known is None:
+        required = required_attributes(cls)
+        known = Seen(checks_of(cls), required, _MOST_SEEN if required else 0)
+        known_classes.keep(cls, known)
+    return known if not known.left and not known.checks else Seen(known.checks, known.required, known.left)
+
+
+_NOTHING: Mapping[type, Seen] = MappingProxyType({})
 
 
 class Pickled:
     """A pickle in parts, its globals (ordered), the classes of its objects, its out-of-band buffers, and its methods.
 
     `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name. `doubts` are objects that
-    may be impossible to unpickle, each with a text that says why. `lacking` has the classes of instances, each with
-    the attributes that its `__init__` stores and that one of its first instances lacks.
+    may be impossible to unpickle, each with a text that says why. `seen` has the classes of instances, each with the
+    attributes that its `__init__` stores and that one of its first instances lacks.
     """
 
-    __slots__ = ("buffers", "classes", "doubts", "globals", "lacking", "methods", "parts")
+    __slots__ = ("buffers", "classes", "doubts", "globals", "methods", "parts", "seen")
 
     def __init__(
         self,
@@ -55,7 +105,7 @@ class Pickled:
         buffers: list[memoryview],
         methods: Sequence[tuple[Any, ...]] = (),
         doubts: Sequence[tuple[Any, str]] = (),
-        lacking: Mapping[type, set[str]] = _NOTHING,
+        seen: Mapping[type, Seen] = _NOTHING,
     ) -> None:
         self.parts = parts
         self.globals = names
@@ -63,7 +113,7 @@ class Pickled:
         self.buffers = buffers
         self.methods = methods
         self.doubts = doubts
-        self.lacking = lacking
+        self.seen = seen
 
 
 class _Sink:
@@ -76,20 +126,6 @@ class _Sink:
         self.write = self.parts.append
 
 
-_MOST_SEEN = 64  # instances of a class, in one pickle
-
-
-class _Seen:
-    """What the first instances of a class lack of the attributes that its `__init__` stores (spec 6.2)."""
-
-    __slots__ = ("lacking", "left", "required")
-
-    def __init__(self, required: frozenset[str], left: int) -> None:
-        self.required = required
-        self.left = left
-        self.lacking: set[str] = set()
-
-
 class Reductions:
     """What a pickler does with objects that are not of a built-in type, and what it learns of them."""
 
@@ -97,16 +133,15 @@ class Reductions:
     classes: list[type]  # those that are among them, and those that a function of a framework finds
     methods: list[tuple[Any, ...]]  # arguments of `getattr`
     plain: set[type]  # classes seen whose pickling is object's own, and that need no check
-    checks: dict[type, tuple[Check, ...]]  # of the other classes seen
     doubts: list[tuple[Any, str]]  # objects that may be impossible to unpickle, and why
-    seen: dict[type, _Seen]  # instances of classes whose `__init__` stores attributes
+    seen: dict[type, Seen]  # the classes of instances
     # Objects that were checked, by id. The pickler asks for no object twice, but for one among its own arguments.
     reduced: dict[int, Any]
 
     def start(self) -> None:
         """Begin without having seen anything."""
         self.found, self.classes, self.methods, self.plain = set(), [], [], set()
-        self.checks, self.doubts, self.reduced, self.seen = {}, [], {}, {}
+        self.doubts, self.reduced, self.seen = [], {}, {}
 
     def reducer_override(self, obj: Any, /) -> Any:
         cls = type(obj)
@@ -127,16 +162,17 @@ class Reductions:
             self._note(obj, obj.__qualname__)
             self.classes.append(obj)
             return NotImplemented
-        checks = self.checks.get(cls)
         if is_plain(cls):
-            if checks is None:
-                checks = self.checks[cls] = checks_of(cls)
-            is_seen = self._see(obj, cls)
-            if not checks:
-                if is_seen:
-                    self.plain.add(cls)
-                return NotImplemented
-            return self._checked(obj, cls, checks)
+            seen = self.seen.get(cls)
+            if seen is None:
+                seen = self.seen[cls] = _new_seen(cls)
+            if seen.left:
+                seen.see(obj)
+            if seen.checks:
+                return self._checked(obj, seen)
+            if not seen.left:
+                self.plain.add(cls)
+            return NotImplemented
         if _is_numpy(cls):
             reduced = reduce_numpy(obj)
             if reduced is not NotImplemented:
@@ -145,44 +181,23 @@ class Reductions:
             member = cls(obj._value_)
             if member is obj:
                 return cls, (obj._value_,)
-        if checks is None:
-            checks = self.checks[cls] = checks_of(cls)
-        self._see(obj, cls)
-        if checks:
-            return self._noted(obj, self._checked(obj, cls, checks))
-        return self._noted(obj, obj.__reduce_ex__(5))
-
-    def _see(self, obj: Any, cls: type) -> bool:
-        """Note what one of the first instances of a class lacks. Return whether no further one has to be seen."""
         seen = self.seen.get(cls)
         if seen is None:
-            required = required_attributes(cls)
-            seen = self.seen[cls] = _Seen(required, _MOST_SEEN if required else 0)
-        if seen.left <= 0:
-            return True
-        seen.left -= 1
-        held = _GETATTRIBUTE(obj, "__dict__")
-        if not seen.required <= held.keys():
-            seen.lacking |= seen.required.difference(held)
-        return seen.left == 0
+            seen = self.seen[cls] = _new_seen(cls)
+        if seen.left:
+            seen.see(obj)
+        return self._noted(obj, self._checked(obj, seen) if seen.checks else obj.__reduce_ex__(5))
 
-    def lacking(self) -> dict[type, set[str]]:
-        """Return, by class, the attributes that its `__init__` stores and that one of its first instances lacks.
-
-        All classes that have instances are there.
-        """
-        return {cls: seen.lacking for cls, seen in self.seen.items()}
-
-    def _checked(self, obj: Any, cls: type, checks: tuple[Check, ...]) -> Any:
+    def _checked(self, obj: Any, seen: Seen) -> Any:
         """Reduce an object, and check that it can be made again. Raises NotKeptError."""
         if id(obj) in self.reduced:
             raise needed_for_itself(obj)
         self.reduced[id(obj)] = obj
         reduced = obj.__reduce_ex__(5)
         if type(reduced) is tuple and len(reduced) > 1:
-            holds = [check(obj, reduced, self._doubt) for check in checks]
+            holds = [check(obj, reduced, self._doubt) for check in seen.checks]
             if any(holds):  # those that hold for the whole class are not asked again
-                self.checks[cls] = tuple(check for check, held in zip(checks, holds, strict=True) if not held)
+                seen.checks = tuple(check for check, held in zip(seen.checks, holds, strict=True) if not held)
         return reduced
 
     def _doubt(self, obj: Any, text: str) -> None:
@@ -311,17 +326,15 @@ def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
         or len(idle_picklers) >= _MOST_IDLE
     ):
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        methods, doubts, lacking = pickler.methods, pickler.doubts, pickler.lacking()
-        return Pickled(plain, sorted(found), pickler.classes, buffers, methods, doubts, lacking), count
+        methods, doubts = pickler.methods, pickler.doubts
+        return Pickled(plain, sorted(found), pickler.classes, buffers, methods, doubts, pickler.seen), count
     pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
     if pickler.seen:
-        pickled.lacking = pickler.lacking()
+        pickled.seen, pickler.seen = pickler.seen, {}
     parts.clear()
     found.clear()
     pickler.classes.clear()
     pickler.plain.clear()
-    pickler.checks.clear()
-    pickler.seen.clear()
     pickler.reduced.clear()
     pickler.clear_memo()
     idle_picklers.append(pickler)

@@ -57,7 +57,7 @@ def pickle_reproducibly(obj: Any) -> Pickled:
         members = exc.members
         raise PackError(reason, None, None, _HINT, path_to(obj, lambda part: part is members)) from None
     classes, methods, doubts = pickler.classes, pickler.methods, pickler.doubts
-    return Pickled([b"".join(parts)], sorted(pickler.found), classes, buffers, methods, doubts, pickler.lacking())
+    return Pickled([b"".join(parts)], sorted(pickler.found), classes, buffers, methods, doubts, pickler.seen)
 
 
 class _Sink:

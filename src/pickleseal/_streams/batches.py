@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, overload
 from .._format.frame import EncodedFrame
 from .._packing import PackOptions, check_globals, describe_root, encode_pickled, pickle_or_explain, warn_of_doubts
 from .._payload.opcodes import CODE, end_of
-from .._payload.pickler import Pickled, is_plain, pickle_one
+from .._payload.pickler import Pickled, Seen, is_plain, pickle_one
 from .._payload.structure import plain_run
 from .._payload.unpickler import load_own
 from .._schema.header_entries import ClassInHeader
@@ -332,7 +332,7 @@ class Pending:
         """Join records that were pickled one by one. Those that were only copied are pickled now."""
         names: set[str] = set()
         classes: dict[type, None] = {}
-        lacking: dict[type, set[str]] = {}
+        seen: dict[type, Seen] = {}
         pickles = []
         for item in items:
             pickled, memo = item[1:] if type(item) is _Pickle else _pickle_one(item)
@@ -340,11 +340,11 @@ class Pending:
                 raise _TooLargeError
             names.update(pickled.globals)
             classes.update(dict.fromkeys(pickled.classes))
-            for cls, missing in pickled.lacking.items():
-                lacking.setdefault(cls, set()).update(missing)
+            for cls, found in pickled.seen.items():
+                seen[cls] = found.joined(seen.get(cls))
             pickles.append((bytes(pickled.parts[0]), memo))
         data = pickles[0][0] if len(pickles) == 1 else merge(pickles)
-        return Pickled([data], sorted(names), [*classes], [], lacking=lacking)
+        return Pickled([data], sorted(names), [*classes], [], seen=seen)
 
 
 def _pickle_one(obj: Any) -> tuple[Pickled, int]:
