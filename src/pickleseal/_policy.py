@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from ._expect import Expectation, expectation
 from ._format.codec import CODECS
+from ._format.header import Header, fields_of
 from ._format.limits import Limits
 from ._format.timestamps import duration_text, parse_timestamp
 from ._format.units import seconds_of
@@ -37,6 +38,7 @@ from ._trust.allow_list import (
     is_listed,
     resolve_all,
     resolve_globals,
+    untrusted_names,
 )
 from ._trust.levels import LEVELS, Isolation, Level, LevelName
 from .errors import (
@@ -208,6 +210,36 @@ class Policy:
         from ._policy_file import read_policy
 
         return read_policy(path, cls)
+
+    def missing(self, names: "Header | Iterable[str]") -> dict[str, str]:
+        """Return which names this policy refuses, in the order given, each with why. Imports nothing.
+
+        Packages, schemas and the other rules are not looked at; `check_writes` of a `Serializer` does that as well. At
+        the levels `signed` and `unchecked`, no name is refused.
+
+        Args:
+            names: globals as `"module:qualname"`, or a header, whose `globals` are taken. A header also says which of
+                its classes are registered.
+
+        Raises:
+            TypeError: it is neither, or one of the names is no text.
+
+        >>> Policy(trust=["argparse:Namespace"]).missing(["argparse:Namespace", "shop:Order", "os:system"])
+        {'shop:Order': 'it is not trusted', 'os:system': 'it runs what its arguments say, and is never trusted'}
+        """
+        types: Fields = _NO_TYPES
+        if isinstance(names, Header):
+            types, names = fields_of(names).get("types", _NO_TYPES), names.globals
+        elif isinstance(names, str | bytes) or not isinstance(names, Iterable):
+            raise TypeError(f"names: expected a header or a list of 'module:qualname', found {names!r}")
+        listed = list(names)
+        for name in listed:
+            if not isinstance(name, str):
+                raise TypeError(f"names: expected texts, 'module:qualname', found {name!r}")
+        if not self._compiled.level.is_checked:
+            return {}
+        places = self._compiled.places(listed, types)
+        return untrusted_names(listed, self._compiled.trusted, places)
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = [name for name, own in type(self).__dataclass_fields__.items() if own.init]

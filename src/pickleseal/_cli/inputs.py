@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO, NamedTuple
 
@@ -22,6 +22,7 @@ from .._io.url import import_fsspec, is_url, local_path, masked, os_error
 from .._policy import Policy
 from .._streams.reader import StreamReader, frames_of_pipe
 from .._streams.scanner import Frame, SkippedRange
+from ..catalog import HeaderEntry, iter_headers, read_headers
 from ..errors import ReadError, StreamWarning
 from .output import UsageError
 
@@ -174,6 +175,26 @@ def _expand_url(url: str, options: dict[str, Any] | None, endings: Sequence[str]
         yield Target(masked(url), os_error(exc, url))
         return
     yield from targets
+
+
+def headers_of(
+    targets: Iterable[Target], policy: Policy, refused: Callable[[str, Exception], None]
+) -> Iterator[HeaderEntry]:
+    """Yield the headers in what targets stand for, those of standard input last. What can't be listed is `refused`."""
+    stdin: list[bytes] = []
+
+    def paths() -> Iterator[str]:
+        for target in targets:
+            if target.error is not None:
+                refused(target.path, target.error)
+            elif target.path == STDIN:
+                stdin.append(sys.stdin.buffer.read())
+            else:
+                yield target.path
+
+    yield from iter_headers(paths(), policy=policy)
+    for data in stdin:
+        yield from read_headers(data, name=STDIN, policy=policy)
 
 
 _UNLIMITED = Limits()

@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "show what an artifact or stream says about itself, without running anything",
     "verify": "check all checksums of artifacts, and signatures and a policy if asked",
     "check": "check before a deploy whether artifacts would load with the code as it is now",
+    "trust": "print the trust list that artifacts ask for, from their headers alone",
     "scan": "make a catalog of artifacts from their headers alone",
     "map": "find every place in a code base that pickles or unpickles",
     "convert": "wrap an existing pickle without running it, or take it out again",

@@ -146,6 +146,7 @@ class Output:
         self.exit_code = EXIT_OK
         self.is_complete = True
         self.summary: dict[str, Any] = {}
+        self.comment = ""  # begins each line for people that is no result, where the results are the text of a file
         self.shows_progress = progress and form == "text" and sys.stderr.isatty()
         self._color = color and _has_color(sys.stdout)
         self._results: list[dict[str, Any]] = []
@@ -218,7 +219,7 @@ class Output:
                 found |= {"offset": error.offset, "record": error.record}
             if isinstance(error, ReadError) and error.packages:
                 found["packages"] = [package._asdict() for package in error.packages]
-        self.result({**found, **more}, *lines, path=masked(path))
+        self.result({**found, **more}, *(f"{self.comment}{line}" for line in lines), path=masked(path))
 
     def worsen(self, code: int) -> None:
         """Raise the exit code to this one, if it is lower."""
@@ -244,7 +245,7 @@ class Output:
         elif self.form == "jsonl":
             _print(as_json(last))
         elif self.form == "text" and not self.is_complete:
-            _print(self.style("incomplete: not everything could be read", "red"))
+            _print(self.style(f"{self.comment}incomplete: not everything could be read", "red"))
         try:
             sys.stdout.flush()
         except OSError as exc:

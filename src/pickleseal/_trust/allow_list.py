@@ -271,6 +271,18 @@ def check_trusted(names: list[str], trusted: Trusted, places: Mapping[str, str |
         raise _untrusted(sorted(set(missing)))
 
 
+def untrusted_names(names: Iterable[str], trusted: Trusted, places: Mapping[str, str | type]) -> dict[str, str]:
+    """Return the names that `check_trusted` refuses, each with why. Imports nothing."""
+    found = {}
+    for name in names:
+        place = _untrusted_place(name, places, trusted)
+        if place is not None:
+            dangerous = is_dangerous(place) or is_dangerous(name)
+            reason = "runs what its arguments say, and is never trusted" if dangerous else "is not trusted"
+            found[name] = f"it {reason}" if place == name else f"it is {place} today, which {reason}"
+    return found
+
+
 def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
     """Return a registered class, or what the caller trusts under that very name."""
     if _makes_classes(cls) or is_dangerous(global_name(cls)) or _is_numpy(cls):

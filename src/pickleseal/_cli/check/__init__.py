@@ -11,15 +11,14 @@ those that --import names and those below them are imported. The current folder 
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..._policy import Policy
 from ..._schema.names import resolve
 from ..._schema.registry import Registry
-from ...catalog import HeaderEntry, iter_headers, read_headers
 from ...errors import package_notes, printable
-from ..inputs import STDIN, Target, expand
+from ..inputs import Target, expand, headers_of
 from ..options import add_import_arguments, add_path_arguments, add_trust_arguments
 from ..output import (
     EXIT_FINDING,
@@ -73,7 +72,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
         path = getattr(sys.modules.get(name), "__file__", None)
         out.text(out.style(f"{name} is {shown_path(path) if path else 'built in'}", "dim"))
     with progress(out, total, unit) as bar:
-        for entry in _entries(targets, policy, report):
+        for entry in headers_of(targets, policy, report.refuse):
             before = report.counts["files"]
             if entry.header is None:
                 report.refuse(entry.path, entry.error or OSError("not read"))
@@ -117,22 +116,6 @@ def _policy(options: argparse.Namespace, code: Code) -> Policy:
     except (OSError, TypeError, ValueError, ImportError, AttributeError) as exc:
         raise UsageError(str(exc)) from None
     return policy
-
-
-def _entries(targets: Iterable[Target], policy: Policy, report: Report) -> Iterator[HeaderEntry]:
-    def paths() -> Iterator[str]:
-        for target in targets:
-            if target.error is not None:
-                report.refuse(target.path, target.error)
-            elif target.path == STDIN:
-                stdin.append(sys.stdin.buffer.read())
-            else:
-                yield target.path
-
-    stdin: list[bytes] = []
-    yield from iter_headers(paths(), policy=policy)
-    for data in stdin:
-        yield from read_headers(data, name=STDIN, policy=policy)
 
 
 def _finding_lines(finding: Finding, out: Output) -> list[str]:

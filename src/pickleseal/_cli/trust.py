@@ -1,0 +1,191 @@
+"""Print the trust list that artifacts ask for, from their headers alone.
+
+A PATH is a file, a folder (all `.pseal` files in it and below), a pattern, a URL, or - for standard input. Nothing is
+imported or unpickled, and sections are not read. The list is TOML for a policy file, and Python as well. A header is a
+claim: whoever wrote the file wrote its list, and a payload can use what you trust with any arguments. So read each name
+before you trust it. Names that run what their arguments say are marked, and commented out. With --policy, only the
+names that it does not trust are printed.
+
+    pickleseal trust data/ >> policy.toml
+    pickleseal trust inbox/ --policy policy.toml
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from .._format.header import Header
+from .._policy import Policy
+from .._schema.distributions import DISTRIBUTIONS, normal
+from .._schema.names import is_standard
+from .._trust.allow_list import is_dangerous
+from .._trust.learning import is_given
+from ..errors import printable
+from .inputs import Target, expand, headers_of
+from .options import add_path_arguments, add_policy_arguments, policy_of
+from .output import EXIT_FINDING, EXIT_UNREADABLE, Output, exit_code_of, plural, progress
+
+_STANDARD = "the standard library"
+_SCRIPTS = "scripts (__main__)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    add_path_arguments(parser)
+    add_policy_arguments(parser)
+
+
+@dataclass
+class _Name:
+    """One global that artifacts import, and what is known of it."""
+
+    name: str
+    group: str
+    artifacts: int = 0
+    example: str = ""
+    versions: set[str] = field(default_factory=set)
+    registered: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why no reader can be told to trust it, or None."""
+        return 'it runs what its arguments say; only level = "signed" loads it' if is_dangerous(self.name) else None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the list has to hold it."""
+        return self.problem is None and self.registered is None
+
+
+def run(options: argparse.Namespace, out: Output) -> None:
+    """Run the command."""
+    policy = policy_of(options)
+    out.comment = "# "  # what is no result is a comment, so that the output as a whole is TOML or Python
+    found = _Found(policy, options.policy is not None)
+    targets: Iterable[Target] = expand(options.paths, allow_empty=options.allow_empty)
+    total = None
+    if out.shows_progress:
+        targets = list(targets)
+        total = len(targets)
+    with progress(out, total, "files") as bar:
+        files = 0
+        for path, entries in groupby(headers_of(targets, policy, found.refuse), key=lambda entry: entry.path):
+            files += 1
+            for entry in entries:
+                if entry.header is None:
+                    found.refuse(path, entry.error or OSError("not read"))
+                else:
+                    found.add(path, entry.header)
+            bar.advance()
+    for path, error in found.unreadable:
+        out.refuse(path, error)
+        if exit_code_of(error) == EXIT_UNREADABLE:
+            out.is_complete = False
+    names = found.ordered()
+    dangerous = sum(one.problem is not None for one in names)
+    if dangerous:
+        out.worsen(EXIT_FINDING)
+    if not found.artifacts:
+        out.message("there is no artifact, so nothing is known of what artifacts import")
+    for one in names:
+        out.result(_facts(one), path=one.name if one.is_needed else None)
+    out.text(*_lines(names, found.artifacts))
+    out.summary = {"files": files, "artifacts": found.artifacts, "names": len(names), "dangerous": dangerous}
+
+
+class _Found:
+    """What the headers say, together."""
+
+    def __init__(self, policy: Policy, has_policy: bool) -> None:
+        self._policy = policy
+        self._has_policy = has_policy
+        self._names: dict[str, _Name] = {}
+        self.artifacts = 0
+        self.unreadable: list[tuple[str, Exception]] = []
+
+    def refuse(self, path: str, error: Exception) -> None:
+        """Note what can't be read."""
+        self.unreadable.append((path, error))
+
+    def add(self, path: str, header: Header) -> None:
+        """Add the names that one artifact imports."""
+        self.artifacts += 1
+        registered = {schema.global_: name for name, schema in header.types.items() if ":" not in name}
+        packages = {normal(name): version for name, version in header.packages.items()}
+        asked = self._policy.missing(header) if self._has_policy else header.globals
+        for name in asked:
+            if is_given(name):
+                continue
+            group = _group_of(name, packages)
+            one = self._names.setdefault(name, _Name(name, group, example=path))
+            one.artifacts += 1
+            one.registered = registered.get(name, one.registered)
+            version = packages.get(normal(group))
+            if version is not None:
+                one.versions.add(version)
+
+    def ordered(self) -> list[_Name]:
+        """Return the names, those of one group together."""
+        return sorted(self._names.values(), key=lambda one: (one.group.startswith(_STANDARD), one.group, one.name))
+
+
+def _group_of(name: str, packages: Mapping[str, str]) -> str:
+    """Return the distribution that a global comes from, as the header has it, or else its top-level module."""
+    module = name.partition(":")[0]
+    top = module.partition(".")[0]
+    if top in ("__main__", "__mp_main__"):
+        return _SCRIPTS
+    if is_standard(top):
+        return _STANDARD
+    parts = module.split(".")
+    for prefix in (".".join(parts[:count]) for count in range(len(parts), 0, -1)):
+        for one in DISTRIBUTIONS.get(prefix, (prefix.replace(".", "-"),)):
+            if normal(one) in packages:
+                return one
+    return top
+
+
+def _facts(one: _Name) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "trust": one.is_needed,
+        "problem": one.problem,
+        "registered": one.registered,
+        "package": one.group,
+        "versions": sorted(one.versions),
+        "artifacts": one.artifacts,
+        "example": one.example,
+    }
+
+
+# --- the list as text, which is TOML or Python ------------------------------------------------------------------------
+
+
+def _lines(names: Sequence[_Name], artifacts: int) -> Iterator[str]:
+    """Return the list as lines that TOML and Python both take."""
+    needed = sum(one.is_needed for one in names)
+    yield f"# {plural(artifacts, 'artifact')} to load: {plural(needed, 'name') if needed else 'nothing'} to trust."
+    if not names:
+        return
+    yield "# A payload can use each of them with any arguments. Strike what you do not know."
+    yield "trust = ["
+    for group, members in groupby(names, key=lambda one: one.group):
+        of_group = list(members)
+        versions = sorted(set[str]().union(*(one.versions for one in of_group)))
+        yield f"    # {' '.join([printable(group), ', '.join(map(printable, versions))]).strip()}"
+        for one in of_group:
+            item = f"{quoted(one.name)},"
+            if one.problem is not None:
+                yield f"    # DANGEROUS: {item} {one.problem}: {printable(one.example, 4096)}"
+            elif one.registered is not None:
+                yield f"    # {item} registered as {printable(one.registered)}: programs that register it trust it"
+            else:
+                yield f"    {item}"
+    yield "]"
+
+
+def quoted(text: str) -> str:
+    """Return a text as a string of both TOML and Python, on one line, without what could change a terminal."""
+    parts = [f"\\{char}" if char in '"\\' else char if char.isprintable() else f"\\U{ord(char):08x}" for char in text]
+    return f'"{"".join(parts)}"'

@@ -1,0 +1,158 @@
+"""`pickleseal trust`: what artifacts ask their readers to trust, from headers alone; `Policy.missing`."""
+
+import ast
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _helpers.cli_support import Said, cli
+from _helpers.support import need
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pickleseal
+from pickleseal import Key, KeyRing, PackOptions, Policy, Registry, append, dump, load, peek
+from pickleseal._cli.trust import quoted
+from pickleseal.convert import adopt
+from pickleseal.errors import UntrustedGlobalError
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "modules"))
+import shapes
+
+
+def listed(said: Said) -> list[str]:
+    """Return the trust list that was printed, read as Python and as TOML."""
+    (statement,) = ast.parse(said.out).body
+    assert isinstance(statement, ast.Assign)
+    names: list[str] = ast.literal_eval(statement.value)
+    if sys.version_info < (3, 11):
+        tomllib = need("tomli")
+    else:
+        import tomllib
+    assert tomllib.loads(said.out) == {"trust": names}
+    return names
+
+
+def write_bare(path: Path, pickled: bytes) -> None:
+    path.write_bytes(adopt(pickled).data)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    dump({"job": shapes.Job(1, "a")}, tmp_path / "a.pseal")
+    (tmp_path / "below").mkdir()
+    for shape in (shapes.Job(2, "b"), 3):
+        append(tmp_path / "below" / "s.pseal", shape)
+    write_bare(tmp_path / "c.pseal", b"\x80\x04\x8c\x0eno_such_module\x8c\x06Widget\x93.")
+    return tmp_path
+
+
+def test_the_list_is_what_loads_them(folder: Path) -> None:
+    said = cli("trust", folder)
+    assert said.code == 0
+    names = listed(said)
+    assert names == ["no_such_module:Widget", "shapes:Job"]
+    (folder / "policy.toml").write_text(said.out, "utf-8")
+    policy = Policy.from_toml(folder / "policy.toml")
+    assert load(folder / "a.pseal", policy=policy) == {"job": shapes.Job(1, "a")}
+    assert list(pickleseal.iter_load(folder / "below" / "s.pseal", policy=policy)) == [shapes.Job(2, "b"), 3]
+    assert "no_such_module" not in sys.modules
+
+
+def test_only_what_a_policy_lacks_is_printed(folder: Path) -> None:
+    policy = folder / "policy.toml"
+    policy.write_text('trust = ["shapes:Job"]', "utf-8")
+    assert listed(cli("trust", folder, "--policy", policy)) == ["no_such_module:Widget"]
+    policy.write_text('trust = ["shapes:Job", "no_such_module:Widget"]', "utf-8")
+    said = cli("trust", folder, "--policy", policy)
+    assert (said.code, said.out) == (0, "# 4 artifacts to load: nothing to trust.\n")
+
+
+def test_dangerous_names_are_marked_and_commented_out(folder: Path) -> None:
+    write_bare(folder / "d.pseal", b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02ls\x85R.")
+    said = cli("trust", folder)
+    assert said.code == 1
+    assert "os:system" not in listed(said)
+    assert '    # DANGEROUS: "os:system", it runs what its arguments say; only level = "signed" loads it:' in said.out
+    assert "os:system" not in cli("trust", folder, "-q").out
+    by_name = {one["name"]: one for one in cli("trust", folder, "--json").json["results"]}
+    assert (by_name["os:system"]["trust"], by_name["os:system"]["artifacts"]) == (False, 1)
+    assert by_name["os:system"]["example"] == str(folder / "d.pseal")
+    assert (by_name["shapes:Job"]["trust"], by_name["shapes:Job"]["artifacts"]) == (True, 2)
+
+
+def test_registered_classes_are_commented_out(tmp_path: Path) -> None:
+    registry = Registry()
+    registry.register(shapes.Job, "shapes.Job")
+    dump(shapes.Job(1, "a"), tmp_path / "a.pseal", options=PackOptions(registry=registry))
+    said = cli("trust", tmp_path)
+    assert listed(said) == []
+    assert '# "shapes:Job", registered as shapes.Job' in said.out
+    assert Policy(registry=registry).missing(peek(tmp_path / "a.pseal")) == {}
+
+
+def test_what_cannot_be_read_is_a_comment_and_the_list_is_incomplete(folder: Path) -> None:
+    (folder / "bad.pseal").write_bytes(b"junk\ntrust = [")
+    said = cli("trust", folder, folder / "gone.pseal")
+    assert said.code == 3
+    assert listed(said) == ["no_such_module:Widget", "shapes:Job"]
+    assert "# incomplete" in said.out
+    assert not cli("trust", folder / "bad.pseal", "--json").json["complete"]
+
+
+def test_standard_input_and_urls(folder: Path) -> None:
+    assert listed(cli("trust", "-", stdin=(folder / "a.pseal").read_bytes())) == ["shapes:Job"]
+    need("fsspec")
+    assert listed(cli("trust", (folder / "a.pseal").as_uri())) == ["shapes:Job"]
+
+
+def test_with_keys_nothing_of_an_unsigned_header_is_printed(folder: Path) -> None:
+    ring = KeyRing([Key.generate("k")])
+    ring.to_file(folder / "keys")
+    dump(shapes.Outer.Inner(), folder / "signed.pseal", keys=ring, context="here")
+    said = cli("trust", folder, "--key", folder / "keys", "--context", "here")
+    assert said.code == 1
+    assert listed(said) == ["shapes:Outer.Inner"]
+
+
+@given(st.text())
+def test_a_name_is_quoted_for_both_languages(name: str) -> None:
+    text = quoted(name)
+    assert text.isprintable()
+    assert ast.literal_eval(text) == name
+    if sys.version_info >= (3, 11) and name.isprintable():
+        import tomllib
+
+        assert tomllib.loads(f"x = {text}") == {"x": name}
+
+
+class TestMissing:
+    def test_names_in_order_with_why(self) -> None:
+        policy = Policy(trust=["shop:Order"], renames={"old": "new"})
+        names = ["z:Z", "builtins:dict", "os:system", "shop:Order", "old:Job", "builtins:getattr", "old:os.system"]
+        found = policy.missing(names)
+        assert list(found) == ["z:Z", "os:system", "old:Job", "old:os.system"]
+        assert found["z:Z"] == "it is not trusted"
+        assert found["old:Job"] == "it is new:Job today, which is not trusted"
+        assert "runs what its arguments say" in found["os:system"]
+        assert policy.missing(name for name in names) == found
+        assert policy.missing([]) == {}
+
+    def test_it_is_what_reading_refuses(self, folder: Path) -> None:
+        for path in (folder / "a.pseal", folder / "c.pseal"):
+            with pytest.raises(UntrustedGlobalError) as caught:
+                load(path)
+            assert tuple(Policy().missing(peek(path))) == caught.value.missing
+        assert "no_such_module" not in sys.modules
+
+    def test_where_nothing_is_refused_by_name(self) -> None:
+        ring = KeyRing([Key.generate("k")])
+        for policy in (Policy(level="unchecked"), Policy(level="signed", keys=ring)):
+            assert policy.missing(["os:system"]) == {}
+
+    @pytest.mark.parametrize("names", ["os:system", b"x", 7, None, [b"os:system"], [7]])
+    def test_misuse(self, names: Any) -> None:
+        with pytest.raises(TypeError, match="names: expected"):
+            Policy().missing(names)
