@@ -8,6 +8,7 @@ import pickle
 import re
 import sqlite3
 import sys
+import threading
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -330,16 +331,38 @@ main(["scan", ".", "--catalog", "c.sqlite"])
             assert main(["scan", str(tmp_path), "--catalog", str(tmp_path / "no" / name)]) == 3
             assert "the catalog is unchanged" in capsys.readouterr().err
 
-    def test_two_scans_at_once(
+    def test_a_scan_that_never_ends_is_not_waited_for(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         scan(folder, capsys)
-        true_connect = sqlite3.connect
-        monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: true_connect(*a, **{**k, "timeout": 0}))
-        with closing(true_connect(folder / "c.sqlite", isolation_level=None)) as database:
+        monkeypatch.setattr("pickleseal._cli.scan._LONGEST_WAIT", 10)
+        with closing(sqlite3.connect(folder / "c.sqlite", isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             assert main(["scan", str(folder), "--catalog", str(folder / "c.sqlite")]) == 3
         assert "locked" in capsys.readouterr().err
+
+    def test_a_second_scan_waits_for_the_first(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        usual = scan(folder, capsys)["exit_code"]
+        with closing(sqlite3.connect(folder / "c.sqlite", isolation_level=None, check_same_thread=False)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            ending = threading.Timer(0.3, database.execute, ["COMMIT"])
+            ending.start()
+            assert main(["scan", str(folder), "--catalog", str(folder / "c.sqlite")]) == usual
+            ending.join()
+        assert "waiting for another scan of this catalog" in capsys.readouterr().err
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux's")
+    def test_a_full_disk_is_named_as_such(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*arguments: object) -> None:
+            with closing(sqlite3.connect(folder / "small.sqlite")) as database:
+                database.execute("PRAGMA max_page_count = 1")  # SQLite's own SQLITE_FULL
+                database.execute("CREATE TABLE t (x)")
+
+        monkeypatch.setattr("pickleseal._cli.scan._Scan.update", full)
+        assert main(["scan", str(folder), "--catalog", str(folder / "c.sqlite")]) == 3
+        assert "No space left on device; the catalog is unchanged" in capsys.readouterr().err
 
     def test_file_names_that_are_not_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         try:
@@ -349,6 +372,31 @@ main(["scan", ".", "--catalog", "c.sqlite"])
         for name in ("c.sqlite", "c.jsonl"):
             assert scan(tmp_path, capsys, name)["exit_code"] == 0
         assert query(tmp_path / "c.sqlite", "SELECT path FROM artifacts")[0][0].endswith("a\\xff.pseal")
+
+    @pytest.mark.skipif(os.name == "nt", reason="names are text")
+    def test_each_file_has_a_name_of_its_own(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        names = [
+            b"\xff",
+            b"\\xff",
+            b"\\\xff",
+            b"\\\\xff",
+            b"\\x5cxff",
+            b"\\x5c\xff",
+            b"\xc3\xbf",
+            b"\\xc3\xbf",
+            b"\\xg",
+        ]
+        for name in names:
+            try:
+                (tmp_path / os.fsdecode(name + b".pseal")).write_bytes(PACKED[0])
+            except OSError:
+                pytest.skip("the file system takes text only")
+        assert scan(tmp_path, capsys)["exit_code"] == 0
+        found = {path for (path,) in query(tmp_path / "c.sqlite", "SELECT path FROM artifacts")}
+        assert len(found) == len(names)
+        text = re.compile(rb"\\x([0-9a-f]{2})")
+        back = {text.sub(lambda match: bytes([int(match[1], 16)]), os.path.basename(path).encode()) for path in found}
+        assert back == {name + b".pseal" for name in names}
 
     def test_a_stream_of_ten_thousand(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         stream_of(tmp_path, 10_000)

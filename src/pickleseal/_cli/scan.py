@@ -10,11 +10,13 @@ Parquet are rewritten each time.
 """
 
 import argparse
+import errno
 import json
 import os
+import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -124,6 +126,9 @@ PRAGMA user_version = {_VERSION};
 _INSERT = f"INSERT INTO artifacts ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - ours
 
 
+_LONGEST_WAIT = 3_600_000  # milliseconds for another scan
+
+
 class Mark(NamedTuple):
     """The state of a file, by which the next scan finds out whether it changed: size and time, or the ETag."""
 
@@ -135,17 +140,29 @@ class Mark(NamedTuple):
 class SqliteCatalog:
     """A catalog that is being brought up to date. At the end of the context, all changes take effect, or none."""
 
-    def __init__(self, path: str) -> None:
-        """Open or create the catalog, and begin a transaction.
+    def __init__(self, path: str, on_wait: Callable[[], object]) -> None:
+        """Open or create the catalog, and begin a transaction. Waits while another scan has one.
+
+        Args:
+            path: the file.
+            on_wait: called before the wait for another scan.
 
         Raises:
             UsageError: the file is not a catalog.
-            sqlite3.Error: from SQLite: the folder does not exist, or another scan is running.
+            sqlite3.Error: from SQLite: the folder does not exist, or another scan goes on for longer than an hour.
         """
         import sqlite3
 
-        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as exc:
+                if "locked" not in str(exc):
+                    raise
+                on_wait()
+                self._database.execute(f"PRAGMA busy_timeout = {_LONGEST_WAIT}")
+                self._database.execute("BEGIN IMMEDIATE")
             self._begin(path)
         except BaseException as exc:
             self._database.close()
@@ -155,7 +172,6 @@ class SqliteCatalog:
 
     def _begin(self, path: str) -> None:
         run = self._database.execute
-        run("BEGIN IMMEDIATE")
         application, version = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
         if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in _TABLES.split(";"):
@@ -228,9 +244,17 @@ def _value(value: Any) -> Any:
     return value
 
 
+_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
+
+
 def _utf8_path(path: str) -> str:
-    """Return a path as text that can be encoded in UTF-8: other bytes are written as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace") if not path.isascii() else path
+    r"""Return a path as text that can be encoded in UTF-8, another text for each path.
+
+    Bytes that are not UTF-8 are written as `\xNN`, and so is a backslash that could be taken for the start of one.
+    """
+    if os.sep != "\\":
+        path = _ESCAPE.sub(r"\\x5c", path)
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -387,7 +411,7 @@ def run(options: argparse.Namespace, out: Output) -> None:
     scan = _Scan(options, out, expand(options.paths, allow_empty=options.allow_empty))
     try:
         if ending == ".sqlite":
-            _update(path, scan)
+            _update(path, scan, out)
         else:
             (_write_jsonl if ending == ".jsonl" else _write_parquet)(path, scan.rows())
     except OSError as exc:
@@ -401,13 +425,15 @@ def run(options: argparse.Namespace, out: Output) -> None:
     out.summary = dict(scan.counts)
 
 
-def _update(path: str, scan: _Scan) -> None:
+def _update(path: str, scan: _Scan, out: Output) -> None:
     import sqlite3
 
     try:
-        with SqliteCatalog(path) as catalog:
+        with SqliteCatalog(path, lambda: out.message(f"{path}: waiting for another scan of this catalog")) as catalog:
             scan.update(catalog)
     except sqlite3.Error as exc:
+        if "full" in str(exc):  # SQLITE_FULL, whose number Python has from 3.11 on
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
         raise OSError(str(exc)) from None
 
 
