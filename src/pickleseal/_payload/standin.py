@@ -81,18 +81,20 @@ class StandIns:
     def may_have_merged(self) -> bool:
         """Return whether two objects are equal now, so that they may have become one key of a dict or set.
 
-        Only the exact unpickler sees whether they are keys, and were different.
+        Only the exact unpickler sees whether they were different.
         """
         once: set[Any] = set()
         try:
-            for obj in self._hashable:
+            for count, obj in enumerate(self._hashable, 1):
                 try:
                     once.add(obj)
                 except TypeError:  # what can't be hashed is no key
                     once.add(id(obj))
+                if len(once) != count:
+                    return True
         except Exception:  # of the class's own methods
             return True
-        return len(once) != len(self._hashable)
+        return False
 
 
 def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]], hashable: list[Any]) -> type:
@@ -117,14 +119,35 @@ def _stand_in(plan: Plan, validated: list[tuple[Any, Plan]], hashable: list[Any]
         if may_make_equal:
             hashable.append(self)
 
-    members = {
-        "__slots__": (),
-        _MARK: True,
-        "__setstate__": __setstate__,
-        "__module__": cls.__module__,
-        "__doc__": cls.__doc__,
-    }
-    return type(cls.__name__, (cls,), {**members, "__qualname__": cls.__qualname__})
+    return _subclass(cls, {"__setstate__": __setstate__})
+
+
+def _subclass(cls: type, members: dict[str, Any]) -> type:
+    names = ("__module__", "__doc__", "__qualname__")
+    as_before = {name: getattr(cls, name) for name in names}
+    return type(cls.__name__, (cls,), {"__slots__": (), _MARK: True, **as_before, **members})
+
+
+class Probes:
+    """Classes for a load whose object is thrown away: it shows whether code looks for the hash of some objects.
+
+    What has no hash asked for is no key of a dict and no member of a set. `table` is the source of `find_class`.
+    """
+
+    def __init__(self, resolved: Mapping[tuple[str, str], Any], plans: Mapping[int, Plan]) -> None:
+        self.are_hashed = False
+        made = {key: self._probe(plan.cls) for key, plan in plans.items()}
+        self.table = {name: made.get(id(value), value) for name, value in resolved.items()}
+
+    def _probe(self, cls: type) -> type:
+        def __setstate__(obj: Any, state: Any) -> None:  # noqa: N807
+            """Take no state."""
+
+        def __hash__(obj: Any) -> int:  # noqa: N807
+            self.are_hashed = True
+            return id(obj)
+
+        return _subclass(cls, {"__setstate__": __setstate__, "__hash__": __hash__})
 
 
 def _build(obj: Any, state: Any) -> None:

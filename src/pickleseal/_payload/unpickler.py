@@ -351,6 +351,24 @@ def _of_another_system(exc: Exception, resolved: Resolved) -> str | None:
     return None
 
 
+def _may_be_keys(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> bool:
+    """Return whether objects that need a plan may be keys of a dict, or members of a set. Loads the payload once more.
+
+    Code of other classes that changes its buffers in place would change those of the object that was loaded, so a
+    payload with buffers is not loaded.
+    """
+    from .standin import Probes
+
+    if buffers:
+        return True
+    probes = Probes(resolved, plans)
+    try:
+        new_unpickler(payload, buffers, probes.table).load()
+    except Exception:  # of code that needs what these objects hold
+        return True
+    return probes.are_hashed
+
+
 def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
     """Load a payload with objects that need a plan."""
     from .standin import CanNotStandInError, StandIns, can_stand_in
@@ -361,7 +379,9 @@ def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved,
             unpickler = new_unpickler(payload, buffers, stand_ins.table)
             obj = unpickler.load()
             del unpickler  # it refers to what it made
-            if stand_ins.are_gone() and not stand_ins.may_have_merged():
+            if stand_ins.are_gone() and not (
+                stand_ins.may_have_merged() and _may_be_keys(payload, buffers, resolved, plans)
+            ):
                 for made, plan in stand_ins.validated:
                     plan.check(made)
                 return obj

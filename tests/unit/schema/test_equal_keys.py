@@ -131,3 +131,45 @@ def test_a_class_that_became_a_function(was: str, now: str) -> None:
     with installed(MODULE, now), installed("evolving_b", was) as there:
         policy = Policy(renames={f"{MODULE}:Task": "evolving_b:Task"})
         assert pickleseal.unpack(data, trust=[there.Task], policy=policy) == there.Task(1)
+
+
+@pytest.mark.parametrize("kind", ["frozen", "frozen slots"])
+def test_many_equal_objects_that_are_no_keys(kind: str) -> None:
+    """Objects of classes beside them, whose code asks for hashes, or for what the objects hold, change nothing."""
+    text = (
+        "class Holder:\n"
+        "    def __init__(self, task): self.task = task\n"
+        "    def __getstate__(self): return {'task': self.task}\n"
+        "    def __setstate__(self, state):\n"
+        "        self.task = state['task']\n"
+        "        self.found = {}\n"
+        "registry.register(Holder, 'x.Holder')\n"
+    )
+
+    def make(m: Any) -> list[Any]:
+        return [m.Holder(m.Task(1, 2)), *(m.Task(1, n % 3) for n in range(2000))]
+
+    data = pack_old(OLD[kind] + text, make)
+    for more in ("", "hash(state['task'])", "state['task'].a", "{}[state['task'].a] if False else None"):
+        read_text = text.replace("self.found = {}", more or "pass")
+        holder, *tasks = read(data, NEW[kind] + read_text)
+        assert repr(holder.task) == "Task(a=1)"
+        assert {repr(task) for task in tasks} == {"Task(a=1)"}
+        assert all(type(task) is type(holder.task) for task in tasks)
+
+
+def test_many_equal_keys_behind_a_tuple_or_in_another_frozen_object() -> None:
+    outer = "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Outer:\n    task: object\n"
+    outer += "registry.register(Outer, 'x.Outer')\n"
+
+    def tasks(m: Any, *more: Any) -> list[Any]:
+        return [*(m.Task(n, 1) for n in range(2000)), *more]
+
+    for make in (
+        lambda m, *more: {m.Outer(one): 1 for one in tasks(m, *more)},
+        lambda m, *more: {(0, (one,)) for one in tasks(m, *more)},
+    ):
+        data = pack_old(OLD["frozen"] + outer, lambda m, make=make: make(m, m.Task(5, 2)))
+        with pytest.raises(MigrationError, match="two keys"):
+            read(data, NEW["frozen"] + outer)
+        assert len(read(pack_old(OLD["frozen"] + outer, make), NEW["frozen"] + outer)) == 2000
