@@ -441,6 +441,143 @@ _add(
     lost=[(1, 2)],
 )
 
+
+# --- a frame that claims more bytes than there are --------------------------------------------------------------------
+def _claiming(frame: Frame) -> bytes:
+    """A frame with a frame_len that reaches beyond any end. Its preamble is right."""
+    frame.preamble = {**frame.preamble, "frame_len": 1 << 20}
+    return frame.data
+
+
+_add(
+    "claims-more",
+    "the second frame of four claims to be longer than the stream: its sequence goes on, so it is no torn tail",
+    [ZERO, _claiming(_one(1, 1)), SECOND, THIRD],
+    1,
+    error="truncated",
+    step=7,
+    back=[0, 2, 3],
+    lost=[(1, 2)],
+)
+_add(
+    "claims-more-first",
+    "the first frame claims to be longer than the stream",
+    [_claiming(_one(0, 0)), FIRST, SECOND],
+    0,
+    error="truncated",
+    step=7,
+    back=[1, 2],
+    lost=[(0, 1)],
+)
+_add(
+    "claims-more-twice",
+    "two frames that claim to be longer than the stream, and a truncated one at the end",
+    [ZERO, _claiming(_one(1, 1)), _claiming(_one(2, 2)), THIRD, _one(4, 4).data[:-1]],
+    1,
+    error="truncated",
+    step=7,
+    back=[0, 3],
+    lost=[(1, 3), (4, 5)],
+)
+_add(
+    "claims-more-interleaved",
+    "a frame that claims to be longer than the stream, before a frame of another sequence that had begun before it",
+    [ZERO, _one(1, 0, B), _claiming(_one(2, 1)), _one(3, 1, B)],
+    2,
+    error="truncated",
+    step=7,
+    back=[0, 1, 3],
+    lost=[(2, 3)],
+)
+_add(
+    "claims-more-standalone",
+    "a standalone frame that claims to be longer than the stream, before another one",
+    [_one(0, 0, 0), _claiming(_one(1, 0, 0)), _one(2, 0, 0)],
+    1,
+    error="truncated",
+    step=7,
+    back=[0, 2],
+    lost=[(1, 2)],
+)
+_add(
+    "claims-more-last",
+    "the last frame claims to be longer than the stream: a torn tail",
+    [ZERO, _claiming(_one(1, 1))],
+    1,
+    error="torn-tail",
+    step=7,
+    back=[0],
+    lost=[(1, 2)],
+)
+for _which, _inner in (("standalone", _one(9, 0, 0)), ("other", _one(9, 0, B)), ("lower", _one(9, 0))):
+    _add(
+        f"torn-around-{_which}",
+        f"ends within a frame that holds a whole frame ({_which}): that one is no frame of the stream",
+        [ZERO, FIRST, _around(_inner.data + bytes(500), 2).data[:-256]],
+        2,
+        error="torn-tail",
+        step=7,
+        back=[0, 1],
+        lost=[(2, 3)],
+    )
+_add(
+    "zeros-over-several",
+    "zero bytes from the section of the second frame of four to the end",
+    [ZERO, FIRST[:_SECTION] + bytes(64), bytes(2 * SIZE)],
+    1,
+    error="section-checksum",
+    step=16,
+    back=[0],
+    lost=[(1, 2), (2, 3)],
+)
+
+# --- a caller's limit -------------------------------------------------------------------------------------------------
+_large = Frame(framed(b"C\xff" + bytes(255)), type="builtins:bytes")
+_add(
+    "limit-torn",
+    "ends within a frame that is longer than the caller's limit: it is lost",
+    [ZERO, FIRST, _place(_large, 2).data[:-64]],
+    2,
+    error="limit-exceeded",
+    step=6,
+    back=[0, 1],
+    lost=[(2, 3)],
+    policy={"limits": {"max_frame": SIZE}},
+)
+_add(
+    "limit-claims-more",
+    "a frame that claims to be longer than the caller's limit and than the stream: it is lost",
+    [ZERO, _claiming(_one(1, 1)), SECOND],
+    1,
+    error="limit-exceeded",
+    step=6,
+    back=[0, 2],
+    lost=[(1, 2)],
+    policy={"limits": {"max_frame": SIZE}},
+)
+_add(
+    "limit-whole",
+    "a whole frame that is longer than the caller's limit: it is refused, and not lost",
+    [ZERO, _place(_large.copy(), 1), SECOND],
+    1,
+    error="limit-exceeded",
+    step=6,
+    policy={"limits": {"max_frame": SIZE}},
+)
+
+# --- the number of a record after a frame that is lost ----------------------------------------------------------------
+_unread = _batch([1, 2, 3], 1, surprise=True)
+_add(
+    "lost-header-refused",
+    "a batch whose header is refused at step 11: it counts as one record",
+    [ZERO, _unread, _one(4, 2)],
+    1,
+    error="header-schema",
+    step=11,
+    back=[0, 4],
+    lost=[(1, 2)],
+)
+
 # --- signed -----------------------------------------------------------------------------------------------------------
 _signed = [_one(n, n).sign() for n in range(3)]
 _add("signed", "a signed stream", _signed, policy=BY_HMAC)
@@ -520,6 +657,41 @@ _add_index(
     _six,
     _right[1] + _right[0] + _right[2],
     _used[1:2],
+)
+_add_index(
+    "unaligned",
+    "the second index entry has an offset that is not a multiple of 64: the index ends before it",
+    _six,
+    _right[0] + _entry(_starts[2] + 8, 3, _datas[2]) + _right[2],
+    _used[:1],
+)
+_add_index(
+    "offset-twice",
+    "the second index entry has the offset of the first one: the index ends before it",
+    _six,
+    _right[0] + _entry(_starts[1], 3, _datas[1]) + _right[2],
+    _used[:1],
+)
+_add_index(
+    "record-twice",
+    "the second index entry has the record of the first one: the index ends before it",
+    _six,
+    _right[0] + _entry(_starts[2], 2, _datas[2]) + _right[2],
+    _used[:1],
+)
+_add_index(
+    "wrong-preamble",
+    "the second index entry has another preamble_xxh3 than its frame: this index entry alone is not used",
+    _six,
+    _right[0] + _entry(_starts[2], 3, _datas[1]) + _right[2],
+    [_used[0], _used[2]],
+)
+_add_index(
+    "no-frame",
+    "the second index entry has an offset at which no frame begins: this index entry alone is not used",
+    _six,
+    _right[0] + _entry(_starts[1] + 64, 3, _datas[1]) + _right[2],
+    [_used[0], _used[2]],
 )
 _add_index("junk", "text instead of an index", _six, b"a line of a log\n" * 9, [])
 _other = [_one(n, n, B).data for n in range(4)]

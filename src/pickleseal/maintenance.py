@@ -398,10 +398,12 @@ def _kept(header: Header) -> dict[str, Any]:
 
 
 def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False, dry_run: bool = False) -> int:
-    """Cut off the torn tail of a stream, and sync.
+    """Cut off what a crash left at the end of a stream, and sync. After this the next append is not refused.
 
-    A torn tail is what an unfinished append leaves (spec section 9.3). The lock of appends is held, so an append that
-    is under way is not touched. All before the torn tail stays as it is, damaged frames too. Unpickles nothing.
+    A torn tail is what an unfinished append leaves (spec section 9.3). If a machine crashed, the frames before it may
+    be damaged, too: those are cut off only with `drop_corrupt`. Everything up to the last frame that passes all checks
+    stays as it is, damaged frames before that one too. The lock of appends is held, so an append that is under way is
+    not touched. Unpickles nothing.
 
     Args:
         path: the file of the stream.
@@ -410,11 +412,11 @@ def repair(path: str | os.PathLike[str], *, drop_corrupt: bool = False, dry_run:
         dry_run: write nothing, and take no lock. An append that is under way then looks like a torn tail.
 
     Returns:
-        The number of bytes that were cut off, or with `dry_run` would be. 0: the stream has no torn tail.
+        The number of bytes that were cut off, or with `dry_run` would be. 0: an append is not refused as it is.
 
     Raises:
-        ReadError: the last frame is corrupt, and `drop_corrupt` is false. Or the file is no stream, as nothing in
-            it is a frame; then nothing is cut off.
+        ReadError: frames at the end are corrupt, and `drop_corrupt` is false. Or the file is no stream, as nothing in
+            it is a frame. Nothing is cut off.
         OSError: from the operating system, also if there is no such file.
 
     >>> import os, tempfile

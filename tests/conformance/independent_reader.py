@@ -29,7 +29,7 @@ import itertools
 import json
 import re
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NoReturn
@@ -1074,7 +1074,7 @@ class _Preamble:
     seq: int
 
 
-def walk(data: bytes, *, skip: bool = False, **told: Any) -> Walked:
+def walk(data: bytes, *, skip: bool = False, limits: Mapping[str, int] | None = None, **told: Any) -> Walked:
     """Read a stream from its start. `told`: `keys`, `purpose`, `context` and `signed_by`, as for `verify`."""
     view, keys = memoryview(data), _Keys(**told)
     walked = Walked([], [], None, 0, 0)
@@ -1083,9 +1083,15 @@ def walk(data: bytes, *, skip: bool = False, **told: Any) -> Walked:
     while walked.offset < len(data):
         offset, rest = walked.offset, view[walked.offset :]
         preamble = _whole_preamble(rest)
+        claimed = None if preamble is not None else _preamble(rest, MAX_INT)
+        within = None
         try:
-            head = _judge(rest, keys, seqs)
+            head = _judge(rest, keys, seqs, limits)
         except Refused as refused:
+            if refused.error == "torn-tail" and claimed is not None:
+                within = _frame_within(data, offset, claimed, seqs)
+                if within is not None:
+                    refused = Refused("truncated", 7)
             walked.refused = refused
             if not skip:
                 return walked
@@ -1093,13 +1099,15 @@ def walk(data: bytes, *, skip: bool = False, **told: Any) -> Walked:
                 walked.lost.append(Extent(offset, len(data), refused.error, None))
                 walked.offset = len(data)
             elif preamble is None:
-                found = _next_frame(data, offset, last)
+                found = within or _next_frame(data, offset, last)
                 missing = None
                 if found is None:
                     walked.offset = len(data)
                 else:
                     walked.offset, other = found
-                    if last is not None and other.stream_id and other.stream_id == last[0]:
+                    if within is not None and claimed is not None and claimed.stream_id == other.stream_id != 0:
+                        missing = other.seq - claimed.seq
+                    elif last is not None and other.stream_id and other.stream_id == last[0]:
                         missing = other.seq - last[1] - 1
                     walked.records += 1 if missing is None else missing
                     seqs[other.stream_id] = other.seq
@@ -1111,7 +1119,7 @@ def walk(data: bytes, *, skip: bool = False, **told: Any) -> Walked:
                 walked.lost.append(Extent(offset, offset, refused.error, missing))
             else:
                 walked.offset += preamble.frame_len
-                walked.records += _count(rest)
+                walked.records += _count(rest, keys)
                 walked.lost.append(Extent(offset, walked.offset, refused.error, 1))
                 if refused.error != "stream-order":
                     last = preamble.stream_id, preamble.seq
@@ -1146,12 +1154,12 @@ def entries(index: bytes, data: bytes) -> list[tuple[int, int]]:
     ]
 
 
-def _judge(rest: memoryview, keys: _Keys, seqs: Mapping[int, int]) -> _Head:
+def _judge(rest: memoryview, keys: _Keys, seqs: Mapping[int, int], limits: Mapping[str, int] | None) -> _Head:
     """All but policy, of the frame that a stream goes on with."""
     if not any(rest):
         raise Refused("torn-tail", 1)
     try:
-        head = _read_head(rest, _limits(None), keys, seqs)
+        head = _read_head(rest, _limits(limits), keys, seqs)
     except Refused as refused:
         if refused.error == "truncated":
             raise Refused("torn-tail", refused.step) from None
@@ -1163,6 +1171,11 @@ def _judge(rest: memoryview, keys: _Keys, seqs: Mapping[int, int]) -> _Head:
 
 def _whole_preamble(rest: memoryview) -> _Preamble | None:
     """The preamble here, where steps 1 to 6 pass without limits, and all of the frame is there."""
+    return _preamble(rest, len(rest))
+
+
+def _preamble(rest: memoryview, longest: int) -> _Preamble | None:
+    """The preamble here, where steps 1 to 6 pass without limits, and the frame is not longer than that."""
     if len(rest) < 64 or _xxh3(rest[:56]) != int.from_bytes(rest[56:64], "little"):
         return None
     magic, major, _, flags, frame_len, header_len, seal_len, _, stream_id, seq, _ = PREAMBLE.unpack(rest[:64])
@@ -1170,7 +1183,7 @@ def _whole_preamble(rest: memoryview) -> _Preamble | None:
         return None
     if header_len % 64 or not 64 <= header_len <= MAX_HEADER_LEN or seal_len % 64 or seal_len > MAX_SEAL_LEN:
         return None
-    if frame_len % 64 or not 128 + header_len + seal_len <= frame_len <= min(MAX_INT, len(rest)):
+    if frame_len % 64 or not 128 + header_len + seal_len <= frame_len <= min(MAX_INT, longest):
         return None
     return None if stream_id == 0 and seq else _Preamble(frame_len, header_len, stream_id, seq)
 
@@ -1178,14 +1191,7 @@ def _whole_preamble(rest: memoryview) -> _Preamble | None:
 def _next_frame(data: bytes, offset: int, last: tuple[int, int] | None) -> tuple[int, _Preamble] | None:
     """Resynchronisation, point 3: the next frame behind a preamble that says nothing."""
     others = []
-    view = memoryview(data)
-    for start in range(offset + 64, len(data), 64):
-        preamble = _whole_preamble(view[start:])
-        if preamble is None:
-            continue
-        header = view[start + 64 : start + 64 + preamble.header_len]
-        if _xxh3(header) != int.from_bytes(view[start + 32 : start + 40], "little"):
-            continue
+    for start, preamble in _candidates(data, offset):
         if last is None or not last[0] or (preamble.stream_id == last[0] and preamble.seq > last[1]):
             return start, preamble
         if preamble.stream_id != last[0]:
@@ -1193,10 +1199,34 @@ def _next_frame(data: bytes, offset: int, last: tuple[int, int] | None) -> tuple
     return others[0] if others else None
 
 
-def _count(rest: memoryview) -> int:
-    """How many records the refused frame here counts as: those that its header gives, if it can be read."""
+def _frame_within(
+    data: bytes, offset: int, claimed: _Preamble, seqs: Mapping[int, int]
+) -> tuple[int, _Preamble] | None:
+    """A frame of the stream within the extent that a frame claims which is not whole: then that one is no torn tail."""
+    for start, preamble in _candidates(data, offset):
+        number = preamble.stream_id
+        if not claimed.stream_id or (number and number == claimed.stream_id and preamble.seq > claimed.seq):
+            return start, preamble
+        if number and number != claimed.stream_id and number in seqs and preamble.seq >= seqs[number]:
+            return start, preamble
+    return None
+
+
+def _candidates(data: bytes, offset: int) -> Iterator[tuple[int, _Preamble]]:
+    """Whole frames behind an offset, as their preamble and the checksum of their header show."""
+    view = memoryview(data)
+    for start in range(offset + 64, len(data), 64):
+        preamble = _whole_preamble(view[start:])
+        if preamble is not None:
+            header = view[start + 64 : start + 64 + preamble.header_len]
+            if _xxh3(header) == int.from_bytes(view[start + 32 : start + 40], "little"):
+                yield start, preamble
+
+
+def _count(rest: memoryview, keys: _Keys) -> int:
+    """How many records the refused frame here counts as: those that its header gives, if steps 1 to 13 pass."""
     try:
-        records: int = _read_head(rest, {**_limits(None), **_EVERY_SIZE}).header.get("records", 1)
+        records: int = _read_head(rest, {**_limits(None), **_EVERY_SIZE}, keys).header.get("records", 1)
     except Refused:
         return 1
     return records

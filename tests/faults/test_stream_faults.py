@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _helpers import stream_tails
 from _helpers.cli_support import cli
 from _helpers.crash_rounds import forked, joined
 from _helpers.fault_kit import run, run_each
@@ -353,6 +354,11 @@ class TestDamagedFile:
             repair(path)
         assert repair(path, drop_corrupt=True) == len(data) - ends[1]
         assert self.read(path) == (list(self.RECORDS[:2]), None)
+
+
+def test_one_call_of_repair_is_enough_whatever_a_crash_left(tmp_path: Path) -> None:
+    counts = stream_tails.tails(tmp_path, 60, 1)
+    assert min(counts[kind] for kind in stream_tails.KINDS) >= 3, counts
 
 
 @pytest.mark.parametrize("follow", [False, True])

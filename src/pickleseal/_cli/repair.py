@@ -1,7 +1,7 @@
 """Cut off the torn tail of a stream, which is what remains of an append that did not finish.
 
-Everything before the tail stays as it is, including damage before the last frame. `repair` takes the lock that appends
-take, so it does not touch what is being written. Nothing is unpickled. --dry-run only reports the tail.
+Everything up to the last good frame stays as it is, including damage before that frame. `repair` takes the lock that
+appends take, so it does not touch what is being written. Nothing is unpickled. --dry-run only reports the tail.
 
     pickleseal repair events.pseal --dry-run
     pickleseal repair events.pseal

@@ -30,9 +30,9 @@ from .._io.window import FileWindow, PipeWindow
 from .._policy import Policy, Request, Trust, request_of
 from .._reading import accept, check_body, check_codecs, load_accepted, read_header
 from .._typing import File, T
-from ..errors import ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
+from ..errors import ReadError, StreamWarning, TornTailError, frames_up
 from .index import entry_of, is_true, read_index
-from .scanner import Frame, FrameExtent, Read, Scanner, SkippedRange, is_damage
+from .scanner import Frame, FrameExtent, Read, Scanner, SkippedRange
 
 if TYPE_CHECKING:
     from .._typing import A, B, C, D, E, TypeForm, Untyped
@@ -108,15 +108,15 @@ class StreamFile:
         is_last_look = False
         while True:
             self.scanner.deadline = deadline
-            torn: TornTailError | None = None
+            torn: ReadError | None = None
             try:
                 found = self.scanner.read_next(read)
                 if found is not None:
                     return found
-            except TornTailError as exc:
-                torn = exc
-            except TruncatedError:  # shorter than what was read of it
-                if is_last_look:
+            except ReadError as exc:
+                if self.scanner.is_unfinished(exc):
+                    torn = exc
+                elif is_last_look or not self.scanner.has_shrunk():
                     raise
             if is_last_look:
                 if torn is not None:
@@ -221,7 +221,7 @@ class StreamFile:
             except TornTailError:
                 return None
             except ReadError as exc:
-                if not self._skips or not is_damage(exc):
+                if not self._skips or not scanner.is_skipped(exc):
                     exc.path = self.path
                     raise
                 scanner.skip(exc)
@@ -498,27 +498,29 @@ class StreamReader(Generic[T]):
                 name_file(exc, self.path)
                 raise
             refusal.path, self._skip = self.path, 0
-            if isinstance(refusal, TornTailError):
-                self._end_at_torn_tail(refusal)
+            scanner = self._file.scanner
+            if scanner.is_unfinished(refusal):
+                self._end_at_torn_tail(refusal, scanner.offset)
                 if self._file.leave_torn():
                     continue
                 return None
-            if isinstance(refusal, TruncatedError):  # the file became shorter than what was read of it
+            if scanner.has_shrunk():
                 raise refusal
-            lost = self._file.scanner.skip(refusal)
+            is_skipped = scanner.is_skipped(refusal)
+            lost = scanner.skip(refusal)
             refusal.end = lost.end
-            if self._report is None or not is_damage(refusal):
+            if self._report is None or not is_skipped:
                 raise refusal
             self._report(lost)
 
-    def _end_at_torn_tail(self, refusal: TornTailError) -> None:
+    def _end_at_torn_tail(self, refusal: ReadError, good_end: int) -> None:
         """Raise the error, or report the torn tail once. The reader stays before it: a record may follow later."""
         refusal.end = self._file.window.size()
         if self._report is None:
             raise refusal
-        if self._torn_at != refusal.good_end:
-            self._torn_at = refusal.good_end
-            self._report(SkippedRange(refusal.good_end, refusal.end, refusal, None, None))
+        if self._torn_at != good_end:
+            self._torn_at = good_end
+            self._report(SkippedRange(good_end, refusal.end, refusal, None, None))
 
     def _keep(self, lost: SkippedRange) -> None:
         self.lost.append(lost)

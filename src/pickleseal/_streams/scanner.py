@@ -13,14 +13,14 @@ import math
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .._format.checksum import checksum
 from .._format.frame import decode_head
 from .._format.header import Header
-from .._format.limits import ALIGNMENT, Limits
+from .._format.limits import ALIGNMENT, MAX_INTEGER, Limits
 from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, decode_preamble
 from .._format.seal import Verify
 from .._io.processes import is_locked
@@ -38,6 +38,7 @@ from ..errors import (
 )
 
 _UNLIMITED = Limits()
+_ANY_SIZE = Limits(max_decoded=MAX_INTEGER)
 _NO_DAMAGE = frozenset({"limit-exceeded", "signature-invalid", "unsupported-codec"})
 PATIENCE = 1.0  # seconds that a reader waits for an append which adds no byte: its process may have been stopped
 _LEAST_PAUSE, _MOST_PAUSE = 0.001, 0.05  # seconds between two looks at a lock
@@ -184,7 +185,7 @@ class Scanner:
             if start and isinstance(exc, TruncatedError | NotAnArtifactError):
                 refusal = self._torn(exc) or exc
             refusal.offset, refusal.record = offset, self.record
-            if not again or not self._is_shared or not is_damage(refusal):
+            if not again or not self._is_shared or not self.is_skipped(refusal):
                 raise refusal from exc.__cause__
         self._prepare_to_read_again(refusal)
         return self.look(counts=counts, again=False)
@@ -201,7 +202,7 @@ class Scanner:
         try:
             return self._read_next(read)
         except ReadError as exc:
-            if not self._is_shared or not is_damage(exc):
+            if not self._is_shared or not self.is_skipped(exc):
                 raise
             self._prepare_to_read_again(exc)
         return self._read_next(read)
@@ -265,8 +266,25 @@ class Scanner:
     def _prepare_to_read_again(self, refusal: ReadError) -> None:
         """Forget what was read: it may be from the middle of an append or a repair. Wait for the end of an append."""
         self.window.forget()
-        if isinstance(refusal, TornTailError):
+        if self.is_unfinished(refusal):
             self.wait_for_appends()
+            self.window.forget()
+
+    def has_shrunk(self) -> bool:
+        """Return whether the input is shorter than what was read of it."""
+        return self.window.size() < self.offset
+
+    def is_unfinished(self, error: ReadError) -> bool:
+        """Return whether an error is about a frame here that may still be written: it is torn, and the last one."""
+        if error.code == "limit-exceeded" and error.step == 6:  # spec 11: a caller's limit comes before the torn tail
+            return self.refused_preamble() is None and self._following() is None
+        return isinstance(error, TornTailError)
+
+    def is_skipped(self, error: ReadError) -> bool:
+        """Return whether a reader that skips damage goes on after this error, with the frame here as lost."""
+        return is_damage(error) or (
+            error.code == "limit-exceeded" and error.step == 6 and self.refused_preamble() is None
+        )
 
     def wait_for_appends(self) -> bool:
         """Wait until no append to the file is under way. Return whether there is none.
@@ -306,21 +324,40 @@ class Scanner:
             if not isinstance(error, StreamOrderError):  # else it was read before, or belongs further up
                 self.enter(FrameExtent(begin, self.offset, preamble, first, records or 1))
             return SkippedRange(begin, self.offset, error, 1, records)
-        found = None
-        if not isinstance(error, TornTailError) and self.window.descriptor >= 0:
-            if self._search is None:
-                self._search = Search(self.window)
-            found = self._search.find(begin, self.last)
+        found = self._following() if isinstance(error, TruncatedError) else None
+        claimed = None if found is None else decode_preamble(self.window.take(begin, PREAMBLE_SIZE), _UNLIMITED)
+        if found is None and not isinstance(error, TornTailError) and self.window.descriptor >= 0:
+            found = self._searching().find(begin, self.last)
         if found is None:
             self.offset = self.window.size()
             return SkippedRange(begin, self.offset, error, None, None)
         self.offset, preamble = found
         frames = None
-        if self.last is not None and self.last[0] == preamble.stream_id and self.last[0]:
+        if claimed is not None and claimed.stream_id == preamble.stream_id and claimed.stream_id:
+            frames = preamble.seq - claimed.seq
+        elif self.last is not None and self.last[0] == preamble.stream_id and self.last[0]:
             frames = preamble.seq - self.last[1] - 1
         self.record = first + (1 if frames is None else frames)
         self._expect(preamble)
         return SkippedRange(begin, self.offset, error, frames, None if frames else frames)
+
+    def _searching(self) -> "Search":
+        if self._search is None:
+            self._search = Search(self.window)
+        return self._search
+
+    def _following(self) -> tuple[int, Preamble] | None:
+        """Return a frame of the stream within the extent that the frame here claims and that goes beyond the end.
+
+        If there is one, the frame here is no torn tail (spec 9.1). An artifact within the frame's own content is none.
+        """
+        if self.window.descriptor < 0:  # a pipe, or an object in a store, in which nothing is searched for
+            return None
+        try:
+            preamble = decode_preamble(self.window.take(self.offset, PREAMBLE_SIZE), _UNLIMITED)
+        except ReadError:
+            return None
+        return self._searching().find_within(self.offset, preamble, self._seqs)
 
     def refused_preamble(self) -> Preamble | None:
         """Return the preamble of the refused frame here, if it is right, so that the frame's end is known."""
@@ -337,15 +374,20 @@ class Scanner:
             self._seqs[preamble.stream_id] = preamble.seq - 1
 
     def _known_records(self, preamble: Preamble) -> int | None:
-        """Return how many records the frame here holds, or None if its header is damaged."""
+        """Return how many records the frame here holds, or None if its header is refused at steps 1 to 13."""
         try:
-            return self._count(preamble)
+            self._count(preamble)
+            head = self.window.take(self.offset, preamble.head_len)[PREAMBLE_SIZE:]
+            return decode_head(preamble, head, _ANY_SIZE, self._verify).records or 1
         except ReadError:
             return None
 
     def _torn(self, error: ReadError) -> TornTailError | None:
         """Return the torn tail that begins here, if this error means one."""
         if isinstance(error, TruncatedError):
+            if self._following() is not None:
+                error.hint = "frames of the stream follow, so this length is wrong: it was forged, or written in error"
+                return None
             reason = "the stream ends within a frame"
         elif self._is_zero_to_end():
             reason = "the stream ends in zero bytes"
@@ -403,13 +445,37 @@ class Search:
     streams and much damage is read through a few times, and not once more for each stream.
     """
 
-    __slots__ = ("_hashed", "_seen", "_size", "_window")
+    __slots__ = ("_hashed", "_seen", "_size", "_window", "_within")
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self._hashed = 0  # bytes of headers, by all searches
         self._size = -1  # of the file, when it was last searched to its end
         self._seen: dict[int, list[tuple[int, int]]] = {}
+        self._within: tuple[object, tuple[int, Preamble] | None] = None, None  # the newest question, and its answer
+
+    def find_within(self, offset: int, claimed: Preamble, seqs: Mapping[int, int]) -> tuple[int, Preamble] | None:
+        """Return the first frame of the stream that begins within the extent which another one claims, or None.
+
+        Args:
+            offset: where the frame begins that is not all there.
+            claimed: its preamble.
+            seqs: the last seq of each stream_id before it.
+        """
+        size = self._window.size()
+        question = offset, claimed, size, dict(seqs)
+        if self._within[0] != question:
+            known = dict(seqs)
+            if claimed.stream_id:
+                known[claimed.stream_id] = claimed.seq
+            found = (
+                (at, preamble)
+                for at, preamble in self._candidates(offset + ALIGNMENT, size)
+                if not claimed.stream_id
+                or (preamble.stream_id and preamble.seq > known.get(preamble.stream_id, math.inf))
+            )
+            self._within = question, next(found, None)
+        return self._within[1]
 
     def find(self, offset: int, last: tuple[int, int] | None) -> tuple[int, Preamble] | None:
         """Return where the next frame after a damaged one begins, and its preamble, or None if there is none.

@@ -12,10 +12,11 @@ import stat
 import threading
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._format.frame import EncodedFrame
 from .._format.header import fields_of
@@ -205,21 +206,27 @@ class Tail:
             entry = self._index.resume(self.path, window)
             if entry is not None:
                 scanner.move(entry.offset, entry.record)
-        lost, last = _walk_to_end(scanner, window, self._note)
-        if lost is not None:
-            _check_cut(lost, repair, drop_corrupt)
-            os.ftruncate(self._descriptor, lost.offset)
+        end = _find_end(scanner, window, self._note)
+        if end.lost is not None:  # look again from the start: then all sequences are known
+            self._forget()
+            self._index.resume(self.path, window)
+            end = _find_end(Scanner(window), window)
+        if end.lost is not None:
+            _check_cut(end.lost, repair, drop_corrupt)
+            os.ftruncate(self._descriptor, end.offset)
             os.fsync(self._descriptor)
-            scanner.move(lost.offset, lost.error.record or 0, last)
-        self._end, self._record, self._last = scanner.offset, scanner.record, scanner.last
-        return 0 if lost is None else size - lost.offset
+            self._forget()
+            self.validate()  # so that what is returned says that the next append is not refused
+            return size - end.offset
+        self._end, self._record, self._last = end.offset, end.record, end.last
+        if end.mark:
+            self._mark = end.mark
+        return 0
 
-    def _note(self, extent: FrameExtent, window: FileWindow, is_last: bool) -> None:
-        """Remember a good frame: in the index if an entry is due, and its mark if it is the last one."""
+    def _note(self, extent: FrameExtent, window: FileWindow) -> None:
+        """Add a good frame to the index, if an entry is due."""
         if self._index.is_due(extent.offset):
             self._index.write(self.path, entry_of(extent, window))
-        if is_last:
-            self._mark = _mark_of(extent.offset, window.take(extent.offset, PREAMBLE_SIZE))
 
     def _write(self, body: EncodedFrame, options: PackOptions, records: int) -> None:
         """Write a frame at the end. If that fails, nothing of it stays. Only after `validate`."""
@@ -252,32 +259,74 @@ def _mark_of(offset: int, preamble: bytes) -> tuple[int, bytes]:
     return offset + 56, preamble[56:64]
 
 
-def _walk_to_end(
-    scanner: Scanner, window: FileWindow, note: Callable[[FrameExtent, FileWindow, bool], None]
-) -> tuple[SkippedRange | None, tuple[int, int] | None]:
-    """Walk to the end. Return what is wrong at the end, if anything, and stream_id and seq of the last good frame.
+class _End(NamedTuple):
+    """The end of a stream: where the next frame goes, the number of its first record, and what the last frame is."""
 
-    `note` is called with each good frame, and with whether it is the last one. Damage that a good frame follows does
-    not stand in the way of an append.
+    offset: int
+    record: int
+    last: tuple[int, int] | None  # stream_id and seq of the last frame
+    mark: tuple[int, bytes] | None  # of the last frame; None if none was walked over
+    lost: SkippedRange | None  # what lies behind, and prevents an append
+
+
+_RECENT = 4096  # frames and lost parts at the end that are remembered: damage may go back over several frames
+
+
+def _find_end(
+    scanner: Scanner,
+    window: FileWindow,
+    note: Callable[[FrameExtent, FileWindow], None] = lambda *_: None,
+    behind: SkippedRange | None = None,
+) -> _End:
+    """Walk to the end of a stream, and then back to the last frame that passes steps 1 to 13 and 16.
+
+    Damage that such a frame follows does not stand in the way of an append.
+
+    Args:
+        note: called with each frame that is walked over.
+        behind: what is already known to be damaged, up to the end of the file. The walk ends there.
     """
-    size = window.size()
-    lost: SkippedRange | None = None
-    last = scanner.last
-    while True:
+    start = _End(scanner.offset, scanner.record, scanner.last, None, None)
+    recent: deque[FrameExtent | SkippedRange] = deque(maxlen=_RECENT)
+    count = 0
+    while behind is None or scanner.offset < behind.offset:
         try:
             extent = scanner.look()
             if extent is None:
-                return lost, last
-            is_last = extent.end >= size
-            if is_last:
-                _check_last_frame(extent, window)
+                break
         except ReadError as exc:
-            found = scanner.skip(exc)
-            lost = found if lost is None or lost.end < found.offset else lost._replace(end=found.end)
-            continue
-        scanner.enter(extent)
-        lost, last = None, scanner.last
-        note(extent, window, is_last)
+            recent.append(scanner.skip(exc))
+        else:
+            scanner.enter(extent)
+            recent.append(extent)
+            note(extent, window)
+        count += 1
+    end, lost = (scanner.offset, None) if behind is None else (behind.end, behind)
+    while recent:
+        part = recent.pop()
+        count -= 1
+        error: ReadError | None = part.error if isinstance(part, SkippedRange) else None
+        if isinstance(part, FrameExtent):
+            error = _refusal_of_last(part, window)
+            if error is None:
+                preamble = part.preamble
+                mark = _mark_of(part.offset, window.take(part.offset, PREAMBLE_SIZE))
+                last = preamble.stream_id, preamble.seq
+                return _End(part.end, part.record + part.records, last, mark, lost)
+        if error is not None:
+            lost = SkippedRange(part.offset, end, error, None, None)
+    if count:  # so many frames are damaged that the last good one is forgotten
+        return _find_end(Scanner(window), window, behind=lost)
+    return start._replace(lost=lost)
+
+
+def _refusal_of_last(extent: FrameExtent, window: FileWindow) -> ReadError | None:
+    """Check the last frame, which somebody else wrote: steps 1 to 13 and 16. Return what is wrong with it."""
+    try:
+        _check_last_frame(extent, window)
+    except ReadError as exc:
+        return exc
+    return None
 
 
 def _check_last_frame(extent: FrameExtent, window: FileWindow) -> None:
@@ -324,11 +373,11 @@ def bytes_to_cut(path: str, drop_corrupt: bool) -> int:
     with naming(path), io.FileIO(path, opener=open_at_once) as file:
         _check_regular(file.fileno(), path)
         window = FileWindow(file.fileno())
-        lost, _ = _walk_to_end(Scanner(window, is_shared=True), window, lambda *_: None)
-        if lost is None:
+        end = _find_end(Scanner(window, is_shared=True), window)
+        if end.lost is None:
             return 0
-        _check_cut(lost, True, drop_corrupt)
-        return window.size() - lost.offset
+        _check_cut(end.lost, True, drop_corrupt)
+        return window.size() - end.offset
 
 
 class StreamWriter:

@@ -4,6 +4,7 @@ import functools
 import io
 import itertools
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ from _helpers.support import manifest, read
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, errors, iter_load
+from pickleseal._streams import writer as writing
 from pickleseal._streams.writer import bytes_to_cut
 from pickleseal.errors import (
     HeaderChecksumError,
     NotAnArtifactError,
     PreambleChecksumError,
     ReadError,
+    SectionChecksumError,
+    SectionPaddingError,
     StreamWarning,
     TornTailError,
+    TruncatedError,
 )
 from pickleseal.maintenance import repair
 
@@ -252,6 +257,152 @@ def test_what_a_dry_run_would_cut_off_is_what_repair_cuts_off(
     told = outcome(bytes_to_cut)
     assert Path(path).read_bytes() == data
     assert outcome(repair) == told
+
+
+class TestRepairIsOneCall:
+    """What `repair` returns says that the next append is not refused."""
+
+    @staticmethod
+    def check(path: str, cut: int, kept: list[Any]) -> None:
+        before = Path(path).read_bytes()
+        assert repair(path, drop_corrupt=True, dry_run=True) == cut
+        assert Path(path).read_bytes() == before
+        assert repair(path, drop_corrupt=True) == cut
+        assert os.path.getsize(path) == len(before) - cut
+        assert repair(path) == 0
+        append(path, "next")
+        with warnings.catch_warnings(), StreamReader(path, on_error="skip") as reader:
+            warnings.simplefilter("ignore", StreamWarning)
+            assert list(reader) == [*kept, "next"]
+
+    @pytest.mark.parametrize("zeros", range(1, 6))
+    @pytest.mark.parametrize("more", [0, 1, 5000])
+    def test_zeros_over_several_frames(self, path: str, zeros: int, more: int) -> None:
+        """They begin in the middle of a frame's section. Without `drop_corrupt`, nothing is cut off."""
+        write_numbers(path, 6)
+        frames = frames_of(path)
+        begin, end = frames[-zeros].offset, os.path.getsize(path)
+        os.truncate(path, begin + frames[-zeros].length - 63)
+        os.truncate(path, end + more)
+        for refused in (lambda: append(path, 9), lambda: repair(path), lambda: repair(path, dry_run=True)):
+            with pytest.raises(SectionChecksumError) as caught:
+                refused()
+            assert caught.value.offset == begin
+        assert os.path.getsize(path) == end + more
+        self.check(path, end + more - begin, [*range(6 - zeros)])
+
+    @pytest.mark.parametrize("recent", [1, 2, 4096])
+    def test_damage_in_many_frames_at_the_end(self, path: str, recent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(writing, "_RECENT", recent)
+        write_numbers(path, 150)
+        frames = frames_of(path)
+        data = bytearray(Path(path).read_bytes())
+        for place in (*range(20, 90, 3), *range(100, 150)):
+            data[frames[place].offset + (20 if place % 7 == 0 else frames[place].length - 1)] ^= 1
+        Path(path).write_bytes(data + b"\xf7PSL")
+        kept = [n for n in range(100) if n not in range(20, 90, 3)]
+        self.check(path, len(data) + 4 - frames[100].offset, kept)
+
+    def test_a_writer_that_repairs_cuts_off_a_torn_tail_only_if_the_frame_before_it_is_right(self, path: str) -> None:
+        write_numbers(path, 3)
+        data = bytearray(Path(path).read_bytes())
+        data[-1] ^= 1
+        Path(path).write_bytes(data + b"\xf7PSL")
+        with pytest.raises(SectionPaddingError), StreamWriter(path, repair=True) as stream:
+            stream.append("refused")
+        assert Path(path).read_bytes() == data + b"\xf7PSL"
+
+
+class TestFrameThatClaimsMore:
+    """A frame whose length goes beyond the end, though its preamble is right: somebody made it so."""
+
+    @staticmethod
+    def claiming(frame: vectors.Frame) -> bytes:
+        return vectors._claiming(frame)
+
+    def test_intact_frames_behind_it_are_read_and_never_cut_off(self, path: str) -> None:
+        data = write_frames(path, vectors.ZERO, self.claiming(vectors._one(1, 1)), vectors.SECOND, vectors.THIRD)
+        with pytest.raises(TruncatedError) as caught:
+            list(iter_load(path))
+        assert not isinstance(caught.value, TornTailError)
+        assert (caught.value.code, caught.value.offset) == ("truncated", len(vectors.ZERO))
+        for drop_corrupt in (False, True):
+            assert repair(path, drop_corrupt=drop_corrupt) == 0
+        assert Path(path).read_bytes() == data
+        append(path, 4)
+        with StreamReader(path, on_error="skip") as reader, pytest.warns(StreamWarning):
+            assert list(reader) == [0, 2, 3, 4]
+        assert [(lost.frames, lost.records) for lost in reader.lost] == [(1, None)]
+        with StreamReader(path) as reader:
+            assert next(reader) == 0
+            with pytest.raises(TruncatedError):
+                next(reader)
+            assert [next(reader), next(reader), next(reader)] == [2, 3, 4]
+
+    def test_a_follower_goes_on_behind_it(self, path: str) -> None:
+        write_frames(path, vectors.ZERO, self.claiming(vectors._one(1, 1)), vectors.SECOND)
+        with StreamReader(path, follow=True, timeout=0.1, on_error="skip") as reader, pytest.warns(StreamWarning):
+            assert list(reader) == [0, 2]
+
+    def test_what_the_index_does_not_show_is_not_cut_off_either(self, path: str) -> None:
+        """An append begins at the last entry of the index, behind the beginning of the other sequence."""
+        pieces = [vectors._one(0, 0, vectors.B), *(vectors._one(n % 100, n) for n in range(130))]
+        write_frames(path, *pieces)
+        append(path, 1)  # which makes the index
+        append(path, 2)
+        assert os.path.getsize(path + ".idx")
+        with open(path, "ab") as file:
+            file.write(self.claiming(vectors._one(3, 132)) + vectors._one(4, 1, vectors.B).data)
+        size = os.path.getsize(path)
+        assert repair(path) == 0
+        append(path, 5)
+        assert os.path.getsize(path) > size
+        with StreamReader(path, on_error="skip") as reader, pytest.warns(StreamWarning):
+            assert list(reader)[-2:] == [4, 5]
+
+    @pytest.mark.parametrize("on_error", ["raise", "skip"])
+    def test_over_a_callers_limit_it_is_lost(self, path: str, on_error: str) -> None:
+        policy = pickleseal.Policy(limits=pickleseal.Limits(max_frame=len(vectors.ZERO)))
+        write_frames(path, vectors.ZERO, self.claiming(vectors._one(1, 1)), vectors.SECOND)
+        with StreamReader(path, on_error=on_error, policy=policy) as reader:
+            assert next(reader) == 0
+            if on_error == "raise":
+                with pytest.raises(errors.LimitExceededError):
+                    next(reader)
+                assert next(reader) == 2
+            else:
+                with pytest.warns(StreamWarning):
+                    assert next(reader) == 2
+            assert list(reader) == []
+
+    @pytest.mark.parametrize("follow", [False, True])
+    def test_an_append_over_a_callers_limit_is_not_lost_while_it_is_under_way(self, path: str, follow: bool) -> None:
+        """It is no torn tail for this reader, as the limit comes first, but it is read again."""
+        policy = pickleseal.Policy(limits=pickleseal.Limits(max_frame=2000))
+        append(path, "first")
+        whole = pickleseal.pack("x" * 5000)
+        with open(path, "ab") as file:
+            file.write(whole[:3000])
+        timing: dict[str, Any] = {"follow": True, "timeout": 0.01} if follow else {}
+        with StreamReader(path, policy=policy, on_error="skip", **timing) as reader:
+            assert next(reader) == "first"
+            with pytest.warns(StreamWarning):
+                assert list(reader) == []
+            with open(path, "ab") as file:
+                file.write(whole[3000:])
+            append(path, "last")
+            with pytest.raises(errors.LimitExceededError):
+                next(reader)
+            assert list(reader) == ["last"]
+
+
+def test_the_number_of_lost_records_is_not_known_if_the_header_is_refused(path: str) -> None:
+    write_frames(path, vectors.ZERO, vectors._batch([1, 2, 3], 1, surprise=True), vectors._one(4, 2))
+    with StreamReader(path, on_error="skip") as reader, pytest.warns(StreamWarning):
+        assert list(reader) == [0, 4]
+    assert reader.frame is not None
+    assert reader.frame.record == 2  # the lost frame counts as one
+    assert [(lost.frames, lost.records, lost.error.step) for lost in reader.lost] == [(1, None, 11)]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a FIFO")
