@@ -50,6 +50,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from ._schema.strays import Strays
     from ._typing import A, B, C, D, E, TypeForm, Untyped
 
 
@@ -244,8 +245,10 @@ def _run(
 ) -> Any:
     """Step 20."""
     protocol, expect = fields["pickle"]["protocol"], request.expect
+    strays = _strays(fields, request, decision) if request.compiled.drift.has_strict and "types" in fields else None
+    look = strays.look if strays else None
     try:
-        obj = load_at(request.compiled.level, payload, protocol, buffers, decision.resolved, decision.plans)
+        obj = load_at(request.compiled.level, payload, protocol, buffers, decision.resolved, decision.plans, look)
         if "records" in fields and (type(obj) is not list or len(obj) != fields["records"]):
             raise UnpickleError("a batch is a list of its records", f"{fields['records']} records", type(obj).__name__)
         if expect is not None:
@@ -258,12 +261,18 @@ def _run(
             exc.hint = f"the artifact has type {fields['type']}, version {fields['version']}, {origin(fields)}"
         name_packages(exc, fields)
         raise
-    for warning in decision.warnings:
+    for warning in [*decision.warnings, *strays.warnings()] if strays else decision.warnings:
         import warnings
 
         text = f"{printable(name)}: {warning}" if name is not None else str(warning)
         warnings.warn(text, type(warning), stacklevel=frames_up())
     return obj
+
+
+def _strays(fields: dict[str, Any], request: Request, decision: Decision) -> "Strays":
+    from ._schema.strays import Strays
+
+    return Strays(fields["types"], {**decision.resolved, **decision.rebuilt}, request.compiled.drift)
 
 
 def _bind(view: Any, entry: dict[str, Any], readonly: bool) -> memoryview:

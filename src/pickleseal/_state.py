@@ -36,6 +36,7 @@ STATE = (
     State("_io.processes", "started_forks", "", "a number that only grows"),
     State("_io.stores", "obstore_fork_count", "", "a number that is set once"),
     State("_io.stores", "s3_store", "cache_clear", "keyed by bucket, options and environment; the 16 newest"),
+    State("_schema.assigned", "names_in_code", "clear", "weak: an entry goes with its class"),
     State("_schema.describe", "descriptions", "clear", "weak: an entry goes with its class"),
     State(
         "_schema.distributions", "installed_version", "cache_clear", "what is installed when first asked for; bounded"

@@ -10,7 +10,7 @@ import io
 import os
 import pickle
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,6 +30,7 @@ from .states import check_slots, check_state
 if TYPE_CHECKING:
     from .._schema.plans import Plan
 
+Look = Callable[[Iterable[Any]], None]
 Resolved = Mapping[tuple[str, str], Any]  # module and qualified name -> the object that the payload gets
 
 
@@ -98,6 +99,7 @@ class _ExactUnpickler(pickle._Unpickler):
 
     stack: list[Any]
     metastack: list[list[Any]]
+    memo: dict[int, Any]
     append: Callable[[Any], None]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
@@ -276,9 +278,16 @@ def load_own(payload: bytes) -> Any:
 
 
 def load_object(
-    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]" = MappingProxyType({})
+    payload: bytes,
+    buffers: Sequence[Any],
+    resolved: Resolved,
+    plans: "Mapping[int, Plan]" = MappingProxyType({}),
+    look: Look | None = None,
 ) -> Any:
     """Unpickle a checked payload. Runs the payload's opcodes and the code of the classes that `resolved` holds.
+
+    `look` is called with the objects that were made, among other values. These are the objects of the memo: picklers
+    put each object there that is no atom.
 
     Raises:
         UndeclaredGlobalError: the payload imports a name outside `resolved`.
@@ -288,8 +297,12 @@ def load_object(
     """
     try:
         if plans:
-            return _load_with_plans(payload, buffers, resolved, plans)
-        return new_unpickler(payload, buffers, resolved).load()
+            return _load_with_plans(payload, buffers, resolved, plans, look)
+        unpickler = new_unpickler(payload, buffers, resolved)
+        obj = unpickler.load()
+        if look is not None:
+            look(unpickler.memo.copy().values())
+        return obj
     except MissingExtraError as exc:
         raise UnpickleError(f"the payload is intact, and {exc.reason}: numpy is not installed", hint=exc.hint) from exc
     except Exception as exc:
@@ -369,7 +382,9 @@ def _may_be_keys(payload: bytes, buffers: Sequence[Any], resolved: Resolved, pla
     return probes.are_hashed
 
 
-def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]") -> Any:
+def _load_with_plans(
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, plans: "Mapping[int, Plan]", look: Look | None
+) -> Any:
     """Load a payload with objects that need a plan."""
     from .standin import CanNotStandInError, StandIns, can_stand_in
 
@@ -378,6 +393,8 @@ def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved,
         with suppress(CanNotStandInError):
             unpickler = new_unpickler(payload, buffers, stand_ins.table)
             obj = unpickler.load()
+            if look is not None:
+                look(unpickler.memo.copy().values())
             del unpickler  # it refers to what it made
             if stand_ins.are_gone() and not (
                 stand_ins.may_have_merged() and _may_be_keys(payload, buffers, resolved, plans)
@@ -385,4 +402,8 @@ def _load_with_plans(payload: bytes, buffers: Sequence[Any], resolved: Resolved,
                 for made, plan in stand_ins.validated:
                     plan.check(made)
                 return obj
-    return _ExactUnpickler(payload, buffers, resolved, plans).load()
+    exact = _ExactUnpickler(payload, buffers, resolved, plans)
+    obj = exact.load()
+    if look is not None:
+        look(exact.memo.values())
+    return obj

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .._format.header import is_name
 from .adapters.base import static
 from .adapters.plain import is_dunder
+from .class_cache import ClassCache
 from .libraries import is_from_outside
 from .names import global_name, is_standard
 
@@ -44,14 +45,13 @@ def assigned(cls: type, fields: frozenset[str]) -> dict[str, str] | None:
     found = _Found()
     for base in reversed(type.__getattribute__(cls, "__mro__")[:-1]):
         if is_standard(str(type.__getattribute__(base, "__module__")).partition(".")[0]):
-            if base is cls or global_name(base) in _TAKE_ANYTHING:
-                return None
+            takes_anything = global_name(base) in _TAKE_ANYTHING
+            if base is cls or (takes_anything and static(cls, "__init__") is not static(base, "__init__")):
+                return None  # else the attributes are data, as the keys of a dict are, and no part of the class
         elif not is_from_outside(base, cls):
             if not base.__flags__ & _HEAP_TYPE:
                 return None
-            for name, value in [*type.__getattribute__(base, "__dict__").items()]:
-                for function in _functions(value, name, set()):
-                    found.read(function.code, name, function.takes_object)
+            found.read_class(base)
     if found.is_open:
         return None
     words = dict.fromkeys(found.required, REQUIRED)
@@ -65,6 +65,34 @@ def assigned(cls: type, fields: frozenset[str]) -> dict[str, str] | None:
         and not is_dunder(name)
         and not issubclass(type(static(cls, name)), property)
     }
+
+
+def names_in_all_code(cls: type) -> frozenset[str] | None:
+    """Return the names that the code of a class and of all its bases assigns; None if some code does not say them.
+
+    The bases of the standard library and of other libraries are read as well.
+    """
+    found = names_in_code.find(cls)
+    if found is None:
+        found = (_names_in_all_code(cls),)
+        names_in_code.keep(cls, found)
+    return found[0]
+
+
+# Process-wide. A class is read once; what changes on it later is not seen.
+names_in_code: ClassCache[tuple[frozenset[str] | None]] = ClassCache()
+
+
+def _names_in_all_code(cls: type) -> frozenset[str] | None:
+    found = _Found()
+    for base in type.__getattribute__(cls, "__mro__")[:-1]:
+        is_known = base.__flags__ & _HEAP_TYPE or is_standard(
+            str(type.__getattribute__(base, "__module__")).partition(".")[0]
+        )
+        if not is_known or global_name(base) in _TAKE_ANYTHING:
+            return None
+        found.read_class(base)
+    return None if found.is_open else frozenset((*found.required, *found.optional))
 
 
 def is_described(cls: type, name: str) -> bool:
@@ -138,6 +166,12 @@ class _Found:
         self.optional: dict[str, None] = {}
         self.deleted: set[str] = set()  # by `__init__`
         self.is_open = False  # some code assigns names that it does not say
+
+    def read_class(self, cls: type) -> None:
+        """Read all methods of a class, without those of its bases."""
+        for name, value in [*type.__getattribute__(cls, "__dict__").items()]:
+            for function in _functions(value, name, set()):
+                self.read(function.code, name, function.takes_object)
 
     def read(self, code: CodeType, method: str, takes_object: bool) -> None:
         """Read a method. One that does not take the object may make one: `__new__`, or a class method."""

@@ -30,10 +30,10 @@ class Change(NamedTuple):
     """One difference between a class as it was recorded and as it is.
 
     `what` is one of `added`, `annotation`, `base`, `default`, `kind`, `merged`, `newer`, `removed`, `renamed`,
-    `reordered`, `shape`, `state`, `uncompared`, `unknown`, `unrecorded`, `value` and `version`. `was` and `now` are the
-    two sides as texts; for `removed`, `now` is the name that the field may have today. `newer` is about all fields that
-    newer code added, whose names are in `field`. `level` says what `drift="resolve"` does: `resolved`, `warned`,
-    `refused`.
+    `reordered`, `shape`, `state`, `stray`, `uncompared`, `unknown`, `unrecorded`, `value` and `version`. `was` and
+    `now` are the two sides as texts; for `removed`, `now` is the name that the field may have today. `newer` is about
+    all fields that newer code added, and `stray` about all that no definition knows: `field` has their names. `level`
+    says what `drift="resolve"` does: `resolved`, `warned`, `refused`.
     """
 
     type: str
@@ -69,6 +69,7 @@ _TEXTS = {
     "reordered": "the order was {was} and is {now}",
     "shape": "its state was pickled as {was} and is pickled as {now}",
     "state": "its state was {was} and is {now}",
+    "stray": "its objects have {field}, which neither the class as it was nor as it is assigns",
     "uncompared": "the values of {field} have no text, so a change of these values can't be seen",
     "unknown": "what its code assigns can't be read, so it is not compared",
     "unrecorded": "the artifact does not record its fields",

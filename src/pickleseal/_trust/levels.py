@@ -25,7 +25,7 @@ from .shapes import NEW_RESULTS
 from .traits import survey
 
 if TYPE_CHECKING:
-    from .._payload.unpickler import Resolved
+    from .._payload.unpickler import Look, Resolved
     from .._schema.plans import Plan
     from .dryrun import Found
 
@@ -104,8 +104,11 @@ def load_at(
     buffers: Sequence[Any],
     resolved: "Resolved",
     plans: "Mapping[int, Plan]" = MappingProxyType({}),
+    look: "Look | None" = None,
 ) -> Any:
     """Unpickle a payload with the checks of a level. Its structure was checked, at the levels that ask for it.
+
+    `look` is called with the objects that were made, among other values.
 
     Raises:
         ReadError: as for `check_payload` and `load_object`.
@@ -115,9 +118,9 @@ def load_at(
         _check_extensions(payload)
     found = check_payload(level, payload, protocol, buffers, resolved, plans)
     if not level.is_checked or not resolved or all(isinstance(value, type) for value in resolved.values()):
-        return load_object(payload, buffers, resolved, plans)
+        return load_object(payload, buffers, resolved, plans, look)
     handed_out, safe = _handed_out(payload, resolved, found)
-    obj = load_object(payload, buffers, handed_out, plans)
+    obj = load_object(payload, buffers, handed_out, plans, look)
     for key, count in safe.items():
         if sys.getrefcount(handed_out[key]) > count:
             name = ":".join(key)

@@ -227,6 +227,21 @@ class TestUnknown:
         with pytest.raises(SchemaDriftError, match="not compared"):
             read(data, text, "strict")
 
+    @pytest.mark.parametrize("base", ["types.SimpleNamespace", "argparse.Namespace"])
+    def test_attributes_of_a_namespace_are_data(self, base: str) -> None:
+        head = f"import types, argparse\nclass C({base}):\n"
+        own = head + " def mark(self): self.marked = 1\n"
+        data = pack(own, lambda m: m.C(a=1))
+        assert attributes(data) == {"marked": "optional"}
+        for drift in ("resolve", "strict"):
+            assert read(data, own, drift) == ({"a": 1}, [])
+        with pytest.raises(SchemaDriftError, match="'marked' was removed"):
+            read(data, own.replace("marked", "seen"), "strict")
+        # Here the class says what its attributes are, in a way that is not read.
+        told = head + " def __init__(self, a=1): super().__init__(a=a)\n"
+        with pytest.raises(SchemaDriftError, match="not compared"):
+            read(pack(told), told, "strict")
+
     def test_a_class_that_is_stored_by_reference_has_no_entry(self) -> None:
         for text in (XY, "class C:\n def __init__(self, **kw): self.__dict__.update(kw)\n"):
             assert pickleseal.peek(pack(text, lambda m: m.C)).types == {}
