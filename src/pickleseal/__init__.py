@@ -7,9 +7,9 @@
     pickleseal.verify(data)    # all checksums; runs nothing
     pickleseal.unpack(data)    # the object, or a refusal with a reason
 
-Everything here is re-exported from private modules. The public modules are `pickleseal.errors`, and for work on
-files that are there already `pickleseal.catalog`, `pickleseal.convert` and `pickleseal.maintenance`, which are imported
-when they are first used.
+Everything here is re-exported from private modules. The public modules are `pickleseal.errors`, `pickleseal.trust` with
+the rules that `trust=` takes, and for work on files that are there already `pickleseal.catalog`, `pickleseal.convert`
+and `pickleseal.maintenance`. All but the first are imported when they are first used.
 """
 
 from importlib import import_module
@@ -52,7 +52,7 @@ from ._streams.writer import StreamWriter, append
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import catalog, convert, maintenance
+    from . import catalog, convert, maintenance, trust
 
 __all__ = [
     "Change",
@@ -96,12 +96,14 @@ __all__ = [
     "receive",
     "register",
     "send",
+    "trust",
     "unpack",
     "verify",
 ]
 
+_LATER = {"catalog", "convert", "maintenance", "trust"}
 # What users see, and what pickles of these classes name, is the module that exports them, so the rooms behind can move.
-for _name in set(__all__) - {"catalog", "convert", "maintenance"}:
+for _name in set(__all__) - _LATER:
     _value: object = globals()[_name]
     if isinstance(_value, type | FunctionType):
         _value.__module__ = __name__
@@ -120,7 +122,7 @@ _MOVED = {
 
 def __getattr__(name: str) -> Any:
     """Import a public module, or a name that moved into one, when it is first asked for (PEP 562)."""
-    if name in ("catalog", "convert", "maintenance"):
+    if name in _LATER:
         return import_module(f"{__name__}.{name}")
     if name in _MOVED:
         return getattr(import_module(f"{__name__}.{_MOVED[name]}"), name)

@@ -31,15 +31,18 @@ from ._schema.names import imported_class, usual_name
 from ._schema.package_rules import check_rules, check_specifier, meets, package_findings, required_by
 from ._schema.registry import Registry, RegistryIndex, default_registry, index_of
 from ._trust.allow_list import (
-    Trusted,
+    AllowList,
+    Resolved,
     build_trust,
     check_trusted,
     is_dangerous,
     is_listed,
+    is_trusted,
     resolve_all,
     resolve_globals,
     untrusted_names,
 )
+from ._trust.allow_list import Rule as TrustRule
 from ._trust.levels import LEVELS, Isolation, Level, LevelName
 from .errors import (
     ClassMissingError,
@@ -58,9 +61,8 @@ if TYPE_CHECKING:
 
     from ._schema.plans import Plan
 
-Trust = Iterable[type | Callable[..., Any] | str]
+Trust = Iterable[type | Callable[..., Any] | str | TrustRule]
 Fields = Mapping[str, Any]  # of a validated header
-Resolved = dict[tuple[str, str], Any]  # (module, qualname) of each global -> what it is here
 ANY = "*"
 DriftMode = Literal["resolve", "strict", "ignore"]
 NewerMode = Literal["refuse", "drop", "keep"]
@@ -109,8 +111,8 @@ class Policy:
         keys: at least one of them must have signed the artifact, for the ring's purpose; an artifact without a seal is
             refused. None: no signature is verified, and a seal is only checked to be well-formed.
         signed_by: ids among `keys`, all of which must have signed.
-        trust: classes, functions, or exact `"module:qualname"` strings that payloads may import and call, in addition
-            to those that a call's own `trust=` names.
+        trust: classes, functions, exact `"module:qualname"` strings that payloads may import and use, and rules of
+            `pickleseal.trust`, in addition to those that a call's own `trust=` names.
         types: the types of artifacts that are accepted, by the header's `type` or its name today, each with its schema
             versions: `"*"` for all, `"3"`, `"!=4"`, `">=2"`, or several that must all hold, `">=2,<5"` (also `==`,
             `<=`, `>`). Empty: all types.
@@ -189,10 +191,12 @@ class Policy:
         """Read a policy from a TOML file: its fields by name. Runs no code of an artifact.
 
         `limits`, `types`, `packages`, `renames`, `build`, `meta` and `keys` are tables, and `drift` may be one.
-        `trust`, `codecs` and `signed_by` are lists of strings, `protocols` is a list of integers. `keys` has `file` (as
-        for `KeyRing.from_file`; a relative path starts at the current directory) or `env`, and may have `purpose`. A
-        duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an integer of seconds. A size is `"10MB"` (of 1000), `"64KiB"`
-        (of 1024) or an integer of bytes. `registry` is set in Python: `dataclasses.replace(policy, registry=...)`.
+        `codecs` and `signed_by` are lists of strings, `protocols` is a list of integers. `trust` is a list of exact
+        names and of tables with one rule each: `["shop:Order", {classes_in = "shop.models"}, {preset = "pandas"},
+        {subclasses_of = "shop:Base"}]`. `keys` has `file` (as for `KeyRing.from_file`; a relative path starts at the
+        current directory) or `env`, and may have `purpose`. A duration is `"30d"`, `"12h"`, `"15m"`, `"90s"` or an
+        integer of seconds. A size is `"10MB"` (of 1000), `"64KiB"` (of 1024) or an integer of bytes. `registry` is set
+        in Python: `dataclasses.replace(policy, registry=...)`.
 
         Raises:
             ValueError: not valid TOML, an unknown key, or a wrong value: `policy.toml:12: max_age: expected ..., found
@@ -457,7 +461,7 @@ class CompiledPolicy:
         "verify",
     )
 
-    def __init__(self, policy: Policy, level: Level, trusted: Trusted, drift: DriftRules) -> None:
+    def __init__(self, policy: Policy, level: Level, trusted: AllowList, drift: DriftRules) -> None:
         self._registry = policy.registry
         self.drift = drift
         self._renames = policy.renames
@@ -542,7 +546,7 @@ class Request(NamedTuple):
     policy: Policy
     compiled: CompiledPolicy
     expect: Expectation | None
-    trusted: Trusted
+    trusted: AllowList
     takes_batches: bool = False
     now: float | None = None
 
@@ -552,9 +556,10 @@ class Request(NamedTuple):
         if isinstance(place, type):
             return place
         trusted = self.trusted
-        if place not in trusted and name not in trusted and not is_listed(place) and self.compiled.level.is_checked:
+        if self.compiled.level.is_checked and not is_trusted(place, trusted) and name not in trusted.entries:
             return None
-        found = trusted.get(place) or imported_class(place)
+        entry = trusted.entries.get(place)
+        found = imported_class(place) if entry is None or entry.value is None else entry.value
         return found if isinstance(found, type) else None
 
 
@@ -586,7 +591,7 @@ def request_of(
     expected = None if expect is None else expectation(expect)
     if expected is not None or trust != ():
         added = build_trust(trust, () if expected is None else expected.trusts)
-        trusted = {**trusted, **added} if trusted else added
+        trusted = trusted | added if trusted else added
     return Request(policy, of_policy, expected, trusted, takes_batches)
 
 
@@ -722,7 +727,7 @@ class Finding(NamedTuple):
     """The class that a recorded class is today, for findings about its schema."""
 
 
-_NO_NAMES: Resolved = {}
+_NO_NAMES = Resolved()
 _NO_PLANS: "Mapping[int, Plan]" = MappingProxyType({})
 
 
@@ -731,7 +736,7 @@ class Decision:
 
     resolved: Resolved = _NO_NAMES
     """What each global is here."""
-    rebuilt: Resolved = _NO_NAMES
+    rebuilt: Mapping[tuple[str, str], type] = _NO_NAMES
     """Recorded classes that the payload does not import, because a function finds them, by their global."""
     plans: "Mapping[int, Plan]" = _NO_PLANS
     """How objects of classes are restored that changed, or that are validated, by the id of the class."""
@@ -849,7 +854,7 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
     names, types, policy = fields["globals"], fields.get("types", _NO_TYPES), request.policy
     is_renamed = policy.renames or index_of(policy.registry).names
     places = request.compiled.places(names, types) if is_renamed else {}
-    resolved: Resolved | None = {}
+    resolved: Resolved | None = Resolved()
     groups: list[list[str]] = [[name] for name in names] if imports.one_by_one else [names]
     if "packages" in fields or request.compiled.is_recording_required:
         trusted = []
@@ -868,7 +873,7 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
         except (UntrustedGlobalError, ClassMissingError, PolicyError) as exc:
             yield Finding(exc, group[0] if imports.one_by_one else "globals")
         else:
-            resolved = None if found is None or resolved is None else {**resolved, **found} if resolved else found
+            resolved = None if found is None or resolved is None else resolved | found if resolved else found
     if resolved is None:
         return
     decision.resolved = resolved
@@ -1001,4 +1006,4 @@ def _hint_for_missing(name: str, registry: Registry) -> str:
 
 
 DEFAULT_POLICY = Policy()
-DEFAULT_REQUEST = Request(DEFAULT_POLICY, compiled(DEFAULT_POLICY), None, {})
+DEFAULT_REQUEST = Request(DEFAULT_POLICY, compiled(DEFAULT_POLICY), None, AllowList())

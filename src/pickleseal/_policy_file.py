@@ -157,6 +157,32 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _trust(value: Any) -> tuple[Any, ...]:
+    """Read exact names, and tables with one rule each."""
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of names and rules, found {_found(value)}")
+    return tuple(item if isinstance(item, str) else _rule(item) for item in value)
+
+
+def _rule(value: Any) -> Any:
+    from ._trust.rules import classes_in, preset, subclasses_of
+
+    rules: dict[str, Callable[[str], Any]] = {
+        "classes_in": classes_in,
+        "subclasses_of": subclasses_of,
+        "preset": preset,
+    }
+    if not isinstance(value, dict) or len(value) != 1 or not rules.keys() >= value.keys():
+        found = ", ".join(map(printable, value)) if isinstance(value, dict) else _found(value)
+        expected = 'a name, {classes_in = "shop"}, {subclasses_of = "shop:Base"} or {preset = "pandas"}'
+        raise ValueError(f"expected {expected}, found {found or 'an empty table'}")
+    ((name, argument),) = value.items()
+    try:
+        return rules[name](_text(argument))
+    except TypeError as exc:
+        raise ValueError(str(exc)) from None
+
+
 def _integer(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"expected an integer, found {_found(value)}")
@@ -227,7 +253,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "renames": _table,
     "packages": _table,
     "python": _text,
-    "trust": _texts,
+    "trust": _trust,
     "types": _table,
     "max_age": _duration,
     "max_skew": _duration,

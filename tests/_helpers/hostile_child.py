@@ -114,13 +114,13 @@ def prepare() -> Watch:
         hash_cost,  # noqa: F401
         sandbox,  # noqa: F401
     )
-    from pickleseal._trust.allow_list import resolve_globals
+    from pickleseal._trust.allow_list import AllowList, resolve_globals
 
     with contextlib.suppress(ImportError):
         import numpy  # noqa: F401
     with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError):
         zoneinfo.ZoneInfo("No/Such")  # what it imports to look in the package tzdata
-    resolved = resolve_globals(hostile.VALUES, {})
+    resolved = resolve_globals(hostile.VALUES, AllowList())
     classes = [value for value in resolved.values() if isinstance(value, type)]
     classes += [value for value in vars(targets).values() if isinstance(value, type)]
     for obj in (pickleseal.pack(1), pickleseal.pack({1: {2}})):

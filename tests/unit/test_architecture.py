@@ -16,7 +16,7 @@ LAYERS = [
     {"_schema"},
     {"_payload"},
     {"_expect", "_keys"},
-    {"_trust"},
+    {"_trust", "trust"},
     {"_policy", "_policy_file"},
     {"_packing", "_reading", "_written"},
     {"_async", "_files", "_incremental", "_mapped"},
@@ -184,7 +184,7 @@ def test_all_is_what_the_docs_list() -> None:
         assert f"`{name}" in reference or f"`pickleseal.{name}`" in reference, (
             f"docs/reference.md does not mention {name}"
         )
-    for module in (pickleseal.catalog, pickleseal.convert, pickleseal.maintenance):
+    for module in (pickleseal.catalog, pickleseal.convert, pickleseal.maintenance, pickleseal.trust):
         for name in module.__all__:
             assert f"`{module.__name__.partition('.')[2]}.{name}" in reference, (
                 f"docs/reference.md does not mention {name}"
@@ -257,3 +257,5 @@ def test_public_classes_name_the_module_that_exports_them() -> None:
             assert value.__module__ == "pickleseal", name
     for name in pickleseal.errors.__all__:
         assert getattr(pickleseal.errors, name).__module__ == "pickleseal.errors", name
+    for name in pickleseal.trust.__all__:
+        assert getattr(pickleseal.trust, name).__module__ == "pickleseal.trust", name

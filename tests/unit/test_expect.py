@@ -497,7 +497,7 @@ def test_unpack_refuses_another_class_before_the_payload_runs() -> None:
 def test_an_expected_array_gives_a_payload_no_constructor_of_arrays() -> None:
     np = pytest.importorskip("numpy")
     asked = request_of(dict[str, np.ndarray], (), None)
-    assert set(asked.trusted) == {"builtins:dict", "builtins:str"}
+    assert set(asked.trusted.entries) == {"builtins:dict", "builtins:str"}
     assert unpack(pack({"a": np.arange(2)}), expect=dict[str, np.ndarray])["a"].tolist() == [0, 1]
 
 

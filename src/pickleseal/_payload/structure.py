@@ -125,7 +125,7 @@ def has_other_states(payload: bytes, protocol: int) -> bool:
     Such a payload can change a class. Only a dict of slots, the second part of a pair, does that.
     """
     end_of_run = plain_run(protocol, len(payload) > _LARGE, _STATES, _FILLED)
-    position, end = 2, len(payload) - 1
+    position, end = _first(payload), len(payload) - 1
     while (position := end_of_run(payload, position, end)) < end:
         if payload[position] == CODE["BUILD"]:
             return True
@@ -133,6 +133,25 @@ def has_other_states(payload: bytes, protocol: int) -> bool:
     return False
 
 
+def calls_something(payload: bytes, protocol: int) -> bool:
+    """Return whether a payload has a REDUCE."""
+    if _REDUCE not in payload:
+        return False
+    end_of_run = plain_run(protocol, len(payload) > _LARGE, _REDUCE)
+    position, end = _first(payload), len(payload) - 1
+    while (position := end_of_run(payload, position, end)) < end:
+        if payload[position] == _REDUCE[0]:
+            return True
+        position = end_of(payload, position)
+    return False
+
+
+def _first(payload: bytes) -> int:
+    """Return where the opcodes begin, behind PROTO. Bare pickles of protocols 0 and 1 have none."""
+    return 2 if payload[0] == CODE["PROTO"] else 0
+
+
+_REDUCE = bytes((CODE["REDUCE"],))
 # A dict takes items, and then is a state. Whatever else takes items this way is no pair.
 _STATES = bytes(CODE[name] for name in ("BUILD", "SETITEM", "SETITEMS"))
 _FILLED = b"[%s]\\x%02x?" % (b"".join(b"\\x%02x" % code for code in _STATES[1:]), CODE["BUILD"])

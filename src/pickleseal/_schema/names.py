@@ -75,6 +75,12 @@ def imported_class(name: str) -> type | None:
     >>> imported_class("collections:OrderedDict")
     <class 'collections.OrderedDict'>
     """
+    found = imported_value(name)
+    return found if issubclass(type(found), type) else None
+
+
+def imported_value(name: str) -> Any:
+    """Return what `module:qualname` names, if its module is imported already; else None. Imports and runs nothing."""
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
@@ -84,7 +90,7 @@ def imported_class(name: str) -> type | None:
         elif issubclass(type(found), type):
             space = type.__getattribute__(found, "__dict__")
         found = None if space is None else space.get(part)
-    return found if issubclass(type(found), type) else None
+    return found
 
 
 def makes_empty_model(function: object) -> bool:

@@ -1,8 +1,8 @@
-"""The allow-list: which `module:qualname` a payload may import, and which object it gets for it.
+"""The allow-list: which `module:qualname` a payload may import, which object it gets, and what it may do with it.
 
-Exact names only: no prefixes, no wildcards. The built-in list holds value types of the standard library, which this
-module imports itself, and the safe functions. Everything else has to be named by the caller, with `trust=` or
-`expect=`. No module is imported because a payload names it.
+No prefixes, no wildcards. The built-in list holds value types of the standard library, which this module imports
+itself, and the safe functions. Everything else has to be named by the caller: by an exact name in `trust=` or
+`expect=`, or by a rule (`rules`, `presets`). No module is imported because a payload names it.
 
 An allow-list decides what is imported. It does not stop what a payload does *with* allowed objects, nor what their own
 code does (SECURITY.md).
@@ -12,13 +12,128 @@ import builtins
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from .._schema.names import global_name, resolve, spellings
-from ..errors import ClassMissingError, Hint, PolicyError, UntrustedGlobalError, printable, text_of
+from .._schema.names import global_name, imported_value, resolve, spellings
+from ..errors import ClassMissingError, Hint, PolicyError, UntrustedGlobalError, join_hints, printable, text_of
 from .safe_functions import SAFE_FUNCTIONS, method_of
 
-Trusted = dict[str, Any]  # "module:qualname" -> the object, or None where it is still to be imported by that name
+VALUE, MAKE, CALL, STATE, ITEMS = "value", "make", "call", "state", "items"
+# What may be done with a global: it may stand in the object; NEWOBJ makes objects of it, which get a state; REDUCE
+# calls it; what a call returns gets a state; its objects get items.
+VERBS = frozenset((VALUE, MAKE, CALL, STATE, ITEMS))
+
+
+class Entry(NamedTuple):
+    """What the allow-list says of one global.
+
+    `value` is the object; None where it is still to be imported by its name. `verbs` are what a payload may do with it;
+    None: what honest pickles of it need, which `traits` finds out. `methods` are its class methods that a payload may
+    call. `by` is the rule that gives it, in words; "" where the caller named it.
+    """
+
+    value: Any = None
+    verbs: frozenset[str] | None = None
+    methods: tuple[str, ...] = ()
+    by: str = ""
+
+
+class Rule:
+    """What `trust=` may hold beside exact names. `pickleseal.trust.classes_in` and its siblings make rules.
+
+    Rules are immutable, can be compared and pickled, and are shared freely.
+    """
+
+    __slots__ = ()
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The exact names that it gives, if it is a table of them."""
+        return {}
+
+    def answer(self, name: str) -> Entry | str | None:
+        """Return the entry of a global; or why it has none, if the rule is about it; or None. Imports nothing."""
+        raise NotImplementedError
+
+
+class AllowList:
+    """What one policy or call trusts: exact names, and rules. The only thing that decides about a name."""
+
+    __slots__ = ("entries", "notes", "rules")
+
+    def __init__(
+        self,
+        entries: dict[str, Entry] | None = None,
+        rules: tuple[Rule, ...] = (),
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.entries = {} if entries is None else entries
+        self.rules = rules
+        self.notes = notes  # names that `expect=` does not trust, although an annotation names them, and why
+
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.rules)
+
+    def __or__(self, other: "AllowList") -> "AllowList":
+        return AllowList({**self.entries, **other.entries}, self.rules + other.rules, other.notes or self.notes)
+
+    def find(self, name: str) -> Entry | None:
+        """Return the entry of a global, by its exact name, by a rule, or by another name of it. Imports nothing."""
+        entry = self.entries.get(name)
+        if entry is not None:
+            return entry
+        for rule in self.rules:
+            answer = rule.answer(name)
+            if isinstance(answer, Entry):
+                return answer
+        tables = [self.entries, *(rule.entries for rule in self.rules)]
+        return next((entry for table in tables if table and (entry := by_another_name(table, name))), None)
+
+    def reasons(self, name: str) -> list[str]:
+        """Return why rules that are about a global do not trust it."""
+        answers = [self.notes.get(name), *(rule.answer(name) for rule in self.rules)]
+        return [answer for answer in answers if isinstance(answer, str)]
+
+
+def by_another_name(entries: Mapping[str, Entry], name: str) -> Entry | None:
+    """Return the entry of the class or function that a global is, where the entry has another name of it.
+
+    Libraries move classes: pandas 2 says `pandas.core.frame:DataFrame`, pandas 3 says `pandas:DataFrame`, and both lead
+    to one object. Both names are looked up in modules that are imported already, and nowhere else.
+    """
+    value = imported_value(name)
+    if not _is_class_or_function(value) or is_dangerous(name):
+        return None
+    try:
+        own = global_name(value)
+    except Exception:  # a function without a module
+        return None
+    for other in (own,) if own in entries else entries:
+        entry = entries[other]
+        if value is (imported_value(other) if entry.value is None else entry.value):
+            return entry._replace(value=value)
+    return None
+
+
+class Resolved(dict[tuple[str, str], Any]):
+    """What each declared global is here. `limits` has those of which a payload may do less, or more, than usual."""
+
+    __slots__ = ("limits",)
+
+    def __init__(self, values: Any = (), limits: Mapping[tuple[str, str], Entry] = MappingProxyType({})) -> None:
+        super().__init__(values)
+        self.limits = dict(limits)
+
+    def __or__(self, other: Any) -> "Resolved":  # type: ignore[override]
+        return Resolved({**self, **other}, {**self.limits, **limits_of(other)})
+
+
+def limits_of(resolved: Mapping[tuple[str, str], Any]) -> Mapping[tuple[str, str], Entry]:
+    """Return the entries of those globals of which a payload may do less, or more, than usual."""
+    return resolved.limits if isinstance(resolved, Resolved) else _NO_LIMITS
+
+
+_NO_LIMITS: Mapping[tuple[str, str], Entry] = MappingProxyType({})
 
 # Value types of the standard library that every reader hands out, by the module that a payload imports them from.
 VALUE_TYPES = {
@@ -111,44 +226,57 @@ def _is_class_or_function(value: object) -> bool:
 _OF_NUMPY = ("numpy.", "numpy:")
 
 
-def _is_numpy(cls: type) -> bool:
+def is_of_numpy(cls: type) -> bool:
+    """Return whether a class is numpy's: arrays are made by functions of this library, which check their arguments."""
     return global_name(cls).startswith(_OF_NUMPY)
 
 
-def _makes_classes(value: object) -> bool:
+def makes_classes(value: object) -> bool:
     """Return whether a value is `type` or a metaclass, whose calls make classes with any methods and bases."""
     return isinstance(value, type) and issubclass(value, type)
 
 
-def build_trust(trust: Iterable[type | Callable[..., Any] | str], expected: tuple[type, ...] = ()) -> Trusted:
+def build_trust(trust: Iterable[type | Callable[..., Any] | str | Rule], expected: tuple[type, ...] = ()) -> AllowList:
     """Check what a caller trusts and index it by name. Imports nothing.
 
     Args:
-        trust: classes, functions, or exact `"module:qualname"` strings.
+        trust: classes, functions, exact `"module:qualname"` strings, or rules.
         expected: classes to trust as well, because the caller expects them.
 
     Raises:
         TypeError: `trust` is `True` or a single string; an element is neither a class nor a function nor a string.
         ValueError: an element names something that no value needs and that runs what its arguments say.
     """
-    if trust != () and (isinstance(trust, str | bytes | bool | type) or not isinstance(trust, Iterable)):
-        raise TypeError(f"trust: expected a list of classes, functions or 'module:qualname', found {trust!r}")
-    trusted: Trusted = {}
+    if trust != () and (isinstance(trust, str | bytes | bool | type | Rule) or not isinstance(trust, Iterable)):
+        raise TypeError(f"trust: expected a list of classes, functions, 'module:qualname' or rules, found {trust!r}")
+    entries: dict[str, Entry] = {}
+    rules: list[Rule] = []
     for item in trust:
-        if not isinstance(item, str):
-            _add(trusted, _name_of(item), item)
+        if isinstance(item, Rule):
+            rules.append(item)
             continue
+        if not isinstance(item, str):
+            _add(entries, _name_of(item), item)
+            continue
+        if "*" in item:
+            package = item.partition(":")[0].removesuffix("*").removesuffix(".") or "shop"
+            hint = f"pickleseal.trust.classes_in({package!r}) trusts the classes that a package defines"
+            raise TypeError(f"trust: expected exact names, found {item!r}; {hint}")
         if item.count(":") != 1 or not all(item.split(":")):
             hint = f"; did you mean {':'.join(item.rsplit('.', 1))!r}?" if "." in item and ":" not in item else ""
             raise TypeError(f"trust: expected 'module:qualname', found {item!r}{hint}")
-        _add(trusted, item, None)
+        _add(entries, item, None)
     for cls in expected:
         name = _name_of(cls)
         # Arrays are made by our own functions. `expect=numpy.ndarray` is about the type of the object, and must not
         # give the payload a constructor that reads any memory as objects.
         if not name.startswith(_OF_NUMPY):
-            _add(trusted, name, cls)
-    return trusted
+            _add(entries, name, cls)
+    return AllowList(entries, tuple(sorted(rules, key=_is_no_table)))
+
+
+def _is_no_table(rule: Rule) -> bool:
+    return not rule.entries  # tables come first: they may give more verbs
 
 
 def _name_of(item: object) -> str:
@@ -158,18 +286,18 @@ def _name_of(item: object) -> str:
         hint = ", which does not know its module: give 'module:qualname'"
     else:
         hint = ""
-    raise TypeError(f"trust: expected a class, a function or 'module:qualname', found {item!r}{hint}")
+    raise TypeError(f"trust: expected a class, a function, 'module:qualname' or a rule, found {item!r}{hint}")
 
 
-def _add(trusted: Trusted, name: str, value: Any) -> None:
+def _add(entries: dict[str, Entry], name: str, value: Any) -> None:
     if name in SAFE_FUNCTIONS and (value is None or not _is_refused(name)):
         return  # a caller may pass on the header's own list: the payload still gets the safe function
-    if value is getattr or _makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
+    if value is getattr or makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
         raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
-    trusted[name] = value
+    entry = entries[name] = Entry(value)
     if name.startswith(("numpy.", "pathlib.", "__")):
         for spelling in spellings(name):
-            trusted.setdefault(spelling, value)
+            entries.setdefault(spelling, entry)
 
 
 @functools.lru_cache(4096)  # depends on the name alone
@@ -207,8 +335,8 @@ def _is_loadable(owner: Any, name: Any, *default: Any) -> bool:
 
 
 def resolve_all(
-    names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
-) -> dict[tuple[str, str], Any]:
+    names: list[str], trusted: AllowList, places: Mapping[str, str | type] = MappingProxyType({})
+) -> Resolved:
     """Map each declared global to what it is here, trusted or not. Imports every module that the header names.
 
     Args:
@@ -217,14 +345,14 @@ def resolve_all(
     Raises:
         ClassMissingError: a name can't be imported here.
     """
-    resolved: dict[tuple[str, str], Any] = {}
+    resolved = Resolved()
     for name in names:
         module, _, qualname = name.partition(":")
         place = places.get(name, name)
         if type(place) is not str:
-            value = place
-        elif trusted.get(place) is not None:
-            value = trusted[place]
+            value: Any = place
+        elif (entry := trusted.entries.get(place)) is not None and entry.value is not None:
+            value = entry.value
         else:
             value = SAFE_FUNCTIONS[place] if module == "pickleseal" and place in SAFE_FUNCTIONS else _import(place)
         resolved[module, qualname] = value
@@ -232,8 +360,8 @@ def resolve_all(
 
 
 def resolve_globals(
-    names: list[str], trusted: Trusted, places: Mapping[str, str | type] = MappingProxyType({})
-) -> dict[tuple[str, str], Any]:
+    names: list[str], trusted: AllowList, places: Mapping[str, str | type] = MappingProxyType({})
+) -> Resolved:
     """Map each declared global to the object that the payload will get. Refuse all that are not trusted, at once.
 
     Imports only modules of the standard library that the built-in list names, and what the caller's strings name.
@@ -251,27 +379,35 @@ def resolve_globals(
             by its name.
     """
     check_trusted(names, trusted, places)
-    resolved = {}
+    resolved = Resolved()
     for name in names:
         module, _, qualname = name.partition(":")
         found = places.get(name, name)
         if type(found) is not str:
-            found = _registered(name, found, trusted)
-        resolved[module, qualname] = _object_for(found, trusted) if type(found) is str else found
+            resolved[module, qualname] = _registered(name, found, trusted)
+            continue
+        entry = trusted.entries.get(found)
+        if entry is None and found not in SAFE_FUNCTIONS and found not in LISTED:
+            entry = trusted.find(found)
+            if entry is None and (old := trusted.entries.get(name)) is not None:
+                entry = old._replace(value=None)  # the name that the header has is trusted, and the object has another
+        resolved[module, qualname] = _object_for(found, entry)
+        if entry is not None and entry.verbs is not None:
+            resolved.limits[module, qualname] = entry
     return resolved
 
 
-def check_trusted(names: list[str], trusted: Trusted, places: Mapping[str, str | type]) -> None:
+def check_trusted(names: list[str], trusted: AllowList, places: Mapping[str, str | type]) -> None:
     """Refuse names that are not trusted, all at once, as `resolve_globals` does first. Imports nothing."""
     if not places:
-        missing = [name for name in names if name not in trusted and name not in SAFE_FUNCTIONS and name not in LISTED]
+        missing = [name for name in names if not is_trusted(name, trusted)]
     else:
         missing = [place for name in names if (place := _untrusted_place(name, places, trusted)) is not None]
     if missing:
-        raise _untrusted(sorted(set(missing)))
+        raise _untrusted(sorted(set(missing)), trusted)
 
 
-def untrusted_names(names: Iterable[str], trusted: Trusted, places: Mapping[str, str | type]) -> dict[str, str]:
+def untrusted_names(names: Iterable[str], trusted: AllowList, places: Mapping[str, str | type]) -> dict[str, str]:
     """Return the names that `check_trusted` refuses, each with why. Imports nothing."""
     found = {}
     for name in names:
@@ -283,24 +419,29 @@ def untrusted_names(names: Iterable[str], trusted: Trusted, places: Mapping[str,
     return found
 
 
-def _registered(name: str, cls: Any, trusted: Trusted) -> Any:
+def is_trusted(name: str, trusted: AllowList) -> bool:
+    """Return whether a payload may import a global. Imports nothing."""
+    return name in trusted.entries or name in SAFE_FUNCTIONS or name in LISTED or (trusted.find(name) is not None)
+
+
+def _registered(name: str, cls: Any, trusted: AllowList) -> Any:
     """Return a registered class, or what the caller trusts under that very name."""
-    if _makes_classes(cls) or is_dangerous(global_name(cls)) or _is_numpy(cls):
+    if makes_classes(cls) or is_dangerous(global_name(cls)) or is_of_numpy(cls):
         hint = "it makes anything out of its arguments, so a payload must never get hold of it"
         raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
-    named = trusted.get(name)
-    return cls if named is None else named
+    named = trusted.entries.get(name)
+    return cls if named is None or named.value is None else named.value
 
 
-def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Trusted) -> str | None:
+def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: AllowList) -> str | None:
     """Return where a global is today, if neither its name in the header nor its name today is trusted; else None."""
     place = places.get(name, name)
-    if type(place) is not str or place in trusted or place in SAFE_FUNCTIONS or place in LISTED or name in trusted:
+    if type(place) is not str or is_trusted(place, trusted) or name in trusted.entries:
         return None
     return place
 
 
-def _untrusted(missing: list[str]) -> UntrustedGlobalError:
+def _untrusted(missing: list[str], trusted: AllowList) -> UntrustedGlobalError:
     dangerous = [name for name in missing if is_dangerous(name)]
     if dangerous:
         hint: str = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
@@ -312,14 +453,16 @@ def _untrusted(missing: list[str]) -> UntrustedGlobalError:
             f"{options} allows this; use it only if you know who wrote the file",
             f"if you know who wrote the file, you can allow {them} with trust = [{paste}] in the --policy file",
         )
+    if not dangerous:
+        reasons = [reason for name in missing for reason in trusted.reasons(name)]
+        hint = join_hints("; ", [*reasons[:5], hint])
     names_are = "a name that is" if len(missing) == 1 else f"{len(missing)} names that are"
     return UntrustedGlobalError(f"the payload imports {names_are} not trusted", None, tuple(missing), hint, "globals")
 
 
-def _object_for(name: str, trusted: Trusted) -> Any:
-    value = trusted.get(name)
-    if value is not None:
-        return value
+def _object_for(name: str, entry: Entry | None) -> Any:
+    if entry is not None and entry.value is not None:
+        return entry.value
     if name in SAFE_FUNCTIONS:
         return SAFE_FUNCTIONS[name]
     value = _import(name)
@@ -332,7 +475,7 @@ def _object_for(name: str, trusted: Trusted) -> Any:
     if isinstance(getattr(value, "__module__", None), str) and is_dangerous(global_name(value)):
         hint = "it runs what its arguments say, so a payload must never get hold of it"
         raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
-    if _makes_classes(value):
+    if makes_classes(value):
         hint = "it makes classes with methods of the payload's choice, so a payload must never get hold of it"
         raise PolicyError("a metaclass", None, name, hint, "globals")
     return value

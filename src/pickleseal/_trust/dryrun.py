@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 from .._payload.unpickler import Resolved, new_unpickler, state_is_no_dict
 from ..errors import ForbiddenOperationError, ReadError, UnpickleError, text_of
 from . import shapes
+from .allow_list import Entry, limits_of
 from .meter import Meter, check_depth, too_deep
 from .safe_functions import SAFE_FUNCTIONS
 from .shapes import ROWS, StandIn
-from .traits import Traits, kind_of, traits_of
+from .traits import Traits, kind_of, limited, traits_of
 
 in_this_thread = threading.local()  # .meter: that of the dry run in work
 _OWN = "builtins:getattr"
@@ -52,8 +53,15 @@ def _described(value: Any) -> str:
     return type(value).__name__
 
 
-def _refusal(what: str, expected: str | None, found: str) -> ForbiddenOperationError:
-    return ForbiddenOperationError(f"the payload {what}", expected, found).at(20)
+def _refusal(what: str, expected: str | None, found: str, hint: str | None = None) -> ForbiddenOperationError:
+    return ForbiddenOperationError(f"the payload {what}", expected, found, hint).at(20)
+
+
+def _not_given(stand_in: Any, does: str) -> ForbiddenOperationError:
+    """Return the refusal of what a rule or preset does not let payloads do."""
+    name = stand_in.stands_for
+    hint = f'if you know who wrote it, trust=["{name}"] allows what pickles of {name} need'
+    return _refusal(f"{does} {name}", None, f"only {stand_in.by} trusts it, and not for that", hint)
 
 
 def _no_call(opcode: str, name: str, expected: str, args: Sequence[Any]) -> ForbiddenOperationError:
@@ -185,6 +193,8 @@ def _call_any(cls: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _call_no(cls: Any, args: tuple[Any, ...]) -> Any:
+    if cls.by:
+        raise _not_given(cls, "calls")
     expected = "NEWOBJ, as the class does not define how it is pickled"
     raise _no_call("REDUCE", cls.stands_for, expected, args)
 
@@ -261,6 +271,7 @@ class Node(StandIn, metaclass=_Factory):
 
     # Attributes of factories
     stands_for = "an object"
+    by = ""
     row: shapes.Row | None = None
     on_call: Any = staticmethod(_call_no)
     fits_small: Any = None
@@ -608,6 +619,13 @@ class Result(Node):
         self._take(_set_item, key, value)
 
 
+class NewResult(Node):
+    """What a function of a preset returned that gives new objects, which get a state."""
+
+    stands_for = "what a function returned"
+    state_rule = "any"
+
+
 _GIVEN: dict[str, type[Node]] = {"alias": Alias, "value": Value, "array": Array}
 # Rows that are called for real: their arguments are exact and their results plain.
 _PLAIN: dict[str, Callable[..., Any]] = {
@@ -620,17 +638,23 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 class Function(StandIn):
     """A function. It can be called, and nothing else can be done to it."""
 
-    __slots__ = ("is_method", "like", "row", "stands_for")
+    __slots__ = ("by", "gives", "like", "may_call", "row", "stands_for")
     is_a = "function"
 
-    def __init__(self, name: str, row: str, is_method: bool = False) -> None:
+    def __init__(
+        self, name: str, row: str, gives: type[Node] | None = None, by: str = "", may_call: bool = True
+    ) -> None:
         self.stands_for = name
-        self.is_method = is_method
+        self.gives = gives  # of a function that has no row; None: a result of which nothing is known
+        self.by = by
+        self.may_call = may_call
         self.like = row
         self.row = ROWS.get(row)
 
     def __call__(self, *args: Any) -> Any:
         meter: Meter = in_this_thread.meter
+        if not self.may_call:
+            raise _not_given(self, "calls")
         if self.stands_for == _OWN:
             return _attribute(meter, args)
         row = self.row
@@ -638,8 +662,8 @@ class Function(StandIn):
             if self.like:
                 return _BY_NAME[self.like](meter, args)
             _pay(meter, args, None)
-            if self.is_method:
-                return Opaque.made(args)
+            if self.gives is not None:
+                return self.gives.made(args)
             made = Result.made(args)
             made.function = self.stands_for
             return made
@@ -717,7 +741,7 @@ def _attribute(meter: Meter, args: tuple[Any, ...]) -> Any:
         if issubclass(owner, Member):
             return owner.made((name,))
         if name in factory.methods:
-            return Function(f"{factory.stands_for}.{name}", "", True)
+            return Function(f"{factory.stands_for}.{name}", "", Opaque)
     return Value.made((owner,))
 
 
@@ -740,13 +764,16 @@ _BY_NAME = {"copyreg:_reconstructor": _reconstructor}
 def stand_in_of(traits: Traits) -> Any:
     """Make what stands for a global in a dry run."""
     if traits.kind == "function":
-        return Function(traits.name, traits.name if traits.name in _BY_NAME else traits.row)
+        gives = None if not traits.by else NewResult if traits.state == "any" else Opaque
+        like = traits.name if traits.name in _BY_NAME else traits.row
+        return Function(traits.name, like, gives, traits.by, bool(traits.call))
     if traits.kind == "value":
         if traits.name in _SINGLETONS:
             return _SINGLETONS[traits.name]
         shared: Any = _Factory("Shared", (Member,), {"stands_for": traits.name})
         return object.__new__(shared)
     members: dict[str, Any] = {"stands_for": traits.name, "like": traits.row, "methods": traits.methods}
+    members["by"] = traits.by
     if traits.kind == "enum":
         members |= {"on_call": staticmethod(_call_enum), "is_flag": traits.is_flag, "__new__": _no_new}
         return _Factory("Enum", (Member,), members)
@@ -791,17 +818,32 @@ _BASES: dict[str, tuple[list[type], ...]] = {
 
 
 def _no_new(cls: Any, /, *args: Any, **names: Any) -> Any:
+    if cls.by:
+        raise _not_given(cls, "makes an object of")
     raise _no_call("NEWOBJ", cls.stands_for, "REDUCE", args)
 
 
-def stand_in(name: str, value: Any) -> Any:
-    """Return what stands for a global in a dry run in this process. Made once for each class."""
+def stand_in(name: str, value: Any, entry: Entry | None = None) -> Any:
+    """Return what stands for a global in a dry run in this process. Made once for each class and what limits it."""
     if not isinstance(value, type):
-        return stand_in_of(traits_of(name, value))
+        return stand_in_of(traits_within(name, value, entry))
     kind = kind_of(value)
-    if kind.factory is None:
-        kind.factory = stand_in_of(traits_of(name, value))
-    return kind.factory
+    if entry is None or entry.verbs is None:
+        if kind.factory is None:
+            kind.factory = stand_in_of(traits_of(name, value))
+        return kind.factory
+    key = entry._replace(value=None)  # an entry must not keep its class alive
+    if key not in kind.limited:
+        kind.limited[key] = stand_in_of(traits_within(name, value, entry))
+    return kind.limited[key]
+
+
+def traits_within(name: str, value: Any, entry: Entry | None, is_migrated: bool = False) -> Traits:
+    """Return the traits of a global, as its class was once, within what its entry in the allow-list permits."""
+    traits = traits_of(name, value)
+    if is_migrated:
+        traits = as_it_was(traits)
+    return traits if entry is None else limited(traits, entry)
 
 
 def as_it_was(traits: Traits) -> Traits:
@@ -833,12 +875,13 @@ def check_operations(
         LimitExceededError: it copies or hashes out of proportion, or nests too deep.
         UndeclaredGlobalError, UnpickleError: it would fail in the same way if it ran.
     """
-    table = {}
-    for (module, name), value in resolved.items():
+    table, limits = {}, limits_of(resolved)
+    for key, value in resolved.items():
+        name = ":".join(key)
         if id(value) in migrated:
-            table[module, name] = stand_in_of(as_it_was(traits_of(f"{module}:{name}", value)))
+            table[key] = stand_in_of(traits_within(name, value, limits.get(key), True))
         else:
-            table[module, name] = stand_in(f"{module}:{name}", value)
+            table[key] = stand_in(name, value, limits.get(key))
     return run_stand_ins(payload, buffers, table, max_depth)
 
 

@@ -16,10 +16,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .._payload.opcodes import CODE
-from .._payload.structure import has_other_states
+from .._payload.structure import calls_something, has_other_states
 from .._payload.unpickler import load_object
 from ..errors import Hint, LimitExceededError, UndeclaredGlobalError, UnpickleError, UntrustedGlobalError
-from .allow_list import is_listed
+from .allow_list import CALL, is_listed, limits_of
 from .safe_functions import NewResults, attributes_of, name_of_safe, object_arrays
 from .shapes import NEW_RESULTS
 from .traits import survey
@@ -209,6 +209,9 @@ def _can_do_more(payload: bytes, protocol: int, resolved: "Resolved") -> bool:
     """Return whether a payload at level `guarded` has the means to do more than make objects."""
     found = survey(resolved)
     if found.needs_dry_run:
+        return True
+    limited = any(CALL not in (entry.verbs or (CALL,)) for entry in limits_of(resolved).values())
+    if limited and calls_something(payload, protocol):
         return True
     if _BUILD not in payload:
         return False

@@ -23,9 +23,10 @@ from .. import errors
 from .._payload.opcodes import CODE
 from .._payload.unpickler import Resolved
 from ..errors import Hint, IsolationError, PolicyError, ReadError
-from .dryrun import Found, as_it_was, run_stand_ins, stand_in_of
+from .allow_list import limits_of
+from .dryrun import Found, run_stand_ins, stand_in_of, traits_within
 from .hash_cost import check_hashes
-from .traits import Traits, traits_of
+from .traits import Traits
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from pickleseal._trust.sandbox import serve; serve()"
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # what an interpreter may need to start
@@ -161,10 +162,11 @@ def check_isolated(
     except ImportError:
         hint = "use it on a platform with fork and resource limits (Linux, macOS, BSD), or leave out `isolated`"
         raise PolicyError("isolated=True, and this platform has no resource limits", None, sys.platform, hint) from None
-    traits = []
-    for (module, name), value in resolved.items():
-        known = traits_of(f"{module}:{name}", value)
-        traits.append((module, name, as_it_was(known) if id(value) in migrated else known))
+    limits = limits_of(resolved)
+    traits = [
+        (*key, traits_within(":".join(key), value, limits.get(key), id(value) in migrated))
+        for key, value in resolved.items()
+    ]
     buffers = payload.count(CODE["NEXT_BUFFER"])  # a payload takes at most so many
     request = {"buffers": buffers, "depth": max_depth, "globals": traits, "protocol": protocol}
     request |= {"seconds": seconds, "memory": memory}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from .._schema.names import global_name
-from .allow_list import is_function
+from .allow_list import CALL, ITEMS, MAKE, STATE, Entry, is_function, limits_of
 from .safe_functions import name_of_safe
 from .shapes import PICKLED_ATTRIBUTES, ROWS
 
@@ -53,12 +53,13 @@ class Traits(NamedTuple):
     defined: tuple[str, ...] = ()  # names that are not slots, which a state of slots must not set
     methods: tuple[str, ...] = ()  # class methods and static methods that may be called
     has_row_of_its_own: bool = False
+    by: str = ""  # the rule or preset that limits what may be done with it
 
     @property
     def verbs(self) -> frozenset[str]:
         """Return what a payload may do with it: `value`, `make`, `call`, `items`."""
         found = {"value"} | ({"items"} if self.items else set())
-        if self.kind == "function" or self.call:
+        if self.call or self.kind == "enum":
             found.add("call")
         if self.kind == "class" and self.make != "none":
             found.add("make")
@@ -79,6 +80,19 @@ def traits_of(name: str, value: Any) -> Traits:
     if kind.traits is None:
         kind.traits = _traits_of_class(value, kind)
     return kind.traits
+
+
+def limited(traits: Traits, entry: Entry) -> Traits:
+    """Return traits with which nothing is possible but what an entry of the allow-list permits."""
+    verbs = entry.verbs
+    if verbs is None or traits.kind in ("enum", "value"):
+        return traits
+    call = traits.call if CALL in verbs else ""
+    if traits.kind == "function":
+        return traits._replace(call=call, state="any" if STATE in verbs else "none", by=entry.by)
+    make = traits.make if MAKE in verbs else "none"
+    items = traits.items if ITEMS in verbs else ()
+    return traits._replace(call=call, make=make, items=items, methods=entry.methods, by=entry.by)
 
 
 def _name_of_function(name: str, value: Any) -> str:
@@ -199,7 +213,7 @@ def _class_methods(cls: Any) -> tuple[str, ...]:
 class Kind:
     """What is known of a class, as far as trust is concerned. Computed once for each."""
 
-    __slots__ = ("factory", "flags", "is_deep", "is_enum", "is_mutable", "traits")
+    __slots__ = ("factory", "flags", "is_deep", "is_enum", "is_mutable", "limited", "traits")
 
     def __init__(self, cls: type) -> None:
         names = {global_name(base) for base in cls.__mro__}
@@ -207,6 +221,7 @@ class Kind:
         self.is_enum = issubclass(cls, enum.Enum)
         self.traits: Traits | None = None
         self.factory: Any = None  # what stands for it in a dry run, once there was one
+        self.limited: dict[Entry, Any] = {}  # the same, where a rule or preset limits it; without the object
         # Its attributes can be set, by a state for the class itself.
         self.is_mutable = bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE
         in_c = not self.is_mutable or "n_sequence_fields" in cls.__dict__ or own in _DEEP
@@ -215,9 +230,10 @@ class Kind:
         self.is_deep = (in_c and bool(cls.__flags__ & _GC) and not is_plain) or issubclass(cls, BaseException)
         self.flags = _COPIES * (not _COPYING.isdisjoint(names)) | _IS_LAZY * (not _LAZY.isdisjoint(names))
         self.flags |= _IS_INT * (cls is int) | _IS_DECIMAL * ("decimal:Decimal" in names)
-        # Its objects can be called, its members come into being while it is used, or its calls do harm.
+        # Its objects can be called, its members come into being while it is used, or its calls do harm. A call of an
+        # enum without members makes a class.
         is_callable = any("__call__" in base.__dict__ for base in cls.__mro__)
-        is_flag = issubclass(cls, enum.Flag)
+        is_flag = issubclass(cls, enum.Flag) or (issubclass(cls, enum.Enum) and not cls._member_map_)
         # What a text of a class of its own is equal to, nobody finds in the payload.
         is_text = issubclass(cls, str) and cls is not str and not self.is_enum
         self.flags |= _NEEDS * (is_callable or is_flag or is_text or not _HARMFUL.isdisjoint(names))
@@ -268,6 +284,7 @@ def survey(resolved: Mapping[tuple[str, str], Any]) -> Survey:
     something without bounds may be copied into memory.
     """
     flags, is_changeable, has_enums, needs = 0, False, False, False
+    limits = limits_of(resolved)
     for (module, qualname), value in resolved.items():
         if isinstance(value, type):
             kind = kind_of(value)
@@ -276,7 +293,8 @@ def survey(resolved: Mapping[tuple[str, str], Any]) -> Survey:
             has_enums |= kind.is_enum
         else:
             name = f"{module}:{qualname}"
-            needs |= name not in _ALONE
+            entry = limits.get((module, qualname))  # of a preset, if any
+            needs |= name not in _ALONE and (entry is None or CALL not in (entry.verbs or ()))
             flags |= _IS_LAZY * (name in _LAZY_ARRAYS)
     needs |= bool(flags & _NEEDS) or (bool(flags & _IS_LAZY) and bool(flags & _COPIES))
     needs |= bool(flags & _IS_INT) and bool(flags & _IS_DECIMAL)

@@ -16,11 +16,11 @@ from .._payload.structure import check_envelope
 from .._policy import DEFAULT_POLICY, DEFAULT_REQUEST, Policy, Trust, request_of
 from .._reading import decoded_sections, read_header
 from .._schema.header_entries import ClassInHeader
-from .._trust.allow_list import Trusted, build_trust, is_dangerous, is_listed, resolve_globals
+from .._trust.allow_list import AllowList, Resolved, build_trust, is_dangerous, is_listed, resolve_globals
 from .._trust.levels import load_at
 from .._trust.safe_functions import OLD_SAFE_FUNCTIONS, SAFE_FUNCTIONS
 from .._typing import Data
-from ..errors import Hint, NotAnArtifactError, PickleEnvelopeError, UnpickleError
+from ..errors import Hint, NotAnArtifactError, PickleEnvelopeError, UnpickleError, UntrustedGlobalError
 from ._foreign import bytes_in, compression_of, is_joblib, refuse_foreign
 
 __all__ = ["Converted", "adopt", "extract", "extract_parts", "repickle"]
@@ -221,7 +221,7 @@ def repickle(
     )
 
 
-def _loaded(data: bytes, trusted: Trusted, encoding: str) -> Any:
+def _loaded(data: bytes, trusted: AllowList, encoding: str) -> Any:
     try:
         found = _outline(data)
     except PickleEnvelopeError:
@@ -232,15 +232,23 @@ def _loaded(data: bytes, trusted: Trusted, encoding: str) -> Any:
         from .._payload.joblib_files import load_mixed
 
         def find_global(module: str, name: str) -> Any:
-            return resolve_globals([f"{module}:{name}"], trusted)[module, name]
+            resolved = resolve_globals([f"{module}:{name}"], trusted)
+            if resolved.limits:  # nothing checks what such a pickle does
+                hint = f'give exact names for pickles of joblib: trust=["{module}:{name}"]'
+                reason = "a rule trusts a name for a part of what it can do"
+                raise UntrustedGlobalError(reason, None, (f"{module}:{name}",), hint, "globals")
+            return resolved[module, name]
 
         return load_mixed(data, find_global)
     if found.buffers:
         raise PickleEnvelopeError("its buffers are not in the pickle", hint="pack the object where it was pickled")
     today = {name: todays_name(name, found.protocol) for name in found.names}
     old = {_pair(name): function for name, function in OLD_SAFE_FUNCTIONS.items()}
-    values = old | resolve_globals(sorted(set(today.values()) - OLD_SAFE_FUNCTIONS.keys()), trusted)
-    resolved = {_pair(name): values[_pair(now)] for name, now in today.items()}
+    values = Resolved(old) | resolve_globals(sorted(set(today.values()) - OLD_SAFE_FUNCTIONS.keys()), trusted)
+    resolved = Resolved({_pair(name): values[_pair(now)] for name, now in today.items()})
+    resolved.limits |= {
+        _pair(name): values.limits[_pair(now)] for name, now in today.items() if _pair(now) in values.limits
+    }
     payload = transcoded(data, found, encoding)
     try:
         return load_at(DEFAULT_REQUEST.compiled.level, payload, max(found.protocol, 2), (), resolved)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pickleseal._payload.opcodes import BELOW, BY_CODE, ITEMS, NOTHING, OPCODES
 from pickleseal._payload.structure import check_envelope
-from pickleseal._trust.allow_list import resolve_globals
+from pickleseal._trust.allow_list import AllowList, resolve_globals
 from pickleseal._trust.dryrun import check_operations
 from pickleseal._trust.hash_cost import HashCost, check_hashes, is_suspect
 from pickleseal._trust.levels import Level, load_at
@@ -30,7 +30,7 @@ from pickleseal.errors import LimitExceededError, PickleEnvelopeError, ReadError
 GLOBALS = ["builtins:complex", "builtins:frozenset", "builtins:list", "collections:OrderedDict", "collections:deque",
            "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction", "types:SimpleNamespace",
            "uuid:UUID"]  # fmt: skip
-RESOLVED = resolve_globals(GLOBALS, {})
+RESOLVED = resolve_globals(GLOBALS, AllowList())
 GUARDED, STRICT = Level("guarded", True, 2000, 2**30, None), Level("strict", True, 2000, 2**30, None)
 
 leaves = (
@@ -302,7 +302,7 @@ def test_every_check_accepts_honest_pickles(value: Any, protocol: int) -> None:
     for data in (written, in_python(value, protocol), pickletools.optimize(written)):
         check_envelope(data, protocol, [])
         names = {(module, name) for module, name in named(data)}
-        resolved = resolve_globals([f"{module}:{name}" for module, name in names], {})
+        resolved = resolve_globals([f"{module}:{name}" for module, name in names], AllowList())
         check_hashes(data, protocol, 2000)
         check_operations(data, (), resolved, 2000)
         for level in (GUARDED, STRICT):

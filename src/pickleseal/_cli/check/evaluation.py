@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from ..._format.canonical import encode
 from ..._format.header import Header, fields_of
-from ..._policy import Decision, Policy, Request, Resolved, evaluate_classes, evaluate_header, request_of
+from ..._policy import Decision, Policy, Request, evaluate_classes, evaluate_header, request_of
 from ..._reading import check_codecs
 from ..._schema.drift import REFUSED, RESOLVE, WARNED, Change
 from ..._schema.registry import RegistryIndex, index_of
 from ..._trust.allow_list import (
-    Trusted,
+    AllowList,
+    Resolved,
     build_trust,
     check_trusted,
     is_dangerous,
@@ -79,12 +80,12 @@ class CodeImports:
                 if problem is not None:
                     raise ClassMissingError(problem, None, place, None, "globals")
                 if is_checked:
-                    trusted = {**trusted, **_trust(place)}
+                    trusted = trusted | _trust(place)
         resolve = resolve_globals if is_checked else resolve_all
         return resolve(names, trusted, places)
 
 
-def _trust(place: str) -> Trusted:
+def _trust(place: str) -> AllowList:
     """Return the trust in a name.
 
     Raises:
