@@ -43,6 +43,7 @@ from ._trust.allow_list import (
     untrusted_names,
 )
 from ._trust.allow_list import Rule as TrustRule
+from ._trust.annotated import rules_of
 from ._trust.levels import LEVELS, Isolation, Level, LevelName
 from .errors import (
     ClassMissingError,
@@ -591,6 +592,8 @@ def request_of(
     expected = None if expect is None else expectation(expect)
     if expected is not None or trust != ():
         added = build_trust(trust, () if expected is None else expected.trusts)
+        if expected is not None:
+            added.rules += rules_of(expected.trusts)
         trusted = trusted | added if trusted else added
     return Request(policy, of_policy, expected, trusted, takes_batches)
 

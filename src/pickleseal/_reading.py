@@ -394,10 +394,11 @@ def unpack(
         data: exactly one artifact. Arrays come back writable, in memory of their own, unless they were read-only.
         expect: what the object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`,
             `dict[K, V]`, `set[X]`, `frozenset[X]`, `tuple[...]`. The header must name that class, or a subclass that is
-            trusted; elements are checked once the object is there. Each class that it names is trusted, save numpy's.
+            trusted; elements are checked once the object is there. Each class that it names is trusted, save numpy's,
+            and to make objects those classes that the annotations of its fields name.
             A text: the `type` in the header must be that.
-        trust: classes, functions, or exact `"module:qualname"` strings that the payload may import and call, in
-            addition to those of the policy.
+        trust: classes, functions, exact `"module:qualname"` strings that the payload may import and use, and rules of
+            `pickleseal.trust`, in addition to those of the policy.
         keys: at least one of these keys must have signed the artifact. What the payload may do does not change: for
             that, give `level="signed"` as well. Then whoever holds a key is trusted, and can run any code here.
         level: what the payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the

@@ -53,11 +53,12 @@ class Serializer(Generic[T]):
         level: what a payload may do: `"guarded"` (the default: make objects of the trusted classes), `"strict"` (the
             same, after a dry run, for sources that are not yours), `"signed"` (anything, with a valid signature) or
             `"unchecked"` (anything). Beside a policy this is a TypeError: write `Policy(keys=..., level=...)`.
-        trust: classes, functions, or exact `"module:qualname"` strings that payloads may import and call, in addition
-            to those of the policy.
+        trust: classes, functions, exact `"module:qualname"` strings that payloads may import and use, and rules of
+            `pickleseal.trust`, in addition to those of the policy.
         expect: what each object has to be: a class, `A | B` or a tuple of classes, `X | None`, `list[X]`, `dict[K, V]`
             and so on, or a text, which must be the `type` in the header. Each class that it names is trusted, save
-            numpy's. A call's own `expect` takes the place of this one.
+            numpy's, and to make objects those that annotations of its fields name. A call's own `expect` takes the
+            place of this one.
         check_writes: whether packing refuses what this serializer could not read: a name that is not trusted, a type or
             label that the policy does not accept, a missing signature. Nothing is unpickled. So a mistake in the trust
             list is a PackError where the object is written, and no cache that never hits. Its `where` is the path to

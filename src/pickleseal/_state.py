@@ -58,6 +58,7 @@ STATE = (
     State("_packing", "warning_about", "cache_clear", "a function of the name alone; bounded"),
     State("_policy", "version_clauses", "cache_clear", "a function of the text alone; bounded"),
     State("_trust.allow_list", "is_dangerous", "cache_clear", "a function of the name alone; bounded"),
+    State("_trust.annotated", "annotated", "clear", "weak: an entry goes with its class"),
     State("_trust.dryrun", "in_this_thread", "", "holds something during a dry run only"),
     State(
         "_trust.sandbox", "helper", "stop", "a process that ends when its input does; a fork leaves it to the parent"

@@ -59,23 +59,17 @@ class Rule:
 class AllowList:
     """What one policy or call trusts: exact names, and rules. The only thing that decides about a name."""
 
-    __slots__ = ("entries", "notes", "rules")
+    __slots__ = ("entries", "rules")
 
-    def __init__(
-        self,
-        entries: dict[str, Entry] | None = None,
-        rules: tuple[Rule, ...] = (),
-        notes: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, entries: dict[str, Entry] | None = None, rules: tuple[Rule, ...] = ()) -> None:
         self.entries = {} if entries is None else entries
         self.rules = rules
-        self.notes = notes  # names that `expect=` does not trust, although an annotation names them, and why
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.rules)
 
     def __or__(self, other: "AllowList") -> "AllowList":
-        return AllowList({**self.entries, **other.entries}, self.rules + other.rules, other.notes or self.notes)
+        return AllowList({**self.entries, **other.entries}, self.rules + other.rules)
 
     def find(self, name: str) -> Entry | None:
         """Return the entry of a global, by its exact name, by a rule, or by another name of it. Imports nothing."""
@@ -91,8 +85,7 @@ class AllowList:
 
     def reasons(self, name: str) -> list[str]:
         """Return why rules that are about a global do not trust it."""
-        answers = [self.notes.get(name), *(rule.answer(name) for rule in self.rules)]
-        return [answer for answer in answers if isinstance(answer, str)]
+        return [answer for rule in self.rules if isinstance(answer := rule.answer(name), str)]
 
 
 def by_another_name(entries: Mapping[str, Entry], name: str) -> Entry | None:

@@ -178,8 +178,8 @@ def repickle(
 
     Args:
         data: the bytes of the pickle, or of a file as joblib writes it. `decompress` comes first if it is compressed.
-        trust: classes, functions, or exact `"module:qualname"` strings that the pickle may import and call. Where a
-            name of Python 2 has changed, today's name.
+        trust: classes, functions, exact `"module:qualname"` strings that the pickle may import and use, and rules.
+            Where a name of Python 2 has changed, today's name.
         encoding: of strings of Python 2; with `"bytes"` they become bytes.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
