@@ -24,7 +24,7 @@ from ._io.threads import ThreadPool
 from ._io.url import is_url, local_path, masked
 from ._io.window import HEAD, BytesWindow, FileWindow, RangeWindow, Window
 from ._policy import Policy, compiled, policy_with
-from ._streams.scanner import FrameExtent, Scanner
+from ._streams.scanner import FrameExtent, Scanner, wait_for_first_frame
 from .errors import NotAnArtifactError, ReadError, TruncatedError
 
 __all__ = ["COLUMNS", "HeaderEntry", "iter_headers", "read_headers", "scan_partition"]
@@ -99,10 +99,10 @@ def iter_headers(
 ) -> Iterator[HeaderEntry]:
     """Yield the headers of artifacts and streams, in the order of the paths. Imports nothing and unpickles nothing.
 
-    A file that holds one frame gives one entry, a stream gives one for each frame. A frame that is refused, or a file
-    that can't be read, gives an entry with the error, and the next entries follow. In a local stream, reading goes on
-    with the next frame after damage. Headers are claims: sections are not checked, and without keys no signature is
-    verified.
+    A file that holds one frame gives one entry, a stream gives one for each frame, and an empty file, which is a stream
+    without frames, gives none. A frame that is refused, or a file that can't be read, gives an entry with the error,
+    and the next entries follow. In a local stream, reading goes on with the next frame after damage. Headers are
+    claims: sections are not checked, and without keys no signature is verified.
 
     Args:
         paths: of files, or URLs as fsspec knows them; no folders and no patterns.
@@ -250,6 +250,8 @@ class _Headers:
                 if not stat.S_ISREG(status.st_mode):
                     raise OSError(errno.EINVAL, "not a regular file", path)
                 head = read_at(descriptor, HEAD, 0)
+                if wait_for_first_frame(descriptor):
+                    status, head = os.fstat(descriptor), read_at(descriptor, HEAD, 0)
             except OSError as exc:
                 yield entry._replace(error=exc)
                 return
@@ -263,10 +265,10 @@ class _Headers:
         """Yield the entries of an input that begins with `head`: one for an artifact, or one for each frame."""
         size, is_one = window.size() if entry.file_size is None else entry.file_size, False
         try:
-            if not head:
-                raise TruncatedError("the file is empty", PREAMBLE_SIZE, 0).at(1)
+            if not head and not isinstance(window, BytesWindow):
+                return  # a stream without frames; if no bytes arrived, something went wrong before
             preamble = decode_preamble(head[:PREAMBLE_SIZE], self._limits)
-            if preamble.frame_len < size:
+            if preamble.frame_len < size or (preamble.frame_len > size and preamble.stream_id):
                 yield from self._stream(entry, window)
                 return
             is_one = True

@@ -6,14 +6,17 @@ ones are in `soak`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _helpers import stream_tails
@@ -23,9 +26,15 @@ from _helpers.fault_kit import run, run_each
 
 import pickleseal
 from pickleseal import StreamReader, StreamWriter, append, iter_load
+from pickleseal._cli import verify as verifying
 from pickleseal.catalog import iter_headers
 from pickleseal.errors import ReadError, TornTailError
 from pickleseal.maintenance import repair
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the faults are made on Linux")
 
@@ -110,8 +119,6 @@ class TestLock:
         assert run("stream_crashes.waiting", tmp_path, preload=False) >= 0.1
 
     def test_without_locks_nothing_is_appended(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import fcntl
-
         path = tmp_path / "stream"
         append(path, "first")
         before = path.read_bytes()
@@ -134,8 +141,6 @@ class TestStoppedWriter:
     @pytest.fixture
     def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         """A stream whose third record is half written by a process that was stopped. At the end it goes on."""
-        import fcntl
-
         monkeypatch.setattr("pickleseal._streams.scanner.PATIENCE", 0.1)
         path = str(tmp_path / "stream.pseal")
         append(path, "first")
@@ -187,14 +192,15 @@ class TestStoppedWriter:
         assert said.code in (1, 3)
         assert "torn" in said.out + said.err or "would cut off 100 bytes" in said.out
 
-    def test_a_reader_waits_for_a_record_that_is_being_written(self, tmp_path: Path) -> None:
+    def test_a_reader_waits_for_a_record_that_is_being_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pickleseal._streams.scanner.PATIENCE", 60)  # a busy machine is no stopped writer
         path, data = str(tmp_path / "slow.pseal"), pickleseal.pack("slow" * 20)
         append(path, "first")
         size = os.path.getsize(path)
 
         def write() -> None:
-            import fcntl
-
             with open(path, "ab", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 for at in range(0, len(data), 64):
@@ -206,6 +212,117 @@ class TestStoppedWriter:
             time.sleep(0.001)
         assert list(iter_load(path)) == ["first", "slow" * 20]  # it grows, so it is worth waiting for
         joined(child)
+
+
+class TestBegun:
+    """A stream without records, and one whose first record is being written."""
+
+    COMMANDS = ("verify", "inspect", "check", "scan", "repair")
+
+    @staticmethod
+    def run(command: str, path: Path) -> Any:
+        return cli(command, path, *(["--catalog", f"{path}.sqlite"] if command == "scan" else []), "--json")
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr("pickleseal._streams.scanner.PATIENCE", 60)  # a busy machine is no stopped writer
+        path = tmp_path / "stream.pseal"
+        with StreamWriter(path):
+            pass
+        return path
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_a_stream_without_records_is_fine_for_every_command(self, path: Path, command: str) -> None:
+        assert self.run(command, path).code == 0
+        assert list(iter_headers([path])) == []
+        assert repair(path) == repair(path, dry_run=True) == 0
+        for options in (["--hex"], ["--layout"], ["--pickle"], ["--as", "stream"]):
+            assert cli("inspect", path, *options).code == 0
+        append(path, 1)
+        assert list(iter_load(path)) == [1]
+
+    def test_an_empty_file_is_no_artifact_and_an_empty_pipe_neither(self, path: Path) -> None:
+        for read in (pickleseal.load, pickleseal.peek, pickleseal.verify):
+            with pytest.raises(pickleseal.errors.TruncatedError):
+                read(path)
+        assert cli("verify", path, "--as", "artifact").code == 3
+        assert cli("verify", "-", stdin=b"").code == 3
+
+    def test_a_catalog_forgets_the_records_of_a_stream_that_was_emptied(self, path: Path) -> None:
+        append(path, 1)
+        append(path, 2)
+        assert self.run("scan", path).json["summary"]["artifacts"] == 2
+        os.truncate(path, 0)
+        summary = self.run("scan", path).json["summary"]
+        assert (summary["files"], summary["read_again"], summary["artifacts"]) == (1, 1, 0)
+        with contextlib.closing(sqlite3.connect(f"{path}.sqlite")) as catalog:
+            assert catalog.execute("SELECT count(*) FROM artifacts").fetchall() == [(0,)]
+
+    @pytest.mark.parametrize("first", [1, 63, 64, 300])
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_a_first_record_that_is_being_written_is_waited_for(self, path: Path, command: str, first: int) -> None:
+        self.write_slowly(path, first, lambda: self.check(self.run(command, path)))
+
+    @staticmethod
+    def check(said: Any) -> None:
+        assert said.code == 0, said
+
+    @pytest.mark.parametrize("first", [1, 63, 64, 300])
+    def test_readers_wait_for_it_too(self, path: Path, first: int) -> None:
+        self.write_slowly(path, first, lambda: self.check_read(list(iter_load(path))))
+        self.write_slowly(path, first, lambda: self.check_read([e.error is None for e in iter_headers([path])]))
+
+    @staticmethod
+    def check_read(found: list[Any]) -> None:
+        assert found in ([["x" * 500]], ["x" * 500], [True])
+
+    @staticmethod
+    def write_slowly(path: Path, first: int, look: Callable[[], None]) -> None:
+        """Look at a stream of whose first record some bytes are there, while a process that holds the lock goes on."""
+        path.unlink()
+        append(path, "x" * 500)
+        data = path.read_bytes()
+        path.write_bytes(data[:first])
+        reading, writing = os.pipe()
+
+        def write() -> None:
+            with open(path, "ab", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                os.write(writing, b"!")
+                for at in range(first, len(data), 200):
+                    time.sleep(0.03)
+                    file.write(data[at : at + 200])
+
+        child = forked(write)
+        os.read(reading, 1)
+        try:
+            look()
+        finally:
+            joined(child)
+            os.close(reading)
+            os.close(writing)
+
+    def test_a_file_that_grows_while_it_is_looked_at_is_looked_at_again(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One frame is an artifact, two are a stream: the second one comes between two looks."""
+        real, calls = verifying.verify_intact, []
+
+        def verify(*arguments: Any) -> Any:
+            calls.append(1)
+            if len(calls) == 1:
+                path.write_bytes(data[:100])
+            try:
+                return real(*arguments)
+            finally:
+                if len(calls) == 1:
+                    path.write_bytes(data)
+
+        append(path, 1)
+        data = path.read_bytes()
+        monkeypatch.setattr(verifying, "verify_intact", verify)
+        assert self.run("verify", path).result["kind"] == "artifact"
+        assert len(calls) == 2
 
 
 class TestTarget:

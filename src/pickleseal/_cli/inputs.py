@@ -21,7 +21,8 @@ from .._io.source import FileSource
 from .._io.url import import_fsspec, is_url, local_path, masked, os_error
 from .._policy import Policy
 from .._streams.reader import StreamReader, frames_of_pipe
-from .._streams.scanner import Frame, SkippedRange
+from .._streams.scanner import Frame, SkippedRange, wait_for_first_frame
+from .._typing import T
 from ..catalog import HeaderEntry, iter_headers, read_headers
 from ..errors import ReadError, StreamWarning
 from .output import UsageError
@@ -199,6 +200,7 @@ def headers_of(
 
 _UNLIMITED = Limits()
 _CHUNK = 1 << 20
+_LOOKS = 5  # at a file that changes while it is looked at
 
 
 class Subject:
@@ -247,9 +249,40 @@ class Subject:
             except ReadError:
                 return None
 
+    def steady(self, look: Callable[[], T]) -> T:
+        """Return what a look at it returns. If the look is refused and the file changed meanwhile, look again."""
+        for _ in range(_LOOKS):
+            before = self._mark()
+            try:
+                return look()
+            except ReadError:
+                self._wait_for_first_frame()
+                if self._mark() == before:
+                    raise
+        return look()
+
+    def _mark(self) -> tuple[int, int] | None:
+        """Return size and time of a local file."""
+        if self.local is None:
+            return None
+        status = os.stat(self.local)
+        return status.st_size, status.st_mtime_ns
+
+    def _wait_for_first_frame(self) -> None:
+        if self.local is not None:
+            with self.open() as file:
+                wait_for_first_frame(file.fileno())
+
     def is_stream(self) -> bool:
-        """Return whether it is a stream of several frames, or of one that is not whole (spec section 9)."""
+        """Return whether it is to be read as a stream (spec section 11).
+
+        It is one if it is an empty file, if it has several frames, or if its only frame was appended and is not whole.
+        A pipe from which nothing came is none: something went wrong before.
+        """
+        self._wait_for_first_frame()
         preamble, size = self.preamble(), self.size()
+        if size == 0:
+            return self.local in (None, self.path)
         if preamble is None or size is None or preamble.frame_len == size:
             return False
         if preamble.stream_id or preamble.frame_len > size:

@@ -334,7 +334,6 @@ class _Scan:
         with progress(self._out, total, "files") as shown:
             entries = iter_headers(self._paths(shown), concurrency=self._concurrency)
             for path, found in groupby(entries, key=lambda entry: entry.path):
-                self.counts["files"] += 1
                 self._has_errors = False
                 yield _utf8_path(path), map(self._row, found)
 
@@ -356,6 +355,10 @@ class _Scan:
             if mark is not None and is_reliable and not self._has_errors:
                 catalog.keep(path, mark)
             self.counts["read_again" if had_rows else "new"] += 1
+        for path, (mark, is_reliable) in self._marks.items():  # empty streams, which have no rows
+            self.counts["read_again" if catalog.replace(path, []) else "new"] += 1
+            if is_reliable:
+                catalog.keep(path, mark)
         if self.is_listed:
             self.counts["removed"] = catalog.remove_others()
         for group in catalog.by_type():
@@ -371,12 +374,13 @@ class _Scan:
             elif target.path == STDIN:
                 raise UsageError("-: standard input has no path for a catalog")
             elif self.catalog is None:
+                self.counts["files"] += 1
                 yield target.path
             else:
+                self.counts["files"] += 1
                 local = local_path(target.path) if target.is_url else target.path
                 name, (mark, is_reliable) = _utf8_path(local or masked(target.path)), _mark_of(target, local)
                 if self.catalog.is_current(name, mark):
-                    self.counts["files"] += 1
                     self.counts["unchanged"] += 1
                 else:
                     self._marks[name] = mark, is_reliable

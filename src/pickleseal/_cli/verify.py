@@ -118,7 +118,7 @@ def _check_target(target: Target, policy: Policy, form: str, has_policy: bool, f
         with opened(target) as subject:
             path = subject.path
             try:
-                size = _check(subject, policy, form, has_policy, found, errors)
+                size = subject.steady(partial(_check, subject, policy, form, has_policy, found, errors))
             except ReadError as exc:
                 errors.append(exc)
             if folder is not None and errors and isinstance(errors[0], ReadError):

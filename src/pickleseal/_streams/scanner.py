@@ -25,7 +25,7 @@ from .._format.preamble import MAGIC, PREAMBLE_SIZE, Preamble, check_limits, dec
 from .._format.seal import Verify
 from .._io.processes import is_locked
 from .._io.source import read_at
-from .._io.window import Window
+from .._io.window import FileWindow, Window
 from ..errors import (
     HeaderChecksumError,
     NotAnArtifactError,
@@ -414,6 +414,24 @@ class Scanner:
                 return False
             offset += len(data)
             count = min(2 * count, _MOST_ZEROS)
+
+
+def wait_for_first_frame(descriptor: int) -> bool:
+    """Wait until the first frame of a stream is written, if it is being written. Return whether to look again.
+
+    Waits no longer than `Scanner.wait_for_appends`.
+    """
+    window = FileWindow(descriptor)
+    start = window.take(0, PREAMBLE_SIZE)
+    try:
+        preamble = decode_preamble(start, _UNLIMITED)
+    except TruncatedError:
+        is_begun = bool(start)
+    except ReadError:
+        return False
+    else:
+        is_begun = preamble.stream_id != 0 and preamble.frame_len > window.size()
+    return is_begun and Scanner(window, is_shared=True).wait_for_appends()
 
 
 def is_damage(error: ReadError) -> bool:

@@ -148,6 +148,8 @@ def _frames(subject: Subject, is_stream: bool, records: slice | None, policy: Po
         if not count:
             if lost:
                 raise lost[0].error
+            if records is None:
+                return  # a stream without frames
             raise UsageError("--records: the stream has no such records")
     else:
         if records is not None:
