@@ -168,6 +168,8 @@ def _look_at_keys(meter: Meter, node: Any, args: tuple[Any, ...]) -> None:
     if node.is_a == "alias":
         node.leaves = _leaves(args)
         meter.spend(node.leaves)
+        with suppress(TypeError):  # what has no hash, in `Annotated`, is no key of a cache
+            hash(tuple(args))
         return
     for key in args[0] if type(args[0]) is list else ():
         hashed = hash(key)

@@ -11,7 +11,9 @@ import functools
 import operator
 import sys
 import types
+import typing
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 from .._payload import arrays
@@ -102,10 +104,19 @@ def _reduce(function: Any, items: Any) -> Any:
 
 
 def _getitem(owner: Any, key: Any) -> Any:
-    """Stand in for `operator.getitem`, by which `Box[int]` is pickled: the parameters of a generic class only."""
-    if isinstance(owner, type) and hasattr(owner, "__class_getitem__"):
-        return owner[key]  # type: ignore[index]
-    raise _misused("an item of an object", "a generic class", type(owner).__name__)
+    """Stand in for `operator.getitem`, by which `Box[int]` and `Optional[int]` are pickled: parameters of a type only.
+
+    A class may have lost its parameters since, or have others. What tells of them is an alias all the same.
+    """
+    if isinstance(owner, type):
+        if hasattr(owner, "__class_getitem__"):
+            with suppress(TypeError):
+                return owner[key]  # type: ignore[index]
+        return types.GenericAlias(owner, key)
+    known = vars(typing).get(getattr(owner, "_name", ""))
+    if known is not None and known is owner:
+        return known[key]
+    raise _misused("an item of an object", "a generic class or a name of typing", type(owner).__name__)
 
 
 def _re_compile(pattern: Any, flags: Any = 0) -> Any:

@@ -108,13 +108,43 @@ _DIGITS = re.compile(r"-?[0-9]+(/[0-9]+)?")
 DIGITS = Pattern("digits", lambda value: type(value) is str and _DIGITS.fullmatch(value) is not None)
 NUMBERS = Pattern("a number", lambda value: type(value) in (int, float) or CHARACTER.accepts(value))
 # What an alias may hold: nothing of which `typing` or `types` would ask for an attribute that code of a class answers.
-_TYPE = (
-    CLASS
-    | NONE
-    | _one_of("...", ...)
-    | Pattern("an alias or a value by name", lambda v: _is("alias")(v) or _is("value")(v))
+_SAFE_TYPES = ("builtins:bytearray", "builtins:type")  # a payload gets functions for these, until they are kept
+_TYPE = Pattern(
+    "a type",
+    lambda v: (
+        isinstance(v, type)
+        or v is None
+        or v is ...
+        or (
+            isinstance(v, StandIn)
+            and (v.is_a in ("alias", "value") or (v.is_a == "function" and v.like in _SAFE_TYPES))
+        )
+    ),
 )
-_TYPES = _every(tuple, _TYPE | STR | _every(list, _TYPE | STR, 100) | _every(tuple, _TYPE | STR, 100), 100)
+
+
+def _types(item: Pattern) -> Pattern:
+    """Return a pattern for the parameters of an alias: types, and lists and tuples of types."""
+    accepts = (item | _every(list, item, 100) | _every(tuple, item, 100)).accepts
+    return Pattern(
+        "a tuple of types", lambda value: type(value) is tuple and len(value) <= 100 and all(map(accepts, value))
+    )
+
+
+_TYPES = _types(_TYPE)  # text would be compiled, so `typing` gets none
+_TYPES_AND_TEXTS = _types(_TYPE | STR)
+_LITERALS = PLAIN | Pattern("a member of an enum", _is("value"))
+
+
+def _of_typing(*names: str) -> Pattern:
+    """Return a pattern for what `typing` has under these names: classes in some versions, and values in others."""
+    known = {f"typing:{name}" for name in names}
+    return Pattern(" or ".join(names), lambda value: getattr(value, "stands_for", None) in known)
+
+
+_GENERIC = CLASS | Pattern(
+    "a name of typing", lambda value: _is("value")(value) and value.stands_for.startswith("typing:")
+)
 MAPPING = DICT | Pattern("an object like a dict", lambda value: isinstance(value, StandIn) and value.is_a == "object")
 PATH = like("pathlib:PurePosixPath", "pathlib:PureWindowsPath")
 
@@ -310,11 +340,14 @@ ROWS: dict[str, Row] = {
     "builtins:float": Row(Args(FLOAT), number="builtins:float", is_exact=True),
     "builtins:str": Row(Args(STR), is_exact=True),
     "builtins:type": Row(Args(NONE | _one_of("... or NotImplemented", ..., NotImplemented)), gives="value"),
-    "types:GenericAlias": Row(Args(_TYPE, _TYPES), hashes=True, gives="alias", is_exact=True),
+    "types:GenericAlias": Row(Args(_TYPE, _TYPES_AND_TEXTS), hashes=True, gives="alias", is_exact=True),
+    "collections.abc:_CallableGenericAlias": Row(Args(CLASS, _TYPES), hashes=True, gives="alias"),
     "_functools:reduce": Row(Args(Pattern("or_", lambda v: _is("function")(v) and v.like == "_operator:or_"), _TYPES),
                              hashes=True, gives="alias"),
     "_operator:or_": Row(Args(_TYPE, _TYPE), hashes=True, gives="alias"),
-    "_operator:getitem": Row(Args(CLASS, _TYPE | _TYPES), hashes=True, gives="alias"),
+    "_operator:getitem": Row(Args(_of_typing("Literal"), _LITERALS | _every(tuple, _LITERALS)),
+                             Args(_of_typing("Annotated"), TUPLE),
+                             Args(_GENERIC, _TYPE | _TYPES), hashes=True, gives="alias"),
     "types:SimpleNamespace": Row(Args(), state=_MORE),
     "collections:OrderedDict": Row(Args(), state=_MORE, items="setitem"),
     "collections:defaultdict": Row(Args(), Args(NONE | CLASS | FUNCTION | OBJECT | Pattern("a method", _is("value"))),

@@ -6,9 +6,11 @@ import enum
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, NewType, TypeVar
 
 T = TypeVar("T")
+K = TypeVar("K")
+UserId = NewType("UserId", int)
 WITH_SLOTS: dict[str, Any] = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 

@@ -3,6 +3,8 @@
 What is beyond the built-in list is trusted by name, from the header's own `globals`.
 """
 
+# ruff: noqa: UP006, UP007, UP045 - the old spellings of types are among the values
+
 from __future__ import annotations
 
 import array
@@ -19,19 +21,21 @@ import re
 import sys
 import time
 import types
+import typing
 import uuid
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import kinds
 import pytest
-from _helpers.levels import POLICIES, levels, round_trip
+from _helpers.levels import POLICIES, RING, levels, round_trip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pickleseal
+from pickleseal import PackOptions
 
 UTC, ZURICH = datetime.timezone.utc, zoneinfo.ZoneInfo("Europe/Zurich")
 SHARED = [1, 2]
@@ -87,6 +91,13 @@ VALUES: dict[str, Any] = {
     "SafeUUID": [uuid.SafeUUID.safe, uuid.SafeUUID.unknown],
     "ZoneInfo": [ZURICH, zoneinfo.ZoneInfo("UTC")],
     "union": [int | None, int | str | None, list[int] | None, kinds.Plain | None],
+    "typing": [typing.Optional[int], typing.Union[int, str, None], typing.List[int], typing.Dict[str, typing.Set[int]],
+               typing.Tuple[int, ...], typing.Tuple[()], typing.Callable[[int], str], typing.Callable[..., typing.Any],
+               typing.Literal["a", 1], typing.Literal[kinds.Color.RED], typing.Annotated[int, kinds.Frozen(1), (2, 3)],
+               typing.Type[kinds.Plain], typing.ClassVar[int], typing.Union[typing.List[int], kinds.Plain], typing.List,
+               typing.Iterable[kinds.T], typing.Union, typing.Any, typing.NoReturn, kinds.T, kinds.UserId],
+    "abstract": [Mapping[str, int], Callable[[int], str], Callable[..., None], typing.Optional[Callable[[], None]]],
+    "safe-types": [type[kinds.Plain], list[bytearray], bytearray | None, dict[str, type]],
     "pattern": [re.compile("a+b", re.IGNORECASE), re.compile(b"x"), re.compile("(?P<n>x)", re.VERBOSE | re.DOTALL)],
     "classes": [int, dict, uuid.UUID, kinds.Plain, kinds.Color, ValueError, collections.OrderedDict],
     "functions": [kinds.function, len, functools.wraps],
@@ -98,7 +109,9 @@ VALUES: dict[str, Any] = {
     "flags": [*kinds.Right, kinds.Right.READ | kinds.Right.WRITE, kinds.Right(0),
               kinds.Bits.A | kinds.Bits.B, kinds.Bits(0),
               kinds.Bits(5), {kinds.Right.READ}],
-    "generics": [kinds.Box(1), kinds.Box[int](2), [kinds.Box[int]], kinds.Box],
+    "generics": [kinds.Box(1), kinds.Box[int](2), [kinds.Box[int]], kinds.Box, kinds.Box[typing.Optional[int]](3),
+                 kinds.Box[typing.List[kinds.T]]([]), kinds.Box[kinds.Box[int]](kinds.Box[int](4)),
+                 kinds.Box[type](int)],
     "subclasses": [kinds.Items([1]), kinds.Table(a=1), kinds.Text("x"), kinds.Number2(7), kinds.Group([1])],
     "own-state": [kinds.OwnState([1]), kinds.OwnState(kinds.OwnState(None))],
     "calls": [kinds.Calls(3), [kinds.Calls(1)] * 2],
@@ -218,6 +231,29 @@ def test_exceptions_with_their_attributes(level: str) -> None:
     failed = kinds.Failed(4, "text")
     failed.more = [1]  # type: ignore[attr-defined]
     assert round_trip(failed, level) == failed
+
+
+@pytest.mark.parametrize("level", [level for level in POLICIES if level not in ("signed", "unchecked")])
+def test_an_alias_tells_what_a_class_no_longer_takes(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Box[int](1)` keeps `Box[int]`, which is made again when it is loaded."""
+    stored = pickleseal.pack([kinds.Box[int](1), kinds.Box[typing.List[int]]], options=PackOptions(keys=RING))
+
+    class Box:
+        __module__, __qualname__ = "kinds", "Box"
+
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+    class Pair(Box, typing.Generic[kinds.T, kinds.K]):
+        __module__, __qualname__ = "kinds", "Box"
+
+    for changed in (Box, Pair):
+        monkeypatch.setattr(kinds, "Box", changed)
+        found, alias = pickleseal.unpack(stored, trust=["kinds:Box"], policy=POLICIES[level])
+        assert type(found) is changed
+        assert found.value == 1
+        assert (alias.__origin__, alias.__args__) == (changed, (typing.List[int],))
+        assert found.__orig_class__ == types.GenericAlias(changed, (int,))
 
 
 @levels

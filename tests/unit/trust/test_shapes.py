@@ -29,8 +29,8 @@ from pickleseal.errors import ForbiddenOperationError
 VERSIONS = ["3.10", "3.12", "3.13", "3.14"]  # beside the one that runs this
 # Sources of values, for the Python that runs this and for others. Each row needs one that is pickled by it.
 IMPORTS = """
-import array, builtins, collections, datetime, decimal, fractions, http, ipaddress, pathlib, re, sys, time, types, uuid
-import zoneinfo
+import array, builtins, collections, datetime, decimal, fractions, http, ipaddress, pathlib, re, sys, time, types
+import collections.abc, typing, uuid, zoneinfo
 UTC = datetime.timezone.utc
 class By:
     def __init__(self, *reduced): self.reduced = reduced
@@ -43,6 +43,11 @@ object(); 1 + 2j; range(1, 9, 2); slice(1, None, 2); slice("a", 2.5); b""; bytea
 [b"x"]
 {1, "a"}; frozenset((1, (2, 3))); set(); frozenset(); type(None); type(...); type(NotImplemented); ...; NotImplemented
 list[int]; dict[str, list[int]]; tuple[int, ...]; int | None; int | str | None; list[int] | None; list["x"]
+typing.Optional[int]; typing.List[int]; typing.Dict[str, typing.List[int]]; typing.Tuple[()]; typing.Tuple[int, ...]
+typing.Callable[[int], str]; typing.Callable[..., None]; typing.Literal["a"]; typing.Literal["a", 1, b"x", None, True]
+typing.Annotated[int, "text", [1]]; typing.Type[int]; typing.Union[int, typing.List[str]]; typing.List; typing.Any
+typing.Optional[type]; list[bytearray]; collections.abc.Callable[[int], str]; collections.abc.Mapping[str, int]
+typing.Optional[collections.abc.Callable[..., None]]
 types.SimpleNamespace(a=1); types.SimpleNamespace(); collections.OrderedDict(a=1); collections.Counter("aab")
 collections.defaultdict(list, a=[1]); collections.defaultdict(None, a=1); collections.deque([1])
 collections.deque([1], 5)
