@@ -24,7 +24,10 @@ class Request(NamedTuple):
 
 
 class Server:
-    """What the server was asked. `step_in` may answer a request itself, with a status and an S3 error code."""
+    """What the server was asked. `step_in` may answer a request itself, with a status and an S3 error code.
+
+    A code that begins with `lost` gives its answer once the request was carried out.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -38,7 +41,10 @@ class Server:
         self.asked.append(request)
         if answer is None:
             return self._app(env, start)  # type: ignore[no-any-return]
-        env["wsgi.input"].read(int(env.get("CONTENT_LENGTH") or 0))
+        if answer[1].startswith("lost"):
+            list(self._app(env, lambda *arguments: None))
+        else:
+            env["wsgi.input"].read(int(env.get("CONTENT_LENGTH") or 0))
         start(answer[0], [("Content-Type", "application/xml")])
         return [f"<Error><Code>{answer[1]}</Code><Message>no</Message></Error>".encode()]
 

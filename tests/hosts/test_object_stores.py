@@ -195,6 +195,48 @@ class TestAWriteThatFails:
         assert server.uploads() == 0
 
 
+LAST = {1000: "", 6 * MIB: "uploadId"}  # the query of the request that completes an object of such a size
+
+
+@pytest.mark.parametrize("size", LAST)
+class TestAnAnswerThatIsLost:
+    def fail(self, server: Server, size: int, answer: tuple[str, str]) -> None:
+        def step_in(request: Request) -> tuple[str, str] | None:
+            is_last = request.method == ("POST" if LAST[size] else "PUT") and request.query.startswith(LAST[size])
+            return answer if is_last else None
+
+        server.step_in = step_in
+
+    def test_of_a_write_that_was_carried_out(self, server: Server, options: dict[str, Any], size: int) -> None:
+        pickleseal.dump("old", URL, storage_options=options)
+        self.fail(server, size, ("404 Not Found", "lost, and the upload is not known any more"))
+        pickleseal.dump(buffers(1, size), URL, storage_options=options)
+        assert content(pickleseal.load(URL, storage_options=options))[0] == 1
+
+    @pytest.mark.parametrize(
+        ("old", "there"), [("old", "the object that is there is not the new one"), (None, "no object is there")]
+    )
+    def test_of_a_write_that_was_not(
+        self, server: Server, options: dict[str, Any], size: int, old: str | None, there: str
+    ) -> None:
+        url = URL if old else f"s3://{BUCKET}/nothing {size}.pseal"
+        if old:
+            pickleseal.dump(old, url, storage_options=options)
+        self.fail(server, size, ("400 Bad Request", "InvalidRequest"))
+        with pytest.raises(OSError, match=there):
+            pickleseal.dump(buffers(1, size), url, storage_options=options)
+
+    def test_where_nobody_can_look(self, server: Server, options: dict[str, Any], size: int) -> None:
+        def step_in(request: Request) -> tuple[str, str] | None:
+            if request.method in ("GET", "HEAD"):
+                return "403 Forbidden", "AccessDenied"
+            return ("400 Bad Request", "InvalidRequest") if request.query.startswith(LAST[size]) else None
+
+        server.step_in = step_in
+        with pytest.raises(OSError, match="it can't be read which object is there"):
+            pickleseal.dump(buffers(1, size), URL, storage_options=options)
+
+
 class TestAnObjectThatChanges:
     @pytest.mark.parametrize(("when", "size"), [(0, MIB), (1, MIB), (1, 2 * MIB), (2, 2 * MIB), (3, MIB), (4, 3 * MIB)])
     def test_between_two_ranges(self, server: Server, options: dict[str, Any], when: int, size: int) -> None:

@@ -14,14 +14,14 @@ This module knows ranges and sources; `stores` knows the client libraries.
 import errno
 import io
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from .._format.frame import Part
 from ..errors import ReadError
 from .source import FileSource
-from .stores import open_store
+from .stores import Store, open_store
 from .threads import ThreadPool
 from .url import masked
 
@@ -218,8 +218,45 @@ def read_url(url: str, options: Mapping[str, Any] | None, read: Callable[[RangeS
 def write_url(url: str, options: Mapping[str, Any] | None, parts: Sequence[Part]) -> None:
     """Write parts to a URL: one PUT, or an upload in parts that counts only once it is complete.
 
+    If the store fails, it is asked what is there: where the new object is there and only the answer was lost, the write
+    has succeeded.
+
     Raises:
-        OSError: from the store. An upload in parts is abandoned.
+        OSError: from the store. The message says which object is there, if that could be found out. An upload in parts
+            is abandoned.
         MissingExtraError, ValueError, TypeError: as `open_store`.
     """
-    open_store(url, options).write(parts)
+    try:
+        open_store(url, options).write(parts)
+    except PermissionError:
+        raise  # nothing was written
+    except OSError as exc:
+        if exc.errno == errno.EROFS:
+            raise
+        try:
+            is_new = _holds(open_store(url, options), parts)  # another one, which remembers nothing of the old object
+        except OSError as second:
+            there = "no object is there" if second.errno == errno.ENOENT else "it can't be read which object is there"
+        else:
+            if is_new:
+                return
+            there = "the object that is there is not the new one"
+        raise OSError(exc.errno, f"{exc.strerror}; {there}", exc.filename) from None
+
+
+def _holds(store: Store, parts: Sequence[Part]) -> bool:
+    """Return whether a store holds just these bytes, by their beginning, which has checksums of the rest, and end."""
+    total = sum(map(len, parts))
+    views = [memoryview(part).cast("B") for part in parts]
+    start, end = _first(views, _HEAD), _first([view[::-1] for view in reversed(views)], _HEAD)[::-1]
+    if bytes(store.read(0, len(start))[: len(start)]) != start:
+        return False
+    found = store.read(total - len(end), total + 1)  # one byte more than there should be
+    return len(found) in (len(end), total) and bytes(found[-len(end) :]) == end
+
+
+def _first(views: Iterable[memoryview], most: int) -> bytes:
+    found = b""
+    for view in views:
+        found += bytes(view[: most - len(found)])
+    return found
