@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import time_ns
+from types import BuiltinMethodType, MethodType
 from typing import Any
 
 from ._format.canonical import encode
@@ -28,11 +29,13 @@ from ._payload.pickler import Pickled, not_portable, pickle_object
 from ._schema.distributions import normal, packages_of, versions_to_record
 from ._schema.header_entries import ClassInHeader, in_header
 from ._schema.libraries import check_libraries
+from ._schema.names import global_name, name_of
 from ._schema.registry import Registry, default_registry, index_of
 from ._trust.allow_list import is_dangerous, methods_not_loaded
 from ._version import __version__
-from .errors import PackError, PackWarning, frames_up
+from .errors import MOST_WARNINGS, PackError, PackWarning, warn_of, warn_of_each
 
+_MOST_PARTS = 100_000  # that are looked at for the path in a warning
 _DEFER_FROM = 1 << 22  # bytes of buffers; fewer are in the processor's cache when they are written
 _IMPLEMENTATIONS = {"pypy": "PyPy", "graalpy": "GraalVM"}  # `platform` says so too, 3 ms later
 # Short, as most artifacts are small and a header takes a multiple of 64 bytes (spec section 6).
@@ -108,6 +111,7 @@ class PackOptions:
     _packages: dict[str, str] = field(init=False, repr=False, compare=False)
     _sign: Sign | None = field(init=False, repr=False, compare=False)
     _checks: tuple[Check, ...] = field(init=False, repr=False, compare=False)
+    _warns_of_trust: bool = field(init=False, repr=False, compare=False)
     _libraries: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +133,7 @@ class PackOptions:
         object.__setattr__(self, "libraries", tuple(self.libraries))
         object.__setattr__(self, "_sign", None if self.keys is None else signer(self.keys))
         object.__setattr__(self, "_checks", (_read_back_of(self.registry),) if self.read_back else ())
+        object.__setattr__(self, "_warns_of_trust", True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = {name: getattr(self, name) for name, own in type(self).__dataclass_fields__.items() if own.init}
@@ -147,6 +152,13 @@ def with_check(options: PackOptions, check: Check) -> PackOptions:
     """Return a copy of some options with a check, which is called with each frame that is made of an object."""
     copied = _copy(options)
     object.__setattr__(copied, "_checks", (*options._checks, check))
+    return copied
+
+
+def for_unchecked_levels(options: PackOptions) -> PackOptions:
+    """Return a copy of some options for readers that load any payload: what others refuse is no reason to warn."""
+    copied = _copy(options)
+    object.__setattr__(copied, "_warns_of_trust", False)
     return copied
 
 
@@ -342,7 +354,7 @@ def encode_object(
     root = describe_root(type(obj), name, options.registry)
     pickled = pickle_or_explain(obj, options.reproducible)
     if pickled.globals or pickled.methods:
-        check_globals(pickled, options.registry)
+        check_globals(obj, pickled, options)
     frame = encode_pickled(pickled, root, name, members, options, created)
     for check in options._checks:
         check(frame, obj)
@@ -355,7 +367,7 @@ def defer_object(
     """Pack an object so that its sections are hashed while they are written, if that pays; else return its parts."""
     root = describe_root(type(obj), name, options.registry)
     pickled = pickle_or_explain(obj, options.reproducible)
-    check_globals(pickled, options.registry)
+    check_globals(obj, pickled, options)
     is_large = sum(view.nbytes for view in pickled.buffers) >= _DEFER_FROM
     if is_large and options._sign is None and not options.read_back:
         deferred = DeferredFrame(*_header_and_sections(pickled, root, name, members, options, None))
@@ -425,49 +437,74 @@ def pickle_or_explain(obj: Any, is_reproducible: bool = False) -> Pickled:
 
 def warn_of_doubts(obj: Any, pickled: Pickled) -> None:
     """Warn of the first object of each class that may be impossible to unpickle."""
+    first: dict[int, tuple[Any, str]] = {}
+    for culprit, text in pickled.doubts:
+        first.setdefault(id(type(culprit)), (culprit, text))
+    texts = []
+    for number, (culprit, text) in enumerate(first.values()):
+        place = _path_to(obj, lambda part, culprit=culprit: part is culprit) if number < MOST_WARNINGS else "$..."  # type: ignore[misc]
+        texts.append(f"{place}: {text}")
+    warn_of_each(texts, PackWarning)
+
+
+def _path_to(obj: Any, is_it: Callable[[Any], bool]) -> str:
     from ._payload.explain import path_to
 
-    seen = set()
-    for culprit, text in pickled.doubts:
-        if id(type(culprit)) not in seen:
-            seen.add(id(type(culprit)))
-            place = path_to(obj, lambda part, culprit=culprit: part is culprit)  # type: ignore[misc]
-            _warn(f"{place}: {text}")
+    return path_to(obj, is_it, _MOST_PARTS)
 
 
-def check_globals(pickled: Pickled, registry: Registry) -> None:
-    """Refuse globals that a header can't hold, and warn of those that will not load elsewhere.
+def check_globals(obj: Any, pickled: Pickled, options: PackOptions) -> None:
+    """Refuse globals that a header can't hold, and warn once of what will not load elsewhere.
 
     Raises:
         PackError: the name of a global has no place in a header.
     """
-    texts = []
+    texts, dangerous = list[str](), list[str]()
     for name in pickled.globals:
-        warning, is_final = warning_about(name)
+        text, is_refused = warning_about(name)
         # A registered class is found by its registered name, wherever it is.
-        if warning is not None and (is_final or index_of(registry).by_name(name) is None):
-            texts.append(warning)
-    if pickled.methods:
-        names = methods_not_loaded(pickled.methods)
-        texts += [f"the bound method {name} can be packed and not loaded: store the object" for name in names]
-    for text in texts:
-        _warn(text)
+        if text is not None and index_of(options.registry).by_name(name) is None:
+            texts.append(text)
+        if is_refused:
+            dangerous.append(name)
+    warn_of_each(texts, PackWarning)
+    if not options._warns_of_trust:
+        return
+    metaclasses = [cls for cls in pickled.classes if issubclass(cls, type) and cls is not type]
+    if dangerous or metaclasses or pickled.methods:
+        _warn_of_unloadable(obj, pickled, dangerous, metaclasses)
 
 
 @functools.lru_cache(4096)  # by name alone, which always gives the same
 def warning_about(name: str) -> tuple[str | None, bool]:
-    """Return what to warn of for a global, or None, and whether that holds for registered classes as well."""
+    """Return why a global will not be found elsewhere, or None; and whether no reader below `signed` hands it out."""
     if not is_global(name):
         raise PackError("the name of a class or function has no place in a header", "module:qualname", name)
-    if is_dangerous(name):
-        return f"{name} runs what its arguments say: every reader will refuse it", True
-    return not_portable(name), False
+    is_refused = is_dangerous(name)
+    return None if is_refused else not_portable(name), is_refused
 
 
-def _warn(text: str) -> None:
-    import warnings
+def _warn_of_unloadable(obj: Any, pickled: Pickled, dangerous: list[str], metaclasses: list[type]) -> None:
+    """Warn once of what only readers at the levels `signed` and `unchecked` load, with the path to the first of it."""
+    methods = [pair for pair in pickled.methods if methods_not_loaded([pair])]
+    names = {*dangerous, *map(global_name, metaclasses)}
+    texts = [f"{name}, which runs what its arguments say" for name in dangerous]
+    texts += [f"{name}, a metaclass" for name in sorted(names.difference(dangerous).intersection(pickled.globals))]
+    texts += [f"the bound method {name}: store the object" for name in methods_not_loaded(methods)]
+    if not texts:
+        return
 
-    warnings.warn(text, PackWarning, stacklevel=frames_up())
+    def is_it(part: Any) -> bool:
+        if name_of(part) in names or name_of(type(part)) in names:
+            return True
+        owner = getattr(part, "__self__", None) if type(part) in _METHODS else None
+        return any(owner is pair[0] and part.__name__ == pair[1] for pair in methods)
+
+    texts[0] += f" ({_path_to(obj, is_it)})"
+    warn_of(texts, PackWarning, 'only readers at level "signed" or "unchecked" load this: ')
+
+
+_METHODS = (MethodType, BuiltinMethodType)
 
 
 def encode_pickled(
@@ -511,14 +548,16 @@ def _leave_out_largest(fields: dict[str, Any]) -> None:
         hint = "store something smaller in its place, or register the class without a version"
         expected = f"at most {MAX_HEADER} bytes in all"
         raise PackError(_does_not_fit(name, types), expected, sizes[name], hint, f"types.{name}")
+    left_out = list[str]()
     for name in without_version:
         if excess <= 0:
             break
-        _warn(f"{_does_not_fit(name, types)}, so it is left out: readers will not notice that this class changed")
+        left_out.append(f"{_does_not_fit(name, types)}, so it is left out: readers will not notice its changes")
         del types[name]
         excess -= sizes[name]
     if not types:
         del fields["types"]
+    warn_of_each(left_out, PackWarning)
 
 
 def _does_not_fit(name: str, types: Mapping[str, Any]) -> str:
@@ -576,17 +615,18 @@ def with_lacking(entry: dict[str, Any], lacking: Collection[str]) -> dict[str, A
 
 def add_schemas(fields: dict[str, Any], pickled: Pickled, options: PackOptions) -> None:
     """Add to a header what it says about classes and packages (spec 6.2)."""
-    types, packages = {}, packages_of(pickled.globals)
+    types, packages, warnings = {}, packages_of(pickled.globals), list[str]()
     for cls in pickled.classes:
         found = in_header(cls, options.registry)
         if found.warning is not None:
-            _warn(found.warning)
+            warnings.append(found.warning)
         entry = entry_of(found, options)
         seen = pickled.seen.get(cls)
         if entry is not None and (seen is not None or not found.only_of_objects):
             types[found.name] = with_lacking(entry, seen.lacking) if seen is not None and seen.lacking else entry
         if found.packages:
             packages.update(found.packages)
+    warn_of_each(warnings, PackWarning)
     if types:
         fields["types"] = types
         if fields["type"] in types:

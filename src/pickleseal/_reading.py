@@ -39,14 +39,17 @@ from .errors import (
     Hint,
     InvalidObjectError,
     MigrationError,
+    PackageWarning,
     ReadError,
     SchemaDriftError,
+    SchemaWarning,
     TrailingBytesError,
     TypeMismatchError,
     UnpickleError,
     UntrustedGlobalError,
-    frames_up,
     printable,
+    warn_of,
+    warn_of_each,
 )
 
 if TYPE_CHECKING:
@@ -261,11 +264,12 @@ def _run(
             exc.hint = f"the artifact has type {fields['type']}, version {fields['version']}, {origin(fields)}"
         name_packages(exc, fields)
         raise
-    for warning in [*decision.warnings, *strays.warnings()] if strays else decision.warnings:
-        import warnings
-
-        text = f"{printable(name)}: {warning}" if name is not None else str(warning)
-        warnings.warn(text, type(warning), stacklevel=frames_up())
+    warnings = [*decision.warnings, *strays.warnings()] if strays else decision.warnings
+    if warnings:
+        of = f"{printable(name)}: " if name is not None else ""
+        packages = [str(one) for one in warnings if isinstance(one, PackageWarning)]
+        warn_of(packages, PackageWarning, of)
+        warn_of_each([str(one) for one in warnings if isinstance(one, SchemaWarning)], SchemaWarning, of)
     return obj
 
 

@@ -15,7 +15,7 @@ from ._format.header import Header
 from ._ingestion.reader import Event, Quarantine, Reader
 from ._io.source import BytesSource
 from ._keys import KeyRing
-from ._packing import PackOptions, options_with, pack, with_check
+from ._packing import PackOptions, for_unchecked_levels, options_with, pack, with_check
 from ._policy import Policy, Request, Trust, as_tuple, check_is_policy, policy_with, request_of
 from ._reading import read_bytes, read_object
 from ._streams.reader import iter_load
@@ -316,6 +316,8 @@ class Serializer(Generic[T]):
         set_field = object.__setattr__
         set_field(self, "trust", as_tuple(self.trust))
         request = request_of(self.expect, self.trust, policy)
+        if not request.compiled.level.is_checked:
+            options = for_unchecked_levels(options)
         set_field(self, "_policy", policy)
         set_field(self, "_pack_options", _checking(options, request) if self.check_writes else options)
         set_field(self, "_request", request)

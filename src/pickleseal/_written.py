@@ -16,7 +16,7 @@ from ._payload.explain import path_to
 from ._payload.graphs import first_difference
 from ._policy import Policy, Request, request_of
 from ._reading import accept, read_bytes
-from ._schema.names import global_name
+from ._schema.names import name_of
 from ._schema.registry import Registry, RegistryIndex, index_of
 from ._trust.allow_list import is_dangerous
 from .errors import Hint, PackError, ReadError, SignatureError, TypeMismatchError, UntrustedGlobalError
@@ -94,7 +94,7 @@ def _refused(refusal: ReadError, obj: Any) -> PackError:
     where, hint = refusal.where, refusal.hint
     if isinstance(refusal, UntrustedGlobalError):
         names = frozenset(refusal.found if isinstance(refusal.found, tuple) else ())
-        where = path_to(obj, lambda part: _name_of(part) in names or _name_of(type(part)) in names)
+        where = path_to(obj, lambda part: name_of(part) in names or name_of(type(part)) in names)
         if not any(map(is_dangerous, names)):
             listed = ", ".join(f'"{name}"' for name in sorted(names))
             hint = Hint(f"to allow it, give the serializer trust=[{listed}]")
@@ -105,13 +105,6 @@ def _refused(refusal: ReadError, obj: Any) -> PackError:
     reason = f"this serializer could not read it; {refusal.reason}"
     found = ", ".join(map(str, refusal.found)) if isinstance(refusal.found, tuple) else refusal.found
     return PackError(reason, refusal.expected, found, hint, where)
-
-
-def _name_of(part: Any) -> str | None:
-    try:
-        return global_name(part)
-    except Exception:  # no class or function, or one that answers as it likes
-        return None
 
 
 class ReadBack:

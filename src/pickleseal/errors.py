@@ -68,6 +68,7 @@ __all__ = [
 ]
 
 _SHOWN = 300  # characters of a value
+MOST_WARNINGS = 5  # of a kind, for one object
 _MOST_NOTES = 5  # distributions that the text of an error names
 _LONGEST_PATH = 4096
 E = TypeVar("E", bound="ReadError")
@@ -106,6 +107,24 @@ def frames_up() -> int:
     return level
 
 
+def warn_of(texts: Sequence[str], category: type[Warning], start: str = "") -> None:
+    """Give one warning for all texts of a kind: the first ones, and how many there are more."""
+    if not texts:
+        return
+    import warnings
+
+    more = f"; and {len(texts) - MOST_WARNINGS:,} more" if len(texts) > MOST_WARNINGS else ""
+    warnings.warn(f"{start}{'; also '.join(texts[:MOST_WARNINGS])}{more}", category, stacklevel=frames_up())
+
+
+def warn_of_each(texts: Sequence[str], category: type[Warning], start: str = "") -> None:
+    """Give a warning for each of the first texts of a kind, which can be filtered by itself, and one for the others."""
+    for text in texts[:MOST_WARNINGS]:
+        warn_of([text], category, start)
+    if len(texts) > MOST_WARNINGS:
+        warn_of([f"and {len(texts) - MOST_WARNINGS:,} more such warnings"], category, start)
+
+
 class Hint(str):
     """Help that reads in another way on the command line: `Policy(max_age=...)` for callers, `max_age` in a file there.
 
@@ -136,7 +155,7 @@ def join_hints(separator: str, hints: Sequence[str]) -> str:
 
 
 class PackWarning(UserWarning):
-    """The object was packed, but something in it will not load everywhere (a `__main__` class, a platform's path)."""
+    """The object was packed, but something in it will not load everywhere, or below the level `signed`."""
 
 
 class SchemaWarning(UserWarning):

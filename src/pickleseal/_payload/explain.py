@@ -79,17 +79,23 @@ def _is_it(part: object, culprit: object) -> bool:
     return part is culprit or (type(part) is type(culprit) is MethodType and part == culprit)
 
 
-def path_to(root: object, is_it: Callable[[object], bool]) -> str:
-    """Return the path to the first part of an object that a function picks, or `$`. Calls `__reduce_ex__`."""
+def path_to(root: object, is_it: Callable[[object], bool], most: int = _MOST_OBJECTS) -> str:
+    """Return the path to the first part of an object that a function picks, or `$`. Calls `__reduce_ex__`.
+
+    It looks at `most` parts: fewer where a path is no more than a help, and packing goes on.
+    """
     try:
-        found = _find(root, is_it)
+        found = _find(root, is_it, most=most)
     except Exception:  # of the object's own methods; the error that wants the path counts for more
         found = None
     return "$" if found is None else found[0]
 
 
 def _find(
-    root: object, is_it: Callable[[object], bool] | None = None, finds_cycles: bool = False
+    root: object,
+    is_it: Callable[[object], bool] | None = None,
+    finds_cycles: bool = False,
+    most: int = _MOST_OBJECTS,
 ) -> tuple[str, str, str] | None:
     """Walk depth-first. Return (path, what it is, advice) for what pickle refuses first, or what `is_it` picks.
 
@@ -114,7 +120,7 @@ def _find(
         if type(obj) in _ATOMS or id(obj) in seen:
             continue
         seen[id(obj)] = obj
-        if len(seen) > _MOST_OBJECTS:
+        if len(seen) > most:
             return None
         picked = is_it is not None and is_it(obj)
         children, problem = ([], ("", "")) if picked else _children(obj)

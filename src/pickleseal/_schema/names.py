@@ -23,6 +23,14 @@ def global_name(obj: type | Callable[..., Any]) -> str:
     return f"{obj.__module__}:{getattr(obj, '__qualname__', obj.__name__)}"
 
 
+def name_of(value: object) -> str | None:
+    """Return `module:qualname` of what may be a class or a function; None for other values."""
+    try:
+        return global_name(value)  # type: ignore[arg-type]
+    except Exception:  # it is no class or function, or one that answers as it likes
+        return None
+
+
 def type_name(cls: type) -> str:
     """Return the name under which the header records a class: its global, with the usual name of a moved module."""
     module = type.__getattribute__(cls, "__module__")

@@ -287,14 +287,14 @@ class Pending:
         registry = self._options.registry
         root = describe_root(type(obj), self._name, registry)
         pickled, memo = _pickle_one(obj)
-        check_globals(pickled, registry)
+        check_globals(obj, pickled, self._options)
         if len(pickled.parts) > 1 or len(pickled.parts[0]) > LARGEST or pickled.buffers:
             return encode_pickled(pickled, root, self._name, self._members, self._options)
         return _Pickle(type(obj), pickled, memo)
 
     def _check_class(self, cls: type) -> None:
         """Check before a record is taken that its class can be found. Warn if other programs will not find it."""
-        check_globals(_pickle_one(cls)[0], self._options.registry)
+        check_globals(cls, _pickle_one(cls)[0], self._options)
 
     def _encode(self, items: list[Any]) -> EncodedFrame:
         """Return records as one frame: a batch, or for a single record a plain frame."""

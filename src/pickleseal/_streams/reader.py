@@ -30,7 +30,7 @@ from .._io.window import FileWindow, PipeWindow
 from .._policy import Policy, Request, Trust, request_of
 from .._reading import accept, check_body, check_codecs, load_accepted, read_header
 from .._typing import File, T
-from ..errors import ReadError, StreamWarning, TornTailError, frames_up
+from ..errors import MOST_WARNINGS, ReadError, StreamWarning, TornTailError, frames_up
 from .index import entry_of, is_true, read_index
 from .scanner import Frame, FrameExtent, Read, Scanner, SkippedRange
 
@@ -525,7 +525,10 @@ class StreamReader(Generic[T]):
     def _keep(self, lost: SkippedRange) -> None:
         self.lost.append(lost)
         text = f"{lost.end - lost.offset} bytes of the stream were skipped: {lost.error}"
-        warnings.warn(text, StreamWarning, stacklevel=frames_up())
+        if len(self.lost) == MOST_WARNINGS:
+            text += "; `lost` of the reader has what is skipped from here on, without a warning"
+        if len(self.lost) <= MOST_WARNINGS:
+            warnings.warn(text, StreamWarning, stacklevel=frames_up())
 
     def seek(self, record: int) -> int:
         """Go to a record by its number; a negative number counts from the end. Return the number.

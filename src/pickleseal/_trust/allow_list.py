@@ -205,6 +205,8 @@ _REFUSED_MODULES = frozenset(
 )
 
 
+# Modules whose functions make code and classes out of what a payload says, also where a package has a copy of them.
+_OF_CODE = frozenset({"cloudpickle", "dill"})
 # Values in modules of which nothing else is handed out.
 _OS_VALUES = "stat_result statvfs_result terminal_size times_result uname_result sched_param"
 _HARMLESS = frozenset(
@@ -319,6 +321,8 @@ def _is_refused(name: str) -> bool:
     if name in _HARMLESS:
         return False
     module, _, qualname = name.partition(":")
+    if not _OF_CODE.isdisjoint(module.split(".")):
+        return True
     parts = qualname.split(".")
     through = {module.partition(".")[0], *parts[:-1]}  # `logging:os.system` is os.system as well
     return not through.isdisjoint(_REFUSED_MODULES) or parts[0] in _REFUSED.get(module, ())

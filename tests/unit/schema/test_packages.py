@@ -620,3 +620,13 @@ def test_versions_are_compared_before_anything_is_imported(versions: dict[str, s
             lambda level=level: pickleseal.unpack(data, trust=[name], policy=replace(policy, level=level))  # type: ignore[misc]
         )
         assert error.code == "package-version"
+
+
+def test_many_distributions_are_one_warning() -> None:
+    distributions = {f"no-such-{number}": "1.0" for number in range(3000)}
+    data = Frame(framed(b"]"), packages=distributions, type="builtins:list").data
+    with pytest.warns(PackageWarning) as caught:
+        assert pickleseal.unpack(data) == []
+    assert len(caught) == 1
+    assert "no-such-0 1.0; it is not installed; also written with no-such-1 1.0" in str(caught[0].message)
+    assert str(caught[0].message).endswith("; and 2,995 more")

@@ -156,6 +156,18 @@ def test_a_refused_batch_does_not_drop_records_of_the_next_one(path: str, on_err
                 assert list(reader) == [6, 7, 8]
 
 
+def test_a_stream_full_of_damage_gives_few_warnings(path: str) -> None:
+    write_numbers(path, 40)
+    damaged = bytearray(Path(path).read_bytes())
+    for frame in frames_of(path)[::2]:
+        damaged[frame.offset + frame.length - 1] ^= 1
+    Path(path).write_bytes(damaged)
+    with StreamReader(path, on_error="skip") as reader, pytest.warns(StreamWarning) as caught:
+        assert list(reader) == list(range(1, 40, 2))
+    assert (len(reader.lost), len(caught)) == (20, 5)
+    assert "without a warning" in str(caught[-1].message)
+
+
 def test_the_number_of_lost_records_is_reported_only_if_it_is_known(path: str) -> None:
     """A frame that is missing may have been a batch."""
     batch = functools.partial(vectors._batch)

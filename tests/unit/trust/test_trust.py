@@ -1,21 +1,36 @@
 """The allow-list: what a payload may import, which object it gets, and the errors when it may not."""
 
+import builtins
 import collections
 import copyreg
 import datetime
 import enum
+import functools
 import io
 import os
 import pickle
+import subprocess
 import zoneinfo
 from typing import Any
 
 import pytest
 import shapes
+from _helpers.support import need
 from frames import Frame, framed, named, text
 
 import pickleseal
-from pickleseal import Policy, errors
+from pickleseal import Key, KeyRing, Policy, Serializer, errors
+from pickleseal._trust.learning import trust_of
+
+
+class Reducing:
+    """Is pickled as somebody says."""
+
+    def __init__(self, *reduced: Any) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> Any:
+        return self.reduced
 
 
 def hostile(body: bytes, *names: str) -> bytes:
@@ -179,7 +194,7 @@ class TestManifest:
             (ValueError("x"), ["builtins:ValueError"]),
         ],
     )
-    @pytest.mark.filterwarnings("ignore:the bound method")
+    @pytest.mark.filterwarnings("ignore:only readers at level")
     def test_it_lists_every_global_and_nothing_else(self, obj: Any, names: list[str]) -> None:
         data = pickleseal.pack(obj)
         assert list(pickleseal.peek(data).globals) == names
@@ -440,14 +455,51 @@ class TestNamesThatNeedCare:
                 assert pickleseal.unpack(data, trust=[function]) is function
 
     def test_globals_that_no_reader_takes_are_reported_when_packing(self) -> None:
-        import functools
-        import operator
+        what = 'only readers at level "signed" or "unchecked" load this: '
+        for obj, said in (
+            ({"run": [1, subprocess.run]}, "subprocess:run, which runs what its arguments say ($['run'][1])"),
+            ([functools.partial(eval)], "builtins:eval"),
+            (
+                ["12".isdigit, "12".upper],
+                "the bound method 'isdigit': store the object ($[0]); also the bound method",
+            ),
+            (shapes.Holder(a=[shapes.Meta]), "shapes:Meta, a metaclass ($.a[0])"),
+        ):
+            with pytest.warns(errors.PackWarning) as caught:
+                data = pickleseal.pack(obj)
+            (warning,) = caught
+            assert str(warning.message).startswith(what)
+            assert said in str(warning.message)
+            assert warning.filename == __file__
+            with pytest.raises(errors.ReadError):
+                pickleseal.unpack(data, trust=trust_of(pickleseal.peek(data)))
 
-        for obj in (functools.partial(print), operator.itemgetter(1)):
-            with pytest.warns(errors.PackWarning, match="every reader will refuse it"):
-                pickleseal.pack(obj)
-        with pytest.warns(errors.PackWarning, match="bound method 'isdigit'"):
-            pickleseal.pack(["12".isdigit])
+    def test_only_the_first_of_many_are_named(self) -> None:
+        names = [getattr(builtins, name) for name in ("eval", "exec", "compile", "open", "input", "setattr", "delattr")]
+        with pytest.warns(errors.PackWarning, match="and 2 more$") as caught:
+            pickleseal.pack(names)
+        assert len(caught) == 1
+
+    def test_a_serializer_whose_readers_load_it_is_not_warned(self) -> None:
+        ring = KeyRing([Key.generate("k")])
+        for serializer in (Serializer(level="unchecked"), Serializer(keys=ring, level="signed")):
+            assert serializer.loads(serializer.dumps([functools.partial(int, "7")]))[0]() == 7
+            assert serializer.loads(serializer.dumps([shapes.Meta])) == [shapes.Meta]
+
+    @pytest.mark.parametrize("name", ["cloudpickle:subimport", "joblib.externals.cloudpickle.cloudpickle:subimport"])
+    def test_no_reader_takes_what_makes_code_of_text(self, name: str) -> None:
+        with pytest.raises(ValueError, match="runs what its arguments say"):
+            pickleseal.unpack(pickleseal.pack(1), trust=[name])
+        with pytest.raises(errors.UntrustedGlobalError, match="do not load this"):
+            pickleseal.unpack(hostile(named(*name.split(":")), name))
+
+    def test_functions_by_cloudpickle_are_reported_when_packing(self) -> None:
+        cloudpickle = need("cloudpickle")
+        function, arguments, *_ = cloudpickle.cloudpickle._dynamic_class_reduce(type("Local", (), {}))
+        made = shapes.Holder(made=[Reducing(function, arguments)])
+        with pytest.warns(errors.PackWarning, match=r"cloudpickle:_make_skeleton_class.*\(\$.made\[0\]") as caught:
+            pickleseal.pack(made)
+        assert len(caught) == 1
 
     def test_a_value_type_that_this_python_lacks_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import http
