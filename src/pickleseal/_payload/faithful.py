@@ -11,11 +11,13 @@ call, the check calls it as well, with the same arguments, and compares what it 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import CodeType, FunctionType, MethodType
+from contextlib import suppress
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
 from typing import Any
 
 from .._schema.names import global_name, is_standard
 from ..errors import text_of
+from .states import ERROR_ATTRIBUTES
 
 _attribute = type.__getattribute__  # past a metaclass's own
 _MISSING: Any = object()
@@ -24,6 +26,8 @@ _LIBRARIES = frozenset({"numpy"})  # beside the standard library
 _COMPUTED = frozenset({"cached_property"})
 _VALUES = (str, int, float, complex, bytes, tuple)  # made of what `__getnewargs__` gives
 _SHOWN = 6  # names in a message
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that is not built in
+_IN_C = (MemberDescriptorType, GetSetDescriptorType)
 
 
 NEEDED_FOR_ITSELF = "let its __reduce__ return what leads back to it as the state, and not as an argument"
@@ -79,6 +83,56 @@ def check_method(method: Any, owner: Any, name: Any) -> None:
         there = getattr(found, "__qualname__", name)
         reason = f"the bound method {called} would be read as {there}: pickle stores the object and the name {name!r}"
     raise NotKeptError(method, reason, "store the object, and what to do as a name or a function of a module")
+
+
+def with_attributes_in_c(obj: BaseException, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the reduction of an exception with a state that has what the exception keeps in C and pickle leaves out.
+
+    It is what was set after the exception was made, and what an interpreter sets itself: `NameError.name`. The `obj` of
+    an AttributeError may be anything, and is left out like the traceback.
+
+    Raises:
+        NotKeptError: no state can bring a value back.
+    """
+    state = reduced[2] if len(reduced) > 2 else None
+    if not (state is None or type(state) is dict):
+        return reduced
+    lost = {name: value for name, value in _lost_in_c(obj, reduced[1]).items() if name not in (state or ())}
+    if not lost:
+        return reduced
+    cls = type(obj)
+    known = {name for base in _attribute(cls, "__mro__") for name in ERROR_ATTRIBUTES.get(global_name(base), ())}
+    names = [name for name in lost if name not in known or _owner(cls, "__setstate__") is not BaseException]
+    if names:
+        shown = ", ".join(map(repr, names))
+        reason = f"{shown} of {global_name(cls)} would be lost: the exception is made without it"
+        hint = "make the exception anew with it among the arguments"
+        raise NotKeptError(obj, reason, hint if _is_library(cls) else _give_reduce(cls, _own(cls, "__init__")))
+    return (*reduced[:2], {**(state or {}), **lost}, *reduced[3:])
+
+
+def _lost_in_c(obj: BaseException, args: Any) -> dict[str, Any]:
+    """Return what an exception keeps in C, and what its builtin class does not make of the arguments."""
+    cls, builtin, held = type(obj), None, dict[str, Any]()
+    for base in _attribute(cls, "__mro__"):
+        if base is BaseException:
+            break
+        if base.__flags__ & _HEAP_TYPE:
+            continue
+        builtin = builtin or base
+        for name, value in _attribute(base, "__dict__").items():
+            if type(value) in _IN_C and not name.startswith("__") and _static(cls, name) is value:
+                with suppress(AttributeError):  # it is not set
+                    held[name] = value.__get__(obj, cls)
+    if builtin is None or not held or type(args) is not tuple:
+        return {}
+    try:
+        made = builtin(*args)
+    except Exception:  # it can't be read either, which another check says
+        return {}
+    if builtin is AttributeError:
+        held.pop("obj", None)
+    return {name: value for name, value in held.items() if not _is_same(value, _value_of(made, name))}
 
 
 def _checks_of(cls: type) -> tuple[Check, ...]:

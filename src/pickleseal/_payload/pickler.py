@@ -19,7 +19,7 @@ from .._schema.describe import required_attributes
 from .._schema.names import is_script, makes_empty_model, usual_name
 from ..errors import PackError
 from .arrays import reduce_numpy
-from .faithful import Check, check_method, checks_of, needed_for_itself
+from .faithful import Check, check_method, checks_of, needed_for_itself, with_attributes_in_c
 
 # Bytes. A smaller buffer stays in the pickle: its entry in the header and its padding would cost about 100 bytes, and
 # with at most some 130 buffers the header ends within the first 8 KiB of the file (spec 12, step 1).
@@ -195,6 +195,8 @@ class Reductions:
         self.reduced[id(obj)] = obj
         reduced = obj.__reduce_ex__(5)
         if type(reduced) is tuple and len(reduced) > 1:
+            if issubclass(type(obj), BaseException):
+                reduced = with_attributes_in_c(obj, reduced)
             holds = [check(obj, reduced, self._doubt) for check in seen.checks]
             if any(holds):  # those that hold for the whole class are not asked again
                 seen.checks = tuple(check for check, held in zip(seen.checks, holds, strict=True) if not held)

@@ -7,6 +7,19 @@ from typing import Any
 
 from ..errors import UnpickleError
 
+# Attributes that exceptions keep in C, and that a state sets: their own pickling writes some, ours the others.
+ERROR_ATTRIBUTES = {
+    "builtins:AttributeError": ("name", "args"),
+    "builtins:ImportError": ("msg", "name", "path", "name_from"),
+    "builtins:NameError": ("name",),
+    "builtins:OSError": ("errno", "strerror", "filename", "filename2", "winerror"),
+    "builtins:StopIteration": ("value",),
+    "builtins:SyntaxError": (
+        *("msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line"),
+    ),
+    "builtins:SystemExit": ("code",),
+}
+
 
 def check_state(state: Any) -> None:
     """Check that a state is made of dicts. CPython's unpickler in C checks this; the one in Python does not."""

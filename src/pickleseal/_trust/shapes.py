@@ -417,8 +417,3 @@ NEW_RESULTS = frozenset(
     }.items()
     for name in names
 )
-# Attributes of exceptions in C that their own pickling writes into a state.
-PICKLED_ATTRIBUTES = {
-    "builtins:ImportError": ("name", "path", "name_from"),
-    "builtins:AttributeError": ("name", "args"),
-}

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import ref
 
+from .._payload.states import ERROR_ATTRIBUTES
 from .._schema.names import global_name
 from .allow_list import CALL, ITEMS, MAKE, STATE, Entry, is_function, limits_of
 from .safe_functions import name_of_safe
-from .shapes import PICKLED_ATTRIBUTES, ROWS
+from .shapes import ROWS
 
 TAKING = {
     "append": ("append", "extend"),
@@ -197,7 +198,7 @@ def _defined(cls: type) -> tuple[str, ...]:
             is_descriptor = any("__set__" in kind.__dict__ for kind in type(value).__mro__)
             may.setdefault(name, is_slot or (is_error and not is_descriptor))
         if is_error:
-            may.update(dict.fromkeys(PICKLED_ATTRIBUTES.get(global_name(base), ()), True))
+            may.update(dict.fromkeys(ERROR_ATTRIBUTES.get(global_name(base), ()), True))
     return tuple(name for name, allowed in may.items() if not allowed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import pickle
 import sys
@@ -171,6 +172,85 @@ def test_notes_of_an_exception_stay_and_where_it_was_raised_does_not(shop: types
     loaded = round_trip(failed)
     assert (type(loaded), loaded.args, loaded.__notes__) == (shop.Failed, ("bad", 7), ["in row 3"])
     assert loaded.__traceback__ is loaded.__cause__ is loaded.__context__ is None
+
+
+IN_C = {
+    "NameError": ("name",),
+    "UnboundLocalError": ("name",),
+    "AttributeError": ("name",),
+    "ImportError": ("msg", "name", "path"),
+    "ModuleNotFoundError": ("msg", "name", "path"),
+    "OSError": ("errno", "strerror", "filename", "filename2"),
+    "FileNotFoundError": ("errno", "strerror", "filename", "filename2"),
+    "SyntaxError": ("msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line"),
+    "TabError": ("msg", "filename", "lineno", "text"),
+    "StopIteration": ("value",),
+    "SystemExit": ("code",),
+}
+
+
+OWN = {
+    "built in": "",
+    "below": "class E({}):\n    pass\n",
+    "with a constructor": "class E({}):\n    def __init__(self, *a):\n        super().__init__(*a); self.mine = 1\n",
+}
+NATURAL = (
+    "nope",
+    "import nosuch",
+    "from os import nosuch",
+    "(1).nope",
+    "x = (",
+    "open('/no/such')",
+    "b'\\xff'.decode()",
+)
+
+
+@pytest.mark.parametrize("level", ["guarded", "strict"])
+@pytest.mark.parametrize("own", OWN)
+@pytest.mark.parametrize("base", IN_C)
+def test_what_an_exception_keeps_in_c_comes_back(shop: types.ModuleType, base: str, own: str, level: Any) -> None:
+    define(shop, OWN[own].format(base))
+    cls = getattr(builtins, base) if own == "built in" else shop.E
+    for count in range(len(IN_C[base]) + 1):
+        obj = cls("a")
+        for name in IN_C[base][:count]:
+            setattr(obj, name, ("set", name))
+        found = unpack(pack([obj]), trust=[cls], level=level)[0]
+        assert type(found) is cls
+        assert found.args == ("a",)
+        assert vars(found) == vars(obj)
+        for name in IN_C[base]:
+            assert getattr(found, name) == getattr(obj, name)
+
+
+def test_what_python_itself_sets_in_exceptions_comes_back() -> None:
+    for source in NATURAL:
+        with pytest.raises((AttributeError, ImportError, NameError, OSError, SyntaxError, UnicodeError)) as caught:
+            exec(source, {})
+        found = unpack(pack(caught.value), trust=[caught.type])
+        assert (str(found), found.args) == (str(caught.value), caught.value.args)
+        for name in ("name", "path", "msg", "filename", "lineno", "errno", "start", "object"):
+            assert getattr(found, name, None) == getattr(caught.value, name, None)
+        assert getattr(found, "obj", None) is None  # it may be anything
+
+
+def test_what_no_state_can_set_in_an_exception_is_refused(shop: types.ModuleType) -> None:
+    for name, value in {"start": 2, "end": 2, "object": b"xyz", "encoding": "ascii", "reason": "because"}.items():
+        obj = UnicodeDecodeError("utf8", b"abc", 0, 1, "why")
+        setattr(obj, name, value)
+        with pytest.raises(PackError, match=f"'{name}' of builtins:UnicodeDecodeError would be lost") as caught:
+            pack({"e": obj})
+        assert caught.value.where == "$['e']"
+    partial = BlockingIOError("a")
+    partial.characters_written = 7
+    with pytest.raises(PackError, match="'characters_written'"):
+        pack(partial)
+    define(shop, "class E(OSError):\n    def __setstate__(self, state): self.__dict__.update(state)\n")
+    own = shop.E("a")
+    assert unpack(pack(own), trust=[shop.E]).args == ("a",)
+    own.filename = "x"
+    with pytest.raises(PackError, match="'filename' of shop:E would be lost"):
+        pack(own)
 
 
 def test_notes_that_pickle_drops_are_refused() -> None:
