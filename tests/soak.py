@@ -278,7 +278,8 @@ def main() -> None:
             print(f"lying.attempt(random.Random({number})) raised")
             raise
         try:
-            levels[operations.attempt(random.Random(number), sum(levels.values()) % 20 == 0)] += 1
+            isolated = sum(levels.values()) % 20 == 0
+            levels[operations.attempt(random.Random(number), isolated, bool(number & 1))] += 1
         except BaseException:
             print(f"operations.attempt(random.Random({number})) raised")
             raise

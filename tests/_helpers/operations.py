@@ -18,6 +18,7 @@ from frames import Frame, framed, named, text
 import pickleseal
 from pickleseal import Limits, Policy
 from pickleseal.errors import ReadError
+from pickleseal.trust import classes_in
 
 called: list[str] = []
 
@@ -93,6 +94,16 @@ def function(*args: Any) -> Any:
     return Record(*args[:2])
 
 
+class Started:
+    """Trusted by a rule alone, so that nothing may call it."""
+
+    def __init__(self, *args: Any) -> None:
+        called.append("Started")
+
+    def __reduce__(self) -> Any:
+        return Started, ()
+
+
 CLASSES: list[type] = [Record, Frozen, Caller, Own, Slots, Name, Items, Table, Members, Pair, Color, Mode]
 TRUSTED = [*CLASSES, function]
 OTHERS = [
@@ -113,19 +124,22 @@ OTHERS = [
 ]
 NAMES = ["a", "b", "x", "__setstate__", "__class__", "__dict__", "__call__", "_value_", "method", "made", "shown"]
 GLOBALS = [f"{item.__module__}:{item.__qualname__}" for item in TRUSTED] + OTHERS
+# The same by a rule, which does not trust functions.
+BY_RULE = [f"{item.__module__}:{item.__qualname__}" for item in [*CLASSES, Started]] + OTHERS
 
 
 class Program:
     """One random program. The stack is not followed: most steps bring along what they take."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, globals: list[str]) -> None:
         self.rng = rng
+        self.choices = globals
         self.memos = 0
         self.names: set[str] = set()
 
     def make(self) -> bytes:
         rng = self.rng
-        names = rng.sample(GLOBALS, rng.randint(1, 4))
+        names = rng.sample(self.choices, rng.randint(1, 4))
         body = b"".join(self.named(name) + b"0" for name in names)
         self.globals = [2 + 3 * index for index in range(len(names))]
         body += self.made(2) if rng.random() < 0.7 else self.value(rng.randint(1, 4))
@@ -218,12 +232,14 @@ def seen() -> list[Any]:
     return [classes, members, others, dict(vars(function)), function.__code__, function.__defaults__]
 
 
-def attempt(rng: random.Random, isolated: bool = False) -> str:
+def attempt(rng: random.Random, isolated: bool = False, by_rule: bool = False) -> str:
     """Run one program at both levels. Raise where a promise is broken; return what came of it.
 
-    `isolated` runs the strict one in a child as well, which has to say the same.
+    `isolated` runs the strict one in a child as well, which has to say the same. `by_rule`: only a rule trusts the
+    classes, so that none may be called.
     """
-    program = Program(rng)
+    program = Program(rng, BY_RULE if by_rule else GLOBALS)
+    trust: Any = [classes_in(__name__)] if by_rule else TRUSTED
     body = program.make()
     data = Frame(framed(body), globals=sorted(program.names), type="x").data
     before = seen()
@@ -236,7 +252,7 @@ def attempt(rng: random.Random, isolated: bool = False) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                outcomes.append("object: " + type(pickleseal.unpack(data, trust=TRUSTED, policy=policy)).__name__)
+                outcomes.append("object: " + type(pickleseal.unpack(data, trust=trust, policy=policy)).__name__)
             except ReadError as error:
                 outcomes.append(error.code)
         if called:

@@ -118,7 +118,13 @@ def resolve(name: str) -> Any:
     from importlib import import_module
 
     module, _, qualname = name.partition(":")
+    value: Any = sys.modules.get(module)
+    if "." not in qualname and (found := getattr(value, "__dict__", _NOTHING).get(qualname)) is not None:
+        return found  # fast path: it is there already
     value = import_module(module)
     for part in qualname.split("."):
         value = getattr(value, part)
     return value
+
+
+_NOTHING: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from .._payload.opcodes import CODE
 from .._payload.structure import calls_something, has_other_states
 from .._payload.unpickler import load_object
 from ..errors import Hint, LimitExceededError, UndeclaredGlobalError, UnpickleError, UntrustedGlobalError
-from .allow_list import CALL, is_listed, limits_of
+from .allow_list import MAKE, is_listed, limits_of
 from .safe_functions import NewResults, attributes_of, name_of_safe, object_arrays
 from .shapes import NEW_RESULTS
 from .traits import survey
@@ -88,7 +88,7 @@ def check_payload(
         from .hash_cost import check_hashes
 
         check_hashes(payload, protocol, level.max_depth)
-    elif level.name != "guarded" or not resolved or not _can_do_more(payload, protocol, resolved):
+    elif level.name != "guarded" or not resolved or not _can_do_more(payload, protocol, buffers, resolved):
         return None
     if not resolved:
         return None
@@ -205,16 +205,22 @@ def _check_size(payload: bytes, most: int) -> None:
         )
 
 
-def _can_do_more(payload: bytes, protocol: int, resolved: "Resolved") -> bool:
+def _can_do_more(payload: bytes, protocol: int, buffers: Sequence[Any], resolved: "Resolved") -> bool:
     """Return whether a payload at level `guarded` has the means to do more than make objects."""
-    found = survey(resolved)
-    if found.needs_dry_run:
+    found, limits = survey(resolved), limits_of(resolved)
+    if found.needs_dry_run or (found.has_callables and not limits):
         return True
-    limited = any(CALL not in (entry.verbs or (CALL,)) for entry in limits_of(resolved).values())
-    if limited and calls_something(payload, protocol):
-        return True
-    if _BUILD not in payload:
-        return False
-    if found.has_enums or _DTYPE in resolved or _SCALAR in resolved or _NAMES.search(payload) is not None:
-        return True
-    return found.is_changeable and has_other_states(payload, protocol)
+    changes = False
+    if _BUILD in payload:
+        if _NAMES.search(payload) is not None:
+            return True
+        changes = found.has_values or _DTYPE in resolved or _SCALAR in resolved
+        changes = changes or (found.is_changeable and has_other_states(payload, protocol))
+    if not limits:
+        return changes
+    makes_all = all(entry.verbs is not None and MAKE in entry.verbs for entry in limits.values())
+    if makes_all and not changes and not calls_something(payload, protocol):
+        return False  # it has classes alone, and makes objects of them
+    from .first_look import is_as_permitted
+
+    return not is_as_permitted(payload, buffers, resolved)

@@ -214,7 +214,7 @@ def _class_methods(cls: Any) -> tuple[str, ...]:
 class Kind:
     """What is known of a class, as far as trust is concerned. Computed once for each."""
 
-    __slots__ = ("factory", "flags", "is_deep", "is_enum", "is_mutable", "limited", "traits")
+    __slots__ = ("factory", "flags", "is_deep", "is_enum", "is_mutable", "limited", "quick", "traits")
 
     def __init__(self, cls: type) -> None:
         names = {global_name(base) for base in cls.__mro__}
@@ -222,6 +222,7 @@ class Kind:
         self.is_enum = issubclass(cls, enum.Enum)
         self.traits: Traits | None = None
         self.factory: Any = None  # what stands for it in a dry run, once there was one
+        self.quick: dict[Entry | None, Any] = {}  # what stands for it in a first look, likewise
         self.limited: dict[Entry, Any] = {}  # the same, where a rule or preset limits it; without the object
         # Its attributes can be set, by a state for the class itself.
         self.is_mutable = bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE
@@ -237,10 +238,10 @@ class Kind:
         is_flag = issubclass(cls, enum.Flag) or (issubclass(cls, enum.Enum) and not cls._member_map_)
         # What a text of a class of its own is equal to, nobody finds in the payload.
         is_text = issubclass(cls, str) and cls is not str and not self.is_enum
-        self.flags |= _NEEDS * (is_callable or is_flag or is_text or not _HARMFUL.isdisjoint(names))
+        self.flags |= _NEEDS * (is_flag or is_text or not _HARMFUL.isdisjoint(names)) | _IS_CALLABLE * is_callable
 
 
-_COPIES, _IS_LAZY, _IS_INT, _IS_DECIMAL, _NEEDS = 1, 2, 4, 8, 16
+_COPIES, _IS_LAZY, _IS_INT, _IS_DECIMAL, _NEEDS, _IS_CALLABLE = 1, 2, 4, 8, 16, 32
 # Types whose calls or states copy what they get; types that stand for more objects than their pickle has bytes; and
 # types that do harm with what else is listed. Arrays without elements can have any length.
 _COPYING = frozenset(
@@ -274,8 +275,9 @@ class Survey(NamedTuple):
     """What a payload could do with its globals, as far as level `guarded` asks."""
 
     needs_dry_run: bool  # whatever its opcodes are
+    has_callables: bool  # whether objects of one of its classes can be called
     is_changeable: bool  # whether a state could change one of its classes
-    has_enums: bool
+    has_values: bool  # whether one of its globals may be changed by any state: an enum, a function, a constant
 
 
 def survey(resolved: Mapping[tuple[str, str], Any]) -> Survey:
@@ -284,22 +286,23 @@ def survey(resolved: Mapping[tuple[str, str], Any]) -> Survey:
     That is so where objects or results of functions may be called, where names can be made out of bytes, and where
     something without bounds may be copied into memory.
     """
-    flags, is_changeable, has_enums, needs = 0, False, False, False
+    flags, is_changeable, has_values, needs = 0, False, False, False
     limits = limits_of(resolved)
     for (module, qualname), value in resolved.items():
         if isinstance(value, type):
             kind = kind_of(value)
             flags |= kind.flags | _NEEDS * (value is str)
             is_changeable |= kind.is_mutable
-            has_enums |= kind.is_enum
+            has_values |= kind.is_enum
         else:
             name = f"{module}:{qualname}"
-            entry = limits.get((module, qualname))  # of a preset, if any
-            needs |= name not in _ALONE and (entry is None or CALL not in (entry.verbs or ()))
+            if name not in _ALONE:
+                has_values = True
+                needs |= (module, qualname) not in limits  # a preset vouches for what is in it
             flags |= _IS_LAZY * (name in _LAZY_ARRAYS)
     needs |= bool(flags & _NEEDS) or (bool(flags & _IS_LAZY) and bool(flags & _COPIES))
     needs |= bool(flags & _IS_INT) and bool(flags & _IS_DECIMAL)
-    return Survey(needs, is_changeable, has_enums)
+    return Survey(needs, bool(flags & _IS_CALLABLE), is_changeable, has_values)
 
 
 # What is known of each class, by its id: no code of a metaclass runs to hash it. An entry is used only while its weak

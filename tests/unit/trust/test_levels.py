@@ -289,9 +289,13 @@ def test_a_safe_function_among_arguments_does_no_harm() -> None:
 
 
 def test_random_programs_change_nothing_and_call_nothing() -> None:
-    found = {operations.attempt(random.Random(seed), seed % 100 == 0 and os.name == "posix") for seed in range(3000)}
-    assert "forbidden-operation" in found
-    assert any(outcome.startswith("object") for outcome in found)
+    for by_rule in (False, True):
+        found = {
+            operations.attempt(random.Random(seed), seed % 100 == 0 and os.name == "posix", by_rule)
+            for seed in range(3000)
+        }
+        assert "forbidden-operation" in found
+        assert any(outcome.startswith("object") for outcome in found)
 
 
 class TestVouchedFor:

@@ -15,6 +15,7 @@ from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Policy, Reader, Serializer, errors
+from pickleseal._trust import presets
 from pickleseal.trust import Rule, classes_in, preset, subclasses_of
 
 INIT = """
@@ -103,6 +104,16 @@ Moved = Order
 
 def helper(*args):
     marks.append("helper")
+
+class Callable:
+    def __call__(self, *args):
+        marks.append("called")
+
+def rebuild(*args):
+    return Order.__new__(Order)
+
+def given(*args):
+    return helper
 
 def local():
     class Local:
@@ -274,13 +285,7 @@ class TestClassesIn:
         finally:
             del sys.modules["shop.late"]
 
-    def test_a_payload_without_calls_takes_no_dry_run(self, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        from pickleseal._trust import dryrun
-
-        def fail(*args: Any) -> Any:
-            raise AssertionError("a dry run")
-
-        monkeypatch.setattr(dryrun, "check_operations", fail)
+    def test_a_payload_without_calls_takes_no_dry_run(self, shop: Any, no_dry_run: None) -> None:
         orders = [shop.Order(1), shop.Order(2)]
         assert pickleseal.unpack(pickleseal.pack(orders), trust=IN_SHOP) == orders
 
@@ -334,7 +339,108 @@ class TestSubclassesOf:
             subclasses_of(base)
 
 
+ROWS = (
+    ("shop.models", "call", "rebuild"),
+    ("shop.models", "value", "helper Status Own"),
+    ("shop.models", "make", "Order Callable"),
+    ("shop.models", "method", "Own.made_of"),
+)
+
+
+@pytest.fixture
+def no_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a dry run is made."""
+    from pickleseal._trust import dryrun
+
+    def fail(*args: Any) -> Any:
+        raise AssertionError("a dry run")
+
+    monkeypatch.setattr(dryrun, "check_operations", fail)
+
+
 class TestPresets:
+    @pytest.fixture(autouse=True)
+    def _preset(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A preset for the package, with and without states for what its function returns."""
+        for name, verbs in (("shop", "call"), ("shop with states", "call state")):
+            rows = (("shop.models", verbs, "rebuild"), *ROWS[1:])
+            monkeypatch.setitem(presets.PRESETS, name, presets.Table(rows))
+            monkeypatch.setitem(presets.ENTRIES, name, presets.entries_of(name))
+
+    REBUILD = named("shop.models", "rebuild") + b")R"
+    STATE = b"}" + text("id") + b"K\x01sb"
+
+    def test_its_functions_need_no_dry_run(self, shop: Any, no_dry_run: None) -> None:
+        names = ["shop.models:Order", "shop.models:Status", "shop.models:helper", "shop.models:rebuild"]
+        body = b"]" + self.REBUILD + b"a" + b"".join(named(*name.split(":")) + b"a" for name in names[1:3])
+        body += named("shop.models", "Order") + b")\x81" + self.STATE + b"a"
+        again = pickleseal.unpack(hostile(body, *names), trust=[preset("shop")])
+        assert again[1:3] == [shop.Status, shop.helper]
+        assert again[3].id == 1
+        body = self.REBUILD + self.STATE
+        assert pickleseal.unpack(hostile(body, "shop.models:rebuild"), trust=[preset("shop with states")]).id == 1
+
+    def test_classes_of_a_rule_need_none_beside_calls_of_others(self, shop: Any, no_dry_run: None) -> None:
+        import datetime
+
+        obj = [shop.Order(1), datetime.datetime(2026, 1, 2), shop.Status.OPEN, shop.Point(1, 2), shop.Order.Line("x")]
+        assert pickleseal.unpack(pickleseal.pack(obj), trust=IN_SHOP) == obj
+
+    @levels
+    @pytest.mark.parametrize(
+        ("body", "names"),
+        [
+            (REBUILD + STATE, "rebuild"),  # a state where none is permitted
+            (REBUILD + b"K\x01a", "rebuild"),
+            (REBUILD + b")R", "rebuild"),  # a call of a result
+            (REBUILD + b")\x81", "rebuild"),
+            (named("shop.models", "helper") + b")R", "helper"),
+            (named("shop.models", "helper") + STATE, "helper"),
+            (named("shop.models", "Own") + b")R", "Own"),
+            (named("shop.models", "Own") + b")\x81", "Own"),
+            (named("shop.models", "Order") + b")R", "Order"),
+            (named("shop.models", "Callable") + b")\x81)R", "Callable"),
+            (named("shop.models", "Status") + b")\x81", "Status"),
+            (named("shop.models", "Status") + text("open") + b"\x85R" + STATE, "Status"),
+            (named("shop.models", "Order") + b"N}" + text("id") + b"K\x01s\x86b", "Order"),
+            (named("shop.models", "rebuild") + b"N}" + text("x") + b"K\x01s\x86b", "rebuild"),
+        ],
+    )
+    def test_what_its_verbs_do_not_permit_is_refused(self, shop: Any, policy: Policy, body: bytes, names: str) -> None:
+        data = hostile(body, *(f"shop.models:{name}" for name in names.split()))
+        with pytest.raises(errors.PayloadError) as caught:
+            pickleseal.unpack(data, trust=[preset("shop")], policy=policy)
+        assert caught.value.code == ("unpickle-failed" if body.endswith(b")R)\x81") else "forbidden-operation")
+        assert caught.value.step == 20
+        assert shop.marks == []
+        assert not hasattr(shop.helper, "id")
+
+    def test_an_exact_name_gives_more(self, shop: Any) -> None:
+        body = named("shop.models", "helper") + b")R"
+        assert pickleseal.unpack(hostile(body, "shop.models:helper"), trust=[preset("shop"), shop.helper]) is None
+        assert shop.marks == ["helper"]
+
+    @levels
+    def test_pandas_loads_with_its_preset(self, policy: Policy) -> None:
+        pd = pytest.importorskip("pandas")
+        frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": pd.to_datetime(["2026-01-01", "2026-02-01"])})
+        for obj in (frame, frame["a"], frame.index, pd.Timestamp("2026-01-01", tz="UTC")):
+            again = pickleseal.unpack(pickleseal.pack(obj), trust=[preset("pandas")], policy=policy)
+            assert again.equals(obj) if hasattr(obj, "equals") else again == obj
+        assert pickleseal.unpack(pickleseal.pack([pd.NA, pd.NaT]), trust=[preset("pandas")], policy=policy)[0] is pd.NA
+
+    @levels
+    def test_scikit_learn_loads_with_its_preset(self, policy: Policy) -> None:
+        pytest.importorskip("sklearn")
+        from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+
+        inside, classes = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+        for model in (RandomForestClassifier(3, random_state=1), GradientBoostingClassifier(n_estimators=2)):
+            model.fit(inside, classes)
+            data = pickleseal.pack(model)
+            again = pickleseal.unpack(data, trust=[preset("scikit-learn")], policy=policy)
+            assert (again.predict(inside) == model.predict(inside)).all()
+
     def test_an_unknown_one_lists_all(self) -> None:
         with pytest.raises(ValueError, match=r"numpy\.random.*did you mean 'pandas'"):
             preset("panda")
