@@ -365,7 +365,7 @@ def _check_state(node: Node, state: Any, meter: Meter) -> None:
         if row.state is None or not (row.state.fit(attributes) or (slots is not None and attributes is None)):
             raise _no_state(name, row.expected("BUILD"), state)
         if row.state.is_kept:
-            meter.kept.append(node)
+            meter.kept.append((node, attributes))
         return
     if rule == "none":
         raise _no_state(name, "no state", state)
@@ -676,6 +676,8 @@ class Function(StandIn):
             raise _no_call("REDUCE", self.stands_for, row.expected("REDUCE"), args)
         if row.gives == "plain":
             return _PLAIN[self.like](*args) if args else bytearray()
+        if self.like == "array:_array_reconstructor":  # an object of its first argument, which may get attributes
+            return _node(meter, args[0], args)
         if self.like == "pickleseal:fill_object_array":
             args[0].items = args[1]
             return None
@@ -898,8 +900,8 @@ def run_stand_ins(payload: bytes, buffers: Sequence[Any], table: dict[Any, Any],
             obj = new_unpickler(payload, buffers, table).load()
             if len(meter.deep) > max_depth:
                 check_depth(meter.deep, max_depth)
-            for node in meter.kept:
-                if not node.row.state.fit(node.state):
+            for node, attributes in meter.kept:
+                if not node.row.state.fit(attributes):
                     raise _refusal("changes a state after its object got it", None, node.stands_for)
         except RecursionError:
             raise too_deep(max_depth) from None

@@ -51,7 +51,7 @@ class Meter:
         self.max_depth = max_depth
         self._collisions = Collisions()
         self.deep: list[Any] = []  # objects whose deallocation recurses in C
-        self.kept: list[Any] = []  # objects that keep a list of their state
+        self.kept: list[Any] = []  # (object that keeps a list of its state, its attributes)
         self.built: set[str] = set()  # functions whose results got a state or items
 
     def spend(self, amount: int) -> None:

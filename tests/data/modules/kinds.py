@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import enum
 import sys
 from collections.abc import Mapping
@@ -117,6 +119,20 @@ class Number2(int):
 
 class Group(set):  # type: ignore[type-arg]
     pass
+
+
+class Samples(array.array):  # type: ignore[type-arg]
+    pass
+
+
+class Layers(collections.ChainMap):  # type: ignore[type-arg]
+    __slots__ = ("name",)
+
+
+def named(obj: Any) -> Any:
+    """Give an object a name."""
+    obj.name = "a"
+    return obj
 
 
 class OwnState:

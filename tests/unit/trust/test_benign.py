@@ -114,6 +114,8 @@ VALUES: dict[str, Any] = {
                  kinds.Box[type](int)],
     "subclasses": [kinds.Items([1]), kinds.Table(a=1), kinds.Text("x"), kinds.Number2(7), kinds.Group([1])],
     "own-state": [kinds.OwnState([1]), kinds.OwnState(kinds.OwnState(None))],
+    "attributes": [kinds.Samples("i", [1, 2]), kinds.named(kinds.Samples("d")),
+                   kinds.named(kinds.Layers({"a": 1}, {}))],
     "calls": [kinds.Calls(3), [kinds.Calls(1)] * 2],
     "result": [os.stat_result(range(10)), sys.float_info.max],
 }  # fmt: skip
