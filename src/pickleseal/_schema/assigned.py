@@ -1,9 +1,9 @@
 """Which attributes the code of a class assigns to its objects, read from the code objects of its methods (spec 6.2).
 
-Names that `__init__` stores are required, names that other methods store are optional. Nothing is run, and control flow
-is not followed: a store counts wherever it stands. The rules look at what all versions of Python compile alike, so that
-one class has one answer on each of them. The bases of the standard library and of other libraries are not read: what
-they assign follows from their version.
+Names that `__init__` stores, or `__new__` in what it returns, are required. Names that other methods store are
+optional. Nothing is run, and control flow is not followed: a store counts wherever it stands. The rules look at what
+all versions of Python compile alike, so that one class has one answer on each. The bases of the standard library and of
+other libraries are not read: what they assign follows from their version.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ _TAKE_ANYTHING = frozenset({"types:SimpleNamespace", "argparse:Namespace"})
 # Methods that hand on a name which other code chose: that the name is variable says nothing about the class.
 _HAND_ON = frozenset({"__copy__", "__deepcopy__", "__delattr__", "__getattr__", "__getattribute__", "__replace__"})
 _HAND_ON_STORES = _HAND_ON | {"__setattr__", "__setstate__"}
+_MAKING = frozenset({"__init__", "__new__"})
 _INLINED = frozenset({"<dictcomp>", "<listcomp>", "<setcomp>"})  # from Python 3.12 on they are part of their function
 _SKIPPED = frozenset(
     {
@@ -42,17 +43,19 @@ def assigned(cls: type, fields: frozenset[str]) -> dict[str, str] | None:
 
     Names of `fields` are left out. So are names that a property takes, for no value is stored under them.
     """
-    found = _Found()
+    found, is_told = _Found(), False
     for base in reversed(type.__getattribute__(cls, "__mro__")[:-1]):
         if is_standard(str(type.__getattribute__(base, "__module__")).partition(".")[0]):
+            if base is cls:
+                return None
+            # With the base's own `__init__`, attributes are data, as the keys of a dict are, and no part of the class.
             takes_anything = global_name(base) in _TAKE_ANYTHING
-            if base is cls or (takes_anything and static(cls, "__init__") is not static(base, "__init__")):
-                return None  # else the attributes are data, as the keys of a dict are, and no part of the class
+            is_told |= takes_anything and static(cls, "__init__") is not static(base, "__init__")
         elif not is_from_outside(base, cls):
             if not base.__flags__ & _HEAP_TYPE:
                 return None
             found.read_class(base)
-    if found.is_open:
+    if found.is_open or (is_told and not found.required):
         return None
     words = dict.fromkeys(found.required, REQUIRED)
     for name in (*found.optional, *found.deleted):
@@ -176,8 +179,13 @@ class _Found:
     def read(self, code: CodeType, method: str, takes_object: bool) -> None:
         """Read a method. One that does not take the object may make one: `__new__`, or a class method."""
         arguments = code.co_varnames[: code.co_argcount]
-        target = arguments[0] if takes_object and arguments else None
-        self._read(code, method, target, frozenset(arguments[:1]) if target is None else None)
+        if takes_object and arguments:
+            self._read(code, method, arguments[0], None)
+            return
+        made = _returned(code).difference(arguments[:1]) if method == "__new__" else ()
+        for name in made:
+            self._read(code, method, name, None)
+        self._read(code, "" if method == "__new__" else method, None, frozenset([*arguments[:1], *made]))
 
     def _read(self, code: CodeType, method: str, target: str | None, not_made: frozenset[str] | None) -> None:
         """Read code in which the local variable `target` is the object; with `not_made`, each other local may be."""
@@ -199,7 +207,7 @@ class _Found:
         if not isinstance(name, str) or name == "__dict__":
             self.is_open = self.is_open or method not in _HAND_ON_STORES
         else:
-            (self.required if method == "__init__" else self.optional)[name] = None
+            (self.required if method in _MAKING else self.optional)[name] = None
 
     def _read_call(self, steps: "list[_Step]", at: int, method: str, target: str) -> None:
         """Read a step that may assign an attribute without the statement for it."""
@@ -264,6 +272,14 @@ def _owner(steps: list[_Step], at: int) -> Any:
     return None
 
 
+def _returned(code: CodeType) -> set[str]:
+    """Return the local variables that code returns."""
+    steps = _steps(code)
+    return {
+        name for (step, name), after in zip(steps, steps[1:], strict=False) if (step, after[0]) == ("load", "return")
+    }
+
+
 def _steps(code: CodeType) -> list[_Step]:
     """Return the instructions that matter, in the words of no particular Python version."""
     from dis import get_instructions  # it takes time to import
@@ -297,6 +313,7 @@ _WORDS = {
     "LOAD_METHOD": "attribute",
     "LOAD_NAME": "global",
     "LOAD_SUPER_ATTR": "attribute",
+    "RETURN_VALUE": "return",
     "ROT_TWO": "swap",
     "STORE_ATTR": "set",
     "STORE_SUBSCR": "set item",

@@ -180,6 +180,63 @@ class C:
             assert read(pack(text), text, drift)[1] == []
 
 
+class TestConstructors:
+    """`__new__` makes objects of classes over builtins, as `__init__` does elsewhere."""
+
+    MADE = """
+class C(str):
+    made = 0
+    def __new__(cls, text, {name}=0):
+        other = Exception()
+        other.elsewhere = 1
+        self = super().__new__(cls, text)
+        self.{name} = {name}
+        object.__setattr__(self, "size", len(text))
+        return self
+    def fold(self):
+        self.folded = self.lower()
+    @classmethod
+    def make(cls):
+        made = cls("x")
+        made.later = 1
+        return made
+"""
+
+    def test_what_new_stores_in_the_object_that_it_returns_is_required(self) -> None:
+        data = pack(self.MADE.format(name="unit"), lambda m: m.C("a", 3))
+        optional = dict.fromkeys(["elsewhere", "folded", "later"], "optional")
+        assert attributes(data) == {"unit": "required", "size": "required", **optional}
+        for drift in ("resolve", "strict"):
+            assert read(data, self.MADE.format(name="unit"), drift) == ({"unit": 3, "size": 1}, [])
+        for drift in ("resolve", "strict"):
+            with pytest.raises(SchemaDriftError, match="'unit' was removed or renamed"):
+                read(data, self.MADE.format(name="measure"), drift)
+
+    def test_a_name_that_new_stores_in_a_branch_is_optional(self) -> None:
+        text = "class C(int):\n def __new__(cls, n):\n  self = int.__new__(cls, n)\n  if n: self.x = 1\n  return self\n"
+        data = pack(text, lambda m: [m.C(1), m.C(0)])
+        assert attributes(data) == {"x": "optional"}
+
+    def test_the_only_object_of_a_class_is_none_that_new_makes(self) -> None:
+        text = (
+            "class C:\n one = None\n def __new__(cls):\n  cls.one = cls.one or super().__new__(cls)\n  return cls.one\n"
+        )
+        data = pack(text)
+        assert attributes(data) == {}
+        assert read(data, text, "strict") == ({}, [])
+
+    @pytest.mark.parametrize("base", ["types.SimpleNamespace", "argparse.Namespace"])
+    def test_what_is_assigned_over_a_base_that_takes_any_name_is_compared(self, base: str) -> None:
+        text = f"import types, argparse\nclass C({base}):\n def __init__(self, **kw):\n"
+        text += "  super().__init__(**kw)\n  self.{} = 5\n"
+        data = pack(text.format("level"), lambda m: m.C(more=1))
+        assert attributes(data) == {"level": "required"}
+        for drift in ("resolve", "strict"):
+            assert read(data, text.format("level"), drift) == ({"level": 5, "more": 1}, [])
+        with pytest.raises(SchemaDriftError, match="'level' was removed or renamed"):
+            read(data, text.format("depth"))
+
+
 class TestFirstObjects:
     BRANCH = "class C:\n def __init__(self, a=0):\n  self.x = 1\n  if a: self.y = 2\n"
 
