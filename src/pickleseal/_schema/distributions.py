@@ -40,7 +40,11 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cu11"),
         "fitz": ("PyMuPDF",),
         "git": ("GitPython",),
+        "google.api": ("googleapis-common-protos",),
+        "google.oauth2": ("google-auth",),
         "google.protobuf": ("protobuf",),
+        "google.rpc": ("googleapis-common-protos",),
+        "google.type": ("googleapis-common-protos",),
         "haiku": ("dm-haiku",),
         "hydra": ("hydra-core",),
         "igraph": ("igraph", "python-igraph"),
@@ -121,16 +125,22 @@ def package_of(name: str) -> tuple[tuple[str, str], ...]:
     top = module.partition(".")[0]
     if top in _NOT_RECORDED or is_standard(top):
         return ()
-    parts = module.split(".")
-    prefixes = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    prefixes = _prefixes(module)
     listed = next((DISTRIBUTIONS[prefix] for prefix in prefixes if prefix in DISTRIBUTIONS), None)
     if listed is not None:
         return _installed_among(listed)
     found = _installed_among([top])
     if not found and getattr(sys.modules.get(top), "__file__", None) is None:
-        # Parts of a namespace are distributions themselves: google.cloud.storage is google-cloud-storage.
-        found = next(filter(None, (_installed_among([prefix.replace(".", "-")]) for prefix in prefixes)), ())
+        # Parts of a namespace are distributions themselves: google.cloud.pubsub_v1 is of google-cloud-pubsub.
+        names = (re.sub(r"_v\d+\w*$", "", prefix).replace(".", "-") for prefix in prefixes)
+        found = next(filter(None, (_installed_among([name]) for name in names)), ())
     return found
+
+
+def _prefixes(module: str) -> list[str]:
+    """Return the name of a module and of the packages that it is in, the longest first."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def _installed_among(distributions: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -152,7 +162,14 @@ def installed_instead(distribution: str) -> tuple[str, str | None]:
 
 def distribution_of(cls: type) -> str:
     """Return the distribution of a class, in the normal form of its name, whether it is installed or not."""
-    return distribution_called(str(type.__getattribute__(cls, "__module__")).partition(".")[0])
+    return distribution_of_module(str(type.__getattribute__(cls, "__module__")))
+
+
+def distribution_of_module(module: str) -> str:
+    """Return the distribution of a module, in the normal form of its name, whether it is installed or not."""
+    listed = next((DISTRIBUTIONS[prefix] for prefix in _prefixes(module) if prefix in DISTRIBUTIONS), None)
+    found = package_of(module) if listed is None else ()
+    return normal(listed[0]) if listed else distribution_called(found[0][0] if found else module.partition(".")[0])
 
 
 def distribution_called(name: str) -> str:

@@ -244,22 +244,26 @@ def without_foreign_slots(was: Mapping[str, Any], cls: type, now: Description) -
 
 
 def refuse_calls(
-    changes: list[Change], now: Description, before: "Adapter", has_slots: bool, fixes: Fixes
+    changes: list[Change], now: Description, before: "Adapter", sees_arguments: bool, fixes: Fixes
 ) -> list[Change]:
     """Return the changes of a class whose objects a call makes: of its stored arguments, by position.
 
     What a state brings is set by name afterwards. So a change of names is refused. Fields that a framework's
-    constructor takes by position have to keep their places, and nothing may come before or instead of them. The same
-    holds for slots, which no state brings. `has_slots` says whether the class has some of its own.
+    constructor takes by position have to keep their places, and nothing may come before or instead of them. Only the
+    fields of a dataclass that is an exception may change places: its state has all of them. `sees_arguments` says
+    whether something of the class depends on the arguments that no state brings: slots, or what its own code makes of
+    them.
     """
-    by_position = now.adapter.has_framework or before.has_framework or has_slots
+    by_position = now.adapter.has_framework or before.has_framework or sees_arguments
     names = [change.field for change in changes if change.what == "added"]
     last = [field for field, _ in now.fields][len(now.fields) - len(names) :]
     holds_items = not is_exception(now.base)
+    is_dataclass = now.kind == before.kind == "dataclass"
+    in_order = sees_arguments or (by_position and (holds_items or not is_dataclass))
     found = []
     for change in changes:
         is_refused = change.level == REFUSED or change.what in ("renamed", "kind")
-        is_refused |= change.what == "reordered" and by_position
+        is_refused |= change.what == "reordered" and in_order
         is_refused |= change.what == "added" and by_position and (holds_items or last != names)
         if is_refused:
             change = change._replace(level=REFUSED, fix=fixes.called())

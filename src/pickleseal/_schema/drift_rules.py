@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .distributions import distribution_called, distribution_of
+from .distributions import distribution_called, distribution_of_module
 
 MODES = ("resolve", "strict", "ignore")
 NEWER = ("refuse", "drop", "keep")
@@ -49,8 +49,15 @@ class DriftRules:
         """Return the mode for a class."""
         if not self._by_distribution:
             return self._other
-        return self._by_distribution.get(distribution_of(cls), self._other)
+        return self._of_module(str(type.__getattribute__(cls, "__module__")))
 
     def of_name(self, name: str) -> str:
         """Return the mode for what was a class at `module:qualname`, and is none today."""
-        return self._by_distribution.get(distribution_called(name.partition(":")[0].partition(".")[0]), self._other)
+        return self._of_module(name.partition(":")[0])
+
+    def _of_module(self, module: str) -> str:
+        """Return the mode for a module: the one of its distribution, or else of its top-level module."""
+        found = self._by_distribution.get(distribution_of_module(module))
+        if found is None:
+            found = self._by_distribution.get(distribution_called(module.partition(".")[0]), self._other)
+        return found

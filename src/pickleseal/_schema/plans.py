@@ -404,8 +404,7 @@ def _plan(
         changes += [changed_base(name, was, now, fixes), *found]
         return unchanged
     if now.is_called and "base" in was:
-        has_slots = any(True for _ in slots_of(tuple(base for base in cls.__mro__ if not is_library_class(base))))
-        changes += refuse_calls(found, now, before, has_slots, fixes)
+        changes += refuse_calls(found, now, before, _sees_arguments(cls), fixes)
         return unchanged
     if registered is None and drift != "strict" and not before.has_framework and _is_of_library(cls, now):
         # Annotations in the body of a library's class are no stored fields. pickle's own way restores the objects.
@@ -433,6 +432,13 @@ def _plan(
     if not any(_needs_work(change, before) for change in found) and not _may_differ(was, now):
         return unchanged
     return Plan(name, cls, was, now, (), renames, defaults, validate)
+
+
+def _sees_arguments(cls: type) -> bool:
+    """Return whether a class has slots of its own, or code that a framework's constructor runs."""
+    if any(True for _ in slots_of(tuple(base for base in cls.__mro__ if not is_library_class(base)))):
+        return True
+    return any(static(cls, name) is not None for name in ("__post_init__", "__pydantic_fields__"))
 
 
 def _newer(found: list[Change], was: Mapping[str, Any], now: Description) -> tuple[str, ...]:

@@ -180,20 +180,37 @@ def test_plain_classes_over_a_base_that_drops_attributes(shop: types.ModuleType,
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("base", EXCEPTIONS)
 def test_decorated_exceptions(shop: types.ModuleType, base: str, style: str, change: str) -> None:
-    """Their arguments are the fields by position. With slots, no state brings the fields by name."""
+    """Their arguments are the fields by position. With slots, no state brings the fields by name.
+
+    Those of attrs may validate and convert what they are given.
+    """
     source = decorated(style, base)
     exec(source.format(FIELDS), shop.__dict__)
     stored = pack({"value": shop.Sub("a.txt", 7)})
     exec(source.format(CHANGES[change]), shop.__dict__)
+    loads = ("nothing", "add with default", *(["swap"] if style == "dataclass" else []))
     try:
         loaded = read(stored)
     except SchemaDriftError:
-        assert change not in ("nothing", "add with default")
+        assert change not in loads
         return
-    assert change in ("nothing", "add with default")
+    assert change in loads
     assert (loaded.path, loaded.line, *loaded.args[:2]) == ("a.txt", 7, "a.txt", 7)
     if change == "add with default":
         assert loaded.code == 5
+
+
+def test_fields_that_changed_places_and_code_that_sees_the_arguments(shop: types.ModuleType) -> None:
+    """What a `__post_init__` makes of arguments in other places would be wrong, and no state would mend it."""
+    source = decorated("dataclass", "Exception")
+    exec(source.format(FIELDS), shop.__dict__)
+    stored = pack({"value": [shop.Sub("a.txt", 7), shop.Sub("b.txt", 8)]})
+    swapped = source.format(CHANGES["swap"] + "    code: int = 5\n")
+    exec(swapped, shop.__dict__)
+    assert [(one.path, one.line, one.code) for one in read(stored)] == [("a.txt", 7, 5), ("b.txt", 8, 5)]
+    exec(swapped + "    def __post_init__(self): self.text = self.path\n", shop.__dict__)
+    with pytest.raises(SchemaDriftError, match="the order was path, line and is line, path"):
+        read(stored)
 
 
 # A call of the class without arguments, or with the items, has to make an object: so the field has a default.

@@ -25,7 +25,8 @@ import pickleseal
 from pickleseal import Policy
 from pickleseal._schema import distributions as packages
 from pickleseal._schema import package_rules
-from pickleseal._schema.distributions import package_of, packages_of, packages_of_bases
+from pickleseal._schema.distributions import distribution_of, package_of, packages_of, packages_of_bases
+from pickleseal._schema.drift_rules import DriftRules
 from pickleseal._schema.package_rules import STATE_CHANGES, StateChange, differences, package_findings
 from pickleseal.errors import (
     MissingExtraError,
@@ -190,6 +191,9 @@ def test_a_specifier_without_packaging_names_the_extra(monkeypatch: pytest.Monke
         ("sklearn.svm._classes:SVC", "scikit-learn"),
         ("google.protobuf.message:Message", "protobuf"),
         ("google.cloud.storage.blob:Blob", "google-cloud-storage"),
+        ("google.cloud.pubsub_v1.types:Message", "google-cloud-pubsub"),
+        ("google.oauth2.credentials:Credentials", "google-auth"),
+        ("azure.storage.blob._models:BlobProperties", "azure-storage-blob"),
         ("zope.interface.declarations:Provides", "zope-interface"),
     ],
 )
@@ -198,6 +202,23 @@ def test_the_installed_distribution_of_a_module_is_recorded(
 ) -> None:
     versions[distribution] = "4.5"
     assert packages_of([name]) == {distribution: "4.5"}
+
+
+def test_parts_of_a_namespace_have_rules_of_their_own(versions: dict[str, str | None]) -> None:
+    versions |= {"azure-core": "1", "azure-identity": "1", "protobuf": "5"}
+    rules = DriftRules({"azure-core": "ignore", "azure": "strict", "protobuf": "ignore", "*": "resolve"})
+    modes = {
+        "azure.core.credentials:Token": "ignore",
+        "azure.identity._cached:Token": "strict",  # by its top-level module
+        "azure.unknown:X": "strict",
+        "google.protobuf.message:Message": "ignore",
+        "google.auth.credentials:Credentials": "resolve",
+    }
+    for name, mode in modes.items():
+        module = name.partition(":")[0]
+        assert rules.of_name(name) == rules.of(type("X", (), {"__module__": module})) == mode
+    names = {module: distribution_of(type("X", (), {"__module__": module})) for module in ("azure.core.x", "azure.x")}
+    assert names == {"azure.core.x": "azure-core", "azure.x": "azure"}
 
 
 def test_all_installed_distributions_of_a_module_are_recorded(versions: dict[str, str | None]) -> None:
