@@ -16,6 +16,7 @@ from ._format.limits import MAX_HEADER, Limits
 from ._format.preamble import PREAMBLE_SIZE, Preamble, decode_preamble, encode_preamble
 from ._format.seal import Sign, Signature, Verify, decode_seal, encode_seal, signed_body
 from ._io.atomic import naming, replace_file, replace_with
+from ._io.leftovers import Leftover, clean
 from ._io.locking import locked
 from ._io.source import FileSource
 from ._io.url import refuse_url
@@ -28,7 +29,7 @@ from ._schema.names import global_name
 from ._streams.writer import Tail, bytes_to_cut
 from .errors import HeaderChecksumError, Hint, PackError, PolicyError, ReadError, SignatureError, TruncatedError
 
-__all__ = ["locked", "remove_signatures", "repair", "seal", "upgrade"]
+__all__ = ["Leftover", "clean", "locked", "remove_signatures", "repair", "seal", "upgrade"]
 
 _CHUNK = 1 << 20
 

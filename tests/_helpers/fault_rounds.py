@@ -149,7 +149,7 @@ class Round:
             assert not self.is_old()
             assert not is_link
             # What may fail and do no harm: a look at a folder or at an open file; reserving room, unless there is none.
-            harmless = {"fstat", "lstat", "posix_fallocate"} - (
+            harmless = {"flock", "fstat", "lstat", "posix_fallocate"} - (
                 {"posix_fallocate"} if what in ("ENOSPC", "EDQUOT") else set()
             )
             assert what in ("EINTR", "short") or {call for call, _ in failed} <= harmless

@@ -18,6 +18,7 @@ from _helpers.support import ROOT, need
 import pickleseal
 from pickleseal import errors
 from pickleseal._io import remote, stores
+from pickleseal.maintenance import clean
 
 WITH_OBSTORE = sys.version_info >= (3, 11)  # as it has been since the version that gives up failed uploads
 for name in ("aiohttp", "fsspec", "moto.server", "s3fs", "werkzeug", *["obstore"] * WITH_OBSTORE):
@@ -193,6 +194,25 @@ class TestAWriteThatFails:
             pickleseal.dump(buffers(1, 12 * MIB), URL, storage_options=options)
         assert pickleseal.load(URL, storage_options=options) == "old"
         assert server.uploads() == 0
+
+
+def test_unfinished_uploads_are_given_up(server: Server) -> None:
+    from fsspec import filesystem
+
+    options = {**KEYS, "endpoint_url": server.url}
+    system = filesystem("s3", **options)
+    for key in ("models/a.pseal", "models/b.pseal", "other/c.pseal"):
+        system.call_s3("create_multipart_upload", Bucket=BUCKET, Key=key)
+    url = f"s3://{BUCKET}/models/"
+    assert clean(url, older_than=1e12, storage_options=options) == []  # the server says that they began in 2010
+    found = clean(url, dry_run=True, storage_options=options)
+    assert [one.path for one in found] == [f"{url}a.pseal", f"{url}b.pseal"]
+    assert server.uploads() == 3
+    assert len(clean(url, storage_options=options)) == 2
+    assert server.uploads() == 1
+    assert len(clean(f"s3://{BUCKET}", storage_options=options)) == 1
+    with pytest.raises(OSError, match="nosuchbucket"):
+        clean("s3://nosuchbucket/", storage_options=options)
 
 
 LAST = {1000: "", 6 * MIB: "uploadId"}  # the query of the request that completes an object of such a size

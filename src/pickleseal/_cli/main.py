@@ -29,6 +29,7 @@ COMMANDS = {
     "keygen": "make a key",
     "upgrade": "rewrite artifacts at today's schema versions",
     "repair": "cut off the torn tail of a stream",
+    "clean": "remove temporary files and uploads that killed processes left",
     "tour": "show in ten seconds what pickleseal does",
 }
 _SHELLS = ("bash", "zsh")

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 
 from .._format.frame import Part
 from .permissions import check_writable, inherit
+from .processes import mark_in_use
 
+TEMPORARY = ".pickleseal-{}.tmp"  # the name of a temporary file
 _MOST_PARTS = 512  # a system call takes at most IOV_MAX (1024) buffers
 _PREALLOCATE_FROM = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -114,11 +116,12 @@ def _replace(
     if old is not None:
         check_writable(target)
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".pickleseal-{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(folder, TEMPORARY.format(os.urandom(8).hex()))
     folder_descriptor = open_folder(folder) if durable else None  # first: no failure may follow the rename
     try:
         descriptor = os.open(temporary, _NEW_FILE, 0o600 if old is not None else 0o666 if mode is None else mode)
         try:
+            mark_in_use(descriptor)
             if old is not None:
                 inherit(descriptor, target, old, mode)
             elif mode is not None and hasattr(os, "fchmod"):

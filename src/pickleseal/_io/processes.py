@@ -70,6 +70,16 @@ def try_acquire(descriptor: int, shared: bool = False) -> bool:
     return True
 
 
+def mark_in_use(descriptor: int) -> None:
+    """Lock an open file that nobody waits for, so that others see that it is in use. It is no error if that fails.
+
+    On Windows nothing is done: there, a file that is open can't be removed.
+    """
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def release(descriptor: int) -> None:
     """Let go of the lock."""
     if fcntl is not None:
