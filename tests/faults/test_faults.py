@@ -316,7 +316,22 @@ SHOWN_BY = {  # the first words of each row of the tables of faults, and the tes
     "the path is a link, a circle": (
         "test_a_link_is_followed_and_may_lead_to_nothing test_a_cycle_of_links test_only_a_regular_file_can_be_a_stream"
     ),
-    "there are zeros within": "test_zeros_from_within_a_frame_are_a_torn_tail_or_damage",
+    "`close` fails": (
+        "test_what_the_timer_could_not_write_is_written_by_close "
+        "test_a_writer_whose_close_failed_writes_nothing_when_the_program_ends"
+    ),
+    "somebody changed the length": (
+        "test_intact_frames_behind_it_are_read_and_never_cut_off test_a_follower_goes_on_behind_it"
+    ),
+    "a process is killed in the middle": "test_a_lock_dies_with_its_holder_although_children_live",
+    "a writer is stopped": (
+        "test_whoever_reads_the_stream_once_gets_the_torn_tail test_a_follower_gets_it_at_its_timeout "
+        "test_a_command_reports_it"
+    ),
+    "the end of the file got its length": (
+        "test_zeros_from_within_a_frame_are_a_torn_tail_or_damage "
+        "test_one_call_of_repair_is_enough_whatever_a_crash_left"
+    ),
 }
 
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .._payload.unpickler import Resolved, new_unpickler, state_is_no_dict
-from ..errors import ForbiddenOperationError, ReadError, UnpickleError, text_of
+from ..errors import ForbiddenOperationError, Hint, ReadError, UnpickleError, text_of
 from . import shapes
 from .allow_list import Entry, limits_of
 from .meter import Meter, check_depth, too_deep
@@ -60,7 +60,11 @@ def _refusal(what: str, expected: str | None, found: str, hint: str | None = Non
 def _not_given(stand_in: Any, does: str) -> ForbiddenOperationError:
     """Return the refusal of what a rule or preset does not let payloads do."""
     name = stand_in.stands_for
-    hint = f'if you know who wrote it, trust=["{name}"] allows what pickles of {name} need'
+    hint = Hint(
+        f'if you know who wrote it, trust=["{name}"] allows what pickles of {name} need',
+        f"if you know who wrote it, --trust {name} allows what pickles of {name} need",
+        f'if you know who wrote it, trust = ["{name}"] in the --policy file allows what pickles of {name} need',
+    )
     return _refusal(f"{does} {name}", None, f"only {stand_in.by} trusts it, and not for that", hint)
 
 
