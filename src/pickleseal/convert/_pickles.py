@@ -234,7 +234,10 @@ def _loaded(data: bytes, trusted: AllowList, encoding: str) -> Any:
         def find_global(module: str, name: str) -> Any:
             resolved = resolve_globals([f"{module}:{name}"], trusted)
             if resolved.limits:  # nothing checks what such a pickle does
-                hint = f'give exact names for pickles of joblib: trust=["{module}:{name}"]'
+                hint = Hint(
+                    f'give exact names for pickles of joblib: trust=["{module}:{name}"]',
+                    f"give exact names for pickles of joblib: --trust {module}:{name}",
+                )
                 reason = "a rule trusts a name for a part of what it can do"
                 raise UntrustedGlobalError(reason, None, (f"{module}:{name}",), hint, "globals")
             return resolved[module, name]
