@@ -17,7 +17,7 @@ CACHES = {"cache", "lru_cache"}
 CONTAINERS = {"dict", "list", "set", "deque", "local", "WeakSet", "WeakKeyDictionary", "WeakValueDictionary"}
 OURS = {"ClassCache", "HeaderCache", "Helper", "Registry"}
 # Defaults of look-ups, which nothing fills.
-EMPTY = {"_NO_TYPES", "_NO_NAMES"}
+EMPTY = {"_NO_TYPES", "_NO_NAMES", "_NOTHING"}
 
 
 class Point:
