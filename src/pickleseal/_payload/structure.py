@@ -152,6 +152,18 @@ def _first(payload: bytes) -> int:
 
 
 _REDUCE = bytes((CODE["REDUCE"],))
+
+
+def count_of(payload: bytes, protocol: int, code: int) -> int:
+    """Count an opcode without an argument in a payload that passed the structure check."""
+    end_of_run = plain_run(protocol, len(payload) > _LARGE, bytes((code,)))
+    found, position, end = 0, 2, len(payload) - 1
+    while (position := end_of_run(payload, position, end)) < end:
+        found += payload[position] == code
+        position = end_of(payload, position)
+    return found
+
+
 # A dict takes items, and then is a state. Whatever else takes items this way is no pair.
 _STATES = bytes(CODE[name] for name in ("BUILD", "SETITEM", "SETITEMS"))
 _FILLED = b"[%s]\\x%02x?" % (b"".join(b"\\x%02x" % code for code in _STATES[1:]), CODE["BUILD"])

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .._payload.opcodes import CODE
-from .._payload.structure import calls_something, has_other_states
+from .._payload.structure import calls_something, count_of, has_other_states
 from .._payload.unpickler import load_object
 from ..errors import Hint, LimitExceededError, UndeclaredGlobalError, UnpickleError, UntrustedGlobalError
 from .allow_list import MAKE, is_listed, limits_of
@@ -78,7 +78,7 @@ def check_payload(
         UndeclaredGlobalError, UnpickleError: it would fail in the same way if it ran.
     """
     if level.is_checked:
-        _check_size(payload, level.max_memory)
+        _check_size(payload, protocol, level.max_memory)
     migrated = [key for key, plan in plans.items() if plan.was is not None]
     if level.isolation is not None:
         from .sandbox import check_isolated
@@ -192,10 +192,13 @@ def _check_extensions(payload: bytes) -> None:
         raise UndeclaredGlobalError("the payload imports by the extension registry, which no header declares")
 
 
-def _check_size(payload: bytes, most: int) -> None:
+def _check_size(payload: bytes, protocol: int, most: int) -> None:
     """Refuse a payload of so many empty sets that they take more than `most`, and more than any other payload."""
     most = max(most, _USUAL * len(payload))
-    if _SET_SIZE * len(payload) > most and (found := _SET_SIZE * payload.count(_EMPTY_SET)) > most:
+    # The bytes of all arguments are counted first, which is fast. Opcodes are counted where there are enough of them.
+    if _SET_SIZE * len(payload) <= most or _SET_SIZE * payload.count(_EMPTY_SET) <= most:
+        return
+    if (found := _SET_SIZE * count_of(payload, protocol, CODE["EMPTY_SET"])) > most:
         hint = Hint(
             "Policy(limits=Limits(max_memory=...)) allows more",
             "max_memory under [limits] in a --policy file allows more",

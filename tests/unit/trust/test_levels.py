@@ -514,3 +514,16 @@ def test_the_extension_registry_gives_nothing_at_any_level(opcode: bytes) -> Non
             assert pickleseal.unpack(pickleseal.pack(value), level="unchecked") == value
     finally:
         copyreg.remove_extension("os", "getcwd", 0xF1)
+
+
+@pytest.mark.parametrize("level", ["guarded", "strict"])
+def test_data_that_looks_like_empty_sets_loads(level: str) -> None:
+    """The limit on empty sets counts opcodes. The same byte occurs in data."""
+    obj = [b"\x8f" * 5_000_000, "\u03cf" * 300_000, bytearray(b"\x8f" * 300_000)]
+    for limits in (pickleseal.Limits(), pickleseal.Limits(max_memory=1_000_000)):
+        policy = Policy(level=level, limits=limits)
+        assert pickleseal.unpack(pickleseal.pack(obj), policy=policy) == obj
+    sets = artifact(b"](" + (b"\x8f" * 9 + b"N") * 100_000 + b"e")
+    with pytest.raises(LimitExceededError, match="too many sets") as caught:
+        pickleseal.unpack(sets, policy=Policy(level=level, limits=pickleseal.Limits(max_memory=1_000_000)))
+    assert caught.value.found == 232 * 900_000
