@@ -309,7 +309,7 @@ def as_tuple(trust: Any) -> Any:
 
 # --- checks of the fields ---------------------------------------------------------------------------------------------
 
-_CLAUSE = re.compile(r"\s*(==|!=|>=|<=|>|<|)\s*([0-9]{1,16})\s*", re.ASCII)
+_CLAUSE = re.compile(r"(==|!=|>=|<=|>|<|)\s*([0-9]{1,16})", re.ASCII)
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "": int.__eq__,
     "==": int.__eq__,
@@ -384,7 +384,7 @@ def version_clauses(rule: str) -> tuple[tuple[str, int], ...]:
         return ()
     found = []
     for text in rule.split(","):
-        match = _CLAUSE.fullmatch(text)
+        match = _CLAUSE.fullmatch(text.strip())  # spaces that the pattern skips twice would take quadratic time
         if match is None:
             raise ValueError(f'expected "*", "3", ">=2", ">=2,<5" or "!=4", found {rule!r}')
         found.append((match[1], int(match[2])))

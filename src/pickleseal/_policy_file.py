@@ -1,15 +1,15 @@
 """`Policy.from_toml`: the fields of a policy from a TOML file, with errors that name the line.
 
-TOML libraries give a line only for wrong syntax. For a wrong value, the line of its key is found with the same parser:
-the shortest beginning of the text that parses and has the key ends with the statement that sets it. That is right for
-tables, dotted keys, inline tables and values of many lines, and is done only for errors.
+TOML libraries give a line only for wrong syntax. For a wrong value, the line of its key is found with the same parser,
+which parses the statements one by one. That is right for tables, dotted keys, inline tables and values of many lines,
+and is done only for errors.
 
 A new field of `Policy` needs a row in `_CONVERTERS`. This module reads one file and decides nothing about artifacts.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ._format.limits import Limits
@@ -305,25 +305,71 @@ def _line_of_syntax(message: str, text: str) -> int:
     return int(match[1]) if match else text.count("\n") + 1
 
 
+# What may hold a line's end that ends no statement: text of several lines, and arrays over several lines.
+_TOKEN = re.compile(
+    r"""
+    \"{3} (?: [^"\\] | \\. | ""? (?!") )* \"{3,5}   # text of several lines, which may end with two quotes of its own
+    | '{3} (?: [^'] | ''? (?!') )* '{3,5}
+    | " (?: [^"\\\n] | \\. )* " | '[^'\n]*' | \#[^\n]* | [\[\]{}\n]
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Split valid TOML into statements, each with the number of its first line."""
+    start = depth = 0
+    line = 1
+    for token in _TOKEN.finditer(text + "\n"):
+        if token[0] in ("[", "{"):
+            depth += 1
+        elif token[0] in ("]", "}"):
+            depth -= 1
+        elif token[0] == "\n" and not depth:
+            statement = text[start : token.start()]
+            yield line, statement
+            line += statement.count("\n") + 1
+            start = token.end()
+
+
 def _line_of(key: Key, text: str, loads: Callable[[str], dict[str, Any]]) -> int:
-    """Return the line where a key is set, else the line of the nearest table around it, else 1."""
-    while key:
-        begin, lines = 1, text.split("\n")
-        for number in range(1, len(lines) + 1):
-            try:
-                table = loads("\n".join(lines[:number]) + "\n")
-            except ValueError:  # this line ends within a value
-                continue
-            if _has(table, key):
-                return begin
-            begin = number + 1
-        key = key[:-1]
-    return 1
+    """Return the line where a key is set, else the line of the nearest table around it, else 1.
+
+    Each statement is parsed once, by itself, so that the time is linear in the length of the text.
+    """
+    found = 1
+    longest = 0
+    header: Any = {}
+    for line, statement in _statements(text):
+        table = loads(statement + "\n")
+        path = key
+        if statement.lstrip().startswith("["):
+            header = table
+        elif table:
+            for name in _path(header):
+                if path[:1] != (name,):
+                    break
+                path = path[1:]
+            else:
+                if (depth := len(key) - len(path) + _common(table, path)) > longest:
+                    found, longest = line, depth
+            continue
+        if (depth := _common(table, key)) > longest:
+            found, longest = line, depth
+    return found
 
 
-def _has(table: Any, key: Key) -> bool:
-    for part in key:
+def _path(header: Any) -> Iterator[str]:
+    """Give the names of a table's header: of `[a.b]`, which is parsed as nested tables, "a" and "b"."""
+    while header := header[-1] if isinstance(header, list) else header:
+        ((name, header),) = header.items()
+        yield name
+
+
+def _common(table: Any, key: Key) -> int:
+    """Return how many parts of a key a table has."""
+    for count, part in enumerate(key):
         if not isinstance(table, dict) or part not in table:
-            return False
+            return count
         table = table[part]
-    return True
+    return len(key)

@@ -382,3 +382,10 @@ def test_a_deeply_nested_notebook_is_unreadable(tmp_path: Path, capsys: pytest.C
     assert said["summary"]["places"] == 1
     (refused,) = [one for one in said["results"] if not one.get("ok", True)]
     assert refused["path"].endswith("deep.ipynb")
+
+
+def test_odd_modules_are_searched_in_linear_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """If each of these words searched all of the rest, this would take hours."""
+    for number, word in enumerate(("torch", "save(", "load(", "load(a,", "saved(dtyp")):
+        (tmp_path / f"m{number}.py").write_text(f"x = '{word * 300_000}'\n")
+    assert main(["map", str(tmp_path)]) == 0

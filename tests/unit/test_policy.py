@@ -754,3 +754,47 @@ def test_lists_are_kept_as_tuples() -> None:
     assert hash(given) == hash(Policy(protocols=(4, 5), codecs=(), signed_by=("a", "b"), keys=ring))
     with pytest.raises(TypeError, match="signed_by: expected a list of key ids, found str"):
         Policy(signed_by="a", keys=ring)
+
+
+@needs_toml
+def test_the_line_of_a_wrong_value_takes_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement is parsed once more: a thousand of them take a thousand short parses, whatever stands in them."""
+    import pickleseal._policy_file as policy_file
+
+    real, parsed = policy_file._parser(), []
+    monkeypatch.setattr(policy_file, "_parser", lambda: lambda text: parsed.append(len(text)) or real(text))
+    many = "".join(f'k{number} = "v"\n' for number in range(1000))
+    text = f'[meta]\nlong = """\n{"x[" * 9}"\n"" # no comment\n"""\n{many}[build]\nlist = 1\n'
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"policy\.toml:1007: build"):
+        Policy.from_toml(path)
+    assert sum(parsed) < 3 * len(text)
+
+
+@needs_toml
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# [x]\n\ntypes = [\n ']', # ]\n]\n", 3),
+        ("a = 1\n[types]\n'x' = 'y'\n[meta]\nq = '1'\n", 1),
+        ("[meta]\nx = '''\n[build]\n''''\n\"a b\" = 1 # ]\n", 5),
+        ('[meta]\nx = """\\\n\\""" [ \n"""""\ny = {z = "]"}\n', 5),
+        ("[limits]\nmax_frame = 5\nmax_depth = 'x'\n", 3),
+        ("limits.max_frame = 5\nlimits.max_depth = 'x'\n", 2),
+        ("[[meta]]\nx = 1\n", 1),
+        ("[meta.y]\nx = 1\n", 1),
+    ],
+)
+def test_the_line_of_a_wrong_value(text: str, line: int, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"policy\.toml:{line}: "):
+        Policy.from_toml(path)
+
+
+def test_spaces_in_a_rule_for_types_take_linear_time() -> None:
+    """With a pattern that skips them twice, this takes hours."""
+    assert Policy(types={"a": f"{' ' * 500_000}>={' ' * 500_000}2 , <4 "}).types
+    with pytest.raises(ValueError, match="expected"):
+        Policy(types={"a": " " * 500_000 + "x"})

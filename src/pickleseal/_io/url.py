@@ -16,7 +16,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # one lett
 _LOCAL = re.compile(r"(file|local)://")
 # A password may have a slash, though the standard forbids it.
 _USER = re.compile(r"://(?:[^/\s]*|[^/\s@:]*:(?!:|\d{1,5}/)[^\s@]*)@")
-_QUERY = re.compile(r"(https?://[^?\s]*)\?.*?(?=::|\s|$)", re.IGNORECASE)  # signed URLs have their key there
+# Signed URLs have their key in the query. No text is searched twice: it may be long, and come from a server.
+_QUERY = re.compile(r"(https?://(?:(?!https?://)[^?\s])*)\?.*?(?=::|\s|$)", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
 _NUMBERS = (
     (FileNotFoundError, errno.ENOENT),
     (PermissionError, errno.EACCES),
@@ -32,7 +34,14 @@ def is_url(data: object) -> bool:
 
 def masked(text: str) -> str:
     """Return a text without what may be secret in its URLs: user, password, and the query of http(s)."""
-    return _QUERY.sub(r"\1?***", _USER.sub("://***@", text))
+    if "@" in text:
+        text = _WORD.sub(_without_users, text)
+    return _QUERY.sub(r"\1?***", text)
+
+
+def _without_users(word: re.Match[str]) -> str:
+    before, at, behind = word[0].rpartition("@")  # so that each search for an "@" ends with one
+    return _USER.sub("://***@", before + at) + behind
 
 
 def check_options(data: object, options: object) -> None:

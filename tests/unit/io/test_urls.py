@@ -454,6 +454,15 @@ class TestSecrets:
         assert SECRET not in str(error)
         assert shown in error.strerror
 
+    @pytest.mark.parametrize(
+        "part", ["://a:", "http://", "http://a?", "://a/", "a@", "://a:1/", "http://a?b::", ": "], ids=repr
+    )
+    @pytest.mark.parametrize("around", ["{}", "x@{}", "{}@", "http://a?b::{}"])
+    def test_long_texts_take_linear_time(self, part: str, around: str) -> None:
+        """Texts of a store can be long. If each "://" searched all of the rest, this would take minutes."""
+        text = around.format(part * 200_000)
+        assert SECRET not in masked(f"{text} http://me:{SECRET}@host/?key={SECRET}")
+
     def test_in_refusals(self, shelf: Shelf) -> None:
         url = f"memory://me:{SECRET}@host/a"
         shelf.put(b"x" * 100, url)

@@ -14,7 +14,7 @@ from ..inputs import STDIN, expand
 from ..output import Output, UsageError, size_text
 from .names import parse
 from .places import Module, Place
-from .rules import WORDS
+from .rules import may_have_places
 
 _ENDINGS = (".py", ".pyw", ".ipynb")
 _SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages"))
@@ -121,7 +121,7 @@ def find_places(files: list[File], out: Output) -> None:
     """Find the places of all files. A file is read again if a module that it imports passes on something new."""
     exports: dict[str, frozenset[str]] = {}
     unparsed: set[str] = set()
-    todo = [file for file in files if WORDS.search(file.text)]
+    todo = [file for file in files if may_have_places(file.text)]
     for _ in range(_MOST_ROUNDS):
         fresh: dict[str, frozenset[str]] = {}
         for file in todo:
