@@ -175,11 +175,11 @@ def compare(
     today = {field: _name_today(field, known_before, known, renames) for field in known_before}
     removed = [field for field in old if today[field] not in known]
     if not now.may_hold_more:
-        gone = [name for name in stored or () if today[name] not in known and not has_value(today[name])]
-        removed += [name for name in gone if stored and stored[name] == "required"]
-        for name in gone:
-            if name not in removed:
-                note("removed", name, "", None, WARNED, fixes.rename_or_drop({name: "..."}))
+        gone = [field for field in stored or () if today[field] not in known and not has_value(today[field])]
+        removed += [field for field in gone if stored and stored[field] == "required"]
+        for field in gone:
+            if field not in removed:
+                note("removed", field, "", None, WARNED, fixes.rename_or_drop({field: "..."}))
     added = [field for field in new if field not in today.values()]
     if stored is not None:
         added += [name for name in stores if stores[name] == "required" and name not in today.values()]

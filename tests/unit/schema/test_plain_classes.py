@@ -98,7 +98,10 @@ class TestChanges:
         found, notes = read(pack(old), plain("x"))
         assert found == {"x": 0}
         assert len(notes) == 1
-        assert "'result' was removed or renamed" in notes[0]
+        assert notes[0].startswith(f"{MODULE}:C: 'result' was removed or renamed")
+        with pytest.raises(SchemaDriftError) as caught:
+            read(pack(old), plain("y"))
+        assert {change.type for change in caught.value.changes} == {f"{MODULE}:C"}
         with pytest.raises(SchemaDriftError):
             read(pack(old), plain("x"), "strict")
 
