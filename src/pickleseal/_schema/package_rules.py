@@ -39,8 +39,10 @@ class StateChange(NamedTuple):
     """What happens to a newer object in a release before this one; empty: it loads right."""
 
 
-_UNREADABLE, _UNUSABLE = "can't be loaded", "loads, and can't be used"
+_UNREADABLE, _UNUSABLE, _WRONG = "can't be loaded", "loads, and can't be used", "loads, and predicts something else"
 _GRADIENT = "sklearn.ensemble._gb"
+_LOGISTIC = frozenset({f"sklearn.linear_model._logistic:LogisticRegression{more}" for more in ("", "CV")})
+_RIDGE = frozenset({f"sklearn.linear_model._ridge:RidgeClassifier{more}" for more in ("", "CV")})
 _HISTOGRAM = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting"
 # Only what was seen between real releases, and only where loading seems to work, or always fails.
 STATE_CHANGES: Mapping[str, tuple[StateChange, ...]] = MappingProxyType(
@@ -69,18 +71,41 @@ STATE_CHANGES: Mapping[str, tuple[StateChange, ...]] = MappingProxyType(
                 _UNUSABLE,
             ),
             StateChange(
+                "1.5",
+                frozenset(
+                    {f"sklearn.cross_decomposition._pls:{name}" for name in ("CCA", "PLSCanonical", "PLSRegression")}
+                ),
+                _WRONG,
+                _WRONG,
+            ),
+            StateChange(
+                "1.5",
+                frozenset({"sklearn.feature_extraction.text:TfidfTransformer"}),
+                "loads, and transforms to something else",
+                _UNUSABLE,
+            ),
+            StateChange("1.5", _LOGISTIC, newer="loads, and gives other probabilities"),
+            StateChange("1.6", frozenset({"sklearn.ensemble._weight_boosting:AdaBoostClassifier"}), _WRONG),
+            StateChange("1.6", frozenset({"sklearn.neighbors._nearest_centroid:NearestCentroid"}), _UNUSABLE),
+            StateChange("1.6", _RIDGE, newer=_UNUSABLE),
+            StateChange("1.8", _RIDGE, _UNUSABLE),
+            StateChange(
                 "1.8",
                 frozenset(
                     {
                         "sklearn.impute._base:SimpleImputer",
-                        "sklearn.linear_model._ridge:RidgeClassifier",
-                        "sklearn.linear_model._ridge:RidgeClassifierCV",
+                        "sklearn.preprocessing._data:MaxAbsScaler",
+                        "sklearn.preprocessing._polynomial:SplineTransformer",
                     }
                 ),
                 _UNUSABLE,
             ),
         ),
-        "scipy": (StateChange("1.12", frozenset({"scipy.sparse._dok:dok_matrix"}), _UNUSABLE),),
+        "scipy": (
+            StateChange("1.12", frozenset({"scipy.sparse._dok:dok_array", "scipy.sparse._dok:dok_matrix"}), _UNUSABLE),
+            StateChange("1.13", frozenset({"scipy.sparse._coo:coo_array"}), _UNUSABLE, _UNUSABLE),
+            StateChange("1.13", frozenset({"scipy.sparse._coo:coo_matrix"}), newer=_UNUSABLE),
+        ),
     }
 )
 
