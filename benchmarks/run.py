@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import drift
 import records
 import storage
 from compressing import compressing
@@ -273,12 +274,15 @@ def main() -> None:
         folder.joinpath("streams").mkdir()
         streamed = records.measure(options.quick, folder / "streams")
         print(f"\n{records.text(streamed)}")
+    changed = drift.measure(options.quick)
+    print(f"\nobjects of classes that changed: right / error / wrong without an error\n\n{drift.text(changed)}")
     if options.json:
         rows = [
             {**vars(result), "ratio": result.ratio}
             for result in [*results, *compared, *unpacked, *hashed, *tiny, *packed]
         ]
         found = {"results": rows, "memory": peaks, "sizes": sizes, "storage": stored, "streams": streamed}
+        found["drift"] = changed
         Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -17,7 +17,7 @@ import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from _helpers.drift_ways import MOVED, Cell, all_cells
 from _helpers.support import child_environment
@@ -38,7 +38,7 @@ class Store(NamedTuple):
     version: Callable[[], str]
 
 
-def with_pickleseal(is_registered: bool, drift: str) -> Store:
+def with_pickleseal(is_registered: bool, drift: Literal["resolve", "strict"]) -> Store:
     """With the caller's trust in all that the artifact asks for."""
     import pickleseal
 
@@ -233,7 +233,8 @@ def read_outcomes(folder: Path) -> Outcomes:
     """Read the lines that the processes wrote: one when a cell begins with a tool, and one when it ends."""
     path = folder / "outcomes"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    outcomes, ended = Outcomes({}, set()), set()
+    outcomes = Outcomes({}, set())
+    ended: set[tuple[str, int, int]] = set()
     for step, which, number, outcome in map(json.loads, lines):
         (outcomes.begun if outcome == "begun" else ended).add((step, which, number))
         if outcome not in ("begun", None):
