@@ -15,23 +15,26 @@ from hypothesis import strategies as st
 import pickleseal
 from pickleseal import Key, KeyRing, PackOptions, Policy, Registry, append, dump, load, peek
 from pickleseal._cli.trust import quoted
+from pickleseal._trust.allow_list import Entry
 from pickleseal.convert import adopt
 from pickleseal.errors import UntrustedGlobalError
+from pickleseal.trust import preset, trust_of
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "modules"))
 import shapes
 
 
-def listed(said: Said) -> list[str]:
-    """Return the trust list that was printed, read as Python and as TOML."""
-    (statement,) = ast.parse(said.out).body
-    assert isinstance(statement, ast.Assign)
-    names: list[str] = ast.literal_eval(statement.value)
+def listed(said: Said) -> list[Any]:
+    """Return the trust list that was printed, read as TOML; and as Python, where it has no rule."""
     if sys.version_info < (3, 11):
         tomllib = need("tomli")
     else:
         import tomllib
-    assert tomllib.loads(said.out) == {"trust": names}
+    names: list[Any] = tomllib.loads(said.out)["trust"]
+    if all(isinstance(name, str) for name in names):
+        (statement,) = ast.parse(said.out).body
+        assert isinstance(statement, ast.Assign)
+        assert ast.literal_eval(statement.value) == names
     return names
 
 
@@ -81,6 +84,56 @@ def test_dangerous_names_are_marked_and_commented_out(folder: Path) -> None:
     assert (by_name["os:system"]["trust"], by_name["os:system"]["artifacts"]) == (False, 1)
     assert by_name["os:system"]["example"] == str(folder / "d.pseal")
     assert (by_name["shapes:Job"]["trust"], by_name["shapes:Job"]["artifacts"]) == (True, 2)
+
+
+def test_a_preset_takes_the_place_of_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry(None, frozenset(("value", "make")))
+    tables = {"large": dict.fromkeys(["shapes:Job", "shapes:Holder", "a:A"], entry), "small": {"shapes:Holder": entry}}
+    monkeypatch.setattr("pickleseal._cli.trust.ENTRIES", tables)
+    dump([shapes.Job(1, "a"), shapes.Holder(), shapes.Outer.Inner()], tmp_path / "a.pseal")
+    assert listed(cli("trust", tmp_path)) == [{"preset": "large"}, "shapes:Outer.Inner"]
+    said = cli("trust", tmp_path, "--format", "python")
+    assert "from pickleseal.trust import preset" in said.out
+    assert '    preset("large"),  # for 2 names' in said.out
+    by_name = {one["name"]: one["preset"] for one in cli("trust", tmp_path, "--json").json["results"]}
+    assert by_name == {"shapes:Job": "large", "shapes:Holder": "large", "shapes:Outer.Inner": None}
+
+
+def test_the_list_with_a_preset_is_python_and_toml(tmp_path: Path) -> None:
+    numpy = need("numpy")
+    dump([numpy.random.default_rng(1), shapes.Job(1, "a")], tmp_path / "a.pseal")
+    space: dict[str, Any] = {}
+    exec(cli("trust", tmp_path, "--format", "python").out, space)
+    assert space["trust"][0] == preset("numpy.random")
+    assert "shapes:Job" in space["trust"]
+    (tmp_path / "policy.toml").write_text(cli("trust", tmp_path).out, "utf-8")
+    for how in ({"trust": space["trust"]}, {"policy": Policy.from_toml(tmp_path / "policy.toml")}):
+        assert load(tmp_path / "a.pseal", **how)[1] == shapes.Job(1, "a")
+
+
+def test_a_rule_is_proposed_for_several_classes_of_a_package(tmp_path: Path) -> None:
+    dump([shapes.Job(1, "a"), shapes.Holder()], tmp_path / "a.pseal")
+    assert '{classes_in = "shapes"}' in cli("trust", tmp_path).out
+    assert 'classes_in("shapes")' in cli("trust", tmp_path, "--format", "python").out
+    dump([shapes.Job(1, "a")], tmp_path / "a.pseal")
+    assert "classes_in" not in cli("trust", tmp_path).out
+
+
+def test_a_rule_of_the_policy_that_needs_an_import_is_named(folder: Path) -> None:
+    policy = folder / "policy.toml"
+    policy.write_text('trust = ["shapes:Job", {classes_in = "no_such_module"}]', "utf-8")
+    said = cli("trust", folder, "--policy", policy)
+    assert listed(said) == ["no_such_module:Widget"]
+    assert "import no_such_module first" in said.out
+
+
+def test_trust_of_names_what_a_reader_has_to_trust(folder: Path) -> None:
+    write_bare(folder / "d.pseal", b"\x80\x04\x8c\x02os\x8c\x06system\x93.")
+    assert trust_of(peek(folder / "a.pseal")) == ("shapes:Job",)
+    assert trust_of(peek(folder / "d.pseal")) == ()
+    assert load(folder / "a.pseal", trust=trust_of(peek(folder / "a.pseal"))) == {"job": shapes.Job(1, "a")}
+    with pytest.raises(UntrustedGlobalError):
+        load(folder / "d.pseal", trust=trust_of(peek(folder / "d.pseal")))
 
 
 def test_registered_classes_are_commented_out(tmp_path: Path) -> None:

@@ -428,7 +428,8 @@ def untrusted_names(names: Iterable[str], trusted: AllowList, places: Mapping[st
         if place is not None:
             dangerous = is_dangerous(place) or is_dangerous(name)
             reason = "runs what its arguments say, and is never trusted" if dangerous else "is not trusted"
-            found[name] = f"it {reason}" if place == name else f"it is {place} today, which {reason}"
+            said = f"it {reason}" if place == name else f"it is {place} today, which {reason}"
+            found[name] = "; ".join([said, *([] if dangerous else trusted.reasons(place))])
     return found
 
 

@@ -12,8 +12,8 @@ from .safe_functions import SAFE_FUNCTIONS
 
 
 def names_to_trust(names: Iterable[str]) -> tuple[str, ...]:
-    """Return those globals that a reader does not trust by itself, and may trust."""
-    return tuple(name for name in names if not (is_given(name) or is_dangerous(name)))
+    """Return those globals that a reader does not trust by itself, and may trust, ordered."""
+    return tuple(sorted({name for name in names if not (is_given(name) or is_dangerous(name))}))
 
 
 def is_given(name: str) -> bool:

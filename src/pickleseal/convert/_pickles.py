@@ -1,6 +1,6 @@
 """Turn bare pickles into artifacts and back. Only `repickle` runs a pickle, under an allow-list. No file is opened."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from .._payload.structure import check_envelope
 from .._policy import DEFAULT_POLICY, DEFAULT_REQUEST, Policy, Trust, request_of
 from .._reading import decoded_sections, read_header
 from .._schema.header_entries import ClassInHeader
-from .._trust.allow_list import AllowList, Resolved, build_trust, is_dangerous, is_listed, resolve_globals
+from .._trust.allow_list import AllowList, Resolved, build_trust, is_dangerous, resolve_globals
+from .._trust.learning import names_to_trust
 from .._trust.levels import load_at
-from .._trust.safe_functions import OLD_SAFE_FUNCTIONS, SAFE_FUNCTIONS
+from .._trust.safe_functions import OLD_SAFE_FUNCTIONS
 from .._typing import Data
 from ..errors import Hint, NotAnArtifactError, PickleEnvelopeError, UnpickleError, UntrustedGlobalError
 from ._foreign import bytes_in, compression_of, is_joblib, refuse_foreign
@@ -121,16 +122,9 @@ def adopt(
         is_type_known=type is not None or found.root is not None,
         protocol=found.protocol,
         globals=tuple(found.names),
-        trust=_to_trust(today.values()),
+        trust=names_to_trust(today.values()),
         renamed={name: now for name, now in today.items() if name != now},
         refused=tuple(name for name, now in today.items() if is_dangerous(name) or is_dangerous(now)),
-    )
-
-
-def _to_trust(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that a reader does not trust by itself, and may trust."""
-    return tuple(
-        sorted({name for name in names if not (is_listed(name) or name in SAFE_FUNCTIONS or is_dangerous(name))})
     )
 
 
@@ -215,7 +209,7 @@ def repickle(
         is_type_known=True,
         protocol=header.protocol,
         globals=names,
-        trust=_to_trust(names),
+        trust=names_to_trust(names),
         renamed={},
         refused=tuple(filter(is_dangerous, names)),
     )

@@ -20,7 +20,7 @@ from frames import Frame, framed, named, text
 
 import pickleseal
 from pickleseal import Key, KeyRing, Policy, Serializer, errors
-from pickleseal._trust.learning import trust_of
+from pickleseal.trust import trust_of
 
 
 class Reducing:
