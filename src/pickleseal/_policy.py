@@ -34,6 +34,7 @@ from ._trust.allow_list import (
     AllowList,
     Resolved,
     build_trust,
+    check_decided,
     check_trusted,
     is_dangerous,
     is_listed,
@@ -792,7 +793,7 @@ class NoImports:
 
     def check(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
         if request.trusted and request.compiled.level.is_checked:
-            check_trusted(names, request.trusted, places)
+            check_decided(names, request.trusted, places)
 
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
         self.check(names, places, request)
@@ -801,7 +802,8 @@ class NoImports:
         """Return the codes of step 15 that a reader may find in this header and that need imports, or a list."""
         errors: list[type[ReadError]] = []
         if fields["globals"]:
-            if request.compiled.level.is_checked and not request.trusted:
+            trusted = request.trusted
+            if request.compiled.level.is_checked and (not trusted or any(map(trusted.is_open, fields["globals"]))):
                 errors.append(UntrustedGlobalError)
             errors.append(ClassMissingError)
         # A class without an entry in `types` may be registered here, or be refused by drift="strict".
@@ -876,7 +878,7 @@ def evaluate_classes(fields: Fields, request: Request, imports: Imports, decisio
         except (UntrustedGlobalError, ClassMissingError, PolicyError) as exc:
             yield Finding(exc, group[0] if imports.one_by_one else "globals")
         else:
-            resolved = None if found is None or resolved is None else resolved | found if resolved else found
+            resolved = None if found is None or resolved is None else resolved.merged(found) if resolved else found
     if resolved is None:
         return
     decision.resolved = resolved

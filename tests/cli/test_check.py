@@ -396,6 +396,17 @@ pickleseal.dump(module.Boom(), "a.pseal")
         ran = run(tmp_path, "check", ".", "--trust", "os:system")
         assert (ran.code, ran.out) == (2, "")
 
+    def test_a_rule_of_a_policy_is_about_the_code_that_is_imported(self, tmp_path: Path) -> None:
+        deploy(tmp_path, TASK + "class Other:\n    pass\n")
+        write(tmp_path, "[m.Task('a'), m.Other()]")
+        (tmp_path / "policy.toml").write_text('trust = [{classes_in = "myapp"}]\n')
+        assert check(tmp_path, "--policy", "policy.toml")["exit_code"] == 0
+        (tmp_path / "policy.toml").write_text('trust = [{subclasses_of = "myapp.models:Task"}]\n')
+        found = check(tmp_path, "--policy", "policy.toml")
+        assert found["exit_code"] == 1
+        assert [problem["code"] for problem in found["results"]] == ["untrusted-global"]
+        assert run(tmp_path, "verify", "a.pseal", "--policy", "policy.toml").code == 0
+
     def test_a_policy_is_evaluated_in_full(self, tmp_path: Path) -> None:
         deploy(tmp_path, TASK)
         write(tmp_path, "m.Task('a')")

@@ -55,6 +55,10 @@ class Rule:
         """Return the entry of a global; or why it has none, if the rule is about it; or None. Imports nothing."""
         raise NotImplementedError
 
+    def is_open(self, name: str) -> bool:
+        """Return whether the answer may be an entry once the module of a global is imported."""
+        return False
+
 
 class AllowList:
     """What one policy or call trusts: exact names, and rules. The only thing that decides about a name."""
@@ -83,6 +87,10 @@ class AllowList:
         tables = [self.entries, *(rule.entries for rule in self.rules)]
         return next((entry for table in tables if table and (entry := by_another_name(table, name))), None)
 
+    def is_open(self, name: str) -> bool:
+        """Return whether a global that is not trusted may be once its module is imported."""
+        return any(rule.is_open(name) for rule in self.rules) and not is_dangerous(name) and not is_trusted(name, self)
+
     def reasons(self, name: str) -> list[str]:
         """Return why rules that are about a global do not trust it."""
         return [answer for rule in self.rules if isinstance(answer := rule.answer(name), str)]
@@ -109,21 +117,27 @@ def by_another_name(entries: Mapping[str, Entry], name: str) -> Entry | None:
 
 
 class Resolved(dict[tuple[str, str], Any]):
-    """What each declared global is here. `limits` has those of which a payload may do less, or more, than usual."""
+    """What each declared global is here. `limits` has the entries of those for which verbs were named."""
 
-    __slots__ = ("limits",)
+    limits: Mapping[tuple[str, str], Entry] = MappingProxyType({})
 
-    def __init__(self, values: Any = (), limits: Mapping[tuple[str, str], Entry] = MappingProxyType({})) -> None:
-        super().__init__(values)
-        self.limits = dict(limits)
+    def limit(self, limits: Mapping[tuple[str, str], Entry]) -> None:
+        """Add entries."""
+        if limits:
+            self.limits = {**self.limits, **limits}
 
-    def __or__(self, other: Any) -> "Resolved":  # type: ignore[override]
-        return Resolved({**self, **other}, {**self.limits, **limits_of(other)})
+    def merged(self, other: Mapping[tuple[str, str], Any]) -> "Resolved":
+        """Return the globals of both."""
+        both = Resolved(self)
+        both.update(other)
+        both.limit(self.limits)
+        both.limit(limits_of(other))
+        return both
 
 
 def limits_of(resolved: Mapping[tuple[str, str], Any]) -> Mapping[tuple[str, str], Entry]:
-    """Return the entries of those globals of which a payload may do less, or more, than usual."""
-    return resolved.limits if isinstance(resolved, Resolved) else _NO_LIMITS
+    """Return the entries of those globals for which verbs were named."""
+    return getattr(resolved, "limits", _NO_LIMITS)
 
 
 _NO_LIMITS: Mapping[tuple[str, str], Entry] = MappingProxyType({})
@@ -283,7 +297,7 @@ def build_trust(trust: Iterable[type | Callable[..., Any] | str | Rule], expecte
         # give the payload a constructor that reads any memory as objects.
         if not name.startswith(_OF_NUMPY):
             _add(entries, name, cls)
-    return AllowList(entries, tuple(sorted(rules, key=_is_no_table)))
+    return AllowList(entries, tuple(sorted(rules, key=_is_no_table)) if rules else ())
 
 
 def _is_no_table(rule: Rule) -> bool:
@@ -392,32 +406,40 @@ def resolve_globals(
             by its name.
     """
     check_trusted(names, trusted, places)
-    resolved = Resolved()
+    resolved, entries, limits = Resolved(), trusted.entries, {}
     for name in names:
         module, _, qualname = name.partition(":")
-        found = places.get(name, name)
+        found = places.get(name, name) if places else name
         if type(found) is not str:
             resolved[module, qualname] = _registered(name, found, trusted)
             continue
-        entry = trusted.entries.get(found)
+        entry = entries.get(found)
         if entry is None and found not in SAFE_FUNCTIONS and found not in LISTED:
             entry = trusted.find(found)
-            if entry is None and (old := trusted.entries.get(name)) is not None:
+            if entry is None and (old := entries.get(name)) is not None:
                 entry = old._replace(value=None)  # the name that the header has is trusted, and the object has another
         resolved[module, qualname] = _object_for(found, entry)
         if entry is not None and entry.verbs is not None:
-            resolved.limits[module, qualname] = entry
+            limits[module, qualname] = entry
+    resolved.limit(limits)
     return resolved
 
 
 def check_trusted(names: list[str], trusted: AllowList, places: Mapping[str, str | type]) -> None:
     """Refuse names that are not trusted, all at once, as `resolve_globals` does first. Imports nothing."""
     if not places:
-        missing = [name for name in names if not is_trusted(name, trusted)]
+        entries = trusted.entries
+        missing = [name for name in names if name not in entries and not is_trusted(name, trusted)]
     else:
         missing = [place for name in names if (place := _untrusted_place(name, places, trusted)) is not None]
     if missing:
         raise _untrusted(sorted(set(missing)), trusted)
+
+
+def check_decided(names: list[str], trusted: AllowList, places: Mapping[str, str | type]) -> None:
+    """Refuse names that are not trusted, except for those that a rule may trust once their module is imported."""
+    open_names = {name for name in names if type(place := places.get(name, name)) is str and trusted.is_open(place)}
+    check_trusted([name for name in names if name not in open_names], trusted, places)
 
 
 def untrusted_names(names: Iterable[str], trusted: AllowList, places: Mapping[str, str | type]) -> dict[str, str]:

@@ -8,6 +8,7 @@ is a table of exact names, each with what payloads may do with it (`presets`).
 
 import enum
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,10 @@ class _OfClasses(Rule):
         if reason is not None:
             return f"{self} does not give {name}: {reason}"
         return Entry(cls, verbs_of(cls), (), repr(self))
+
+    def is_open(self, name: str) -> bool:
+        module = name.partition(":")[0]
+        return module not in sys.modules and self.is_about(name)
 
     def _why_no_class(self, name: str) -> str | None:
         return None

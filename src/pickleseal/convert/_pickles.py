@@ -241,11 +241,10 @@ def _loaded(data: bytes, trusted: AllowList, encoding: str) -> Any:
         raise PickleEnvelopeError("its buffers are not in the pickle", hint="pack the object where it was pickled")
     today = {name: todays_name(name, found.protocol) for name in found.names}
     old = {_pair(name): function for name, function in OLD_SAFE_FUNCTIONS.items()}
-    values = Resolved(old) | resolve_globals(sorted(set(today.values()) - OLD_SAFE_FUNCTIONS.keys()), trusted)
+    values = Resolved(old).merged(resolve_globals(sorted(set(today.values()) - OLD_SAFE_FUNCTIONS.keys()), trusted))
     resolved = Resolved({_pair(name): values[_pair(now)] for name, now in today.items()})
-    resolved.limits |= {
-        _pair(name): values.limits[_pair(now)] for name, now in today.items() if _pair(now) in values.limits
-    }
+    limits = {_pair(name): values.limits.get(_pair(now)) for name, now in today.items()}
+    resolved.limit({key: entry for key, entry in limits.items() if entry is not None})
     payload = transcoded(data, found, encoding)
     try:
         return load_at(DEFAULT_REQUEST.compiled.level, payload, max(found.protocol, 2), (), resolved)

@@ -306,6 +306,18 @@ class TestClassesIn:
         with pytest.raises(TypeError, match="classes_in: expected"):
             classes_in(package)
 
+    def test_verify_leaves_out_what_depends_on_an_import(self, shop: Any) -> None:
+        late = hostile(named("shop.late", "Late") + b")\x81", "shop.late:Late")
+        for rule in (classes_in("shop"), subclasses_of("shop.late:Late")):
+            header = pickleseal.verify(late, policy=Policy(trust=[rule], drift="ignore"))
+            assert header.left_out == ("untrusted-global", "class-missing")
+        header = pickleseal.verify(pickleseal.pack(shop.Order(1)), policy=Policy(trust=IN_SHOP, drift="ignore"))
+        assert header.left_out == ("class-missing",)
+        for name in ("shop.models:Own.x", "elsewhere:Late", "subprocess:Popen"):
+            with pytest.raises(errors.UntrustedGlobalError):
+                pickleseal.verify(hostile(b"N", name), policy=Policy(trust=IN_SHOP))
+        assert "shop.late" not in sys.modules
+
 
 class TestSubclassesOf:
     @levels

@@ -17,7 +17,7 @@ from ..._trust.allow_list import (
     AllowList,
     Resolved,
     build_trust,
-    check_trusted,
+    check_decided,
     is_dangerous,
     is_listed,
     resolve_all,
@@ -68,18 +68,19 @@ class CodeImports:
 
     def check(self, names: list[str], places: Mapping[str, str | type], request: Request) -> None:
         if request.compiled.level.is_checked and not self._trusts_all:
-            check_trusted(names, request.trusted, places)
+            check_decided(names, request.trusted, places)
 
     def resolve(self, names: list[str], places: Mapping[str, str | type], request: Request) -> Resolved:
         trusted, is_checked = request.trusted, request.compiled.level.is_checked
         for name in names:
             place = places.get(name, name)
             is_own = type(place) is not str or place in SAFE_FUNCTIONS or is_listed(place)
-            if type(place) is str and not is_own and (self._trusts_all or not is_checked):
+            is_needed = self._trusts_all or not is_checked or (type(place) is str and trusted.is_open(place))
+            if type(place) is str and not is_own and is_needed:
                 problem = self._code.problem_of(place)
                 if problem is not None:
                     raise ClassMissingError(problem, None, place, None, "globals")
-                if is_checked:
+                if is_checked and self._trusts_all:
                     trusted = trusted | _trust(place)
         resolve = resolve_globals if is_checked else resolve_all
         return resolve(names, trusted, places)
