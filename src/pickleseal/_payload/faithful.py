@@ -146,8 +146,8 @@ def _checks_of(cls: type) -> tuple[Check, ...]:
         return ()  # the class says itself what is stored
     found: list[Check] = [] if issubclass(cls, BaseException) else [_check_call]
     if issubclass(cls, BaseException):
-        if _owner(cls, "__setattr__") is not BaseException:
-            found.append(_check_frozen)
+        if _owner(cls, "__setattr__") is not BaseException and _owner(cls, "__setstate__") is BaseException:
+            found.append(_check_frozen if _own_setattr(cls) is None else _check_setattr)
         if _own(cls, "__init__") or _own(cls, "__new__"):
             found.append(_check_call)
     found.append(_check_attributes)
@@ -168,8 +168,11 @@ def _checks_of_plain(cls: type) -> Iterator[Check]:
         if _static(cls, "__getattr__") is not None:
             yield _check_getattr
         # With object's own __getstate__, pickle sets what is in slots, and nothing else.
-        if (getter is None or getter is object) and _refused_slots(cls):
-            yield _check_frozen
+        if getter is None or getter is object:
+            if _refused_slots(cls):
+                yield _check_frozen
+            elif _own_setattr(cls) is not None and _has_slots(cls):
+                yield _check_setattr
         if issubclass(cls, dict) and _own(cls, "__setitem__"):
             yield _check_items
 
@@ -317,6 +320,30 @@ def _check_frozen(obj: Any, reduced: tuple[Any, ...], warn: Callable[[Any, str],
         raise NotKeptError(obj, reason, _give_reduce(cls, _own(cls, "__init__")))
     hint = f"give {cls.__qualname__} slots=True, or a __setstate__ that uses object.__setattr__"
     raise NotKeptError(obj, reason, hint)
+
+
+def _check_setattr(obj: Any, reduced: tuple[Any, ...], warn: Callable[[Any, str], None]) -> bool:
+    """Check that a `__setattr__` that somebody wrote takes what unpickling sets by it in an object without state."""
+    cls, is_exception = type(obj), issubclass(type(obj), BaseException)
+    state = reduced[2] if len(reduced) > 2 else None
+    inside, by_setattr = (None, state) if is_exception or type(state) is not tuple else state
+    if type(by_setattr) is not dict or not by_setattr or (type(state) is not tuple and not is_exception):
+        return False
+    made = _called(reduced) if is_exception else _empty(cls, reduced)
+    if made is _MISSING or type(made) is not cls:
+        return True
+    if type(inside) is dict:
+        made.__dict__.update(inside)
+    try:
+        for name, value in by_setattr.items():
+            setattr(made, name, value)
+    except Exception as exc:
+        what = "an exception" if is_exception else "slots"
+        problem = f"by its __setattr__, which raises {type(exc).__name__}: {text_of(exc)}"
+        reason = f"{global_name(cls)} can be packed and never read: pickle sets {name!r} of {what} {problem}"
+        hint = f"give {cls.__qualname__} a __setstate__ that uses object.__setattr__"
+        raise NotKeptError(obj, reason, hint) from None
+    return True
 
 
 def _check_items(obj: Any, reduced: tuple[Any, ...], warn: Callable[[Any, str], None]) -> bool:
@@ -556,6 +583,21 @@ def _refused_slots(cls: type) -> list[str]:
     if owner is object:
         return []
     return [name for name in slots_of(_attribute(cls, "__mro__")) if _refuses_to_set(cls, owner, name)]
+
+
+def _has_slots(cls: type) -> bool:
+    from .._schema.adapters.base import slots_of
+
+    return any(True for _ in slots_of(_attribute(cls, "__mro__")))
+
+
+def _own_setattr(cls: type) -> Any:
+    """Return the `__setattr__` that somebody wrote for a class, and no framework; None if there is none."""
+    method, owner = _own(cls, "__setattr__"), _owner(cls, "__setattr__")
+    if method is None or owner is None or method.__module__ == "attr._make":
+        return None
+    is_generated = getattr(_attribute(owner, "__dict__").get("__dataclass_params__"), "frozen", False)
+    return None if is_generated else method
 
 
 def _empty(cls: Any, reduced: tuple[Any, ...]) -> Any:

@@ -340,6 +340,7 @@ _RAN_TOO_EARLY = {
     "store the set as a list in __getstate__, and make it again in __setstate__",
     "__getattr__": "let {name}.__getattr__ raise AttributeError for names that begin with two underscores",
     "__setitem__": "{name}.__setitem__ runs before the attributes are set: give them defaults in the class body",
+    "__setattr__": "give {name} a __setstate__ that uses object.__setattr__",
     "append": "{name}.append runs before the attributes are set: give them defaults in the class body, or a __reduce__",
     "extend": "{name}.extend runs before the attributes are set: give them defaults in the class body, or a __reduce__",
     "__setstate__": "let {name}.__setstate__ take what __getstate__ stored, in older versions of the class too",

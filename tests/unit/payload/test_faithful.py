@@ -291,6 +291,7 @@ def test_a_method_of_super_or_a_private_one_is_refused() -> None:
 
 # --- what can never be read -------------------------------------------------------------------------------------------
 
+FROZEN = "    def __setattr__(self, name, value):\n        raise AttributeError('no')\n"
 NEVER_READ = {
     "exception": (
         "class Sub(Exception):\n"
@@ -369,6 +370,27 @@ NEVER_READ = {
         "it is frozen, and pickle sets 'a' of slots of a base",
         "give Sub slots=True, or a __setstate__",
     ),
+    "frozen slots by hand": (
+        "class Sub:\n    __slots__ = ('a',)\n    def __init__(self):\n        object.__setattr__(self, 'a', 1)\n"
+        + FROZEN,
+        "Sub()",
+        "pickle sets 'a' of slots by its __setattr__, which raises AttributeError: no",
+        "give Sub a __setstate__ that uses object.__setattr__",
+    ),
+    "frozen slots of a base, by hand": (
+        "class Base:\n    __slots__ = ('a',)\nclass Sub(Base):\n    def __init__(self):\n"
+        "        self.__dict__['b'] = 1\n        object.__setattr__(self, 'a', 1)\n" + FROZEN,
+        "Sub()",
+        "pickle sets 'a' of slots by its __setattr__, which raises AttributeError: no",
+        "give Sub a __setstate__ that uses object.__setattr__",
+    ),
+    "frozen exception by hand": (
+        "class Sub(Exception):\n    def __init__(self, a):\n        super().__init__(a)\n"
+        "        object.__setattr__(self, 'a', a)\n" + FROZEN,
+        "Sub(1)",
+        "pickle sets 'a' of an exception by its __setattr__, which raises AttributeError: no",
+        "give Sub a __setstate__ that uses object.__setattr__",
+    ),
     "frozen exception": (
         "@dataclass(frozen=True)\nclass Sub(Exception):\n    code: int\n",
         "Sub(1)",
@@ -409,6 +431,27 @@ def test_what_can_never_be_read_is_refused(shop: types.ModuleType, kind: str) ->
 
 
 CAN_BE_READ = {
+    "a __setattr__ that checks": (
+        "class Sub:\n    __slots__ = ('a', 'done')\n"
+        "    def __init__(self):\n        self.a = 1\n        self.done = True\n"
+        "    def __setattr__(self, name, value):\n        if getattr(self, 'done', False): raise AttributeError('no')\n"
+        "        object.__setattr__(self, name, value)\n",
+        "Sub()",
+    ),
+    "a frozen class without slots": (
+        "class Sub:\n    def __init__(self):\n        self.__dict__['a'] = 1\n" + FROZEN,
+        "Sub()",
+    ),
+    "a frozen exception with a __setstate__": (
+        "@dataclass(frozen=True)\nclass Sub(Exception):\n    code: int\n"
+        "    def __setstate__(self, state):\n        self.__dict__.update(state)\n",
+        "Sub(1)",
+    ),
+    "frozen slots with a __setstate__": (
+        "class Sub:\n    __slots__ = ('a',)\n    def __init__(self):\n        object.__setattr__(self, 'a', 1)\n"
+        "    def __setstate__(self, state):\n        object.__setattr__(self, 'a', state[1]['a'])\n" + FROZEN,
+        "Sub()",
+    ),
     "exception": (
         "class Sub(Exception):\n"
         "    def __init__(self, code, msg):\n        super().__init__(code, msg); self.code = code\n",
