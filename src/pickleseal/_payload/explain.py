@@ -104,17 +104,18 @@ def _find(
     seen: dict[int, object] = {}  # keeps temporary objects alive, so that ids stay unique
     stack: list[Iterator[tuple[str, Any]]] = [iter([("", root)])]
     steps = ["$"]
-    above: list[int] = [0]  # ids of the objects whose parts are on the stack
+    above: dict[int, int] = {}  # ids of the objects whose parts are on the stack, to their place in `steps`
     while stack:
         item = next(stack[-1], None)
         if item is None:
             stack.pop()
             steps.pop()
-            above.pop()
+            if above:
+                above.popitem()
             continue
         step, obj = item
         if finds_cycles and id(obj) in above:
-            way = [*steps[above.index(id(obj)) + 1 :], step]
+            way = [*steps[above[id(obj)] + 1 :], step]
             if any(part.startswith(_ARGUMENT) for part in way):
                 return _path([*steps, step]), f"{_kind(obj)}, which is needed to make itself,", NEEDED_FOR_ITSELF
         if type(obj) in _ATOMS or id(obj) in seen:
@@ -128,7 +129,7 @@ def _find(
             return _path([*steps, step]), *problem
         stack.append(iter(children))
         steps.append(step)
-        above.append(id(obj))
+        above[id(obj)] = len(steps) - 1
     return None
 
 
