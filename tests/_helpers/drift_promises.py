@@ -28,9 +28,8 @@ def is_called(cell: Cell) -> bool:
 
 
 def is_by_position(cell: Cell) -> bool:
-    """Return whether the call takes the fields by position, or slots keep them."""
-    way = cell.way
-    return is_called(cell) and ("slots" in way or way.startswith(("dataclass", "attrs")))
+    """Return whether the call takes the fields by position, and no state brings them by name: slots keep them."""
+    return is_called(cell) and ("slots" in cell.way or cell.way.startswith("attrs"))
 
 
 def promised(cell: Cell, is_registered: bool, is_strict: bool) -> str:
