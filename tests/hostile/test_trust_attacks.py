@@ -1,13 +1,21 @@
 """Payloads that once got past `guarded` or `strict`, each by its shortest way, and honest ones that look alike."""
 
 import collections
+import dataclasses
+import decimal
 import enum
+import fractions
 import http
+import ipaddress
 import os
+import pickle
 import struct
+import sys
 import threading
 import types
 import typing
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -397,3 +405,110 @@ class TestIsolated:
         data = Frame(framed(name + text("x") + b"\x93"), globals=[], type="builtins:object").data
         with pytest.raises(errors.UndeclaredGlobalError):
             pickleseal.unpack(data, policy=Policy(isolated=True))
+
+
+def _colliding_pairs(count: int) -> list[tuple[int, int]]:
+    """Return pairs of numbers of which all tuples have the same hash: CPython's function of two lanes, inverted."""
+    full, first, second, start = 2**64 - 1, 11400714785074694791, 14029467366897019727, 2870177450012600261
+    wanted = 12345 * pow(first, -1, 2**64) & full
+    wanted = (wanted << 33 | wanted >> 31) & full
+    found: list[tuple[int, int]] = []
+    for one in range(10**6):
+        lane = start + one * second & full
+        lane = ((lane << 31 | lane >> 33) & full) * first & full
+        two = (wanted - lane) * pow(second, -1, 2**64) & full
+        if two < PRIME and len(found) < count:
+            found.append((one, two))
+    return found
+
+
+class Pair(typing.NamedTuple):
+    one: Any
+    two: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenPair:
+    one: Any
+    two: Any
+
+
+def _network(number: int) -> ipaddress.IPv6Network:
+    return ipaddress.IPv6Network((number ^ 2**128 - 1, 128))
+
+
+COLLIDING: dict[str, Callable[[int, int], Any]] = {
+    "numbers": lambda one, two: (one, two),
+    "objects": lambda one, two: (uuid.UUID(int=one), uuid.UUID(int=two)),
+    "object-first": lambda one, two: (decimal.Decimal(one), two),
+    "object-last": lambda one, two: (one, fractions.Fraction(two)),
+    "network": lambda one, two: (_network(one), two),
+    "in-a-tuple": lambda one, two: (1, (uuid.UUID(int=one), two)),
+    "in-a-frozenset": lambda one, two: frozenset([(one, uuid.UUID(int=two))]),
+    "named-tuple": lambda one, two: Pair(decimal.Decimal(one), uuid.UUID(int=two)),
+    "dataclass": lambda one, two: FrozenPair(one, decimal.Decimal(two)),
+    "in-a-named-tuple": lambda one, two: Pair(1, (uuid.UUID(int=one), two)),
+    "named-tuple-in-a-tuple": lambda one, two: (None, Pair(one, two)),
+    "networks": lambda one, two: _network(5 + one * PRIME),
+    "interfaces": lambda one, two: ipaddress.IPv6Interface((5 + one * PRIME, 128)),
+    "frozensets": lambda one, two: frozenset([5 + one * PRIME]),
+}
+if sys.hash_info.width == 64:
+    PAIRS = _colliding_pairs(1100)
+
+
+@pytest.mark.skipif(sys.hash_info.width != 64, reason="the numbers are made for hashes of 64 bits")
+class TestKeysWithTheSameHash:
+    def read(self, obj: Any, isolated: bool = False) -> Any:
+        names = ["Pair", "FrozenPair"]
+        return pickleseal.unpack(
+            pickleseal.pack(obj),
+            trust=[f"{__name__}:{name}" for name in names],
+            policy=Policy(level="strict", isolated=isolated),
+        )
+
+    @pytest.mark.parametrize("kind", COLLIDING)
+    @pytest.mark.parametrize("container", [dict.fromkeys, set])
+    def test_are_refused(self, kind: str, container: Callable[[Any], Any]) -> None:
+        keys = [COLLIDING[kind](*pair) for pair in PAIRS]
+        assert len({*map(hash, keys)}) == 1
+        with pytest.raises(errors.LimitExceededError, match="same hash"):
+            self.read(container(keys))
+
+    def test_are_refused_in_isolation(self) -> None:
+        with pytest.raises(errors.LimitExceededError, match="same hash"):
+            self.read({COLLIDING["objects"](*pair) for pair in PAIRS}, True)
+
+    def test_are_refused_in_an_argument(self) -> None:
+        """Protocol 2 makes sets by calls, which hash a list."""
+        data = pickle.dumps({COLLIDING["object-last"](*pair) for pair in PAIRS}, 2)[2:-1].replace(
+            b"__builtin__", b"builtins"
+        )
+        payload = b"\x80\x02" + data + b"."
+        frame = Frame(
+            payload, globals=["builtins:set", "fractions:Fraction"], type="builtins:set", pickle={"protocol": 2}
+        )
+        with pytest.raises(errors.LimitExceededError, match="same hash"):
+            pickleseal.unpack(frame.data, policy=Policy(level="strict", protocols=[2]))
+
+    @pytest.mark.parametrize("kind", COLLIDING)
+    def test_other_keys_load(self, kind: str) -> None:
+        keys = (
+            [COLLIDING[kind](one, one % 7) for one in range(1, 1500)]
+            if not kind.endswith("s")
+            else [COLLIDING[kind](one, one + 1) for one in (3, 5, 8)]
+        )
+        obj = dict.fromkeys(keys)
+        assert self.read(obj) == obj
+
+    def test_long_doubles_of_numpy(self) -> None:
+        np = pytest.importorskip("numpy")
+        if np.longdouble(2) ** 3000 == np.inf:
+            pytest.skip("a long double is a double here")
+        large = [np.longdouble(2) ** (2000 + k) for k in range(1100)]
+        for keys in (large, [np.clongdouble(1j) * one for one in large]):
+            assert len({*map(hash, keys)}) == 1
+            with pytest.raises(errors.LimitExceededError, match="same hash"):
+                self.read(dict.fromkeys(keys))
+        honest = dict.fromkeys([np.longdouble(k) / 3 for k in range(1500)])
+        assert self.read(honest) == honest

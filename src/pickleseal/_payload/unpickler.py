@@ -70,6 +70,59 @@ def new_unpickler(payload: bytes, buffers: Sequence[Any], resolved: Resolved) ->
     return unpickler
 
 
+class _KeyWatcher(pickle._Unpickler):
+    """Python's own unpickler, which shows what is hashed before it is."""
+
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, payload: bytes, buffers: Sequence[Any], resolved: Resolved, note: Callable[[list[Any]], None]):
+        super().__init__(io.BytesIO(payload), buffers=buffers)
+        self.resolved = resolved
+        self.note = note
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self.resolved[module, name]
+        except KeyError:
+            raise undeclared(module, name) from None
+
+    def _key(self) -> None:
+        self.note(self.stack[-2:-1])
+        self.load_setitem()  # type: ignore[attr-defined]
+
+    def _keys(self) -> None:
+        self.note(self.stack[::2])
+        self.load_setitems()  # type: ignore[attr-defined]
+
+    def _dict(self) -> None:
+        self.note(self.stack[::2])
+        self.load_dict()  # type: ignore[attr-defined]
+
+    def _items(self) -> None:
+        self.note(self.stack)
+        self.load_additems()  # type: ignore[attr-defined]
+
+    def _frozenset(self) -> None:
+        self.note(self.stack)
+        self.load_frozenset()  # type: ignore[attr-defined]
+
+    dispatch |= {
+        pickle.SETITEM[0]: _key,
+        pickle.SETITEMS[0]: _keys,
+        pickle.DICT[0]: _dict,
+        pickle.ADDITEMS[0]: _items,
+        pickle.FROZENSET[0]: _frozenset,
+    }
+
+
+def load_watching_keys(
+    payload: bytes, buffers: Sequence[Any], resolved: Resolved, note: Callable[[list[Any]], None]
+) -> Any:
+    """Unpickle a payload, and give `note` the keys and set members that its opcodes hash. Slow."""
+    return _KeyWatcher(payload, buffers, resolved, note).load()
+
+
 # Containers that take every key that they are given; others may drop some.
 _KEYED = (dict, OrderedDict, defaultdict, Counter)
 _SHOWN = 120  # characters of a key

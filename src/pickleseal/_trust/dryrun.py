@@ -11,6 +11,7 @@ must not run code of a payload's classes.
 """
 
 import importlib
+import math
 import struct
 import sys
 import threading
@@ -18,11 +19,11 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .._payload.unpickler import Resolved, new_unpickler, state_is_no_dict
+from .._payload.unpickler import Resolved, load_watching_keys, new_unpickler, state_is_no_dict
 from ..errors import ForbiddenOperationError, Hint, ReadError, UnpickleError, text_of
 from . import shapes
 from .allow_list import Entry, limits_of
-from .meter import Meter, check_depth, too_deep
+from .meter import MOST_COLLISIONS, Meter, check_depth, too_deep
 from .safe_functions import SAFE_FUNCTIONS
 from .shapes import ROWS, StandIn
 from .traits import Traits, kind_of, limited, traits_of
@@ -177,7 +178,9 @@ def _look_at_keys(meter: Meter, node: Any, args: tuple[Any, ...]) -> None:
         return
     for key in args[0] if type(args[0]) is list else ():
         hashed = hash(key)
-        if type(key) in (tuple, frozenset, int, float):
+        if type(key) in (tuple, frozenset):
+            meter.note_key(_content_of(key))
+        elif type(key) in (int, float):
             meter.note(hashed, key)
 
 
@@ -461,6 +464,7 @@ def _hash(self: Any) -> int:
     content = _content(self)
     if content is not None:
         meter.note(*content)
+        meter.objects += 1
     return id(self) >> 4
 
 
@@ -480,30 +484,59 @@ def _content(node: Any) -> tuple[int, Any] | None:
 
 
 def _of_scalar(dtype: Any, data: bytes) -> tuple[int, Any] | None:
-    """Return the hash of a complex number of numpy, and one for all that have fields: an attacker can choose these."""
+    """Return the hash of a number of numpy where an attacker can choose it, and one for all that have fields."""
     if type(dtype) is tuple:
         return 0, data
-    if dtype[1:2] == "c" and len(data) in (8, 16):
-        value = complex(*struct.unpack(("<" if dtype[0] == "<" else ">") + ("ff" if len(data) == 8 else "dd"), data))
+    kind, is_little = dtype[1:2], dtype[0] == "<"
+    if kind == "c" and len(data) in (8, 16):
+        value = complex(*struct.unpack(("<" if is_little else ">") + ("ff" if len(data) == 8 else "dd"), data))
         return hash(value), value
+    if (kind == "f" and len(data) > 8) or (kind == "c" and len(data) > 16):
+        half = len(data) >> (kind == "c")
+        return hash(tuple([_as_double(data[at : at + half], is_little) for at in range(0, len(data), half)])), data
     return None
 
 
+def _as_double(data: bytes, is_little: bool) -> float:
+    """Return a long double as numpy hashes it, rounded: 80 bits of x86 with padding, or 128 bits of IEEE 754."""
+    number = int.from_bytes(data, "little" if is_little else "big")
+    is_quad = number >> 80 != 0
+    mantissa, exponent = (
+        (number & ~(-1 << 112) | 1 << 112, number >> 112) if is_quad else (number & ~(-1 << 64), number >> 64)
+    )
+    try:
+        value = math.ldexp(mantissa, (exponent & 0x7FFF) - 16383 - (112 if is_quad else 63))
+    except OverflowError:
+        value = math.inf
+    return -value if exponent & 0x8000 else value
+
+
 def _of_parts(node: Any) -> tuple[int, Any] | None:
+    return _of_values(node.hashed(), frozenset if node.like == "builtins:frozenset" else tuple)
+
+
+def _of_values(values: Any, kind: Callable[[list[Any]], Any]) -> tuple[int, Any] | None:
+    """Return the hash of a tuple or frozenset, and its content: what has no known content counts by its identity."""
     parts = []
-    for part in node.hashed():
-        if isinstance(part, Node):
-            inner = _content(part)
-            parts.append(id(part) if inner is None else inner[0])
+    for part in values:
+        inner = _content_of(part)
+        if inner is not None:
+            parts.append(inner[1] if hash(inner[1]) == inner[0] else inner[0])
         elif isinstance(part, StandIn) or type(part) in (list, dict, set, bytearray):
             parts.append(id(part))
         else:
             parts.append(part)
-    content = tuple(parts)
+    content = kind(parts)
     try:
         return hash(content), content
     except TypeError:  # it will be raised where the payload runs
         return None
+
+
+def _content_of(value: Any) -> tuple[int, Any] | None:
+    if isinstance(value, Node):
+        return _content(value)
+    return _of_values(value, type(value)) if type(value) in (tuple, frozenset) else None
 
 
 def _number(node: Any) -> tuple[int, Any] | None:
@@ -515,7 +548,7 @@ def _number(node: Any) -> tuple[int, Any] | None:
         name = "builtins:int"
     else:
         name = node.row.number
-    if name == "builtins:tuple":
+    if name in ("builtins:tuple", "builtins:frozenset"):
         return _of_parts(node)
     module, _, qualname = name.partition(":")
     try:  # of the standard library, in the helper process as well
@@ -870,11 +903,17 @@ class Found(NamedTuple):
 
 
 def check_operations(
-    payload: bytes, buffers: Sequence[Any], resolved: Resolved, max_depth: int, migrated: Collection[int] = ()
+    payload: bytes,
+    buffers: Sequence[Any],
+    resolved: Resolved,
+    max_depth: int,
+    migrated: Collection[int] = (),
+    tuples: int = 0,
 ) -> Found:
     """Run a payload on stand-ins. Runs no code but CPython's unpickler and this library.
 
     Args:
+        tuples: how many tuples and frozensets its opcodes hash, where that was counted.
         migrated: the ids of classes whose objects this library makes and fills by a plan. Their pickles have the shape
             that the class had once, so that any is accepted.
 
@@ -890,18 +929,22 @@ def check_operations(
             table[key] = stand_in_of(traits_within(name, value, limits.get(key), True))
         else:
             table[key] = stand_in(name, value, limits.get(key))
-    return run_stand_ins(payload, buffers, table, max_depth)
+    return run_stand_ins(payload, buffers, table, max_depth, tuples)
 
 
 _OF_CHANGES = (AttributeError, ImportError, TypeError)
 
 
-def run_stand_ins(payload: bytes, buffers: Sequence[Any], table: dict[Any, Any], max_depth: int) -> Found:
+def run_stand_ins(
+    payload: bytes, buffers: Sequence[Any], table: dict[Any, Any], max_depth: int, tuples: int = 0
+) -> Found:
     """Run a payload on the stand-ins of a table. Result and errors as for `check_operations`."""
     meter = Meter(len(payload), max_depth)
     with _Using(meter):
         try:
             obj = new_unpickler(payload, buffers, table).load()
+            if min(tuples, meter.objects) > MOST_COLLISIONS:
+                _check_mixed_keys(payload, buffers, table, max_depth)
             if len(meter.deep) > max_depth:
                 check_depth(meter.deep, max_depth)
             for node, attributes in meter.kept:
@@ -923,6 +966,22 @@ def run_stand_ins(payload: bytes, buffers: Sequence[Any], table: dict[Any, Any],
         kept = _kept(table)
         del obj
     return Found(tuple(sorted(meter.built)), kept)
+
+
+def _check_mixed_keys(payload: bytes, buffers: Sequence[Any], table: dict[Any, Any], max_depth: int) -> None:
+    """Note the content of tuples and frozensets that are keys, and hold objects whose hash an attacker can choose.
+
+    The unpickler in C hashes such a key without showing it. This is slow, so it is done where there are many of both.
+    """
+    meter = Meter(len(payload), max_depth)
+
+    def note(keys: Sequence[Any]) -> None:
+        for key in keys:
+            if type(key) in (tuple, frozenset):
+                meter.note_key(_content_of(key))
+
+    with _Using(meter):
+        load_watching_keys(payload, buffers, table, note)
 
 
 def _kept(table: dict[Any, Any]) -> tuple[str, ...]:

@@ -30,8 +30,11 @@ _CONSTANTS = {CODE["NONE"]: None, CODE["NEWTRUE"]: True, CODE["NEWFALSE"]: False
 _FLOAT, _INT = struct.Struct(">d"), struct.Struct("<i")
 
 
-def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
+def check_hashes(payload: bytes, protocol: int, max_depth: int) -> int:
     """Refuse a payload whose own opcodes hash for too long. It has passed `check_envelope`. Runs nothing.
+
+    Returns:
+        How many tuples and frozensets they hash, if these could be many.
 
     Raises:
         LimitExceededError: hashing its keys and set members takes more than 1,000,000 steps and 10 for each byte, or
@@ -39,11 +42,13 @@ def check_hashes(payload: bytes, protocol: int, max_depth: int) -> None:
         UnpickleError: its opcodes take what is not there, so that it would fail if it ran.
     """
     if not is_suspect(payload, protocol):
-        return
+        return 0
+    walk = HashCost(payload, BUDGET + BUDGET_PER_BYTE * len(payload), max_depth)
     try:
-        HashCost(payload, BUDGET + BUDGET_PER_BYTE * len(payload), max_depth).run()
+        walk.run()
     except (IndexError, KeyError) as exc:
         raise UnpickleError("the payload takes something from its stack or memo that is not there") from exc
+    return walk.tuples
 
 
 def is_suspect(payload: bytes, protocol: int) -> bool:
@@ -104,6 +109,7 @@ class HashCost:
 
     def __init__(self, payload: bytes, budget: int, max_depth: int) -> None:
         self.left = budget
+        self.tuples = 0  # that were hashed
         self._payload = payload
         self._max_depth = max_depth
         self._stack: list[Cost] = []
@@ -176,6 +182,7 @@ class HashCost:
                 continue
             steps, depth, value = cost
             self.left -= steps
+            self.tuples += 1
             if depth > self._max_depth:
                 raise too_deep(self._max_depth)
             if self.left < 0:

@@ -84,17 +84,18 @@ def check_payload(
         from .sandbox import check_isolated
 
         return check_isolated(payload, protocol, resolved, level.max_depth, *level.isolation, migrated)
+    tuples = 0
     if level.name == "strict":
         from .hash_cost import check_hashes
 
-        check_hashes(payload, protocol, level.max_depth)
+        tuples = check_hashes(payload, protocol, level.max_depth)
     elif level.name != "guarded" or not resolved or not _can_do_more(payload, protocol, buffers, resolved):
         return None
     if not resolved:
         return None
     from .dryrun import check_operations
 
-    return check_operations(payload, buffers, resolved, level.max_depth, migrated)
+    return check_operations(payload, buffers, resolved, level.max_depth, migrated, tuples)
 
 
 def load_at(

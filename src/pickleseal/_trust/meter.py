@@ -43,7 +43,7 @@ class Collisions:
 class Meter:
     """The budget of one dry run, and the objects that it made and has to look at again at its end."""
 
-    __slots__ = ("_collisions", "built", "deep", "kept", "left", "max_depth", "most")
+    __slots__ = ("_collisions", "built", "deep", "kept", "left", "max_depth", "most", "objects")
 
     def __init__(self, length: int, max_depth: int) -> None:
         self.left = BUDGET + BUDGET_PER_BYTE * length
@@ -52,6 +52,7 @@ class Meter:
         self._collisions = Collisions()
         self.deep: list[Any] = []  # objects whose deallocation recurses in C
         self.kept: list[Any] = []  # (object that keeps a list of its state, its attributes)
+        self.objects = 0  # that were hashed, and whose hash an attacker can choose
         self.built: set[str] = set()  # functions whose results got a state or items
 
     def spend(self, amount: int) -> None:
@@ -63,6 +64,11 @@ class Meter:
     def note(self, hashed: int, content: Any) -> None:
         """Note the content of a key that is hashed."""
         self._collisions.note(hashed, content)
+
+    def note_key(self, found: tuple[int, Any] | None) -> None:
+        """Note a key of which the hash and the content are known, or nothing is."""
+        if found is not None:
+            self._collisions.note(*found)
 
     def walk(self, args: Iterable[Any], leaves: bool) -> None:
         """Spend what going through nested arguments takes: 60 nested pairs of one object are 2^60 objects.

@@ -265,9 +265,9 @@ def _lower(what: int, soft: int, hard: int) -> None:
 def _answer(request: dict[str, Any], payload: bytes) -> dict[str, Any]:
     """Make the dry run. Return what it found out, or the members of an error."""
     try:
-        check_hashes(payload, request["protocol"], request["depth"])
+        tuples = check_hashes(payload, request["protocol"], request["depth"])
         table = {(module, name): stand_in_of(_traits(traits)) for module, name, traits in request["globals"]}
-        found = run_stand_ins(payload, [b""] * request["buffers"], table, request["depth"])
+        found = run_stand_ins(payload, [b""] * request["buffers"], table, request["depth"], tuples)
     except ReadError as exc:
         if isinstance(exc.__cause__, MemoryError):
             return {"reason": "the dry run took too much memory"}

@@ -313,7 +313,6 @@ class Row:
 _MORE = Fields(others=True)
 _NO_ARGS = (Args(),)
 _ZONE = NONE | OBJECT | Pattern("a time zone by name", _is("value"), True)
-_INTERFACE = Row(Args(_text(100)))
 _NEW_PATH = Row(Args(more=STR))
 _DTYPE = STR | TUPLE
 _ORDER = _one_of("'C' or 'F'", "C", "F")
@@ -331,7 +330,7 @@ ROWS: dict[str, Row] = {
     "builtins:bytearray": Row(Args(), Args(BYTES), gives="plain"),
     "_codecs:encode": Row(Args(STR, _one_of("'latin1'", "latin1")), gives="plain", versions="protocol 2"),
     "builtins:set": Row(Args(), Args(LIST), hashes=True),
-    "builtins:frozenset": Row(Args(), Args(LIST), hashes=True),
+    "builtins:frozenset": Row(Args(), Args(LIST), hashes=True, number="builtins:frozenset"),
     # A class of the user may be pickled as a call of one of these, by a `__reduce__` of its own.
     "builtins:list": Row(Args(), Args(LIST | TUPLE), items="append", is_exact=True),
     "builtins:tuple": Row(Args(), Args(LIST | TUPLE), number="builtins:tuple", is_exact=True),
@@ -377,7 +376,8 @@ ROWS: dict[str, Row] = {
     "pathlib:PureWindowsPath": _NEW_PATH,
     "ipaddress:IPv4Address": Row(Args(_integer(0, 2**32 - 1))),
     "ipaddress:IPv6Address": Row(Args(_integer(0, 2**128 - 1)), Args(_text(100))),
-    **{f"ipaddress:IPv{n}{kind}": _INTERFACE for n in (4, 6) for kind in ("Interface", "Network")},
+    **{name: Row(Args(_text(100)), number=name)
+       for name in (f"ipaddress:IPv{n}{kind}" for n in (4, 6) for kind in ("Interface", "Network"))},
     "re:_compile": Row(
         Args(_text(LONGEST_PATTERN) | Pattern("bytes", lambda v: type(v) is bytes and len(v) <= LONGEST_PATTERN),
              Pattern("flags without DEBUG", lambda v: type(v) is int and 0 <= v < 2**16 and not v & 128)),
