@@ -43,7 +43,7 @@ class Mapped(Generic[T]):
             stay in this process, and never reach the file.
         verify: `"full"`: everything is checked first. `"header"`: everything but checksums and padding of mapped
             buffers.
-        expect, trust, policy: as for `unpack`.
+        expect, trust, policy, context: as for `unpack`.
 
     Attributes:
         header: what `peek` returns.
@@ -77,6 +77,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
         @overload
@@ -89,6 +90,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
         @overload
@@ -101,6 +103,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
         @overload
@@ -113,6 +116,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
         @overload
@@ -125,6 +129,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
         @overload
@@ -137,6 +142,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
         @overload
@@ -149,6 +155,7 @@ class Mapped(Generic[T]):
             verify: Verification = "full",
             trust: Trust = (),
             policy: Policy | None = None,
+            context: str | None = None,
         ) -> None: ...
 
     def __init__(
@@ -160,6 +167,7 @@ class Mapped(Generic[T]):
         verify: Verification = "full",
         trust: Trust = (),
         policy: Policy | None = None,
+        context: str | None = None,
     ) -> None:
         if mmap not in ("r", "c"):
             raise ValueError(f'mmap: expected "r" or "c", found {mmap!r}')
@@ -172,7 +180,7 @@ class Mapped(Generic[T]):
         self.path: str = os.fsdecode(path)
         if is_url(self.path):
             raise ValueError("mmap: a URL can't be mapped: load it without mmap")
-        request = request_of(expect, trust, policy)
+        request = request_of(expect, trust, policy, context=context)
         try:
             with naming(self.path), io.FileIO(self.path, opener=open_at_once) as file:
                 source = MapSource(file, mmap, copies=_needs_copies(request.policy), unchecked=verify == "header")

@@ -1,12 +1,15 @@
 """Contexts (spec section 10): a value that was signed in one context can be read in it alone."""
 
 import asyncio
+import inspect
 import io
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from frames import Frame, framed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +35,7 @@ from pickleseal import (
 )
 from pickleseal._format.index import decode_entries, encode_entry
 from pickleseal.catalog import HeaderEntry, iter_headers, read_headers
+from pickleseal.convert import adopt, extract, extract_parts, repickle
 from pickleseal.errors import PackError, PolicyError, ReadError, SignatureError
 from pickleseal.maintenance import seal, upgrade
 
@@ -52,6 +56,8 @@ READS: dict[str, Callable[[bytes, str | None], Any]] = {
     "Serializer of type": lambda data, context: Serializer(keys=RING, expect=int).loads(data, context=context),
     "Serializer.load": lambda data, context: Serializer(keys=RING).load(io.BytesIO(data), context=context),
     "with events": lambda data, context: Serializer(keys=RING, on_event=bool).unpack(data, context=context),
+    "extract": lambda data, context: extract(data, policy=POLICY, context=context),
+    "extract_parts": lambda data, context: extract_parts(data, policy=POLICY, context=context),
     "iter_load": lambda data, context: list(iter_load(io.BytesIO(data), policy=POLICY, context=context)),
     "incremental": lambda data, context: _fed(IncrementalReader(POLICY, context=context), data),
     "receive": lambda data, context: asyncio.run(_received(data, context)),
@@ -149,6 +155,33 @@ def test_a_context_needs_keys(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="context: expected keys"):
             call()
     assert not path.exists()
+
+
+def test_what_takes_keys_for_one_call_takes_a_context() -> None:
+    """Classes that hold keys for many calls take the context at each call."""
+    holders = {KeyRing, PackOptions, Policy, Reader, Serializer}
+    checked = 0
+    for module in (pickleseal, pickleseal.catalog, pickleseal.convert, pickleseal.maintenance):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if (
+                callable(value)
+                and value not in holders
+                and not (isinstance(value, type) and issubclass(value, Exception))
+            ):
+                names = inspect.signature(value).parameters.keys()
+                if {"keys", "policy", "options"} & names:
+                    checked += 1
+                    assert "context" in names, name
+    assert checked > 20
+
+
+def test_conversions_sign_in_a_context() -> None:
+    for convert in (adopt, repickle):
+        found = convert(pickle.dumps(7), context="a", options=PackOptions(keys=RING))
+        assert unpack(found.data, keys=RING, context="a") == 7
+        with pytest.raises(SignatureError):
+            unpack(found.data, keys=RING)
 
 
 def test_keys_are_in_one_context_at_most() -> None:
@@ -260,6 +293,28 @@ class TestStreams:
             for call in (reader.count, lambda: reader.seek(-1), lambda: reader.seek(3)):
                 with pytest.raises(SignatureError):
                     call()
+
+    def test_with_keys_no_number_of_a_forged_frame_is_used(self, tmp_path: Path) -> None:
+        path = tmp_path / "s.pseal"
+        for n in range(4):
+            append(path, n, options=PackOptions(keys=RING))
+        with StreamReader(path) as reader:
+            frame = list(reader.frames())[1]
+        forged = Frame(framed(b"]"), records=4_000_000_000, type="builtins:int", stream_id=frame.stream_id, seq=1).data
+        data = path.read_bytes()
+        path.write_bytes(data[: frame.offset] + forged + data[frame.offset + frame.length :])
+        calls: list[Callable[[StreamReader[Any]], Any]] = [StreamReader.count, list]
+        calls += [lambda reader, to=to: reader.seek(to) for to in (-1, 3, 10**6)]  # type: ignore[misc]
+        for on_error in ("raise", "skip"):
+            for call in calls:
+                with StreamReader(path, policy=POLICY, on_error=on_error) as reader:
+                    with pytest.raises(SignatureError):
+                        call(reader)
+                    assert not reader.lost
+        records = [entry.record for entry in iter_headers([path], policy=POLICY)]
+        assert max(records) < 10
+        with pytest.raises(SignatureError):
+            list(iter_load(io.BytesIO(path.read_bytes()), policy=POLICY))
 
     def test_with_keys_the_index_is_not_used(self, tmp_path: Path) -> None:
         path = tmp_path / "s.pseal"

@@ -8,7 +8,7 @@ from .._files import Input, read_input
 from .._format.frame import Part
 from .._io.source import BytesSource, Source
 from .._io.url import check_options as check_storage_options
-from .._packing import PackOptions, check_members, check_options, encode_pickled, pack_parts, place_frame
+from .._packing import PackOptions, check_members, encode_pickled, options_with, pack_parts, place_frame
 from .._payload.analysis import LOAD, Outline, outline, todays_name
 from .._payload.pickler import Pickled
 from .._payload.rewrite import in_band, transcoded
@@ -66,7 +66,12 @@ class Converted:
 
 
 def adopt(
-    data: Data, *, type: str | None = None, meta: Mapping[str, str] | None = None, options: PackOptions | None = None
+    data: Data,
+    *,
+    type: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    context: str | None = None,
+    options: PackOptions | None = None,
 ) -> Converted:
     """Wrap a bare pickle of protocol 2 to 5 as it is. Runs no opcode of it and imports nothing.
 
@@ -78,6 +83,7 @@ def adopt(
         data: the bytes of the pickle. `decompress` comes first if the file is compressed.
         type: the type of the root object. None: the type that the opcodes name, or else `builtins:object`.
         meta: labels for the header.
+        context: the context in which it is signed, as for `pack`.
         options: build labels, time stamp, keys and compression, as for `pack`.
 
     Returns:
@@ -98,7 +104,7 @@ def adopt(
     >>> unpack(found.data, trust=found.trust)
     Namespace(id=7)
     """
-    data, options, members = bytes_in(data), check_options(options), check_members(type, meta)
+    data, options, members = bytes_in(data), options_with(options, None, None, context), check_members(type, meta)
     found = _outline(data)
     if found.protocol < 2:
         raise PickleEnvelopeError("can't be wrapped as it is", "protocol 2 to 5", "protocol 0 or 1", LOAD)
@@ -162,6 +168,7 @@ def repickle(
     encoding: str = "ascii",
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
+    context: str | None = None,
     options: PackOptions | None = None,
 ) -> Converted:
     """Unpickle a bare pickle of any protocol, and pack the object anew. Runs the code of what `trust` names.
@@ -177,6 +184,7 @@ def repickle(
         encoding: of strings of Python 2; with `"bytes"` they become bytes.
         type: name for the header instead of `module:qualname` of the object's class.
         meta: labels for the header.
+        context: the context in which it is signed, as for `pack`.
         options: build labels, time stamp, keys and compression, as for `pack`.
 
     Returns:
@@ -196,7 +204,7 @@ def repickle(
     """
     data = bytes_in(data)
     obj = _loaded(data, build_trust(trust), encoding)
-    options = check_options(options)
+    options = options_with(options, None, None, context)
     parts = pack_parts(obj, type=type, meta=meta, options=options)
     head = parts[:2] if options.keys is None else parts[:3]
     header = read_header(BytesSource(b"".join(head)), DEFAULT_POLICY)
@@ -257,7 +265,13 @@ def _pair(name: str) -> tuple[str, str]:
     return module, qualname
 
 
-def extract(data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None) -> bytes:
+def extract(
+    data: Input,
+    *,
+    policy: Policy | None = None,
+    context: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> bytes:
     """Return the object of an artifact as a bare pickle. Runs no opcode and imports nothing.
 
     Everything that `verify` checks is checked first. Out-of-band buffers are put into the pickle: as bytes where they
@@ -268,6 +282,7 @@ def extract(data: Input, *, policy: Policy | None = None, storage_options: Mappi
         data: bytes of exactly one artifact, a path or URL of one, or a binary file, of which one frame is read.
         policy: what is accepted, as for `verify`: all of it that needs no import is checked. None: the artifact is
             checked alone, by the limits of the format.
+        context: the context in which it was signed. It needs a policy with keys.
         storage_options: for URLs, as for `load`.
 
     Returns:
@@ -281,11 +296,15 @@ def extract(data: Input, *, policy: Policy | None = None, storage_options: Mappi
     >>> pickle.loads(extract(pack({"id": 7})))
     {'id': 7}
     """
-    return b"".join(extract_parts(data, policy=policy, storage_options=storage_options))
+    return b"".join(extract_parts(data, policy=policy, context=context, storage_options=storage_options))
 
 
 def extract_parts(
-    data: Input, *, policy: Policy | None = None, storage_options: Mapping[str, Any] | None = None
+    data: Input,
+    *,
+    policy: Policy | None = None,
+    context: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> list[Part]:
     """Return the same pickle as `extract`, as a list of buffers that are not joined. Large buffers are not copied.
 
@@ -296,11 +315,11 @@ def extract_parts(
     >>> pickle.loads(b"".join(parts))
     {'id': 7}
     """
-    request = None if policy is None else request_of(policy=policy)
+    request = None if policy is None and context is None else request_of(policy=policy, context=context)
     check_storage_options(data, storage_options)
 
     def read(source: Source) -> list[Part]:
-        sections = decoded_sections(source, policy or DEFAULT_POLICY, request)
+        sections = decoded_sections(source, DEFAULT_POLICY if request is None else request.policy, request)
         return list(in_band(sections[0], sections[1:]))
 
     return read_input(data, storage_options, read)
