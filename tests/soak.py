@@ -245,6 +245,9 @@ def kill_many(rounds: int, seconds: float, seed: int) -> None:
             ("crash_rounds.contention", False, seconds),
             ("stream_crashes.kills", True, rounds, seed),
             ("stream_crashes.beside_readers", True, seconds, True),
+            ("stream_forks.kills", True, max(rounds * 3 // 10, 1), seed),
+            ("stream_tails.tails", False, max(rounds * 4 // 10, 1), seed),
+            ("stream_rotations.rotations", False, max(rounds // 50, 1), seed),
         ):
             place = Path(folder, name)
             place.mkdir()

@@ -328,6 +328,10 @@ SHOWN_BY = {  # the first words of each row of the tables of faults, and the tes
         "test_whoever_reads_the_stream_once_gets_the_torn_tail test_a_follower_gets_it_at_its_timeout "
         "test_a_command_reports_it"
     ),
+    "the file that a follower reads": (
+        "test_followers_of_a_stream_that_is_rotated_get_every_record_once_and_in_order "
+        "test_every_record_is_read_once_and_in_order"
+    ),
     "the end of the file got its length": (
         "test_zeros_from_within_a_frame_are_a_torn_tail_or_damage "
         "test_one_call_of_repair_is_enough_whatever_a_crash_left"

@@ -103,6 +103,12 @@ def test_readers_beside_writers_see_a_prefix_of_the_records(tmp_path: Path) -> N
     assert counts["followed"] > 10, counts
 
 
+def test_followers_of_a_stream_that_is_rotated_get_every_record_once_and_in_order(tmp_path: Path) -> None:
+    counts = run("stream_rotations.rotations", tmp_path, 2, 5, preload=False)
+    assert counts["rotations"] == 40, counts
+    assert counts["records"] > 50, counts
+
+
 def test_a_file_that_may_not_grow_stays_as_it_is(tmp_path: Path) -> None:
     assert run("stream_crashes.largest_file", tmp_path, preload=False) > 50
 

@@ -42,13 +42,17 @@ class FileWindow:
     Args:
         descriptor: of the file.
         file: the same as a file object, if there is one.
+
+    Attributes:
+        reads: how often the file was read.
     """
 
-    __slots__ = ("_data", "_file", "_is_short", "_start", "descriptor", "known_end")
+    __slots__ = ("_data", "_file", "_is_short", "_start", "descriptor", "known_end", "reads")
 
     def __init__(self, descriptor: int, file: io.FileIO | None = None) -> None:
         self.descriptor = descriptor
         self.known_end = 0
+        self.reads = 0
         self._file = file
         self._start = 0
         self._data = b""
@@ -60,6 +64,7 @@ class FileWindow:
             self._start, begin = offset, 0
             count_ahead = max(count, _BLOCK)
             self._data = read_at(self.descriptor, count_ahead, offset)
+            self.reads += 1
             self._is_short = len(self._data) < count_ahead
             self.known_end = offset + len(self._data)
         return self._data[begin : begin + count]
@@ -81,7 +86,23 @@ class FileWindow:
         if self._file is None:
             self._file = io.FileIO(self.descriptor, closefd=False)
         self._file.seek(offset)
+        self.reads += 1
         return FileSource(self._file, whole=False)
+
+
+class MissingFileWindow(FileWindow):
+    """A file that is not there yet: it is empty."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+
+    def take(self, offset: int, count: int) -> bytes:
+        return b""
+
+    def size(self) -> int:
+        return 0
 
 
 class _Unchanging:

@@ -14,9 +14,8 @@ import time
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, NamedTuple, TypeAlias, overload
 
 from .._format.header import Header
 from .._format.index import EVERY_FRAMES, Entry
@@ -26,12 +25,13 @@ from .._io.atomic import name_file, naming
 from .._io.remote import RangeFile
 from .._io.source import Source, open_at_once
 from .._io.url import check_options, is_url, local_path, refuse_url
-from .._io.window import FileWindow, PipeWindow
+from .._io.window import FileWindow, MissingFileWindow, PipeWindow
 from .._policy import Policy, Request, Trust, request_of
 from .._reading import accept, check_body, check_codecs, load_accepted, read_header
 from .._typing import File, T
-from ..errors import MOST_WARNINGS, ReadError, StreamWarning, TornTailError, frames_up
+from ..errors import MOST_WARNINGS, ReadError, StreamWarning, TornTailError, TruncatedError, frames_up
 from .index import entry_of, is_true, read_index
+from .rotation import FirstFrame, Found, Siblings, first_frame, mark_of
 from .scanner import Frame, FrameExtent, Read, Scanner, SkippedRange
 
 if TYPE_CHECKING:
@@ -40,6 +40,22 @@ if TYPE_CHECKING:
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[SkippedRange], object]
 
 _POLL = 0.05  # seconds
+
+
+class _Place(NamedTuple):
+    """A place in a file, as `Scanner.move` takes it."""
+
+    offset: int
+    record: int
+    last: tuple[int, int] | None
+
+
+class EmptiedError(Exception):
+    """A followed file was emptied. It is read from its beginning, and `lost` is what may be missing."""
+
+    def __init__(self, lost: SkippedRange) -> None:
+        super().__init__(lost)
+        self.lost = lost
 
 
 class StreamFile:
@@ -71,8 +87,18 @@ class StreamFile:
         self._timeout = timeout
         self._verify = verify
         self._where = os.path.join(os.getcwd(), path)
+        self._file: io.FileIO | None = None
+        self.is_closed = False
+        self._siblings = Siblings(self._where) if follow else None
         with naming(path):
-            self._begin(self._open())
+            try:
+                file = self._open()
+            except FileNotFoundError:
+                if not follow:
+                    raise
+                self._begin(None)  # it is waited for
+            else:
+                self._begin(file, first_frame(file) if follow else None)
 
     def _open(self) -> io.FileIO:
         file = io.FileIO(self._where, opener=open_at_once)
@@ -84,51 +110,73 @@ class StreamFile:
             file.close()
             raise
 
-    def _begin(self, file: io.FileIO) -> None:
-        self._file = file
-        self.window = FileWindow(file.fileno(), file)
+    def _begin(self, file: io.FileIO | None, first: FirstFrame | None = None, place: "_Place | None" = None) -> None:
+        """Read a file from now on.
+
+        Args:
+            first: its first frame, if it has one.
+            place: where to begin. None: at its beginning.
+        """
+        before, self._file = self._file, file
+        if before is not None and before is not file:
+            before.close()
+        self.window = MissingFileWindow() if file is None else FileWindow(file.fileno(), file)
         self.scanner = Scanner(self.window, self._limits, is_shared=True, verify=self._verify)
         self._entries: list[Entry] | None = None  # of the index
+        self._reads = self.window.reads  # when the mark was last compared
+        self._known_end = 0  # of the file, before it was emptied
+        self._first = first
+        self._mark = None if first is None else first.mark  # in the frame that was read last, or in the first one
+        self._stamp = (-1, -1)  # size and time of the file, as long as there is no first frame
+        if place is not None:
+            self.scanner.move(*place)
+        if file is not None and self._siblings is not None:
+            self._siblings.note_owner(file)
 
     def close(self) -> None:
         """Close the file."""
+        self.is_closed = True
         with naming(self.path):
-            self._file.close()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._file.closed
+            if self._file is not None:
+                self._file.close()
 
     def read_next(self, read: Read) -> tuple[Frame, Any] | None:
-        """Read the next frame. At the end, wait for it if that is wanted. Raises as `Scanner.read_next`."""
+        """Read the next frame. At the end, wait for it if that is wanted. Raises as `Scanner.read_next`.
+
+        Raises:
+            EmptiedError: the file was emptied, and what was lost is reported. The next call goes on.
+        """
         if not self._follow:
             return self.scanner.read_next(read)
         deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         is_last_look = False
         while True:
             self.scanner.deadline = deadline
-            torn: ReadError | None = None
+            place = _Place(self.scanner.offset, self.scanner.record, self.scanner.last)
+            refusal: ReadError | None = None
+            found = None
             try:
                 found = self.scanner.read_next(read)
-                if found is not None:
-                    return found
             except ReadError as exc:
-                if self.scanner.is_unfinished(exc):
-                    torn = exc
-                elif is_last_look or not self.scanner.has_shrunk():
-                    raise
+                refusal = exc
+            if self._first is None and self._file is not None and self._has_begun(self._file, found is not None):
+                continue
+            if self._is_emptied():
+                self._go_on_after_emptying(place)
+                continue
+            if found is not None:
+                self._set_mark(found[0])
+                return found
+            is_torn = refusal is not None and self.scanner.is_unfinished(refusal)
+            if refusal is not None and (is_last_look or not is_torn):
+                raise refusal
             if is_last_look:
-                if torn is not None:
-                    raise torn
                 return None
             if self._is_replaced():
                 is_free = self.scanner.wait_for_appends()  # after these, nobody writes to this file any more
-                if is_free and self.scanner.offset >= self.window.size():
-                    self._go_on_with_replacement()
-                is_last_look = torn is not None
-            elif self.window.size() < self.scanner.offset:
-                self._begin(self._file)  # it was emptied, and is written anew
+                if is_free and self.scanner.offset >= self.window.size() and self._go_on(place):
+                    continue
+                is_last_look = is_torn
             wait = min(_POLL, deadline - time.monotonic())
             if wait > 0:
                 time.sleep(wait)
@@ -137,25 +185,125 @@ class StreamFile:
             self.window.forget()
 
     def _is_replaced(self) -> bool:
-        """Return whether the path names another file now."""
-        with suppress(OSError):
-            there, mine = os.stat(self._where), os.fstat(self._file.fileno())
-            return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
-        return False
+        """Return whether the path does not name the file any more that is read."""
+        try:
+            there = os.stat(self._where)
+        except FileNotFoundError:
+            return self._file is not None
+        except OSError:
+            return False
+        return self._file is None or not os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def leave_torn(self) -> bool:
-        """Go on with the file that the path names now, if that is another one and is wanted. Return whether it is."""
-        before = self._file
-        if self._follow and self._is_replaced():
-            self._go_on_with_replacement()
-        return self._file is not before
+        """Go on with the next file, if the one that is read was replaced and that is wanted. Return whether it is."""
+        if not self._follow or not self._is_replaced():
+            return False
+        return self._go_on(_Place(self.scanner.offset, self.scanner.record, self.scanner.last))
 
-    def _go_on_with_replacement(self) -> None:
-        """Open the file that the path names now. There may be none yet."""
-        with suppress(OSError):
-            replacement = self._open()
-            self._file.close()
-            self._begin(replacement)
+    # --- following ----------------------------------------------------------------------------------------------------
+
+    def _has_begun(self, file: io.FileIO, is_found: bool) -> bool:
+        """Look where to begin, when a file that had no frame yet has changed. Return whether something was found.
+
+        The file may have been filled, copied and emptied again since it was looked at last.
+        """
+        status = os.fstat(file.fileno())
+        stamp = status.st_size, status.st_mtime_ns
+        if self._siblings is None or (stamp == self._stamp and not is_found):
+            return False
+        self._stamp = stamp
+        return self._go_on_with_unread()
+
+    def _set_mark(self, frame: Frame) -> None:
+        """Remember a frame that was read: another one is there if the file was emptied and has grown since."""
+        self._mark = mark_of(frame.offset, frame.header.preamble)
+        self._known_end = max(self._known_end, self.window.known_end)
+
+    def _is_emptied(self) -> bool:
+        """Return whether the file lacks what was read of it. Compared whenever something new was read."""
+        if self._file is None or self.window.reads == self._reads:
+            return False
+        self._reads = self.window.reads
+        if self._mark is None:
+            return self.scanner.has_shrunk()
+        if self._mark.is_in(self._file.fileno()):
+            self._known_end = max(self._known_end, self.window.known_end)
+            return False
+        return True
+
+    def _go_on_after_emptying(self, place: _Place) -> None:
+        """Read the rest of what was there from a copy, if there is one, and then what was written since.
+
+        Raises:
+            EmptiedError: there is no copy.
+        """
+        if self._go_on_in_copy(place, place.offset):
+            return
+        end = max(self._known_end, place.offset)
+        if self._first is not None and self._siblings is not None:
+            self._siblings.note_read(self._first)  # as far as it could be read
+        if not self._go_on_with_unread():
+            self._begin(self._file)
+        error = TruncatedError("the file was emptied before this was read").at(1)
+        error.offset, error.record, error.end, error.path = place.offset, place.record, end, self.path
+        error.hint = "a copy of the file beside it, as NAME.1, would have been read; or rotate by renaming"
+        raise EmptiedError(SkippedRange(place.offset, end, error, None, None))
+
+    def _go_on(self, place: _Place) -> bool:
+        """Leave a file that was read to its end, and go on with what was written after it. Return whether there is any.
+
+        A file with the same stream is another version of this one: a longer copy, or one that was signed since.
+        """
+        if self._go_on_in_copy(place, self.window.size() + 1):
+            return True
+        first, record = self._first, self.scanner.record
+        if first is not None and self._siblings is not None:
+            self._siblings.note_read(first)
+        if self._go_on_with_unread():
+            return True
+        try:
+            file = self._open()
+        except OSError:
+            return False
+        now = first_frame(file)
+        if now is not None and self._siblings is not None and not self._siblings.is_read(now):
+            file.close()  # written since: other files may have been written before it
+            return self._go_on_with_unread()
+        self._begin(file, now)
+        if first is not None and now is not None and first.identity == now.identity:
+            self.go_to(record)
+        return True
+
+    def _go_on_in_copy(self, place: _Place, least: int) -> bool:
+        """Go on in a copy of what was read that has at least so many bytes. Return whether there is one."""
+        first, mark, file = self._first, self._mark, self._file
+        if first is None or mark is None or file is None or self._siblings is None:
+            return False
+        chosen: Found | None = None
+        for found in self._siblings.look():
+            is_copy = found.first.identity == first.identity and found.size >= least
+            if is_copy and mark.is_in(found.file.fileno()):
+                chosen = found
+            else:
+                found.file.close()
+        if chosen is None:
+            return False
+        self._begin(chosen.file, first, place)
+        self._mark = mark
+        return True
+
+    def _go_on_with_unread(self) -> bool:
+        """Go on with the first file that was not read yet. Return whether there is one."""
+        chosen: Found | None = None
+        for found in () if self._siblings is None else self._siblings.look():
+            if chosen is None and self._siblings is not None and not self._siblings.is_read(found.first):
+                chosen = found
+            else:
+                found.file.close()
+        if chosen is None:
+            return False
+        self._begin(chosen.file, chosen.first)
+        return True
 
     def go_to(self, record: int) -> int:
         """Go to the frame that holds a record. Return how many of its records come before that one.
@@ -244,8 +392,10 @@ class StreamReader(Generic[T]):
             `SkippedRange` instead. A torn tail is reported once, and is the end. Other refusals are never skipped:
             those by limits, keys, policy, trust or schemas, a codec that is not installed, and whatever a payload
             raises.
-        follow: wait for more at the end, as `tail -F` does. If the path then names a new file, or the file was emptied,
-            reading goes on at its beginning, and its records are numbered from 0.
+        follow: wait for more at the end, as `tail -F` does, and for the file if it is not there yet. If the path then
+            names a new file, or the file was emptied, reading goes on at its beginning, and its records are numbered
+            from 0. Before that, it reads what it has missed, as far as the files beside the path still have it: those
+            that were rotated away between two looks, and the rest of a copy that was made before the file was emptied.
         timeout: with `follow`, end the iteration after this number of seconds without a new record. None: never.
 
     Use a reader in one thread at a time. Iteration runs what `load` runs; `frames` and `seek` run nothing.
@@ -492,6 +642,9 @@ class StreamReader(Generic[T]):
         while True:
             try:
                 return self._file.read_next(read)
+            except EmptiedError as exc:
+                self._report_emptied(exc.lost)
+                continue
             except ReadError as exc:
                 refusal = exc
             except OSError as exc:
@@ -500,8 +653,11 @@ class StreamReader(Generic[T]):
             refusal.path, self._skip = self.path, 0
             scanner = self._file.scanner
             if scanner.is_unfinished(refusal):
-                self._end_at_torn_tail(refusal, scanner.offset)
-                if self._file.leave_torn():
+                good_end, refusal.end = scanner.offset, self._file.window.size()
+                is_left = self._file.leave_torn()
+                self._end_at_torn_tail(refusal, good_end, refusal.end)
+                if is_left:
+                    self._torn_at = None
                     continue
                 return None
             if scanner.has_shrunk():
@@ -513,14 +669,20 @@ class StreamReader(Generic[T]):
                 raise refusal
             self._report(lost)
 
-    def _end_at_torn_tail(self, refusal: ReadError, good_end: int) -> None:
+    def _end_at_torn_tail(self, refusal: ReadError, good_end: int, end: int) -> None:
         """Raise the error, or report the torn tail once. The reader stays before it: a record may follow later."""
-        refusal.end = self._file.window.size()
         if self._report is None:
             raise refusal
         if self._torn_at != good_end:
             self._torn_at = good_end
-            self._report(SkippedRange(good_end, refusal.end, refusal, None, None))
+            self._report(SkippedRange(good_end, end, refusal, None, None))
+
+    def _report_emptied(self, lost: SkippedRange) -> None:
+        """Report what was in a file that was emptied. Whether anything was, is not known if the extent is empty."""
+        if self._report is not None:
+            self._report(lost)
+        elif lost.offset < lost.end:
+            raise lost.error
 
     def _keep(self, lost: SkippedRange) -> None:
         self.lost.append(lost)

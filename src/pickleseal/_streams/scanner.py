@@ -292,6 +292,8 @@ class Scanner:
         This takes no lock. It ends at the deadline, and when the file has not grown for a second: whoever holds the
         lock was stopped, or waits for a disk.
         """
+        if self.window.descriptor < 0:
+            return True
         size, pause = -1, _LEAST_PAUSE
         end = math.inf
         with suppress(OSError):  # where there are no locks, nobody appends
