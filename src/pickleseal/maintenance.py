@@ -27,7 +27,16 @@ from ._reading import Accepted, accept, load_accepted, verify_source
 from ._schema.header_entries import in_header
 from ._schema.names import global_name
 from ._streams.writer import Tail, bytes_to_cut
-from .errors import HeaderChecksumError, Hint, PackError, PolicyError, ReadError, SignatureError, TruncatedError
+from .errors import (
+    HeaderChecksumError,
+    Hint,
+    PackError,
+    PolicyError,
+    ReadError,
+    SignatureError,
+    TrailingBytesError,
+    TruncatedError,
+)
 
 __all__ = ["Leftover", "clean", "locked", "remove_signatures", "repair", "seal", "upgrade"]
 
@@ -295,6 +304,7 @@ def upgrade(
 
     Raises:
         ReadError: as for `load`; the file is left as it is.
+        TrailingBytesError: the file is a stream of several frames, or bytes follow the artifact.
         PolicyError: the artifact has a seal, and not both of policy and options have keys.
         PackError, OSError: as for `dump`; the file is left as it is.
             A payload of bare `pickle.PickleBuffer`s can't be written anew.
@@ -337,6 +347,7 @@ def upgrade(
                 raise PolicyError("the artifact has a seal, which an upgrade would lose", None, None, hint)
             if header.verified and policy.keys and options.keys and not options.keys.has_context_of(policy.keys):
                 raise ValueError("upgrade: expected keys of one context in policy and options")
+            _check_one_frame(file, header)
             if _is_current(accepted, options):
                 return False
             obj = load_accepted(accepted)
@@ -349,6 +360,18 @@ def upgrade(
     parts = place_frame(frame, options)
     replace_file(name, parts, durable)
     return True
+
+
+def _check_one_frame(file: io.FileIO, header: Header) -> None:
+    """Refuse a file that goes on after its first frame: the rest would be lost, or be called current unseen."""
+    size = os.fstat(file.fileno()).st_size
+    if size > header.frame_len:
+        hint = Hint(
+            "read a stream with iter_load(), and append its records to a new one",
+            "a stream can't be upgraded in place; read it in Python and append its records to a new one",
+        )
+        text = "bytes follow the artifact; a stream of several frames can't be upgraded in place"
+        raise TrailingBytesError(text, header.frame_len, size, hint)
 
 
 def _is_current(accepted: Accepted, options: PackOptions) -> bool:

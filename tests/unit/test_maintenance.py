@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.cli_support import cli
 
 import pickleseal
 from pickleseal import Key, KeyRing, PackOptions, Policy
 from pickleseal.errors import SectionChecksumError, TornTailError, TrailingBytesError
-from pickleseal.maintenance import remove_signatures, repair, seal
+from pickleseal.maintenance import remove_signatures, repair, seal, upgrade
 
 KEYS = {name: Key.hmac(name, name.encode() * 32) for name in ("a", "b", "c")}
 
@@ -142,3 +143,23 @@ def test_a_dry_run_refuses_what_a_repair_refuses(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         repair(tmp_path / "none", dry_run=True)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("more", ["records", "foreign", "torn"])
+def test_an_upgrade_does_not_call_a_stream_current_after_its_first_frame(tmp_path: Path, more: str) -> None:
+    path = tmp_path / "stream.pseal"
+    pickleseal.append(path, {"n": 1})
+    assert upgrade(path) is False
+    if more == "records":
+        pickleseal.append(path, {"n": 2})
+    else:
+        with open(path, "ab") as file:
+            file.write(b"foreign" if more == "foreign" else pickleseal.pack("torn")[:100])
+    data = path.read_bytes()
+    with pytest.raises(TrailingBytesError, match="stream") as caught:
+        upgrade(path)
+    assert caught.value.path == str(path)
+    assert path.read_bytes() == data
+    said = cli("upgrade", path, "--load")
+    assert said.code == 3
+    assert "trailing-bytes" in said.out + said.err
