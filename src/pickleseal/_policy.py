@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import attrgetter
@@ -991,9 +991,30 @@ def advice(error: ReadError, fields: Fields, registry: Registry) -> str | None:
         hints.append(_hint_for_missing(str(error.found), registry))
     if error.hint is not None:
         hints.append(error.hint)
+    if isinstance(error, UntrustedGlobalError):
+        hints += preset_hints(error)
     if isinstance(error, SchemaDriftError):
         hints.append(f"if newer code wrote it ({origin(fields)}), deploy that code")
     return join_hints("; else " if unknown else "; ", hints)
+
+
+def preset_hints(error: UntrustedGlobalError) -> list[Hint]:
+    """Return a hint for each preset that has some of the names that are not trusted."""
+    if any(map(is_dangerous, error.missing)):
+        return []
+    from ._trust.learning import presets_for
+
+    return [
+        Hint(
+            f'pickleseal.trust.preset("{name}") in trust=[...] allows {_count(covered, error.missing)}',
+            f'{{preset = "{name}"}} in trust = [...] of the --policy file allows {_count(covered, error.missing)}',
+        )
+        for name, covered in presets_for(error.missing).items()
+    ]
+
+
+def _count(covered: Collection[str], missing: Collection[str]) -> str:
+    return f"{len(covered)} of them" if len(covered) < len(missing) else "it" if len(missing) == 1 else "all of them"
 
 
 def _hint_for_missing(name: str, registry: Registry) -> str:

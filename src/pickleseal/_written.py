@@ -14,12 +14,13 @@ from ._io.source import BytesSource
 from ._keys import KeyRing, signer
 from ._payload.explain import path_to
 from ._payload.graphs import first_difference
-from ._policy import Policy, Request, request_of
-from ._reading import accept, read_bytes
+from ._policy import Policy, Request, preset_hints, request_of
+from ._reading import accept, dry_run, read_bytes
 from ._schema.names import name_of
 from ._schema.registry import Registry, RegistryIndex, index_of
 from ._trust.allow_list import is_dangerous
-from .errors import Hint, PackError, ReadError, SignatureError, TypeMismatchError, UntrustedGlobalError
+from ._trust.traits import lacks_calls
+from .errors import Hint, PackError, ReadError, SignatureError, TypeMismatchError, UntrustedGlobalError, join_hints
 
 _CREATED = b'"created":"'
 _TIME = 27  # characters of a time stamp
@@ -37,7 +38,8 @@ class AcceptedWrites:
 
     For the frames that one `PackOptions` makes, in any context: it signs what it checks itself, without a context, as a
     signature verifies in each context or in none. A header that was accepted is remembered, without what is the same in
-    all of them, its time stamp and its sections: an artifact whose header has the same rest passes at once. All
+    all of them, its time stamp and its sections: an artifact whose header has the same rest passes at once. Where a
+    rule trusts a class to be made, and pickles of the class call it, the level's checks of the payload are made. All
     are forgotten when a class is registered, and when they become too many.
     """
 
@@ -70,7 +72,11 @@ class AcceptedWrites:
             return
         head = b"".join(frame_parts(EncodedFrame(text, [], frame.length, frame.minor), self._sign))
         try:
-            accept(BytesSource(head), self._request)
+            accepted = accept(BytesSource(head), self._request)
+            if lacks_calls(accepted.decision.resolved):
+                whole = b"".join(frame_parts(frame, self._sign))
+                dry_run(accept(BytesSource(whole), self._request))
+                return  # the header does not tell whether the next one passes
         except ReadError as exc:
             raise _refused(exc, obj) from exc
         if index is not self._index or len(self._seen) >= _MOST:
@@ -97,7 +103,9 @@ def _refused(refusal: ReadError, obj: Any) -> PackError:
         where = path_to(obj, lambda part: name_of(part) in names or name_of(type(part)) in names)
         if not any(map(is_dangerous, names)):
             listed = ", ".join(f'"{name}"' for name in sorted(names))
-            hint = Hint(f"to allow it, give the serializer trust=[{listed}]")
+            hint = join_hints(
+                "; ", [Hint(f"to allow it, give the serializer trust=[{listed}]"), *preset_hints(refusal)]
+            )
     elif isinstance(refusal, TypeMismatchError):
         where = "$"
     elif isinstance(refusal, SignatureError):

@@ -89,7 +89,7 @@ def test_dangerous_names_are_marked_and_commented_out(folder: Path) -> None:
 def test_a_preset_takes_the_place_of_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Entry(None, frozenset(("value", "make")))
     tables = {"large": dict.fromkeys(["shapes:Job", "shapes:Holder", "a:A"], entry), "small": {"shapes:Holder": entry}}
-    monkeypatch.setattr("pickleseal._cli.trust.ENTRIES", tables)
+    monkeypatch.setattr("pickleseal._trust.learning.ENTRIES", tables)
     dump([shapes.Job(1, "a"), shapes.Holder(), shapes.Outer.Inner()], tmp_path / "a.pseal")
     assert listed(cli("trust", tmp_path)) == [{"preset": "large"}, "shapes:Outer.Inner"]
     said = cli("trust", tmp_path, "--format", "python")

@@ -22,8 +22,7 @@ from .._policy import Policy
 from .._schema.distributions import DISTRIBUTIONS, normal
 from .._schema.names import is_standard
 from .._trust.allow_list import is_dangerous
-from .._trust.learning import is_given
-from .._trust.presets import ENTRIES
+from .._trust.learning import is_given, presets_for
 from ..errors import printable
 from .inputs import Target, expand, headers_of
 from .options import add_path_arguments, add_policy_arguments, policy_of
@@ -140,15 +139,10 @@ class _Found:
 
     def ordered(self) -> list[_Name]:
         """Return the names, those of one group together. Give each its preset, so that few presets have them all."""
-        left = {name for name, one in self._names.items() if one.is_needed}
-        while left:
-            preset = max(ENTRIES, key=lambda preset: (len(left & ENTRIES[preset].keys()), -len(ENTRIES[preset])))
-            covered = left & ENTRIES[preset].keys()
-            if not covered:
-                break
+        needed = [name for name, one in self._names.items() if one.is_needed]
+        for preset, covered in presets_for(needed).items():
             for name in covered:
                 self._names[name].preset = preset
-            left -= covered
         return sorted(self._names.values(), key=lambda one: (one.group.startswith(_STANDARD), one.group, one.name))
 
 

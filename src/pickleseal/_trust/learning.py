@@ -8,12 +8,26 @@ from collections.abc import Iterable
 
 from .._format.header import Header
 from .allow_list import is_dangerous, is_listed
+from .presets import ENTRIES
 from .safe_functions import SAFE_FUNCTIONS
 
 
 def names_to_trust(names: Iterable[str]) -> tuple[str, ...]:
     """Return those globals that a reader does not trust by itself, and may trust, ordered."""
     return tuple(sorted({name for name in names if not (is_given(name) or is_dangerous(name))}))
+
+
+def presets_for(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return presets that have some of these names, each with those that it adds: as few presets as have them all."""
+    left, found = set(names), dict[str, frozenset[str]]()
+    while left:
+        preset = max(ENTRIES, key=lambda preset: (len(left & ENTRIES[preset].keys()), -len(ENTRIES[preset])))
+        covered = frozenset(left & ENTRIES[preset].keys())
+        if not covered:
+            break
+        found[preset] = covered
+        left -= covered
+    return found
 
 
 def is_given(name: str) -> bool:

@@ -96,6 +96,14 @@ def limited(traits: Traits, entry: Entry) -> Traits:
     return traits._replace(call=call, make=make, items=items, methods=entry.methods, by=entry.by)
 
 
+def lacks_calls(resolved: Mapping[tuple[str, str], Any]) -> bool:
+    """Return whether pickles of a class call it, and a rule or preset that gives the class does not permit that."""
+    return any(
+        isinstance(value := resolved[key], type) and CALL not in (entry.verbs or (CALL,)) and traits_of("", value).call
+        for key, entry in limits_of(resolved).items()
+    )
+
+
 def _name_of_function(name: str, value: Any) -> str:
     try:
         own = global_name(value)

@@ -306,6 +306,18 @@ class TestClassesIn:
         with pytest.raises(TypeError, match="classes_in: expected"):
             classes_in(package)
 
+    def test_a_call_that_readers_refuse_is_heard_when_writing(self, shop: Any) -> None:
+        serializer = Serializer(trust=IN_SHOP, check_writes=True)
+        for level in ("guarded", "strict"):
+            checked = Serializer(Policy(trust=IN_SHOP, level=level), check_writes=True)
+            for _ in range(2):
+                with pytest.raises(errors.PackError, match=r"only classes_in\('shop'\) trusts it") as caught:
+                    checked.dumps([shop.Order(1), shop.Own(7)])
+                assert 'trust=["shop.models:Own"]' in str(caught.value)
+        assert serializer.dumps([shop.Order(1)])
+        assert Serializer(trust=[*IN_SHOP, shop.Own], check_writes=True).dumps(shop.Own(7))
+        assert shop.marks.count("own") == 5  # the objects that are packed here, and no others
+
     def test_verify_leaves_out_what_depends_on_an_import(self, shop: Any) -> None:
         late = hostile(named("shop.late", "Late") + b")\x81", "shop.late:Late")
         for rule in (classes_in("shop"), subclasses_of("shop.late:Late")):
@@ -458,6 +470,21 @@ class TestPresets:
             preset("panda")
         with pytest.raises(TypeError, match="preset: expected"):
             preset(None)  # type: ignore[arg-type]
+
+    def test_a_refusal_names_the_preset(self, shop: Any) -> None:
+        data = hostile(self.REBUILD, "shop.models:rebuild")
+        with pytest.raises(errors.UntrustedGlobalError, match=r'trust\.preset\("shop"\) in trust=\[\.\.\.\] allows it'):
+            pickleseal.unpack(data)
+        data = hostile(self.REBUILD, "shop.models:rebuild", "shop.models:Flag", "shop.models:helper")
+        with pytest.raises(errors.UntrustedGlobalError, match=r'preset\("shop"\) .* allows 2 of them'):
+            pickleseal.unpack(data)
+        data = hostile(self.REBUILD, "shop.models:rebuild", "os:system")
+        with pytest.raises(errors.UntrustedGlobalError) as caught:
+            pickleseal.unpack(data)
+        assert "preset" not in str(caught.value)
+        with pytest.raises(errors.PackError, match="preset") as heard:
+            Serializer(check_writes=True).dumps(shop.Status.OPEN)
+        assert 'trust=["shop.models:Status"]' in str(heard.value)
 
     def test_each_table_is_sound(self) -> None:
         from pickleseal._trust.allow_list import is_dangerous
