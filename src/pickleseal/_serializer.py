@@ -39,7 +39,7 @@ class Serializer(Generic[T]):
     `HIGHEST_PROTOCOL`, `DEFAULT_PROTOCOL`, `PickleError`, `PicklingError`, `UnpicklingError`; also `encode` and
     `decode`, `serialize` and `deserialize`. `as_class` makes a class of it, for hosts that take a dotted path. Pickle's
     own keywords are accepted and have no effect; a buffer argument other than None, and any other keyword, is a
-    TypeError. It can be pickled if its parts can: a key ring, and functions without a name, can't.
+    TypeError. It can be pickled if its parts can: functions without a name can't, nor key rings that were made of keys.
 
     Packing runs the pickling methods of the object. Reading makes every check that `unpack` makes, and then runs the
     code of the classes that are trusted. `peek` and `verify` run nothing.

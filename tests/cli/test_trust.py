@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from _helpers.cli_support import Said, cli
-from _helpers.support import need
+from _helpers.support import VECTORS, need
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,6 +125,13 @@ def test_a_rule_of_the_policy_that_needs_an_import_is_named(folder: Path) -> Non
     said = cli("trust", folder, "--policy", policy)
     assert listed(said) == ["no_such_module:Widget"]
     assert "import no_such_module first" in said.out
+
+
+def test_whatever_is_in_the_files_the_output_is_toml_or_python() -> None:
+    said = cli("trust", VECTORS)
+    assert said.code == 3
+    assert any(isinstance(name, str) for name in listed(said))
+    assert isinstance(ast.parse(cli("trust", VECTORS, "--format", "python").out), ast.Module)
 
 
 def test_trust_of_names_what_a_reader_has_to_trust(folder: Path) -> None:
