@@ -24,6 +24,7 @@ _MISSING: Any = object()
 _LIBRARIES = frozenset({"numpy"})  # beside the standard library
 # A class that holds one of these brings an attribute back without a state: the value is computed when it is asked for.
 _COMPUTED = frozenset({"cached_property"})
+_STRUCT = "msgspec._core:_StructMixin"  # has the methods of msgspec.Struct
 _VALUES = (str, int, float, complex, bytes, tuple)  # made of what `__getnewargs__` gives
 _SHOWN = 6  # names in a message
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that is not built in
@@ -142,6 +143,8 @@ def _checks_of(cls: type) -> tuple[Check, ...]:
         return (_check_attributes,) if issubclass(cls, BaseException) else ()
     if owner is object:
         return tuple(_checks_of_plain(cls))
+    if global_name(owner) == _STRUCT and cls.__dictoffset__:  # with dict=True
+        return (_check_instance_dict,)
     if not _is_library(owner):
         return ()  # the class says itself what is stored
     found: list[Check] = [] if issubclass(cls, BaseException) else [_check_call]
@@ -189,6 +192,13 @@ def _check_attributes(obj: Any, reduced: tuple[Any, ...], warn: Callable[[Any, s
     lost = {name: value for name, value in held.items() if name not in carried}
     if lost:
         _refuse_lost(obj, reduced, lost)
+    return False
+
+
+def _check_instance_dict(obj: Any, reduced: tuple[Any, ...], warn: Callable[[Any, str], None]) -> bool:
+    """Check that the instance dictionary is empty, for a class whose pickles have none of it."""
+    if vars(obj):
+        _refuse_lost(obj, reduced, vars(obj))
     return False
 
 
@@ -423,6 +433,8 @@ def _way_out(cls: type, owner: type, names: list[str], has_items: bool) -> str:
 
 
 def _shown(cls: type) -> str:
+    if global_name(cls) == _STRUCT:
+        return "msgspec.Struct"
     return global_name(cls).replace(":", ".").removeprefix("builtins.")
 
 

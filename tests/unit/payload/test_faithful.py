@@ -113,6 +113,35 @@ def test_packing_refuses_exactly_what_pickle_drops(shop: types.ModuleType, base:
     assert round_trip(again).extra == ["kept"]
 
 
+STRUCT = """
+import functools, msgspec
+class Sub(msgspec.Struct, dict=True):
+    size: int
+    @functools.cached_property
+    def double(self): return self.size * 2
+"""
+
+
+def test_attributes_of_structs_that_are_no_fields_are_refused(shop: types.ModuleType) -> None:
+    pytest.importorskip("msgspec")
+    define(shop, STRUCT)
+    obj = shop.Sub(3)
+    assert obj.double == 6
+    assert round_trip(obj).double == 6, "a value that is computed again is not lost"
+    obj.unit = "V"
+    assert not hasattr(pickle.loads(pickle.dumps(obj, 5)), "unit"), "so it is with pickle"
+    with pytest.raises(
+        PackError, match=r"'unit' of shop:Sub would be lost: __reduce__ of msgspec\.Struct leaves"
+    ) as refused:
+        pack({"rows": [1, obj]})
+    assert refused.value.where == "$['rows'][1]"
+    hint = (refused.value.hint or "").partition("a method: ")[2]
+    define(shop, f"{STRUCT}    {hint}\n")
+    again = shop.Sub(3)
+    again.unit = "V"
+    assert round_trip(again).unit == "V"
+
+
 def test_attributes_of_arrays_are_refused(shop: types.ModuleType) -> None:
     numpy = pytest.importorskip("numpy")
     define(

@@ -191,3 +191,55 @@ def test_an_artifact_that_does_not_record_private_attributes_loads_as_before(tex
         order = read(early, changed)
         assert (order._hits, order.number) == (5, 1)
     assert (order.rank, order._seen) == (3, [])
+
+
+# --- models of one value ----------------------------------------------------------------------------------------------
+
+ROOT = "import pydantic\nclass Order(pydantic.RootModel[list[int]]): pass\n"
+MODEL = "import pydantic\nclass Order(pydantic.BaseModel{}):\n    items: list = []\n"
+ROOT_CHANGES = {"a model": MODEL.format(""), "a model that takes any field": MODEL.format(", extra='allow'")}
+
+
+def root() -> bytes:
+    with installed("shop", ROOT) as module:
+        return pickleseal.pack(module.Order([1, 2]))
+
+
+def as_an_early_version_wrote(data: bytes) -> bytes:
+    """Return the artifact with the entry of a version that took the methods of RootModel for the class's own."""
+    from frames import Frame
+
+    header = pickleseal.peek(data)
+    start = 64 + header.preamble.header_len
+    fields = {name: value for name, value in header.as_dict().items() if name not in ("sections", "format")}
+    fields["types"]["shop:Order"]["state"] = "custom"
+    del fields["types"]["shop:Order"]["shape"], fields["types"]["shop:Order"]["attributes"]
+    return Frame(data[start : start + header.sections[0].len], **fields).data
+
+
+@pytest.mark.parametrize("drift", ["resolve", "strict"])
+def test_a_root_model_that_did_not_change_loads(drift: str) -> None:
+    for data in (root(), as_an_early_version_wrote(root())):
+        assert read(data, ROOT, drift=drift).root == [1, 2]
+
+
+@pytest.mark.parametrize("change", ROOT_CHANGES)
+def test_a_root_model_that_became_another_model_is_refused(change: str) -> None:
+    for data in (root(), as_an_early_version_wrote(root())):
+        with pytest.raises(SchemaDriftError, match="'root' was removed or renamed"):
+            read(data, ROOT_CHANGES[change])
+
+
+def test_a_model_that_became_a_root_model_is_refused() -> None:
+    with pytest.raises(SchemaDriftError):
+        read(packed(V2), ROOT)
+
+
+def test_the_value_of_a_root_model_can_be_migrated() -> None:
+    registry = pickleseal.Registry()
+    with installed("shop", ROOT) as module:
+        registry.register(module.Order, "shop.Order", formerly=["shop:Order"], version=1)
+        registry.migration("shop.Order", from_version=0)(lambda state: {"root": [n * 10 for n in state["root"]]})
+        order = pickleseal.unpack(root(), policy=pickleseal.Policy(registry=registry))
+    assert order.root == [10, 20]
+    assert order == module.Order([10, 20])

@@ -12,7 +12,11 @@ class PydanticAdapter(Adapter):
     """Subclasses of `BaseModel`. Their state has several parts, which pydantic's own `__setstate__` takes."""
 
     kind = "pydantic"
-    generated = frozenset({("pydantic.main", "__getstate__"), ("pydantic.main", "__setstate__")})
+    generated = frozenset(
+        (module, name)
+        for module in ("pydantic.main", "pydantic.root_model")
+        for name in ("__getstate__", "__setstate__")
+    )
     takes_any_field = True
     # The parts of a state, beside `__dict__`: further values, the names of the fields that were given, private values.
     parts: ClassVar[tuple[str, ...]] = (_EXTRA, _WERE_SET, _PRIVATE)
@@ -37,6 +41,8 @@ class PydanticAdapter(Adapter):
         if was["kind"] != self.kind:
             return was
         recorded = dict(was["fields"])
+        if [*recorded] == ["root"] and was["state"] == "custom" and "shape" not in was:
+            was = {**was, "state": "default", "shape": "dict"}  # early versions took a RootModel's methods for its own
         # Early versions do not say which private attributes there were: then they count as those of today.
         names = [name for name, _ in was["attributes"]] if "attributes" in was else _private_of(cls)
         private = [[name, ""] for name in names if name not in recorded]
