@@ -358,7 +358,7 @@ class TestTarget:
 
     def test_after_a_replacement_records_go_to_the_new_file(self, tmp_path: Path) -> None:
         path, old = tmp_path / "stream", tmp_path / "old"
-        with StreamWriter(path, batch=10) as one, StreamWriter(path) as two:
+        with StreamWriter(path, batch=10) as one, StreamWriter(path, extend=True) as two:
             two.append("first")
             one.append("waits")
             path.rename(old)

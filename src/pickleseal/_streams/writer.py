@@ -41,6 +41,7 @@ _ANY_SIZE = Policy(limits=Limits(max_decoded=MAX_INTEGER))
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _sync = getattr(os, "fdatasync", os.fsync)
 _MOST_NUMBERS = 1 << 64  # of a u64
+_MARK = 56  # where a preamble has its checksum
 _MOST_WAITING = 10_000  # records that wait if only `linger` is given
 
 
@@ -157,10 +158,17 @@ class Tail:
         if self._file is not None:
             self._file.close()
 
-    def append(self, body: EncodedFrame, options: PackOptions, records: int, repair: bool = False) -> None:
+    def append(
+        self, body: EncodedFrame, options: PackOptions, records: int, repair: bool = False, extend: bool = False
+    ) -> None:
         """Write one frame at the end, under the lock.
 
+        Args:
+            repair: cut off a torn tail.
+            extend: also append to an artifact, which is no stream yet.
+
         Raises:
+            ValueError: the file is an artifact, and `extend` is false.
             TornTailError: the tail is torn, and `repair` is false.
             ReadError: the last frame is corrupt, or the file is no stream. `path` names the file.
             OSError: from the operating system; `filename` names the file. Nothing of the frame stays.
@@ -168,6 +176,11 @@ class Tail:
         try:
             with self.locked():
                 self.validate(repair)
+                if not extend and self._last == (0, 0) and self._mark[0] == _MARK:  # the last frame is the first one
+                    raise ValueError(
+                        f"{self.path}: one artifact that dump() wrote, and no stream; after an append, load() refuses"
+                        " it. To make it a stream all the same, pass extend=True"
+                    )
                 self._write(body, options, records)
         except ReadError as exc:
             exc.path = self.path
@@ -256,7 +269,7 @@ class Tail:
 
 def _mark_of(offset: int, preamble: bytes) -> tuple[int, bytes]:
     """Return where the checksum of a preamble lies, and the checksum: another frame there has another one."""
-    return offset + 56, preamble[56:64]
+    return offset + _MARK, preamble[_MARK:64]
 
 
 class _End(NamedTuple):
@@ -405,6 +418,8 @@ class StreamWriter:
         fsync: sync after this number of written records; 0: only in `flush` and `close`.
         repair: cut off a torn tail, instead of refusing to append. A torn tail is an append that did not finish; it was
             never acknowledged.
+        extend: also append to a file of one artifact, as `dump` writes it. That makes it a stream, and `load` refuses
+            it then.
         type, meta, context, options: as for `pack`, for every frame. With keys, each frame is signed with its place in
             the stream. One context is that of the whole stream: its readers give the same one.
 
@@ -430,6 +445,7 @@ class StreamWriter:
         linger: float | None = None,
         fsync: int = 1,
         repair: bool = False,
+        extend: bool = False,
         type: str | None = None,
         meta: Mapping[str, str] | None = None,
         context: str | None = None,
@@ -448,6 +464,7 @@ class StreamWriter:
             raise ValueError(f"linger: expected a positive number of seconds, at most {most}, found {linger!r}")
         self._linger = linger
         self._repair = repair
+        self._extend = extend
         self._type = type
         self._members = check_members(type, meta)
         self._options = options_with(options, None, None, context)
@@ -490,7 +507,7 @@ class StreamWriter:
             ReadError: the last frame of the file is corrupt, or the file is no stream.
             OSError: from the operating system. The record was not appended. Or a sync failed: then the record may be
                 lost, and the writer accepts no further records.
-            ValueError: the writer is closed.
+            ValueError: the writer is closed. Or the file is an artifact that `dump` wrote, and `extend` is false.
         """
         pending = self._pending
         if pending is None:
@@ -716,7 +733,7 @@ class StreamWriter:
         """Write one frame under the file's lock."""
         self._is_untouched = False
         try:
-            self._tail.append(body, self._options, records, self._repair)
+            self._tail.append(body, self._options, records, self._repair, self._extend)
         except OSError:  # perhaps of a sync
             self._is_ready = False
             raise
@@ -801,6 +818,7 @@ def append(
     path: str | os.PathLike[str],
     obj: Any,
     *,
+    extend: bool = False,
     type: str | None = None,
     meta: Mapping[str, str] | None = None,
     context: str | None = None,
@@ -812,11 +830,14 @@ def append(
 
     Args:
         path: the stream's file, which is made if it is missing.
+        extend: also append to a file of one artifact, as `dump` writes it. That makes it a stream, and `load` refuses
+            it then.
         obj, type, meta, context, options: as for `pack`. A stream has one context.
 
     Raises:
         PackError, ReadError, OSError: as `StreamWriter.append`. A torn tail is a `TornTailError`, and is not cut off:
             `maintenance.repair` does that.
+        ValueError: the file is an artifact that `dump` wrote, and `extend` is false.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "events.pseal")
@@ -831,7 +852,7 @@ def append(
     tail = Tail(os.fsdecode(path))
     try:
         try:
-            tail.append(body, options, 1)
+            tail.append(body, options, 1, extend=extend)
             tail.sync()
         finally:
             tail.close()

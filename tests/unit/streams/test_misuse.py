@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, pack
+from pickleseal import Limits, Mapped, Policy, StreamReader, StreamWriter, append, dump, errors, iter_load, load, pack
 from pickleseal._format.frame import frame_parts
 from pickleseal._io import source
 from pickleseal._packing import PackOptions, encode_object
@@ -118,11 +118,40 @@ def test_a_map_that_is_closed_while_it_is_verified_is_verified_to_the_end(
     assert len(seen) == 3
 
 
-def test_an_artifact_of_dump_becomes_a_stream_by_an_append(tmp_path: Path) -> None:
-    path = tmp_path / "one.pseal"
-    path.write_bytes(pack({"n": 1}))
-    append(path, {"n": 2})
-    assert list(iter_load(path)) == [{"n": 1}, {"n": 2}]
+class TestArtifactOfDump:
+    """`load` reads a file of one artifact, and refuses it after an append. So that is done only if it is asked for."""
+
+    @pytest.mark.parametrize("batch", [None, 3])
+    def test_an_append_is_refused_and_changes_nothing(self, tmp_path: Path, batch: int | None) -> None:
+        path = tmp_path / "model.pseal"
+        dump({"n": 1}, path)
+        data = path.read_bytes()
+        with pytest.raises(ValueError, match="extend=True"):
+            append(path, {"n": 2})
+        with pytest.raises(ValueError, match="extend=True"), StreamWriter(path, batch=batch) as stream:
+            stream.append({"n": 2})
+        assert path.read_bytes() == data
+        assert load(path) == {"n": 1}
+
+    def test_it_becomes_a_stream_if_that_is_asked_for(self, tmp_path: Path) -> None:
+        path = tmp_path / "one.pseal"
+        dump({"n": 1}, path)
+        append(path, {"n": 2}, extend=True)
+        append(path, {"n": 3})  # now it is a stream
+        with StreamWriter(path) as stream:
+            stream.append({"n": 4})
+        assert list(iter_load(path)) == [{"n": n} for n in range(1, 5)]
+        dump({"n": 1}, path)
+        with StreamWriter(path, extend=True, batch=2) as stream:
+            for n in range(2, 6):
+                stream.append({"n": n})
+        assert list(iter_load(path)) == [{"n": n} for n in range(1, 6)]
+
+    def test_several_artifacts_end_to_end_are_a_stream(self, tmp_path: Path) -> None:
+        path = tmp_path / "joined.pseal"
+        path.write_bytes(pack(1) + pack(2))
+        append(path, 3)
+        assert list(iter_load(path)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("options", ["batch=100", "linger=60", "batch=100, linger=60", "fsync=0"])
