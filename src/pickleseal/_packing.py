@@ -369,11 +369,9 @@ def defer_object(
     pickled = pickle_or_explain(obj, options.reproducible)
     check_globals(obj, pickled, options)
     is_large = sum(view.nbytes for view in pickled.buffers) >= _DEFER_FROM
-    if is_large and options._sign is None and not options.read_back:
+    if is_large and options._sign is None and not options._checks:  # a check may need the whole frame
         deferred = DeferredFrame(*_header_and_sections(pickled, root, name, members, options, None))
         if deferred.header_len <= MAX_HEADER:
-            for check in options._checks:  # of the header, in which checksums are still missing
-                check(deferred.without_sections(), obj)
             return deferred
     frame = encode_pickled(pickled, root, name, members, options)
     for check in options._checks:

@@ -1,14 +1,17 @@
 """What is checked when an object is packed: the serializer's own policy, and that it reads back; reproducible bytes."""
 
+import copyreg
 import os
 import pickle
 import subprocess
 import sys
 from argparse import Namespace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+from _helpers.support import need
 
 from pickleseal import (
     Key,
@@ -28,6 +31,7 @@ from pickleseal import (
     peek,
     unpack,
 )
+from pickleseal.trust import classes_in
 
 RING = KeyRing([Key.generate("k2026")])
 CHECKING = Serializer(check_writes=True)
@@ -290,3 +294,26 @@ def test_a_writer_can_be_pickled() -> None:
     assert copy.build == {"app": "billing"}
     with pytest.raises(errors.PackError, match="reads back"):
         pack(Forgetful(1), options=copy)
+
+
+class OwnReduction:
+    """A class that pickles may call, of which this pickle makes an object without a call."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __reduce__(self) -> Any:
+        return copyreg.__newobj__, (OwnReduction,), {"value": self.value}  # type: ignore[attr-defined]
+
+
+def test_a_large_array_is_checked_in_a_file_as_in_memory(tmp_path: Path) -> None:
+    numpy = need("numpy")
+    serializer = Serializer(trust=[classes_in(OwnReduction.__module__)], check_writes=True)
+    obj = OwnReduction(numpy.zeros(1_000_000))
+    serializer.dump(obj, tmp_path / "a.pseal")
+    assert serializer.load(tmp_path / "a.pseal").value.shape == (1_000_000,)
+    assert serializer.loads(serializer.dumps(obj)).value.shape == (1_000_000,)
+    for write in (serializer.dumps, lambda obj: serializer.dump(obj, tmp_path / "b.pseal")):
+        with pytest.raises(errors.PackError, match="argparse:Namespace") as caught:
+            write([obj.value, Namespace])
+        assert caught.value.where == "$[1]"

@@ -263,10 +263,6 @@ class DeferredFrame:
         self.header_len = len(encode(fields))
         self.length = end + self.header_len
 
-    def without_sections(self) -> EncodedFrame:
-        """Return the frame as far as it is known: its header, whose checksums may still be zeros, and its length."""
-        return EncodedFrame(encode(self._fields), [], self.length - PREAMBLE_SIZE, self._minor)
-
     def padding(self, index: int) -> bytes:
         """Return the padding of a section. The first section begins where preamble and header end."""
         return _ZEROS[: padding_of(self._fields["sections"][index]["len"])]
