@@ -292,3 +292,12 @@ _level(
     error="limit-exceeded",
     level="strict",
 )
+_level(
+    "value-left",
+    "STOP leaves a value below the object",
+    UUID + b")\x81N",
+    "uuid:UUID",
+    level="strict",
+)
+_level("mark-left", "STOP leaves a mark", b"(" + UUID, "uuid:UUID", level="strict")
+_level("mark-and-values-left", "STOP leaves values and a mark", b"N(" + UUID + b"N", "uuid:UUID", level="strict")

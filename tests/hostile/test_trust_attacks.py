@@ -81,6 +81,7 @@ def function() -> None:
 
 
 HERE = __name__
+CALLS = f"{HERE}:Calls"
 TRUST = [Box, Calls, FirstError, SecondError, Items, Lower, function, shapes.Job, shapes.Empty]
 
 
@@ -512,3 +513,29 @@ class TestKeysWithTheSameHash:
                 self.read(dict.fromkeys(keys))
         honest = dict.fromkeys([np.longdouble(k) / 3 for k in range(1500)])
         assert self.read(honest) == honest
+
+
+class TestTheEndOfAPayload:
+    """No pickler leaves anything on the stack. What is left was made for its side effects alone."""
+
+    @pytest.mark.parametrize("before", [b"N", b"(", b"N(", b"(N", b"(((", b"N(N", b"C\x01a(", b"](Ne", b"K\x01K\x02("])
+    def test_values_and_marks_that_are_left_are_refused(self, before: bytes) -> None:
+        made = here("Calls") + b")\x81"
+        for body in (before + made, made + before + b"N"):
+            with pytest.raises(errors.ForbiddenOperationError, match="more on its stack"):
+                run(body, CALLS)
+
+    @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+    def test_what_picklers_write_loads(self, protocol: int) -> None:
+        loop: list[Any] = []
+        loop.append((loop, Calls()))
+        policy = Policy(level="strict", protocols=[protocol])
+        for obj in (loop, (1, loop), {1: [Calls()] * 3}, [[Calls()] for _ in range(2500)]):
+            data = pickle.dumps(obj, protocol)
+            frame = Frame(data, globals=[CALLS], pickle={"protocol": protocol}, type="builtins:list")
+            assert type(pickleseal.unpack(frame.data, trust=[CALLS], policy=policy)) is type(obj)
+
+    def test_also_of_a_payload_that_pops_at_its_start(self) -> None:
+        for body in (b"0", b"1", b"0(", b"t", b"00"):
+            with pytest.raises(errors.ReadError):
+                run(body + here("Calls"), CALLS)

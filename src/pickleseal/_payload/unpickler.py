@@ -70,6 +70,20 @@ def new_unpickler(payload: bytes, buffers: Sequence[Any], resolved: Resolved) ->
     return unpickler
 
 
+def load_with_rest(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -> tuple[Any, bool]:
+    """Unpickle a payload. Return the object, and whether STOP found anything else on the stack: a value or a mark.
+
+    The unpickler in C does not show its stack. So the payload runs within two tuples: the outer one begins with a value
+    that no payload can know, and the inner one has all that the payload leaves.
+    """
+    secret = os.urandom(16)
+    opening = pickle.MARK + pickle.SHORT_BINBYTES + bytes((len(secret),)) + secret + pickle.MARK
+    wrapped = b"".join((payload[:2], opening, payload[2:-1], pickle.TUPLE + pickle.TUPLE + pickle.STOP))
+    outer = new_unpickler(wrapped, buffers, resolved).load()
+    is_alone = len(outer) == 2 and type(outer[0]) is bytes and outer[0] == secret and len(outer[1]) == 1
+    return (outer[1][0], False) if is_alone else (None, True)
+
+
 class _KeyWatcher(pickle._Unpickler):
     """Python's own unpickler, which shows what is hashed before it is."""
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .._payload.unpickler import Resolved, load_watching_keys, new_unpickler, state_is_no_dict
+from .._payload.unpickler import Resolved, load_watching_keys, load_with_rest, state_is_no_dict
 from ..errors import ForbiddenOperationError, Hint, ReadError, UnpickleError, text_of
 from . import shapes
 from .allow_list import Entry, limits_of
@@ -942,7 +942,7 @@ def run_stand_ins(
     meter = Meter(len(payload), max_depth)
     with _Using(meter):
         try:
-            obj = new_unpickler(payload, buffers, table).load()
+            obj, has_rest = load_with_rest(payload, buffers, table)
             if min(tuples, meter.objects) > MOST_COLLISIONS:
                 _check_mixed_keys(payload, buffers, table, max_depth)
             if len(meter.deep) > max_depth:
@@ -950,6 +950,8 @@ def run_stand_ins(
             for node, attributes in meter.kept:
                 if not node.row.state.fit(attributes):
                     raise _refusal("changes a state after its object got it", None, node.stands_for)
+            if has_rest and table:
+                raise _refusal("ends with more on its stack than its object", "one value and no mark", "more")
         except RecursionError:
             raise too_deep(max_depth) from None
         except Exception as exc:
