@@ -135,19 +135,28 @@ class Probes:
     """
 
     def __init__(self, resolved: Mapping[tuple[str, str], Any], plans: Mapping[int, Plan]) -> None:
-        self.are_hashed = False
-        made = {key: self._probe(plan.cls) for key, plan in plans.items()}
+        self._hashed: list[bool] = []
+        made = {key: _probe(plan.cls, self._hashed) for key, plan in plans.items()}
         self.table = {name: made.get(id(value), value) for name, value in resolved.items()}
 
-    def _probe(self, cls: type) -> type:
-        def __setstate__(obj: Any, state: Any) -> None:  # noqa: N807
-            """Take no state."""
+    @property
+    def are_hashed(self) -> bool:
+        """Return whether some code looked for the hash of an object."""
+        return bool(self._hashed)
 
-        def __hash__(obj: Any) -> int:  # noqa: N807
-            self.are_hashed = True
-            return id(obj)
 
-        return _subclass(cls, {"__setstate__": __setstate__, "__hash__": __hash__})
+def _probe(cls: type, hashed: list[bool]) -> type:
+    """Return a class for probes. It refers to no table, which would live until the next garbage collection."""
+
+    def __setstate__(obj: Any, state: Any) -> None:  # noqa: N807
+        """Take no state."""
+
+    def __hash__(obj: Any) -> int:  # noqa: N807
+        if not hashed:
+            hashed.append(True)
+        return id(obj)
+
+    return _subclass(cls, {"__setstate__": __setstate__, "__hash__": __hash__})
 
 
 def _build(obj: Any, state: Any) -> None:
