@@ -370,6 +370,18 @@ PRESETS: dict[str, Table] = {
             ("networkx.classes.reportviews", "make", "OutMultiDegreeView OutMultiEdgeDataView OutMultiEdgeView"),
         )
     ),
+    # Query sets are left out: the state of a forged one is a query of its choice.
+    "django": Table(
+        (
+            ("django.db.models.base", "call state", "model_unpickle"),
+            ("django.db.models.base", "make", "ModelState"),
+            ("django.http.request", "make items", "QueryDict"),
+            ("django.http.response", "make", "HttpResponse JsonResponse ResponseHeaders"),
+            ("django.utils.datastructures", "make items", "MultiValueDict"),
+            ("django.utils.safestring", "make", "SafeString"),
+            ("http.cookies", "make items", "Morsel SimpleCookie"),
+        )
+    ),
     # Expressions and lazy frames are left out: their states can hold functions, pickled.
     "polars": Table(
         (

@@ -79,7 +79,19 @@ def boosters() -> list[Any]:
     return [lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(inside, inside[:, 0])]
 
 
+def of_django() -> list[Any]:
+    pytest.importorskip("django")
+    from http.cookies import SimpleCookie
+
+    from django.utils.datastructures import MultiValueDict
+
+    cookies = SimpleCookie()
+    cookies["a"] = "b"
+    return [MultiValueDict({"a": [1, 2]}), cookies]
+
+
 CASES = {
+    "django": of_django,
     "scipy": scipy_objects,
     "scikit-learn": models,
     "pandas": frames,
