@@ -40,6 +40,10 @@ class Collisions:
             raise LimitExceededError("keys with the same hash", f"at most {MOST_COLLISIONS}", where=where).at(20)
 
 
+_SHALLOW = 8  # levels that are gone through as they are met; what nests deeper is measured
+_MOST_STEPS = 1 << 62
+
+
 class Meter:
     """The budget of one dry run, and the objects that it made and has to look at again at its end."""
 
@@ -79,16 +83,63 @@ class Meter:
         level, depth = [arg for arg in args if type(arg) in NESTED], 0
         while level:
             depth += 1
-            if depth > self.max_depth:
-                raise too_deep(self.max_depth)
+            if depth > _SHALLOW:
+                self._walk_deep(level, depth, leaves)
+                return
             below: list[Any] = []
             for part in level:
-                kind = type(part)
-                self.spend(1 + (len(part) if leaves else len(part) >> (1 if kind is tuple else 5)))
-                below += [item for item in part if type(item) in NESTED]
-                if kind is dict:
-                    below += [item for item in part.values() if type(item) in NESTED]
+                self.spend(_steps(part, leaves))
+                below += _nested(part)
             level = below
+
+    def _walk_deep(self, parts: Sequence[Any], depth: int, leaves: bool) -> None:
+        """Do the same, and look at each part once, so that neither depth nor a cycle makes it long.
+
+        A part within itself counts once: who went through it again and again would never end.
+        """
+        found: dict[int, tuple[int, int]] = {}  # steps and levels of a part, by its id
+        total = 0
+        for part in parts:
+            if id(part) not in found:
+                self._measure(part, found, leaves)
+            steps, levels = found[id(part)]
+            total += steps
+            if depth + levels - 1 > self.max_depth:
+                raise too_deep(self.max_depth)
+        self.spend(total)
+
+    def _measure(self, root: Any, found: dict[int, tuple[int, int]], leaves: bool) -> None:
+        above = {id(root)}
+        stack = [(root, iter(_nested(root)), [_steps(root, leaves), 0])]
+        while stack:
+            part, below, measured = stack[-1]
+            inner = next(below, None)
+            if inner is None:
+                stack.pop()
+                above.discard(id(part))
+                steps, levels = found[id(part)] = min(measured[0], _MOST_STEPS), measured[1] + 1
+                if stack:
+                    upper = stack[-1][2]
+                    upper[0] += steps
+                    upper[1] = max(upper[1], levels)
+            elif id(inner) in found:
+                measured[0] += found[id(inner)][0]
+                measured[1] = max(measured[1], found[id(inner)][1])
+            elif id(inner) not in above:
+                above.add(id(inner))
+                stack.append((inner, iter(_nested(inner)), [_steps(inner, leaves), 0]))
+
+
+def _nested(part: Any) -> list[Any]:
+    """Return the containers directly in a container."""
+    below = [item for item in part if type(item) in NESTED]
+    if type(part) is dict:
+        below += [item for item in part.values() if type(item) in NESTED]
+    return below
+
+
+def _steps(part: Any, leaves: bool) -> int:
+    return 1 + (len(part) if leaves else len(part) >> (1 if type(part) is tuple else 5))
 
 
 def out_of_proportion(what: str) -> LimitExceededError:
