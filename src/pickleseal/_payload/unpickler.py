@@ -78,7 +78,8 @@ def load_with_rest(payload: bytes, buffers: Sequence[Any], resolved: Resolved) -
     """
     secret = os.urandom(16)
     opening = pickle.MARK + pickle.SHORT_BINBYTES + bytes((len(secret),)) + secret + pickle.MARK
-    wrapped = b"".join((payload[:2], opening, payload[2:-1], pickle.TUPLE + pickle.TUPLE + pickle.STOP))
+    start = 2 if payload[:1] == pickle.PROTO else 0  # bare pickles of protocols 0 and 1 do not say their protocol
+    wrapped = b"".join((payload[:start], opening, payload[start:-1], pickle.TUPLE + pickle.TUPLE + pickle.STOP))
     outer = new_unpickler(wrapped, buffers, resolved).load()
     is_alone = len(outer) == 2 and type(outer[0]) is bytes and outer[0] == secret and len(outer[1]) == 1
     return (outer[1][0], False) if is_alone else (None, True)
