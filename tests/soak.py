@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "spec"))
 
 import canary
 import independent_reader
-from _helpers import fault_kit, hostile_runs, lying, mutations, operations
+from _helpers import fault_kit, hostile_runs, lying, mutations, operations, sized
 from _helpers.support import manifest, read
 from frames import Frame, canonical, framed
 
@@ -292,6 +292,11 @@ def main() -> None:
             except BaseException:
                 print(f"mutations.attempt(random.Random({mutant})) raised")
                 raise
+    for level, isolated in sized.MODES:
+        sizes, end = Counter[str](), time.monotonic() + options.seconds / 6
+        while time.monotonic() < end:
+            sizes += sized.measure(level, isolated, rng.randrange(2**53), 200)
+        print(f"{sum(sizes.values()):,} payloads far too large at {level}, isolated={isolated}: {dict(sizes)}")
     print(f"seed {seed}: {sum(verdicts.values()):,} inputs, no disagreement, nothing ran")
     for verdict, count in verdicts.most_common():
         print(f"{count:>10,}  {verdict}")
