@@ -60,8 +60,7 @@ def promised(cell: Cell, is_registered: bool, is_strict: bool) -> str:
     if change == ADD:
         return RIGHT if is_enum else REFUSED
     if change == SWAP:
-        # The state of a dataclass that is an exception has every field.
-        return REFUSED if is_enum or (is_by_position(cell) and way != "dataclass exception") else RIGHT
+        return REFUSED if is_enum or is_by_position(cell) else RIGHT
     if change == KIND:
         both = (cell.group, STYLES[STYLES[way].other].group) if way in STYLES else ("", "")
         return RIGHT if set(both) <= set(_BY_NAME) or way == "SQLAlchemy, Column" else REFUSED

@@ -448,8 +448,6 @@ def _may_be_keys(payload: bytes, buffers: Sequence[Any], resolved: Resolved, pla
         new_unpickler(payload, buffers, probes.table).load()
     except Exception:  # of code that needs what these objects hold
         return True
-    finally:
-        probes.table.clear()  # its classes refer to it: it would live on, with safe functions that are counted
     return probes.are_hashed
 
 
