@@ -34,11 +34,18 @@ def test_entries_are_those_of_a_file_with_these_bytes(stream: bytes, tmp_path: P
     path = tmp_path / "x"
     damaged = bytearray(stream)
     damaged[3] ^= 1
-    for data in (ARTIFACT, stream, bytes(damaged), b"", b"no artifact", ARTIFACT[:-1], ARTIFACT[:70], stream + b"tail"):
+    for data in (ARTIFACT, stream, bytes(damaged), b"no artifact", ARTIFACT[:-1], ARTIFACT[:70], stream + b"tail"):
         path.write_bytes(data)
         of_file = [entry._replace(modified=None) for entry in iter_headers([path])]
         of_bytes = list(read_headers(data, name=str(path)))
         assert [shown(entry) for entry in of_bytes] == [shown(entry) for entry in of_file]
+
+
+def test_an_empty_file_is_a_stream_without_entries_and_no_bytes_at_all_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    assert list(iter_headers([tmp_path / "x"])) == []
+    (entry,) = read_headers(b"")
+    assert isinstance(entry.error, pickleseal.errors.TruncatedError)
 
 
 def shown(entry: Any) -> Any:
