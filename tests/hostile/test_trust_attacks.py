@@ -539,3 +539,11 @@ class TestTheEndOfAPayload:
         for body in (b"0", b"1", b"0(", b"t", b"00"):
             with pytest.raises(errors.ReadError):
                 run(body + here("Calls"), CALLS)
+
+
+def test_a_large_list_that_is_given_to_many_calls() -> None:
+    """Each call looks for what is nested in its arguments, which has to be paid for: else this takes seconds."""
+    body = b"](" + b"N" * 50_000 + b"e\x940" + named("builtins", "ValueError").replace(b"\x94", b"") + b"\x940]("
+    assert run(body + b"h\x01h\x00\x85R" * 100 + b"e", "builtins:ValueError")
+    with pytest.raises(errors.LimitExceededError, match="out of proportion"):
+        run(body + b"h\x01h\x00\x85R" * 400 + b"e", "builtins:ValueError")
