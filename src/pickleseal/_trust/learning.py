@@ -4,6 +4,7 @@ A header is a claim: whoever wrote the file also wrote the list. So what is foun
 to pin in code or in a policy.
 """
 
+import sys
 from collections.abc import Iterable
 
 from .._format.header import Header
@@ -18,14 +19,18 @@ def names_to_trust(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def presets_for(names: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return presets that have some of these names, each with those that it adds: as few presets as have them all."""
+    """Return presets that have some of these names, each with those that it adds: as few presets as have them all.
+
+    A preset that has nothing but names of the standard library among them says nothing about the artifact.
+    """
     left, found = set(names), dict[str, frozenset[str]]()
     while left:
         preset = max(ENTRIES, key=lambda preset: (len(left & ENTRIES[preset].keys()), -len(ENTRIES[preset])))
         covered = frozenset(left & ENTRIES[preset].keys())
         if not covered:
             break
-        found[preset] = covered
+        if any(name.partition(":")[0].partition(".")[0] not in sys.stdlib_module_names for name in covered):
+            found[preset] = covered
         left -= covered
     return found
 

@@ -126,6 +126,8 @@ class Meter:
                 measured[0] += found[id(inner)][0]
                 measured[1] = max(measured[1], found[id(inner)][1])
             elif id(inner) not in above:
+                if len(stack) >= self.max_depth:
+                    raise too_deep(self.max_depth)
                 above.add(id(inner))
                 stack.append((inner, iter(_nested(inner)), [_steps(inner, leaves), 0]))
 
