@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import time_ns
-from types import BuiltinMethodType, MethodType
 from typing import Any
 
 from ._format.canonical import encode
@@ -31,7 +30,7 @@ from ._schema.header_entries import ClassInHeader, in_header
 from ._schema.libraries import check_libraries
 from ._schema.names import global_name, name_of
 from ._schema.registry import Registry, default_registry, index_of
-from ._trust.allow_list import is_dangerous, methods_not_loaded
+from ._trust.allow_list import is_dangerous, why_not_loaded
 from ._version import __version__
 from .errors import MOST_WARNINGS, PackError, PackWarning, warn_of, warn_of_each
 
@@ -353,7 +352,7 @@ def encode_object(
     """
     root = describe_root(type(obj), name, options.registry)
     pickled = pickle_or_explain(obj, options.reproducible)
-    if pickled.globals or pickled.methods:
+    if pickled.globals or pickled.calls:
         check_globals(obj, pickled, options)
     frame = encode_pickled(pickled, root, name, members, options, created)
     for check in options._checks:
@@ -469,7 +468,7 @@ def check_globals(obj: Any, pickled: Pickled, options: PackOptions) -> None:
     if not options._warns_of_trust:
         return
     metaclasses = [cls for cls in pickled.classes if issubclass(cls, type) and cls is not type]
-    if dangerous or metaclasses or pickled.methods:
+    if dangerous or metaclasses or pickled.calls:
         _warn_of_unloadable(obj, pickled, dangerous, metaclasses)
 
 
@@ -484,25 +483,26 @@ def warning_about(name: str) -> tuple[str | None, bool]:
 
 def _warn_of_unloadable(obj: Any, pickled: Pickled, dangerous: list[str], metaclasses: list[type]) -> None:
     """Warn once of what only readers at the levels `signed` and `unchecked` load, with the path to the first of it."""
-    methods = [pair for pair in pickled.methods if methods_not_loaded([pair])]
+    refused: dict[str, Any] = {}  # why a call is refused, to the first object that it makes
+    for culprit, function, args in pickled.calls:
+        reason = why_not_loaded(function, args)
+        if reason is not None:
+            refused.setdefault(reason, culprit)
     names = {*dangerous, *map(global_name, metaclasses)}
     texts = [f"{name}, which runs what its arguments say" for name in dangerous]
     texts += [f"{name}, a metaclass" for name in sorted(names.difference(dangerous).intersection(pickled.globals))]
-    texts += [f"the bound method {name}: store the object" for name in methods_not_loaded(methods)]
+    texts += refused
     if not texts:
         return
+    from ._payload.explain import is_part
 
     def is_it(part: Any) -> bool:
         if name_of(part) in names or name_of(type(part)) in names:
             return True
-        owner = getattr(part, "__self__", None) if type(part) in _METHODS else None
-        return any(owner is pair[0] and part.__name__ == pair[1] for pair in methods)
+        return any(is_part(part, culprit) for culprit in refused.values())
 
     texts[0] += f" ({_path_to(obj, is_it)})"
     warn_of(texts, PackWarning, 'only readers at level "signed" or "unchecked" load this: ')
-
-
-_METHODS = (MethodType, BuiltinMethodType)
 
 
 def encode_pickled(

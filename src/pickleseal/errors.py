@@ -612,14 +612,18 @@ class UndeclaredGlobalError(PayloadError):
 
 
 class ForbiddenOperationError(PayloadError):
-    """The payload does to an object what no honest pickle does: for instance it changes a class, or calls an object.
+    """The payload does what its level refuses: for instance it changes a class, calls an object, or makes an object of
+    a class in another way than usual.
 
-    Either only CPython's unpickler ran, on inert objects, or the change was undone.
+    Only CPython's unpickler ran, on inert objects, or a function that the caller trusts.
     """
 
     code = "forbidden-operation"
     step = 20
-    default_hint: ClassVar[str | None] = "do not load this; it tries to do more than it is allowed"
+    default_hint: ClassVar[str | None] = (
+        "its class may have changed, or reduces its objects in a way that readers refuse; "
+        'if you trust the writer, let the writer sign it, and read it at level "signed"'
+    )
 
 
 class IsolationError(PayloadError):

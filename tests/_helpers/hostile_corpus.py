@@ -295,8 +295,10 @@ GADGETS: dict[str, tuple[bytes, ...]] = {
 }
 GADGETS.pop("")
 
+# What honest objects hold as values: it is handed out, and does nothing here.
+VALUES_TO_CALL = {"functools:partial": F, "operator:attrgetter": F, "_operator:mul": F, "operator:itemgetter": OK}
 for _name, _args in GADGETS.items():
-    case(f"gadget/{_name}", call(_name, *_args), _name, guarded=N)
+    case(f"gadget/{_name}", call(_name, *_args), _name, guarded=VALUES_TO_CALL.get(_name, N))
 for _name in itertools.islice(GADGETS, 0, None, 9):
     case(f"gadget-undeclared/{_name}", call(_name, *GADGETS[_name]), "builtins:list", guarded=D)
 for _name in itertools.islice(GADGETS, 4, None, 9):
@@ -352,8 +354,8 @@ for _name in ("targets:Meta", "targets:Point.__class__", "builtins:str.__class__
     case(f"dotted-trusted/{_name}", call(_name, S("X"), EMPTY, DICT), _name, guarded=f"{P} {TRUST}", trust=(_name,))
 for _name in ("targets:harmless.__globals__", "uuid:UUID.__init__.__globals__", "targets:Point.__dict__"):
     case(f"dotted-trusted/{_name}", G(_name), _name, guarded=P, trust=(_name,))
-REFUSED = """os:system builtins:eval builtins:exec builtins:open functools:partial
-operator:attrgetter importlib:import_module types:FunctionType types:CodeType pickle:loads marshal:loads ctypes:CDLL
+REFUSED = """os:system builtins:eval builtins:exec builtins:open functools:reduce
+operator:iadd importlib:import_module types:FunctionType types:CodeType pickle:loads marshal:loads ctypes:CDLL
 subprocess:Popen sys:exit shutil:rmtree socket:socket code:interact pty:spawn runpy:run_path timeit:timeit pdb:run
 multiprocessing:Process logging:os.system collections:_sys.exit codecs:open io:open uuid:os.system
 builtins:setattr builtins:__import__ builtins:compile _operator:methodcaller pkgutil:resolve_name""".split()
@@ -527,7 +529,8 @@ for _what in ("__class__", "__init__", "__dict__", "__globals__", "__subclasses_
              guarded=f"{N} {F}", trust=("targets:Reads",))  # fmt: skip
 for _name in VALUES[10::5]:
     for _what in ("__init__", "__class__", "__subclasses__", "fromkeys"):
-        case(f"getattr-value/{_name}.{_what}", call(GETATTR, G(_name), S(_what)), GETATTR, _name, guarded=f"{N} {F}")
+        case(f"getattr-value/{_name}.{_what}", call(GETATTR, G(_name), S(_what)), GETATTR, _name,
+             guarded=f"{N} {F} {OK}" if _what == "fromkeys" else f"{N} {F}")  # fmt: skip
 for _what, _value in {"none": NONE, "text": S("x"), "list": LIST, "bytes": B(b"x"), "int": I(1)}.items():
     case(f"getattr-of/{_what}", call(GETATTR, _value, S("__class__")), GETATTR, guarded=f"{N} {F}")
 case("getattr-of/itself", call(GETATTR, G(GETATTR), S("__self__")), GETATTR, guarded=f"{N} {F}")
@@ -573,7 +576,7 @@ MORE: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "getitem/enum": (call("_operator:getitem", G("targets:Color"), S("RED")), ("_operator:getitem", "targets:Color")),
     "re/debug": (call("re:_compile", S("x"), I(128)), ("re:_compile",)),
     "re/text-flags": (call("re:_compile", S("x"), S("y")), ("re:_compile",)),
-    "re/long": (call("re:_compile", S("a" * 70_000), I(0)), ("re:_compile",)),
+    "re/long": (call("re:_compile", S("a" * 1_000_001), I(0)), ("re:_compile",)),
     "re/text-of-its-own": (call("re:_compile", call("targets:Text", S("x")), I(0)), ("re:_compile", "targets:Text")),
     "re/bad": (call("re:_compile", S("("), I(0)), ("re:_compile",)),
     "re/deep": (call("re:_compile", S("(" * 30_000 + ")" * 30_000), I(0)), ("re:_compile",)),

@@ -57,7 +57,7 @@ def explain(obj: object, cause: BaseException) -> PackError:
     """
     if isinstance(cause, NotKeptError):
         culprit = cause.culprit
-        return PackError(cause.reason, None, None, cause.hint, path_to(obj, lambda part: _is_it(part, culprit)))
+        return PackError(cause.reason, None, None, cause.hint, path_to(obj, lambda part: is_part(part, culprit)))
     try:
         found = _find(obj, finds_cycles=isinstance(cause, RecursionError))
     except Exception:  # a method of the object raised what it did not raise before: the pickler's error is better
@@ -74,9 +74,12 @@ def explain(obj: object, cause: BaseException) -> PackError:
     return PackError(f"{type(cause).__name__}: {text_of(cause)}", None, name, advice, "$")
 
 
-def _is_it(part: object, culprit: object) -> bool:
+def is_part(part: object, culprit: object) -> bool:
     """Return whether a part is the culprit. Bound methods are made anew whenever they are asked for."""
-    return part is culprit or (type(part) is type(culprit) is MethodType and part == culprit)
+    return part is culprit or (type(part) is type(culprit) and type(part) in _BOUND and part == culprit)
+
+
+_BOUND = (MethodType, BuiltinFunctionType)
 
 
 def path_to(root: object, is_it: Callable[[object], bool], most: int = _MOST_OBJECTS) -> str:

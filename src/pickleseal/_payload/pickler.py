@@ -88,14 +88,15 @@ _NOTHING: Mapping[type, Seen] = MappingProxyType({})
 
 
 class Pickled:
-    """A pickle in parts, its globals (ordered), the classes of its objects, its out-of-band buffers, and its methods.
+    """A pickle in parts, its globals (ordered), the classes of its objects, its out-of-band buffers, and its calls.
 
-    `methods` are the arguments of each `getattr` that the pickle calls: an owner and a name. `doubts` are objects that
+    `calls` are those that readers may refuse, each with its object: of `getattr`, with its arguments, an owner and a
+    name; and of what is neither a usual function nor a class with a name. `doubts` are objects that
     may be impossible to unpickle, each with a text that says why. `seen` has the classes of instances, each with the
     attributes that its `__init__` stores and that one of its first instances lacks.
     """
 
-    __slots__ = ("buffers", "classes", "doubts", "globals", "methods", "parts", "seen")
+    __slots__ = ("buffers", "calls", "classes", "doubts", "globals", "parts", "seen")
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Pickled:
         names: list[str],
         classes: list[type],
         buffers: list[memoryview],
-        methods: Sequence[tuple[Any, ...]] = (),
+        calls: Sequence[tuple[Any, Any, tuple[Any, ...]]] = (),
         doubts: Sequence[tuple[Any, str]] = (),
         seen: Mapping[type, Seen] = _NOTHING,
     ) -> None:
@@ -111,7 +112,7 @@ class Pickled:
         self.globals = names
         self.classes = classes
         self.buffers = buffers
-        self.methods = methods
+        self.calls = calls
         self.doubts = doubts
         self.seen = seen
 
@@ -131,7 +132,7 @@ class Reductions:
 
     found: set[str]  # globals, as `module:qualname`
     classes: list[type]  # those that are among them, and those that a function of a framework finds
-    methods: list[tuple[Any, ...]]  # arguments of `getattr`
+    calls: list[tuple[Any, Any, tuple[Any, ...]]]  # an object, what its reduction calls, and arguments of `getattr`
     plain: set[type]  # classes seen whose pickling is object's own, and that need no check
     doubts: list[tuple[Any, str]]  # objects that may be impossible to unpickle, and why
     seen: dict[type, Seen]  # the classes of instances
@@ -140,7 +141,7 @@ class Reductions:
 
     def start(self) -> None:
         """Begin without having seen anything."""
-        self.found, self.classes, self.methods, self.plain = set(), [], [], set()
+        self.found, self.classes, self.calls, self.plain = set(), [], [], set()
         self.doubts, self.reduced, self.seen = [], {}, {}
 
     def reducer_override(self, obj: Any, /) -> Any:
@@ -166,6 +167,7 @@ class Reductions:
             seen = self.seen.get(cls)
             if seen is None:
                 seen = self.seen[cls] = _new_seen(cls)
+                self._note_class(obj, cls)
             if seen.left:
                 seen.see(obj)
             if seen.checks:
@@ -187,6 +189,11 @@ class Reductions:
         if seen.left:
             seen.see(obj)
         return self._noted(obj, self._checked(obj, seen) if seen.checks else obj.__reduce_ex__(5))
+
+    def _note_class(self, obj: Any, cls: type) -> None:
+        """Note the class of an object, if it is not pickled by its name."""
+        if type(cls) is not type and type(cls) in copyreg.dispatch_table:
+            self.calls.append((obj, cls, ()))
 
     def _checked(self, obj: Any, seen: Seen) -> Any:
         """Reduce an object, and check that it can be made again. Raises NotKeptError."""
@@ -210,13 +217,19 @@ class Reductions:
             self._note(obj, reduced)
         elif type(reduced) is tuple and len(reduced) > 1:
             function = reduced[0]
-            if function is getattr:
+            kind = type(function)
+            if kind is FunctionType:
+                if makes_empty_model(function):
+                    self._note_rebuilt(type(obj))
+                elif function.__name__ == "__newobj__":
+                    self._note_class(obj, type(obj))
+            elif function is getattr:
                 arguments = reduced[1]
                 if type(arguments) is tuple and len(arguments) > 1:  # else the pickler, or its reader, raises
                     check_method(obj, *arguments[:2])
-                    self.methods.append(arguments)
-            elif type(function) is FunctionType and makes_empty_model(function):
-                self._note_rebuilt(type(obj))
+                    self.calls.append((obj, function, arguments))
+            elif kind is not type and (not issubclass(kind, type) or kind in copyreg.dispatch_table):
+                self.calls.append((obj, function, ()))
         return reduced
 
     def _note_rebuilt(self, cls: type) -> None:
@@ -321,15 +334,15 @@ def pickle_one(obj: Any, wants_memo: bool = False) -> tuple[Pickled, int]:
     parts, buffers, found = pickler.parts, pickler.buffers, pickler.found
     if (
         buffers
-        or pickler.methods
+        or pickler.calls
         or pickler.doubts
         or len(parts) > 1
         or len(parts[0]) > _SMALL
         or len(idle_picklers) >= _MOST_IDLE
     ):
         plain = [part.raw() if type(part) is pickle.PickleBuffer else part for part in parts]
-        methods, doubts = pickler.methods, pickler.doubts
-        return Pickled(plain, sorted(found), pickler.classes, buffers, methods, doubts, pickler.seen), count
+        calls, doubts = pickler.calls, pickler.doubts
+        return Pickled(plain, sorted(found), pickler.classes, buffers, calls, doubts, pickler.seen), count
     pickled = Pickled(parts[:], sorted(found), pickler.classes[:], [])
     if pickler.seen:
         pickled.seen, pickler.seen = pickler.seen, {}

@@ -56,8 +56,8 @@ def pickle_reproducibly(obj: Any) -> Pickled:
         reason = f"a set whose members have no order: an instance of {exc.name}"
         members = exc.members
         raise PackError(reason, None, None, _HINT, path_to(obj, lambda part: part is members)) from None
-    classes, methods, doubts = pickler.classes, pickler.methods, pickler.doubts
-    return Pickled([b"".join(parts)], sorted(pickler.found), classes, buffers, methods, doubts, pickler.seen)
+    classes, calls, doubts = pickler.classes, pickler.calls, pickler.doubts
+    return Pickled([b"".join(parts)], sorted(pickler.found), classes, buffers, calls, doubts, pickler.seen)
 
 
 class _Sink:

@@ -9,9 +9,11 @@ code does (SECURITY.md).
 """
 
 import builtins
+import copyreg
 import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
-from types import BuiltinFunctionType, FunctionType, MappingProxyType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from .._schema.names import global_name, imported_value, resolve, spellings
@@ -142,8 +144,14 @@ def limits_of(resolved: Mapping[tuple[str, str], Any]) -> Mapping[tuple[str, str
 
 _NO_LIMITS: Mapping[tuple[str, str], Entry] = MappingProxyType({})
 
-# Value types of the standard library that every reader hands out, by the module that a payload imports them from.
+# Value types of the standard library that every reader hands out, by the module that a payload imports them from. A
+# function without a row in `shapes` is a value: a payload does not call it.
 VALUE_TYPES = {
+    "_operator": (
+        *("abs", "add", "and_", "concat", "contains", "eq", "floordiv", "ge", "gt", "index", "inv", "invert", "is_"),
+        *("is_not", "le", "lshift", "lt", "matmul", "mod", "mul", "ne", "neg", "not_", "pos", "pow", "rshift", "sub"),
+        *("truediv", "truth", "xor"),
+    ),
     "array": ("_array_reconstructor", "array"),
     "builtins": (
         *("bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set", "slice"),
@@ -159,8 +167,10 @@ VALUE_TYPES = {
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
     "fractions": ("Fraction",),
+    "functools": ("partial",),
     "http": ("HTTPMethod", "HTTPStatus"),
     "ipaddress": (*("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),),
+    "operator": ("attrgetter", "itemgetter"),
     "pathlib": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
     "pathlib._local": ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
     "time": ("struct_time",),
@@ -226,6 +236,7 @@ _OS_VALUES = "stat_result statvfs_result terminal_size times_result uname_result
 _HARMLESS = frozenset(
     f"{module}:{name}"
     for module, names in {
+        "operator": "methodcaller",
         "os": _OS_VALUES,
         "posix": _OS_VALUES,
         "nt": _OS_VALUES,
@@ -318,7 +329,7 @@ def _add(entries: dict[str, Entry], name: str, value: Any) -> None:
     if name in SAFE_FUNCTIONS and (value is None or not _is_refused(name)):
         return  # a caller may pass on the header's own list: the payload still gets the safe function
     if value is getattr or makes_classes(value) or is_dangerous(name) or name in SAFE_FUNCTIONS:
-        raise ValueError(f"trust: {name} runs what its arguments say, so a payload must never get hold of it")
+        raise ValueError(f"trust: {name} runs what its arguments say, so it can't be trusted by name")
     entry = entries[name] = Entry(value)
     if name.startswith(("numpy.", "pathlib.", "__")):
         for spelling in spellings(name):
@@ -332,7 +343,7 @@ def is_dangerous(name: str) -> bool:
 
 
 def _is_refused(name: str) -> bool:
-    if name in _HARMLESS:
+    if name in _HARMLESS or name in LISTED:
         return False
     module, _, qualname = name.partition(":")
     if not _OF_CODE.isdisjoint(module.split(".")):
@@ -347,18 +358,54 @@ def is_listed(name: str) -> bool:
     return name in LISTED
 
 
-def methods_not_loaded(pairs: Iterable[tuple[Any, ...]]) -> list[str]:
-    """Return the names of methods that no reader hands out, ordered. Pickles get methods by `getattr(owner, name)`."""
-    return sorted({printable(repr(pair[1]), 80) for pair in pairs if not _is_loadable(*pair)})
+def gives_methods(name: str) -> bool:
+    """Return whether payloads may have methods of a listed class, as values. Those of paths and zones reach further."""
+    return (name in LISTED and not name.startswith(("pathlib", "zoneinfo:"))) or name == "re:Pattern"
+
+
+def why_not_loaded(function: Any, args: tuple[Any, ...]) -> str | None:
+    """Return why readers below level `signed` refuse a call that a pickle makes, and what to do; None if they do not.
+
+    Args:
+        function: what a `__reduce__` returned to be called.
+        args: its arguments, if it is `getattr`, by which pickles get methods.
+    """
+    if function is getattr:
+        return None if _is_loadable(*args) else f"{_method_name(*args)} is no method that payloads get; {_METHOD}"
+    if isinstance(function, type):
+        reducer = copyreg.dispatch_table.get(type(function))
+        if reducer is None or isinstance(reducer(function), str):  # it is pickled by its name
+            return None
+        return f"{global_name(function)} is a class that a function made; {_MADE_CLASS}"
+    owner = getattr(function, "__self__", None)
+    if isinstance(function, MethodType | BuiltinFunctionType):
+        if owner is None or isinstance(owner, type | ModuleType):
+            return None
+        return f"it is made by {_method_name(owner, function.__name__)}, a method of an object; {_CALLEE}"
+    if type(function) is functools.partial and function.func is operator.methodcaller:  # its keywords
+        return None
+    return None if is_function(function) else f"it is made by a call of a {global_name(type(function))}; {_CALLEE}"
+
+
+_METHOD = "store the name of the method, or a function of a module"
+_CALLEE = "let __reduce__ return a class or a function of a module to be called"
+_MADE_CLASS = "store what the class and the object were made of"
+
+
+def _method_name(owner: Any, name: Any, *default: Any) -> str:
+    cls = owner if isinstance(owner, type) else type(owner)
+    return f"{global_name(cls)}.{printable(str(name), 80)}"
 
 
 def _is_loadable(owner: Any, name: Any, *default: Any) -> bool:
-    """Return whether readers allow a `getattr`: of a class that they can trust, or of ZoneInfo."""
+    """Return whether readers allow a `getattr`: of a class that they can trust or that is listed, or of ZoneInfo."""
     cls = owner if isinstance(owner, type) else type(owner)
     where = global_name(cls)
     if where == "zoneinfo:ZoneInfo":
         return owner is cls and name == "_unpickle"
-    return not default and not is_listed(where) and method_of(owner, name) is not None
+    if default or (is_listed(where) and not gives_methods(where)):
+        return False
+    return method_of(owner, name) is not None
 
 
 def resolve_all(
@@ -463,7 +510,9 @@ def is_trusted(name: str, trusted: AllowList) -> bool:
 def _registered(name: str, cls: Any, trusted: AllowList) -> Any:
     """Return a registered class, or what the caller trusts under that very name."""
     if makes_classes(cls) or is_dangerous(global_name(cls)) or is_of_numpy(cls):
-        hint = "it makes anything out of its arguments, so a payload must never get hold of it"
+        hint = "payloads get numpy's objects by functions of this library; register a class of your own"
+        if not is_of_numpy(cls):
+            hint = "it runs what its arguments say, so no payload gets it; register another class"
         raise PolicyError("a registered class that no payload gets", None, global_name(cls), hint, "globals")
     named = trusted.entries.get(name)
     return cls if named is None or named.value is None else named.value
@@ -477,10 +526,14 @@ def _untrusted_place(name: str, places: Mapping[str, str | type], trusted: Allow
     return place
 
 
+_SIGNED = 'if you trust the writer, let the writer sign it, and read it at level "signed"'
+
+
 def _untrusted(missing: list[str], trusted: AllowList) -> UntrustedGlobalError:
     dangerous = [name for name in missing if is_dangerous(name)]
     if dangerous:
-        hint: str = f"do not load this: {', '.join(dangerous)} would run whatever the payload says"
+        run = "runs what its arguments say" if len(dangerous) == 1 else "run what their arguments say"
+        hint: str = f"{', '.join(dangerous)} {run}, and can't be trusted by name; {_SIGNED}"
     else:
         paste, them = ", ".join(f'"{name}"' for name in missing), "it" if len(missing) == 1 else "them"
         options = " ".join(f"--trust {name}" for name in missing)
@@ -507,12 +560,14 @@ def _object_for(name: str, entry: Entry | None) -> Any:
     if not _is_class_or_function(value):
         if _is_pickled_by(name, value):
             return value
-        raise PolicyError("only classes and functions can be trusted", None, name, None, "globals")
+        expected = "a class, a function, or a value that is pickled by this name"
+        hint = f"when packing, store something else in its place; {_SIGNED}"
+        raise PolicyError("a value that can't be trusted", expected, name, hint, "globals")
     if isinstance(getattr(value, "__module__", None), str) and is_dangerous(global_name(value)):
-        hint = "it runs what its arguments say, so a payload must never get hold of it"
+        hint = f"it runs what its arguments say, so no payload gets it; {_SIGNED}"
         raise PolicyError(f"another name of {global_name(value)}", None, name, hint, "globals")
     if makes_classes(value):
-        hint = "it makes classes with methods of the payload's choice, so a payload must never get hold of it"
+        hint = f"it makes classes with any methods, so no payload gets it; {_SIGNED}"
         raise PolicyError("a metaclass", None, name, hint, "globals")
     return value
 
@@ -523,7 +578,8 @@ def _is_pickled_by(name: str, value: object) -> bool:
     if cls.__reduce__ is object.__reduce__ and cls.__reduce_ex__ is object.__reduce_ex__:
         return False
     try:
-        return bool(value.__reduce_ex__(4) == name.partition(":")[2].rpartition(".")[2])
+        qualname = name.partition(":")[2]
+        return value.__reduce_ex__(4) in (qualname, qualname.rpartition(".")[2])
     except Exception:  # it is no such value, whatever it raises
         return False
 

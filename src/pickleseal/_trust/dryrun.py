@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 from .._payload.unpickler import Resolved, load_watching_keys, load_with_rest, state_is_no_dict
 from ..errors import ForbiddenOperationError, Hint, ReadError, UnpickleError, text_of
 from . import shapes
-from .allow_list import Entry, limits_of
+from .allow_list import Entry, gives_methods, is_listed, limits_of
 from .meter import MOST_COLLISIONS, Meter, check_depth, too_deep
-from .safe_functions import SAFE_FUNCTIONS
+from .safe_functions import SAFE_FUNCTIONS, no_such_method
 from .shapes import ROWS, StandIn
 from .traits import Traits, kind_of, limited, traits_of
 
@@ -70,16 +70,16 @@ def _not_given(stand_in: Any, does: str) -> ForbiddenOperationError:
 
 
 def _no_call(opcode: str, name: str, expected: str, args: Sequence[Any]) -> ForbiddenOperationError:
-    does = "calls {} in a way" if opcode == "REDUCE" else "makes an object of {} with arguments"
+    does = "calls {} with unexpected arguments" if opcode == "REDUCE" else "makes an object of {} in an unexpected way"
     found = ", ".join(map(_described, args[:6])) + ", ..." * (len(args) > 6)
-    return _refusal(f"{does.format(name)} that no pickler writes", expected, f"({found})")
+    return _refusal(does.format(name), expected, f"({found})")
 
 
 def _no_state(name: str, expected: str, state: Any) -> ForbiddenOperationError:
     found = _described(state)
     if type(state) is dict:
         found = f"a dict with {', '.join(sorted(_described_key(key) for key in state)[:5])}"
-    return _refusal(f"gives {name} a state that no pickler writes", expected, found)
+    return _refusal(f"gives {name} an unexpected state", expected, found)
 
 
 def _described_key(key: Any) -> str:
@@ -328,7 +328,13 @@ class Node(StandIn, metaclass=_Factory):
         return ()
 
     def __call__(self, *args: Any) -> Any:
-        raise _refusal("calls an object that is neither a class nor a function", None, self.stands_for)
+        if self.like == "functools:partial" and type(self.state) is tuple:
+            function, first = self.state[:2]
+            if getattr(function, "like", "") == "operator:methodcaller":  # keywords of one are pickled by a partial
+                return _call_by_row(function, (*first, *args))
+        raise _refusal(
+            "calls an object that is neither a class nor a function", "a class or a function", self.stands_for
+        )
 
     def _take_no_items(self, *items: Any) -> None:
         raise _refusal("adds items to an object whose pickles have none", "no items", self.stands_for)
@@ -340,7 +346,7 @@ class Node(StandIn, metaclass=_Factory):
 
     def directly_below(self) -> list[Any]:
         """Return the parts that an object in C may hold without a container in between."""
-        found = [*self.args, *self.items]
+        found = [*self.args, *self.items, *(self.state if type(self.state) is tuple else ())]
         if self.state_rule == "error" and type(self.state) is dict:
             found += self.state.values()
         return found
@@ -771,19 +777,25 @@ def _pay_for_description(meter: Meter, row: str, described: tuple[Any, ...]) -> 
 
 def _attribute(meter: Meter, args: tuple[Any, ...]) -> Any:
     """`getattr`: a class method of a class whose pickling is its own may be called; all other methods are values."""
-    if len(args) != 2 or type(args[1]) is not str or not isinstance(args[0], Node | _Factory):
-        raise _refusal("asks for an attribute of something else than its classes and objects", None, _OWN)
+    if len(args) != 2 or type(args[1]) is not str or not isinstance(args[0], _OWNERS):
+        raise _no_call("REDUCE", _OWN, "an object or a class, and the name of a method", args)
     owner, name = args
     meter.spend(1)
+    if isinstance(owner, _Factory) and owner.like == "zoneinfo:ZoneInfo" and name == "_unpickle":
+        return Function(f"{owner.stands_for}._unpickle", "zoneinfo:ZoneInfo._unpickle")
+    where = getattr(owner, "stands_for", f"builtins:{type(owner).__name__}")
+    if (name.startswith("__") and name != "__call__") or (is_listed(where) and not gives_methods(where)):
+        raise no_such_method(where, name)
     if isinstance(owner, _Factory):
         factory: Any = owner
-        if owner.like == "zoneinfo:ZoneInfo" and name == "_unpickle":
-            return Function(f"{factory.stands_for}._unpickle", "zoneinfo:ZoneInfo._unpickle")
         if issubclass(owner, Member):
             return owner.made((name,))
         if name in factory.methods:
             return Function(f"{factory.stands_for}.{name}", "", Opaque)
     return Value.made((owner,))
+
+
+_OWNERS = (Node, _Factory, str, bytes, bytearray, int, float, list, tuple, dict, set, frozenset)
 
 
 def _reconstructor(meter: Meter, args: tuple[Any, ...]) -> Any:
@@ -957,9 +969,12 @@ def run_stand_ins(
         except Exception as exc:
             if isinstance(exc, ReadError) and exc.step == 20:
                 raise
+            if "NEWOBJ" in str(exc) and "class argument" in str(exc):
+                expected = "a class that the payload names"
+                raise _refusal("makes an object of something else", expected, "what a call returned") from exc
             if isinstance(exc, TypeError) and "takes no arguments" in str(exc):
                 raise ForbiddenOperationError(
-                    "the payload makes an object with arguments that no pickler gives"
+                    "the payload makes an object of a class that takes no arguments, with arguments"
                 ) from exc
             reason = f"the payload is intact and raised {type(exc).__name__} in its dry run: {text_of(exc)}"
             hint = "check whether its classes changed since it was written" if isinstance(exc, _OF_CHANGES) else None

@@ -11,15 +11,16 @@ of an enum, for the whole process. A class changes only by a state that is no pl
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .._payload.opcodes import CODE
 from .._payload.structure import calls_something, count_of, has_other_states
 from .._payload.unpickler import load_object
+from .._schema.names import global_name
 from ..errors import Hint, LimitExceededError, UndeclaredGlobalError, UnpickleError, UntrustedGlobalError
-from .allow_list import MAKE, is_listed, limits_of
+from .allow_list import MAKE, gives_methods, is_listed, limits_of
 from .safe_functions import NewResults, attributes_of, name_of_safe, object_arrays
 from .shapes import NEW_RESULTS
 from .traits import survey
@@ -151,7 +152,7 @@ def _handed_out(
             handed_out[module, qualname] = _KEPT[name]  # the dry run has seen all that the payload does with it
         else:
             if name == "builtins:getattr":
-                value = attributes_of(_with_methods(resolved))
+                value = attributes_of(_methods_within(resolved))
             elif name == "pickleseal:rebuild_object_array":
                 value = object_arrays(len(payload))
             else:
@@ -162,13 +163,14 @@ def _handed_out(
     return handed_out, {key: sys.getrefcount(handed_out[key]) for key in safe}
 
 
-def _with_methods(resolved: "Resolved") -> list[type]:
-    """Return the classes whose methods a payload may have: those that the caller trusts."""
-    return [
+def _methods_within(resolved: "Resolved") -> Callable[[type], bool]:
+    """Return a function that returns whether a payload may have methods of a class: a trusted one, or most listed."""
+    trusted = [
         value
         for (module, name), value in resolved.items()
         if isinstance(value, type) and not is_listed(f"{module}:{name}")
     ]
+    return lambda cls: gives_methods(global_name(cls)) or any(cls is one for one in trusted)
 
 
 _KEPT = {"builtins:bytearray": bytearray, "builtins:type": type}

@@ -147,7 +147,7 @@ def _steps(part: Any, leaves: bool) -> int:
 
 def out_of_proportion(what: str) -> LimitExceededError:
     """Return the error for a payload that does something for too long."""
-    hint = "do not load this, unless you know who wrote it; a writer that you trust can sign it"
+    hint = 'if you trust the writer, let the writer sign it, and read it at level "signed"'
     return LimitExceededError(f"the payload {what} out of proportion to its length", hint=hint, where="payload").at(20)
 
 

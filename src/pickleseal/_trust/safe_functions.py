@@ -12,12 +12,13 @@ import operator
 import sys
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from .._payload import arrays
-from ..errors import ForbiddenOperationError, LimitExceededError, UntrustedGlobalError
+from .._schema.names import global_name
+from ..errors import ForbiddenOperationError, LimitExceededError, UntrustedGlobalError, printable
 from .shapes import LONGEST_PATTERN
 
 _TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
@@ -25,11 +26,17 @@ _TYPES = (type, types.GenericAlias, types.UnionType, types.NoneType)
 _BASES = (object, int, float, str, bytes, tuple, list, dict, set, frozenset, complex)
 
 
-_OUTSIDE = "a payload gets nothing more of this function; if the file came from outside, it may be an attack"
+_OTHERWISE = 'when packing, store something else in its place; signed artifacts may have it, at level "signed"'
 
 
-def _misused(what: str, expected: str, found: str, hint: str = _OUTSIDE) -> UntrustedGlobalError:
-    return UntrustedGlobalError(f"the payload asks for {what}", expected, found, hint).at(20)
+def _misused(what: str, expected: str, found: str) -> UntrustedGlobalError:
+    return UntrustedGlobalError(f"the payload asks for {what}", expected, found, _OTHERWISE).at(20)
+
+
+def no_such_method(where: str, name: str) -> UntrustedGlobalError:
+    """Return the error for a method of the class `where`, or for another attribute, that no payload gets."""
+    expected = "a method of a class that you trust, whose name does not begin with two underscores"
+    return _misused("a method that no payload gets", expected, f"{where}.{printable(name, 80)}")
 
 
 def _getattr(owner: object, name: object) -> Any:
@@ -38,38 +45,41 @@ def _getattr(owner: object, name: object) -> Any:
 
     if owner is ZoneInfo and type(name) is str and name == "_unpickle":
         return ZoneInfo._unpickle  # type: ignore[attr-defined]
-    found = name if type(name) is str else type(name).__name__
-    hint = "store the name of the method, or a function of your own, instead of the method"
-    raise _misused("an attribute", "a method, written in Python, of a class that you trust", found, hint)
+    cls = owner if isinstance(owner, type) else type(owner)
+    raise no_such_method(global_name(cls), name if type(name) is str else type(name).__name__)
 
 
 def method_of(owner: Any, name: Any) -> Any:
     """Return a bound method of an object; of a class, what is bound to the class, or a member of an enum; else None.
 
     None for a name that begins with two underscores, for a property, and for an attribute of the object itself: the
-    look-up runs no code.
+    look-up runs no code. A method in C can be had of a class, too: `str.split`.
     """
-    if type(name) is not str or name.startswith("__"):
+    if type(name) is not str or (name.startswith("__") and name != "__call__"):
         return None
     is_class = isinstance(owner, type)
     cls = owner if is_class else type(owner)
     if is_class and issubclass(cls, enum.Enum) and name in cls.__members__:
         return cls.__members__[name]
-    kinds: tuple[type, ...] = (classmethod, staticmethod, types.ClassMethodDescriptorType)
-    kinds = kinds if is_class else (types.FunctionType, *kinds)
     for base in cls.__mro__:
         if name in base.__dict__:
             method = base.__dict__[name]
-            return method.__get__(None if is_class else owner, cls) if type(method) in kinds else None
+            kind = type(method)
+            is_method = kind in _METHODS or (kind is types.FunctionType and not is_class) or kind.__name__ == _CYTHON
+            return method.__get__(None if is_class else owner, cls) if is_method else None
     return None
 
 
-def attributes_of(classes: Collection[type]) -> Any:
-    """Return what stands in for `getattr` in a payload whose classes are known: bound methods of these classes."""
+_METHODS = (classmethod, staticmethod, types.ClassMethodDescriptorType, types.MethodDescriptorType)
+_CYTHON = "cython_function_or_method"
+
+
+def attributes_of(has_methods: Callable[[type], bool]) -> Any:
+    """Return what stands in for `getattr` in a payload: methods of the classes for which the function returns True."""
 
     def find(owner: Any, name: Any) -> Any:
         cls = owner if isinstance(owner, type) else type(owner)
-        method = method_of(owner, name) if any(cls is one for one in classes) else None
+        method = method_of(owner, name) if has_methods(cls) else None
         return _getattr(owner, name) if method is None else method
 
     return _safe("getattr", find)

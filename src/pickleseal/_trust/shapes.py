@@ -148,7 +148,32 @@ _GENERIC = CLASS | Pattern(
 MAPPING = DICT | Pattern("an object like a dict", lambda value: isinstance(value, StandIn) and value.is_a == "object")
 PATH = like("pathlib:PurePosixPath", "pathlib:PureWindowsPath")
 
-LONGEST_PATTERN = 65_536  # characters of a regular expression
+# What `functools.partial` may hold: none of the functions that stand for others. Nothing in a payload calls it. A call
+# that it prepares of a listed type is as small as its arguments.
+_CALLED = (
+    CLASS
+    | OBJECT
+    | Pattern("a method", _is("value"), True)
+    | Pattern("a function", lambda v: _is("function")(v) and not v.like and v.stands_for != "builtins:getattr", True)
+)
+_LAZY = ("builtins:range", "ipaddress:IPv4Network", "ipaddress:IPv6Network")
+_SMALL = Pattern(
+    "a small value",
+    lambda v: (type(v) is not int or abs(v) < 2**16) and not (isinstance(v, StandIn) and v.like in _LAZY),
+)
+_SHOWN = ("__name__", "__qualname__", "__module__", "__doc__")
+_ATTRIBUTE = Pattern(
+    "names that do not begin with two underscores",
+    lambda v: (
+        type(v) is str and len(v) <= 1000 and not any(p.startswith("__") and p not in _SHOWN for p in v.split("."))
+    ),
+)
+_METHOD = Pattern(
+    "a name that does not begin with two underscores",
+    lambda v: type(v) is str and len(v) <= 1000 and not v.startswith("__"),
+)
+
+LONGEST_PATTERN = 1_000_000  # characters of a regular expression
 LONGEST_DECIMAL = 100_000
 
 
@@ -226,25 +251,62 @@ class Fields:
         return "{" + ", ".join(parts + ["str: any value"] * self.others) + "}"
 
 
+class Prepared:
+    """The state of a `functools.partial`: what is called, its arguments, its keywords, and attributes."""
+
+    __slots__ = ()
+    is_kept = True
+    text = "(a callable, tuple, dict with names or None, dict with names or None)"
+
+    def fit(self, state: Any) -> bool:
+        """Return whether a state has this shape."""
+        if type(state) is not tuple or len(state) != 4 or type(state[1]) is not tuple or not _CALLED.accepts(state[0]):
+            return False
+        if not all(part is None or NAMED.accepts(part) for part in state[2:]):
+            return False
+        if not getattr(state[0], "has_row_of_its_own", False):
+            return True
+        is_small = all(map(_SMALL.accepts, (*state[1], *(state[2] or {}).values())))
+        return is_small and state[0].like != "fractions:Fraction"
+
+
+NAMED = _mapping(ANY)
+
+
 def _times(args: tuple[Any, ...]) -> int:
     """Return the steps of a greatest common divisor: words by words."""
     sizes = [arg.bit_length() // 64 if type(arg) is int else len(arg) // 19 for arg in args if type(arg) in (int, str)]
     return max(sizes, default=0) ** 2 // 16
 
 
-_RANGES = re.compile(r"(?s)(.)-(.)")
+_IGNORES_CASE = re.compile(r"\(\?[aLmsux]*i")
+_END = r"(\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\N|.)"
+_RANGES = re.compile(f"(?s){_END}-{_END}")
+_WIDEST = 65_536  # characters of a table that `re` makes for a set
+_WIDE_SET, _SET, _SET_ANY_CASE = 2000, 100, 300
 
 
 def _pattern_steps(args: tuple[Any, ...]) -> int:
-    """Return the steps of compiling a pattern: its characters, and those of its ranges, up to a table of 65,536."""
+    """Return the steps of compiling a pattern: its characters and sets, and the ranges in these if case is ignored."""
     pattern: Any = args[0] if args and type(args[0]) in (str, bytes) else ""
-    steps: int = 10 * len(pattern) + 100 * pattern.count("-" if type(pattern) is str else b"-")
+    text: str = pattern if type(pattern) is str else pattern.decode("latin-1")
+    sets = text.count("[")
+    steps = 10 * len(text) + _SET * sets
+    if not sets:
+        return steps
+    wide = ranges = 0
     if type(pattern) is str:
-        if any(mark in pattern for mark in ("\\u", "\\U", "\\x", "\\N")):
-            return steps + 4000 * pattern.count("-")
-        if not pattern.isascii():
-            steps += sum(min(abs(ord(last) - ord(first)), 65_536) >> 4 for first, last in _RANGES.findall(pattern))
-    return steps
+        wide = len(text) - len(text.encode("latin-1", "ignore")) + sum(map(text.count, ("\\u", "\\U", "\\N")))
+    flags = args[1] if len(args) > 1 and type(args[1]) is int else 0
+    if flags & re.IGNORECASE or _IGNORES_CASE.search(text) is not None:
+        steps += _SET_ANY_CASE * sets
+        ranges = sum(min(abs(_code(last) - _code(first)), _WIDEST) >> 4 for first, last in _RANGES.findall(text))
+    return steps + max(_WIDE_SET * min(sets, wide), ranges)
+
+
+def _code(end: str) -> int:
+    """Return the code point of an end of a range; a name has one that is as far away as can be."""
+    return ord(end) if len(end) == 1 else -_WIDEST if end == "\\N" else int(end.lstrip("\\uUx"), 16)
 
 
 class Row:
@@ -277,7 +339,7 @@ class Row:
         self,
         *calls: Args,
         makes: Sequence[Args] = (),
-        state: Fields | None = None,
+        state: "Fields | Prepared | None" = None,
         items: str = "",
         hashes: bool = False,
         steps: int | Callable[[tuple[Any, ...]], int] = 0,
@@ -360,6 +422,10 @@ ROWS: dict[str, Row] = {
                                 state=Fields({"maps": _every(list, MAPPING)}, others=True, is_kept=True)),
     "array:_array_reconstructor": Row(Args(CLASS, CHARACTER, _integer(0, 21), BYTES)),
     "array:array": Row(Args(CHARACTER, _every(list, NUMBERS)), state=_MORE, versions="protocol 2"),
+    "functools:partial": Row(Args(_CALLED), state=Prepared()),
+    "operator:itemgetter": Row(Args(ANY, more=ANY), copies=False),
+    "operator:attrgetter": Row(Args(_ATTRIBUTE, more=_ATTRIBUTE)),
+    "operator:methodcaller": Row(Args(_METHOD, more=ANY), copies=False),
     "decimal:Decimal": Row(Args(_text(LONGEST_DECIMAL)), number="decimal:Decimal"),
     "fractions:Fraction": Row(Args(INT, INT), Args(DIGITS), steps=_times, number="fractions:Fraction"),
     "uuid:UUID": Row(makes=_NO_ARGS, number="uuid:UUID",

@@ -14,7 +14,7 @@ from weakref import ref
 
 from .._payload.states import ERROR_ATTRIBUTES
 from .._schema.names import global_name
-from .allow_list import CALL, ITEMS, MAKE, STATE, Entry, is_function, limits_of
+from .allow_list import CALL, ITEMS, MAKE, STATE, Entry, is_function, is_listed, limits_of
 from .safe_functions import name_of_safe
 from .shapes import ROWS
 
@@ -32,7 +32,12 @@ _HEAP, _GC, _IMMUTABLE = 1 << 9, 1 << 14, 1 << 8  # CPython's Py_TPFLAGS_HEAPTYP
 # Types in C that hold objects and whose deallocation does not recurse without end, as tests show on each version.
 _FLAT = frozenset({"builtins:object", "collections:OrderedDict", "types:SimpleNamespace"})
 # These do recurse; an alias does where an attribute is looked up.
-_DEEP = frozenset({"collections:defaultdict", "collections:deque", "types:GenericAlias"})
+_DEEP = frozenset(
+    {
+        *("collections:defaultdict", "collections:deque", "types:GenericAlias", "functools:partial"),
+        *("operator:attrgetter", "operator:itemgetter", "operator:methodcaller"),
+    }
+)
 
 
 class Traits(NamedTuple):
@@ -76,6 +81,8 @@ def traits_of(name: str, value: Any) -> Traits:
         if safe is None and not is_function(value):
             return Traits(name, "value", state="none")
         own = safe or _name_of_function(name, value)
+        if own not in ROWS and safe is None and is_listed(own):
+            return Traits(name, "value", state="none")
         return Traits(own, "function", own if own in ROWS else "", "row" if own in ROWS else "any")
     kind = kind_of(value)
     if kind.traits is None:

@@ -40,7 +40,7 @@ def test_a_registered_class_that_is_dangerous_is_refused() -> None:
 
     from frames import Frame, framed, named
 
-    for cls, name in ((subprocess.Popen, "subprocess:Popen"), (functools.partial, "functools:partial")):
+    for cls, name in ((subprocess.Popen, "subprocess:Popen"), (functools.partialmethod, "functools:partialmethod")):
         registry = Registry()
         registry.register(cls, "p")
         data = Frame(framed(named(*name.split(":")) + b")R"), globals=[name], type="builtins:object").data

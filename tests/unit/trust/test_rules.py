@@ -434,7 +434,7 @@ class TestPresets:
         data = hostile(body, *(f"shop.models:{name}" for name in names.split()))
         with pytest.raises(errors.PayloadError) as caught:
             pickleseal.unpack(data, trust=[preset("shop")], policy=policy)
-        assert caught.value.code == ("unpickle-failed" if body.endswith(b")R)\x81") else "forbidden-operation")
+        assert caught.value.code == "forbidden-operation"
         assert caught.value.step == 20
         assert shop.marks == []
         assert not hasattr(shop.helper, "id")

@@ -30,7 +30,7 @@ VERSIONS = ["3.10", "3.12", "3.13", "3.14"]  # beside the one that runs this
 # Sources of values, for the Python that runs this and for others. Each row needs one that is pickled by it.
 IMPORTS = """
 import array, builtins, collections, datetime, decimal, fractions, http, ipaddress, pathlib, re, sys, time, types
-import collections.abc, typing, uuid, zoneinfo
+import collections.abc, functools, operator, typing, uuid, zoneinfo
 UTC = datetime.timezone.utc
 class By:
     def __init__(self, *reduced): self.reduced = reduced
@@ -52,6 +52,9 @@ types.SimpleNamespace(a=1); types.SimpleNamespace(); collections.OrderedDict(a=1
 collections.defaultdict(list, a=[1]); collections.defaultdict(None, a=1); collections.deque([1])
 collections.deque([1], 5)
 collections.UserDict(a=1); collections.UserList([1]); collections.UserString("x"); collections.ChainMap({"a": 1}, {})
+functools.partial(int); functools.partial(int, "1", base=2); operator.itemgetter(1); operator.itemgetter("a", 2)
+operator.attrgetter("a", "b.c"); operator.methodcaller("a", 1); operator.methodcaller("a", 1, x=2)
+functools.partial("a".split); functools.partial(operator.mul, 2); str.upper; [1].index; int.from_bytes
 array.array("d", [1.0]); array.array("q"); decimal.Decimal("1.50")
 decimal.Decimal("Infinity")
 fractions.Fraction(1, 3); fractions.Fraction(-7); uuid.UUID(int=7); uuid.UUID(int=7, is_safe=uuid.SafeUUID.safe)

@@ -52,7 +52,7 @@ class TestRefusals:
         data = hostile(named("os", "system") + text("true") + b"\x85R", "os:system")
         with pytest.raises(errors.UntrustedGlobalError) as caught:
             pickleseal.unpack(data)
-        assert "do not load this: os:system" in str(caught.value)
+        assert "os:system runs what its arguments say, and can't be trusted by name" in str(caught.value)
         assert "trust=[" not in str(caught.value)
 
     @pytest.mark.parametrize("trust", [True, False, "shapes:Job", b"shapes:Job", shapes.Job, 7, None])
@@ -66,7 +66,7 @@ class TestRefusals:
 
     def test_an_alias_of_a_dangerous_function_is_refused(self) -> None:
         data = hostile(named("logging", "os.system"), "logging:os.system")
-        with pytest.raises(errors.UntrustedGlobalError, match="do not load this"):
+        with pytest.raises(errors.UntrustedGlobalError, match="can't be trusted by name"):
             pickleseal.unpack(data)
         with pytest.raises(ValueError, match="runs what its arguments say"):
             pickleseal.unpack(data, trust=["logging:os.system"])
@@ -111,10 +111,10 @@ class TestRefusals:
                 "nt:system",
                 "subprocess:Popen",
                 "builtins:eval",
-                "operator:attrgetter",
+                "operator:attrgetter.x",
             ),
             *(
-                "functools:partial",
+                "functools:partialmethod",
                 "functools:reduce",
                 "importlib:import_module",
                 "_codecs:encode",
@@ -241,7 +241,7 @@ class TestSafeFunctions:
         ("body", "names"),
         [
             (
-                named("builtins", "getattr") + named("builtins", "dict") + text("fromkeys") + b"\x86R",
+                named("builtins", "getattr") + named("builtins", "dict") + text("__init__") + b"\x86R",
                 ["builtins:getattr", "builtins:dict"],
             ),
             (
@@ -460,8 +460,8 @@ class TestNamesThatNeedCare:
             ({"run": [1, subprocess.run]}, "subprocess:run, which runs what its arguments say ($['run'][1])"),
             ([functools.partial(eval)], "builtins:eval"),
             (
-                ["12".isdigit, "12".upper],
-                "the bound method 'isdigit': store the object ($[0]); also the bound method",
+                ["12".__len__, "12".__add__],
+                "builtins:str.__len__ is no method that payloads get; store the name of the method",
             ),
             (shapes.Holder(a=[shapes.Meta]), "shapes:Meta, a metaclass ($.a[0])"),
         ):
@@ -490,7 +490,7 @@ class TestNamesThatNeedCare:
     def test_no_reader_takes_what_makes_code_of_text(self, name: str) -> None:
         with pytest.raises(ValueError, match="runs what its arguments say"):
             pickleseal.unpack(pickleseal.pack(1), trust=[name])
-        with pytest.raises(errors.UntrustedGlobalError, match="do not load this"):
+        with pytest.raises(errors.UntrustedGlobalError, match="can't be trusted by name"):
             pickleseal.unpack(hostile(named(*name.split(":")), name))
 
     def test_functions_by_cloudpickle_are_reported_when_packing(self) -> None:

@@ -95,7 +95,7 @@ def _trust(place: str) -> AllowList:
     try:
         return build_trust([place])
     except (TypeError, ValueError):
-        hint = "no reader provides it, even if it is trusted; do not load this, and find out who wrote it"
+        hint = 'below level "signed" no reader provides it, even if it is trusted; find out why it was written'
         raise UntrustedGlobalError("it can run any code", None, (place,), hint, "globals") from None
 
 
