@@ -78,8 +78,8 @@ def _same(before: dict[str, Any], now: Any) -> bool:
     return len(before) == len(now) and all(now.get(name) is value for name, value in before.items())
 
 
-def _peak() -> int:
-    """The most memory that was resident since `_reset`, in bytes. 0 where the system does not say."""
+def peak_memory() -> int:
+    """The most memory that was resident since `reset_peak`, in bytes. 0 where the system does not say."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -87,7 +87,7 @@ def _peak() -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
-def _reset() -> None:
+def reset_peak() -> None:
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -165,7 +165,7 @@ def main() -> None:
     names = sys.stdin.read().splitlines()
     warnings.simplefilter("ignore")
     gc.disable()  # what a case leaves is collected when it is measured
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _peak() else 0
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if peak_memory() else 0
     if size:
         resource.setrlimit(resource.RLIMIT_AS, (size + ROOM, size + ROOM))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -174,14 +174,14 @@ def main() -> None:
             case = hostile.CASES[name]
             data = case.make()
             out.write(name + "\n")
-            _reset()
-            before, modules, start = _peak(), set(sys.modules), time.process_time()
+            reset_peak()
+            before, modules, start = peak_memory(), set(sys.modules), time.process_time()
             signal.setitimer(signal.ITIMER_PROF, float(seconds) + SECONDS_PER_BYTE * len(data))
             watch.on = True
             code = attempt(data, case.trust, policy)
             watch.on = False
             signal.setitimer(signal.ITIMER_PROF, 0)
-            took, peak = time.process_time() - start, _peak() - before
+            took, peak = time.process_time() - start, peak_memory() - before
             if len(data) > 100_000 or code == "loads":
                 gc.collect(0)
             told = {"code": code, "seconds": round(took - SECONDS_PER_BYTE * len(data), 3), "memory": peak}

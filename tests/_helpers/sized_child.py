@@ -19,23 +19,11 @@ from pathlib import Path
 
 import pickleseal
 from _helpers import mutations, sized
+from _helpers.hostile_child import peak_memory, reset_peak
 from pickleseal import Limits, Policy
 from pickleseal.errors import ReadError
 
 ROOM = 2**30  # bytes of address space beyond what the process starts with
-
-
-def _peak() -> int:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
-
-
-def _reset() -> None:
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def attempt(data: bytes, policy: Policy) -> str:
@@ -66,13 +54,13 @@ def main() -> None:
         data = sized.artifact(number)
         mutations.marked.clear()
         gc.collect()
-        _reset()
-        before, start = _peak(), time.process_time()
+        reset_peak()
+        before, start = peak_memory(), time.process_time()
         signal.setitimer(signal.ITIMER_PROF, 10)
         code = attempt(data, policy)
         signal.setitimer(signal.ITIMER_PROF, 0)
         found = {"number": number, "code": code, "length": len(data), "marked": mutations.marked[:3]}
-        found |= {"seconds": round(time.process_time() - start, 3), "memory": _peak() - before}
+        found |= {"seconds": round(time.process_time() - start, 3), "memory": peak_memory() - before}
         print(json.dumps(found), flush=True)
 
 
