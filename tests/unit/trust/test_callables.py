@@ -200,7 +200,7 @@ class TestWarnings:
     @pytest.mark.parametrize(
         ("stored", "name"),
         [
-            (pathlib.PurePosixPath("a").is_absolute, "pathlib:PurePosixPath.is_absolute"),
+            (pathlib.PurePosixPath("a").is_absolute, "PurePosixPath.is_absolute"),
             ("a".__len__, "builtins:str.__len__"),
             (object.__repr__, "builtins:object.__repr__"),
         ],
