@@ -63,7 +63,7 @@ STATE = (
     State(
         "_trust.sandbox", "helper", "stop", "a process that ends when its input does; a fork leaves it to the parent"
     ),
-    State("_trust.traits", "kinds", "clear", "weak: an entry goes with its class"),
+    State("_trust.traits", "kinds", "clear", "weak: an entry goes with its class, and is made anew when that changes"),
     State("_streams.writer", "open_writers", "", "weak: an entry goes with its writer"),
     State("_cli.map.rules", "canonical", "cache_clear", "a function of the text alone; bounded"),
 )

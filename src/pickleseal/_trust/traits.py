@@ -29,6 +29,7 @@ _MAKING = ("__new__", "__getnewargs__", "__getnewargs_ex__")
 VALUE_BASES: dict[type, str] = {base: f"builtins:{base.__name__}" for base in (int, str, float, bytes, tuple, complex)}
 _BUILTIN = (object, *VALUE_BASES, list, dict, set, frozenset, bytearray)
 _HEAP, _GC, _IMMUTABLE = 1 << 9, 1 << 14, 1 << 8  # CPython's Py_TPFLAGS_HEAPTYPE, _HAVE_GC, _IMMUTABLETYPE
+_CHANGEABLE = _HEAP | _IMMUTABLE  # of these, a class whose attributes can be set has the first alone
 # Types in C that hold objects and whose deallocation does not recurse without end, as tests show on each version.
 _FLAT = frozenset({"builtins:object", "collections:OrderedDict", "types:SimpleNamespace"})
 # These do recurse; an alias does where an attribute is looked up.
@@ -227,13 +228,14 @@ def _class_methods(cls: Any) -> tuple[str, ...]:
 
 
 class Kind:
-    """What is known of a class, as far as trust is concerned. Computed once for each."""
+    """What is known of a class, as far as trust is concerned. Computed anew when the class changes."""
 
-    __slots__ = ("factory", "flags", "is_deep", "is_enum", "is_mutable", "limited", "quick", "traits")
+    __slots__ = ("factory", "flags", "is_deep", "is_enum", "is_mutable", "limited", "made_of", "quick", "traits")
 
     def __init__(self, cls: type) -> None:
         names = {global_name(base) for base in cls.__mro__}
         own = global_name(cls)
+        self.made_of = _made_of(cls)
         self.is_enum = issubclass(cls, enum.Enum)
         self.traits: Traits | None = None
         self.factory: Any = None  # what stands for it in a dry run, once there was one
@@ -321,17 +323,38 @@ def survey(resolved: Mapping[tuple[str, str], Any]) -> Survey:
 
 
 # What is known of each class, by its id: no code of a metaclass runs to hash it. An entry is used only while its weak
-# reference leads to that very class, and goes when the class does.
+# reference leads to that very class, which is as it was, and goes when the class does.
 kinds: dict[int, tuple[ref[type], Kind]] = {}
 
 
 def kind_of(cls: type) -> Kind:
-    """Return what is known of a class."""
+    """Return what is known of a class, as it is now."""
     found = kinds.get(id(cls))
-    if found is None or found[0]() is not cls:
+    if found is None or found[0]() is not cls or found[1].made_of != _made_of(cls):
         key = id(cls)
         found = kinds[key] = ref(cls, lambda gone: _forget(key, gone)), Kind(cls)
     return found[1]
+
+
+_MRO: Any = type.__dict__["__mro__"].__get__
+_DICT: Any = type.__dict__["__dict__"].__get__
+_FLAGS: Any = type.__dict__["__flags__"].__get__
+
+
+def _made_of(cls: type) -> list[Any]:
+    """Return what changes when a class changes: the attributes of it and of its bases, and what `copyreg` knows.
+
+    Values are known by their ids: a new one is there before the one that it replaces goes. They may refer to the class,
+    and would keep it alive.
+    """
+    found: list[Any] = [len(copyreg.dispatch_table)]
+    for base in _MRO(cls):
+        if _FLAGS(base) & _CHANGEABLE == _HEAP:  # others keep the attributes that they began with
+            attributes = _DICT(base)
+            found.append((*attributes, *map(id, attributes.values())))
+        else:
+            found.append(id(base))
+    return found
 
 
 def _forget(key: int, gone: ref[type]) -> None:
