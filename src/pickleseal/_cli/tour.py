@@ -7,6 +7,7 @@ refused.
 """
 
 import argparse
+import copyreg
 import importlib
 import os
 import pickle
@@ -206,7 +207,7 @@ class _Tour:
         for what, obj in (
             ("a shell command", _Hostile(os.system, (shell,))),
             ("40 GB of memory from 30 bytes", _Hostile(list, (range(10**9),))),
-            ("an object that changes its class", _Hostile(Module, ("a", 1, 2, 3, 4), state)),
+            ("an object that changes its class", _Disguised(copyreg.__newobj__, (Module,), state)),  # type: ignore[attr-defined]
         ):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", PackWarning)  # an attacker ignores warnings
@@ -303,6 +304,12 @@ class _Hostile:
 
     def __reduce__(self) -> tuple[object, ...]:
         return self.reduced
+
+
+class _Disguised(_Hostile):
+    """A hostile object that pickle takes for a `Module`."""
+
+    __class__ = property(lambda self: Module)
 
 
 def _flipped(data: bytes, rng: random.Random) -> bytes:
